@@ -1,0 +1,162 @@
+"""The one error tree of Burnish.
+
+Raised by every room; translated at three edges only: the FastAPI handler, the gRPC interceptor, and the client that
+rebuilds the same class from `reason`. Must not import fastapi or grpc. Source of codes: google/rpc/code.proto.
+"""
+
+from __future__ import annotations
+
+from enum import Enum
+from typing import Any
+
+
+class Code(Enum):
+    """Canonical gRPC code: (number, HTTP status), as google/rpc/code.proto maps them."""
+
+    INVALID_ARGUMENT = (3, 400)
+    FAILED_PRECONDITION = (9, 400)
+    OUT_OF_RANGE = (11, 400)
+    UNAUTHENTICATED = (16, 401)
+    PERMISSION_DENIED = (7, 403)
+    NOT_FOUND = (5, 404)
+    ALREADY_EXISTS = (6, 409)
+    ABORTED = (10, 409)
+    RESOURCE_EXHAUSTED = (8, 429)
+    CANCELLED = (1, 499)
+    DATA_LOSS = (15, 500)
+    UNKNOWN = (2, 500)
+    INTERNAL = (13, 500)
+    UNIMPLEMENTED = (12, 501)
+    UNAVAILABLE = (14, 503)
+    DEADLINE_EXCEEDED = (4, 504)
+
+    @property
+    def grpc_number(self) -> int:
+        return self.value[0]
+
+    @property
+    def http_status(self) -> int:
+        return self.value[1]
+
+
+class BurnishError(Exception):
+    """Base of every error a user may see.
+
+    message: what was wrong, where (file, line, field), and what to do.
+    metadata: str -> str facts for programs (ids, limits); never secrets. Picklable.
+    """
+
+    code: Code = Code.INTERNAL
+
+    def __init__(self, message: str, **metadata: Any) -> None:
+        super().__init__(message)
+        self.message = message
+        self.metadata: dict[str, str] = {key: str(value) for key, value in metadata.items()}
+
+    @property
+    def reason(self) -> str:
+        """UPPER_SNAKE form of the class name without `Error`: the machine-readable reason (google.rpc.ErrorInfo)."""
+        name = type(self).__name__.removesuffix("Error")
+        return "".join("_" + c if c.isupper() and i else c for i, c in enumerate(name)).upper()
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _rebuild, (type(self), self.message, self.metadata)
+
+    def to_dict(self) -> dict[str, Any]:
+        """The wire form used by HTTP bodies: {"code", "reason", "message", "metadata"}."""
+        return {"code": self.code.name, "reason": self.reason, "message": self.message, "metadata": self.metadata}
+
+
+def _rebuild(cls: type[BurnishError], message: str, metadata: dict[str, str]) -> BurnishError:
+    error = cls(message)
+    error.metadata = dict(metadata)
+    return error
+
+
+class InvalidInputError(BurnishError):
+    """A request, file or row is malformed. Fix the named place and send it again; a retry as-is fails again."""
+
+    code = Code.INVALID_ARGUMENT
+
+
+class LeakageError(BurnishError):
+    """A held-out or benchmark-only prompt is in the training data. Remove the named questions and build again."""
+
+    code = Code.FAILED_PRECONDITION
+
+
+class PreconditionError(BurnishError):
+    """The system is not in a state in which this can be done (no corrections yet, job already ended). The message says what first."""
+
+    code = Code.FAILED_PRECONDITION
+
+
+class IncompatibleAdapterError(BurnishError):
+    """An adapter does not fit the base model that is served (digest, tensor names, shapes, rank, file kinds). Train it again on this base."""
+
+    code = Code.FAILED_PRECONDITION
+
+
+class NotFoundError(BurnishError):
+    """The named thing does not exist. List what exists with the matching `ls` command."""
+
+    code = Code.NOT_FOUND
+
+
+class AlreadyExistsError(BurnishError):
+    """Another thing stands under this id or name with other content. Choose another id."""
+
+    code = Code.ALREADY_EXISTS
+
+
+class ConflictError(BurnishError):
+    """A conditional write lost its race. Read again and decide again."""
+
+    code = Code.ABORTED
+
+
+class UnauthenticatedError(BurnishError):
+    """The token is missing or wrong. Set BURNISH_TOKEN (or the service's own token)."""
+
+    code = Code.UNAUTHENTICATED
+
+
+class UnavailableError(BurnishError):
+    """A part that is needed does not answer. Safe to retry with back-off."""
+
+    code = Code.UNAVAILABLE
+
+
+class DeadlineError(BurnishError):
+    """Something took longer than its limit. The message says what and the limit."""
+
+    code = Code.DEADLINE_EXCEEDED
+
+
+class CorruptDataError(BurnishError):
+    """Stored bytes do not match their digest or schema. Restore from backup; never written over silently."""
+
+    code = Code.DATA_LOSS
+
+
+class InternalError(BurnishError):
+    """A defect of ours. The log of the named service has the traceback under the request id."""
+
+    code = Code.INTERNAL
+
+
+def by_reason(reason: str) -> type[BurnishError]:
+    """The class whose `reason` this is; BurnishError for one this version does not know."""
+    for cls in BurnishError.__subclasses__():
+        if cls("").reason == reason:
+            return cls
+    return BurnishError
+
+
+def from_dict(body: dict[str, Any]) -> BurnishError:
+    """Rebuild the error that `to_dict` described; an unknown reason keeps its code."""
+    error = by_reason(str(body.get("reason", "")))(str(body.get("message", "")))
+    error.metadata = {str(k): str(v) for k, v in (body.get("metadata") or {}).items()}
+    if type(error) is BurnishError and body.get("code") in Code.__members__:
+        error.code = Code[str(body["code"])]
+    return error

@@ -1,0 +1,49 @@
+"""Where each kind of object stands in the bucket. The only file that spells a key.
+
+A manifest is written last, with If-None-Match: *, and makes the thing exist.
+"""
+
+from __future__ import annotations
+
+import re
+
+from burnish.errors import InvalidInputError
+
+MANIFEST = "manifest.json"
+NAME = re.compile(r"^[a-z0-9][a-z0-9._-]{0,62}$")
+
+
+def check_name(name: str, what: str) -> str:
+    """Return the name, or raise InvalidInputError: lower case letters, digits, '.', '_' and '-', 1 to 63, no leading punctuation."""
+    if not NAME.match(name):
+        raise InvalidInputError(f"{what} {name!r}: use 1 to 63 of a-z 0-9 . _ - and start with a letter or digit", field=what)
+    return name
+
+
+def runlog(run_log_id: str, file: str = MANIFEST) -> str:
+    return f"runlogs/{run_log_id}/{file}"
+
+
+def dataset(name: str, version: str, file: str = MANIFEST) -> str:
+    return f"datasets/{name}/{version}/{file}"
+
+
+def adapter(name: str, version: str, file: str = MANIFEST) -> str:
+    return f"adapters/{name}/{version}/{file}"
+
+
+def checkpoint(job_id: str, step: int, file: str = MANIFEST) -> str:
+    """Steps are zero-padded so that a listing is in step order."""
+    return f"checkpoints/{job_id}/{step:08d}/{file}"
+
+
+def benchmark(name: str, version: str, file: str = MANIFEST) -> str:
+    return f"benchmarks/{name}/{version}/{file}"
+
+
+def evaluation(eval_id: str, file: str = MANIFEST) -> str:
+    return f"evals/{eval_id}/{file}"
+
+
+def alias(name: str) -> str:
+    return f"aliases/{name}.json"

@@ -1,0 +1,54 @@
+"""Shared shapes of manifests."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from burnish import __version__
+
+
+class Frozen(BaseModel):
+    """Immutable, and a misspelt field is an error."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Message(Frozen):
+    """One chat message. `content` is text; tool calls and images are not trained on."""
+
+    role: Literal["system", "user", "assistant", "tool"]
+    content: str
+
+
+class Parent(Frozen):
+    """A thing this one was made from, by digest: lineage is walked along these."""
+
+    kind: Literal["runlog", "dataset", "adapter", "benchmark", "base_model", "job", "review"]
+    name: str = Field(description="its name or id, as `ls` shows it")
+    digest: str = Field(description="version, id or sha256:… that pins its content")
+
+
+class FileEntry(Frozen):
+    path: str = Field(description="relative to the manifest's folder")
+    size_bytes: int
+    sha256: str
+
+
+class BaseModelRef(Frozen):
+    """Which base model; digest as burnish.digests.model_digest gives it."""
+
+    name: str
+    digest: str
+
+
+class Manifest(Frozen):
+    """What every manifest.json has. Written last; its existence is the thing's existence."""
+
+    schema_version: int = 1
+    created_at: datetime = Field(default_factory=lambda: datetime.now(UTC))
+    burnish_version: str = __version__
+    parents: list[Parent] = []
+    files: list[FileEntry] = []

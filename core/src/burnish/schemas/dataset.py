@@ -1,0 +1,88 @@
+"""Dataset versions: the spec they are built by, their rows and their manifest."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field
+
+from burnish.schemas.base import Frozen, Manifest, Message
+
+DatasetFormat = Literal["sft", "dpo"]
+ExportForm = Literal["prompt-completion", "openai-messages", "dpo", "together", "vertex"]
+
+
+class DatasetSpec(Frozen):
+    """What to build. The same spec on the same run log and corrections gives the same version."""
+
+    name: str
+    run_log_id: str
+    labels: list[str] = Field(min_length=1, description="failure labels whose corrected questions are targeted")
+    format: DatasetFormat = "sft"
+    held_out_share: float = Field(default=0.3, gt=0, lt=1, description="share of targeted questions never trained on")
+    validation_share: float = Field(default=0.1, ge=0, lt=1, description="share of the training rows used for validation loss")
+    anchor_ratio: float = Field(default=0.5, ge=0, le=10, description="anchor examples per correction (SFT)")
+    anchor_pool_share: float = Field(default=0.5, ge=0, le=1, description="share of the passing questions that anchors may come from; the others stay benchmark-only")
+    benchmark: str | None = Field(default=None, description="name/version of a benchmark: its questions outside the training split are guarded against leakage")
+    seed: int = 0
+
+
+class SftRow(Frozen):
+    """A line of train.jsonl or validation.jsonl, format sft. TRL's conversational prompt/completion."""
+
+    question_id: str
+    source: Literal["correction", "anchor"]
+    prompt: list[Message]
+    completion: list[Message]
+
+
+class DpoRow(Frozen):
+    """A line of train.jsonl or validation.jsonl, format dpo: correction chosen, the model's own wrong answer rejected."""
+
+    question_id: str
+    source: Literal["correction"]
+    prompt: list[Message]
+    chosen: list[Message]
+    rejected: list[Message]
+
+
+class LengthStatistics(Frozen):
+    """Lengths of whole rows (prompt and completion by the chat template where unit is tokens)."""
+
+    unit: Literal["tokens", "characters"]
+    tokenizer: str | None = None
+    minimum: int
+    median: float
+    p95: float
+    maximum: int
+    total: int
+
+
+class Split(Frozen):
+    """Which question went where. Disjoint except that targeted = train/validation corrections + held_out; questions with one prompt stay together."""
+
+    targeted: list[str]
+    held_out: list[str]
+    train: list[str] = Field(description="targeted questions in train.jsonl")
+    validation: list[str] = Field(description="targeted questions in validation.jsonl")
+    anchors: list[str] = Field(description="passing questions mixed in as anchors")
+
+
+class DatasetCounts(Frozen):
+    corrections: int
+    anchors: int
+    train: int = Field(description="lines of train.jsonl")
+    validation: int = Field(description="lines of validation.jsonl")
+    held_out: int = Field(description="targeted questions kept for evaluation")
+    discarded: dict[str, int] = Field(default={}, description="reason -> how many review items or anchor candidates")
+
+
+class DatasetManifest(Manifest):
+    """datasets/<name>/<version>/manifest.json; version = version_of(train.jsonl, validation.jsonl, spec)."""
+
+    name: str
+    version: str
+    spec: DatasetSpec
+    counts: DatasetCounts
+    split: Split
+    lengths: LengthStatistics
