@@ -1,0 +1,30 @@
+# `make demo` does the main job, `make test` passes the tests; both set everything up first.
+.PHONY: demo test setup check format protos bench clean
+PY := .venv/bin/python
+export HF_HUB_OFFLINE := 1
+export OMP_WAIT_POLICY := PASSIVE
+
+demo: setup ## the main job on a real model: failures → adapter → verdict (ARGS="--seed 7")
+	.venv/bin/burnish demo $(ARGS)
+
+test: setup ## unit, contract, integration, browser and e2e tests (ARGS="tests/unit")
+	$(PY) -m pytest $(or $(ARGS),tests)
+
+setup: ## both environments and the base model; does nothing the second time
+	@scripts/setup.sh
+
+check: setup ## format, lint, types, import rules, stubs: in parallel, quiet unless red
+	@scripts/check.sh
+
+format: setup
+	.venv/bin/ruff format . && .venv/bin/ruff check --fix .
+
+protos: ## regenerate the gRPC stubs
+	scripts/protos.sh
+
+bench: setup ## the measurements behind the numbers in the docs
+	$(PY) tests/bench/bench_runlog.py
+	$(PY) tests/bench/bench_proxy.py
+
+clean: ## everything that set-up made
+	rm -rf .venv .venv-inference .cache

