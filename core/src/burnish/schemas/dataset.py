@@ -20,10 +20,20 @@ class DatasetSpec(Frozen):
     labels: list[str] = Field(min_length=1, description="failure labels whose corrected questions are targeted")
     format: DatasetFormat = "sft"
     held_out_share: float = Field(default=0.3, gt=0, lt=1, description="share of targeted questions never trained on")
-    validation_share: float = Field(default=0.1, ge=0, lt=1, description="share of the training rows used for validation loss")
+    validation_share: float = Field(
+        default=0.1, ge=0, lt=1, description="share of the training rows used for validation loss"
+    )
     anchor_ratio: float = Field(default=0.5, ge=0, le=10, description="anchor examples per correction (SFT)")
-    anchor_pool_share: float = Field(default=0.5, ge=0, le=1, description="share of the passing questions that anchors may come from; the others stay benchmark-only")
-    benchmark: str | None = Field(default=None, description="name/version of a benchmark: its questions outside the training split are guarded against leakage")
+    anchor_pool_share: float = Field(
+        default=0.5,
+        ge=0,
+        le=1,
+        description="share of the passing questions that anchors may come from; the others stay benchmark-only",
+    )
+    benchmark: str | None = Field(
+        default=None,
+        description="name/version of a benchmark: its questions outside the training split are guarded against leakage",
+    )
     seed: int = 0
 
 

@@ -42,7 +42,9 @@ class Comparison(Frozen):
     delta: float | None
     ci_low: float | None
     ci_high: float | None
-    p_value: float | None = Field(description="exact McNemar; one-sided (candidate better) for targeted, two-sided elsewhere")
+    p_value: float | None = Field(
+        description="exact McNemar; one-sided (candidate better) for targeted, two-sided elsewhere"
+    )
     gained: int = Field(default=0, description="questions base failed and candidate passed")
     lost: int = Field(default=0, description="questions base passed and candidate failed")
 
@@ -68,9 +70,13 @@ class Verdict(Frozen):
     rest: Comparison = Field(description="questions outside the cluster that no training row came from")
     anchored: Comparison = Field(description="questions outside the cluster used as anchors: shown, never decisive")
     regressions: list[Regression] = Field(description="rest questions lost beyond the noise of asking the base twice")
-    noise_flip_rate: float | None = Field(description="share of rest questions whose base samples disagree; None where base was asked once")
+    noise_flip_rate: float | None = Field(
+        description="share of rest questions whose base samples disagree; None where base was asked once"
+    )
     slices: list[SliceComparison]
-    needs_questions: int | None = Field(description="how many more held-out targeted questions would settle it; None where settled")
+    needs_questions: int | None = Field(
+        description="how many more held-out targeted questions would settle it; None where settled"
+    )
     reasons: list[str] = Field(description="sentences, most decisive first")
     warnings: list[str] = []
 

@@ -23,5 +23,7 @@ def read_record(folder: Path) -> BaseModelRecord:
     """The record of a base model folder; NotFoundError tells how to make one."""
     path = folder / RECORD
     if not path.is_file():
-        raise NotFoundError(f"{path} is missing: run `make setup`, or `burnish-model record {folder} --name NAME` for a model of your own")
+        raise NotFoundError(
+            f"{path} is missing: run `make setup`, or `burnish-model record {folder} --name NAME` for a model of your own"
+        )
     return BaseModelRecord.model_validate_json(path.read_bytes())

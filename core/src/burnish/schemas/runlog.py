@@ -56,7 +56,9 @@ class RunLogManifest(Manifest):
     rejected: int
     size_bytes: int = Field(description="of the JSONL as it came, decompressed")
     grades: dict[str, int]
-    rejected_lines: list[RejectedLine] = Field(default=[], description="the first 100; all of them stand in rejected.jsonl")
+    rejected_lines: list[RejectedLine] = Field(
+        default=[], description="the first 100; all of them stand in rejected.jsonl"
+    )
 
 
 class RunLogImport(Frozen):
@@ -82,7 +84,9 @@ class FailureCluster(Frozen):
     slices: dict[str, int] = {}
     candidate: bool
     why_not: str | None = Field(default=None, description="one sentence where candidate is false")
-    examples: list[dict[str, Any]] = Field(default=[], description="up to 3: question_id, question, answer, expected_answer, slice")
+    examples: list[dict[str, Any]] = Field(
+        default=[], description="up to 3: question_id, question, answer, expected_answer, slice"
+    )
 
 
 class Diagnosis(Frozen):
