@@ -201,39 +201,30 @@ class TrainerClient:
         """
         seen, last_heard, pause = after_sequence, time.monotonic(), BACKOFF_SECONDS
         while True:
-            for event in self._stream(job_id, seen):
-                if event.sequence <= seen:
-                    continue
-                seen, last_heard, pause = event.sequence, time.monotonic(), BACKOFF_SECONDS
-                yield event
-                if event.WhichOneof("event") == "state_change" and is_final(event.state_change):
+            before = seen
+            try:
+                for event in self._stub.WatchTuningJob(
+                    WatchTuningJobRequest(job_id=job_id, after_sequence=seen), metadata=self._metadata
+                ):
+                    if event.sequence <= seen:
+                        continue
+                    seen, last_heard, pause = event.sequence, time.monotonic(), BACKOFF_SECONDS
+                    yield event
+                    if event.WhichOneof("event") == "state_change" and is_final(event.state_change):
+                        return
+                if seen == before and self._has_ended(job_id):
                     return
-            if self._has_ended(job_id):
-                return
+            except grpc.RpcError as error:
+                if error.code() not in BROKEN or _has_details(error):
+                    raise wire.from_rpc(error, self._where) from error
             if time.monotonic() - last_heard > RECONNECT_SECONDS:
-                raise UnavailableError(
-                    f"{self._where}: the stream of {job_id} broke and did not come back in {RECONNECT_SECONDS:.0f} s: "
-                    f"`burnish jobs watch {job_id}` tries again",
-                    job_id=job_id,
-                )
+                raise self._lost(job_id)
             time.sleep(pause)
             pause = min(pause * 2, 5.0)
 
-    def _stream(self, job_id: str, after_sequence: int) -> Iterator[TuningJobEvent]:
-        """One stream, to its end or its break; raises only what the trainer itself answered."""
-        request = WatchTuningJobRequest(job_id=job_id, after_sequence=after_sequence)
-        try:
-            yield from self._stub.WatchTuningJob(request, metadata=self._metadata)
-        except grpc.RpcError as error:
-            if error.code() not in BROKEN or _has_details(error):
-                raise wire.from_rpc(error, self._where) from error
-
-    def _has_ended(self, job_id: str) -> bool:
-        """False also while the trainer cannot be reached."""
-        try:
-            return is_final(self.get_job(job_id).state)
-        except UnavailableError:
-            return False
+    def _lost(self, job_id: str) -> UnavailableError:
+        message = f"{self._where}: the stream of {job_id} broke and did not come back in {RECONNECT_SECONDS:.0f} s: `burnish jobs watch {job_id}` tries again"
+        return UnavailableError(message, job_id=job_id)
 
     def wait(self, job_id: str, timeout_seconds: float) -> TuningJob:
         """Block until the job has ended; DeadlineError after timeout_seconds (the job goes on)."""
@@ -246,6 +237,13 @@ class TrainerClient:
                 )
             time.sleep(0.5)
         return job
+
+    def _has_ended(self, job_id: str) -> bool:
+        """False also while the trainer cannot be reached."""
+        try:
+            return is_final(self.get_job(job_id).state)
+        except UnavailableError:
+            return False
 
     @property
     def _where(self) -> str:
