@@ -1,0 +1,5 @@
+"""The embedded stack: object store, curator, trainer and inference on loopback under one supervisor process.
+
+`control` is what the CLI, the demo and tests call (Launch, up, down, status); `supervisor` is the process it starts;
+`parts` says what each part is. Linux only: process groups, /proc and prctl.
+"""

@@ -1,0 +1,49 @@
+"""What `burnish up` takes from the environment."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from pydantic import Field, SecretStr
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from burnish.errors import PreconditionError
+from burnish.schemas.models import RECORD
+
+BASE_MODEL = "smollm2-135m-instruct"
+
+
+def repository_root() -> Path:
+    """The checkout this package is installed from; the working directory for an installation without one."""
+    root = Path(__file__).resolve().parents[4]
+    return root if (root / "client" / "pyproject.toml").is_file() else Path.cwd()
+
+
+class StackSettings(BaseSettings):
+    """Settings of the embedded stack. The parts' own BURNISH_* settings pass through to them."""
+
+    model_config = SettingsConfigDict(env_prefix="BURNISH_", frozen=True, extra="ignore", env_ignore_empty=True)
+
+    home: Path = Field(default=Path(".burnish"), description="state folder: stack.json, data/, logs/")
+    base_model: Path = Field(
+        default_factory=lambda: repository_root() / ".cache" / "models" / BASE_MODEL,
+        description="folder of the base model, as `make setup` makes it",
+    )
+    inference_python: Path = Field(
+        default_factory=lambda: repository_root() / ".venv-inference" / "bin" / "python",
+        description="Python of the environment that has vLLM",
+    )
+    token: SecretStr | None = Field(default=None, description="token of all doors; unset: random, kept with the home")
+
+    def check(self, *, with_inference: bool) -> None:
+        """Raise PreconditionError where what set-up makes is missing."""
+        if not (self.base_model / RECORD).is_file():
+            raise PreconditionError(
+                f"no base model in {self.base_model} ({RECORD} is missing): run `make setup`, "
+                "or set BURNISH_BASE_MODEL to a folder that `burnish-model record` has recorded"
+            )
+        if with_inference and not self.inference_python.is_file():
+            raise PreconditionError(
+                f"no Python with vLLM at {self.inference_python}: run `make setup`, set BURNISH_INFERENCE_PYTHON, "
+                "or start without serving: `burnish up --without inference`"
+            )
