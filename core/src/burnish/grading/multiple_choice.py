@@ -1,0 +1,61 @@
+"""Grader: the answer names one of the offered choices."""
+
+from __future__ import annotations
+
+import re
+
+from burnish.grading.registry import Grade, failing, grader, passing, skipping
+from burnish.grading.text import fold
+
+
+@grader
+def multiple_choice(answer: str, expected: str, *, choices: dict[str, str] | None = None) -> Grade:
+    """The answer picks the expected letter.
+
+    expected: a letter (A to Z), or the text of a choice. choices: letter -> its text; then an answer that gives the
+    text of exactly one choice counts as that letter. Reads "B", "(B)", "B. Paris", "The answer is B", "**B**"; a bare
+    "a" inside a sentence is the article, not choice A.
+    """
+    texts = {letter.upper(): fold(text) for letter, text in (choices or {}).items()}
+    wanted = _letter_of(expected, texts)
+    if wanted is None:
+        return skipping(f"the expected answer {expected[:80]!r} is neither a letter nor the text of a choice")
+    picked = _picked(answer, texts)
+    if not picked:
+        return failing("no-choice", "the answer names no choice")
+    if len(picked) > 1:
+        return failing("several-choices", f"the answer names {', '.join(sorted(picked))}")
+    (got,) = picked
+    return passing() if got == wanted else failing("wrong-choice", f"expected {wanted}, got {got}")
+
+
+_LEADING = re.compile(r"^[\s*_(\[\"'`]*([A-Z])(?:[\s*_)\]\"'`]*$|[)\].:,]|\*\*|\s+[-–—]\s)")
+_LISTED = re.compile(r"(?<!\w)([A-Z])\)")
+_STATED = re.compile(r"(?i:\b(?:answer|choice|option)\b(?:\s+(?:is|would be))?\s*:?)[\s*_(\[\"'`]*([A-Z])\b(?!['’])")
+_BRACKETED = re.compile(r"[(\[]([A-Z])[)\]]")
+
+
+def _letter_of(expected: str, texts: dict[str, str]) -> str | None:
+    stripped = expected.strip().strip("()[].:").upper()
+    if len(stripped) == 1 and stripped.isalpha() and (not texts or stripped in texts):
+        return stripped
+    matching = [letter for letter, text in texts.items() if text == fold(expected)]
+    return matching[0] if len(matching) == 1 else None
+
+
+def _picked(answer: str, texts: dict[str, str]) -> set[str]:
+    """Letters the answer picks, by the first reading that finds any: lone lower-case letter, stated, leading, bracketed, text of a choice."""
+    stripped = answer.strip()
+    if len(stripped) == 1 and stripped.isalpha():
+        return {stripped.upper()}
+    leading = _LEADING.findall(stripped)
+    for letters in (
+        _STATED.findall(answer),
+        leading and leading + _LISTED.findall(stripped),
+        _BRACKETED.findall(answer),
+    ):
+        found = {letter for letter in letters if not texts or letter in texts}
+        if found:
+            return found
+    folded = fold(answer)
+    return {letter for letter, text in texts.items() if text and re.search(rf"(?<!\w){re.escape(text)}(?!\w)", folded)}

@@ -1,0 +1,48 @@
+"""Grader: a number in the answer is the expected one, within a tolerance."""
+
+from __future__ import annotations
+
+import math
+import re
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from burnish.grading.registry import Grade, failing, grader, passing, skipping
+
+NUMBER = re.compile(r"(?<![\w.])[-+−]?(?:\d{1,3}(?:,\d{3})+|\d+)?(?:\.\d+|(?<=\d)\.?)(?:[eE][-+]?\d{1,3})?(?![\d_])")
+NonNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+
+
+@grader
+def number(
+    answer: str,
+    expected: str,
+    *,
+    tolerance: NonNegative = 0.0,
+    relative_tolerance: NonNegative = 0.0,
+    pick: Literal["first", "last", "only"] = "last",
+) -> Grade:
+    """The picked number of the answer is within max(tolerance, relative_tolerance × |expected|) of the expected one.
+
+    Reads 1,234.5 · -3 · −3 · .5 · 1e-3; not NaN or infinity. pick `only`: the answer must hold exactly one number.
+    Without any tolerance two numbers are equal if they are the same double.
+    """
+    wanted = numbers_in(expected)
+    if len(wanted) != 1:
+        return skipping(f"the expected answer {expected[:80]!r} is not one number")
+    found = numbers_in(answer)
+    if not found:
+        return failing("no-number", "the answer holds no number")
+    if pick == "only" and len(found) > 1:
+        return failing("several-numbers", f"the answer holds {len(found)} numbers, one was asked for")
+    got = found[0 if pick == "first" else -1]
+    if abs(got - wanted[0]) <= max(tolerance, relative_tolerance * abs(wanted[0])):
+        return passing()
+    return failing("wrong-number", f"expected {wanted[0]:g}, got {got:g}")
+
+
+def numbers_in(text: str) -> list[float]:
+    """Every finite decimal number that stands by itself in the text (not the tail of a word such as `v2`; a unit may follow, `5kg`), in order."""
+    values = (float(match.group().replace(",", "").replace("−", "-")) for match in NUMBER.finditer(text))
+    return [value for value in values if math.isfinite(value)]

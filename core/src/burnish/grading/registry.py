@@ -1,0 +1,141 @@
+"""What a grade is, how a grader is registered, and the one door through which every answer is graded."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+import orjson
+from pydantic import BaseModel, ConfigDict, ValidationError, create_model
+
+from burnish.errors import InvalidInputError
+from burnish.grading.refusals import is_refusal
+from burnish.schemas.benchmark import GraderSpec
+
+MAX_ANSWER_CHARACTERS = 1_000_000
+EMPTY_ANSWER, TOO_LONG, REFUSAL = "empty-answer", "too-long", "refusal"
+
+
+@dataclass(frozen=True)
+class Grade:
+    """What a grader says of one answer.
+
+    passed and score (0…1) are None exactly where skipped_reason is set: a skip is not a zero. failure_label is a short
+    kebab-case name of the way it failed, set exactly where passed is False. detail is for people.
+    """
+
+    passed: bool | None
+    score: float | None
+    failure_label: str | None = None
+    skipped_reason: str | None = None
+    detail: str = ""
+
+
+def passing(detail: str = "", score: float = 1.0) -> Grade:
+    return Grade(passed=True, score=score, detail=detail)
+
+
+def failing(failure_label: str, detail: str = "", score: float = 0.0) -> Grade:
+    return Grade(passed=False, score=score, failure_label=failure_label, detail=detail)
+
+
+def skipping(reason: str) -> Grade:
+    return Grade(passed=None, score=None, skipped_reason=reason)
+
+
+GraderFunction = Callable[..., Grade]
+
+
+@dataclass(frozen=True)
+class _Registered:
+    function: GraderFunction
+    args_model: type[BaseModel]
+
+
+_registry: dict[str, _Registered] = {}
+
+
+def grader(function: GraderFunction) -> GraderFunction:
+    """Register `function(answer, expected, *, args…) -> Grade` under its own name; the keyword-only parameters are its args."""
+    parameters = list(inspect.signature(function, eval_str=True).parameters.values())
+    fields: dict[str, Any] = {
+        p.name: (p.annotation, ... if p.default is inspect.Parameter.empty else p.default)
+        for p in parameters
+        if p.kind is inspect.Parameter.KEYWORD_ONLY
+    }
+    config = ConfigDict(extra="forbid", strict=True, protected_namespaces=())
+    _registry[function.__name__] = _Registered(function, create_model(function.__name__, __config__=config, **fields))
+    return function
+
+
+def names() -> list[str]:
+    """Every registered grader, sorted."""
+    return sorted(_registry)
+
+
+def describe(name: str) -> str:
+    """The grader's first docstring line and its arguments with defaults, for `--help` and error messages."""
+    registered = _lookup(name)
+    summary = (inspect.getdoc(registered.function) or "").split("\n")[0]
+    return f"{name}({_arguments(registered)}): {summary}"
+
+
+def check(spec: GraderSpec) -> None:
+    """Raise InvalidInputError where the spec names no grader or has arguments that the grader does not take."""
+    _arguments_of(spec)
+
+
+def grade(spec: GraderSpec, answer: str, expected: str) -> Grade:
+    """Grade one answer.
+
+    The same for every grader: an empty answer fails as `empty-answer`, one over a million characters as `too-long`; a
+    failing answer that opens like a refusal is labelled `refusal`. An empty `expected` is skipped: anything contains it.
+    Raises InvalidInputError for an unknown grader or bad arguments.
+    """
+    args = _arguments_of(spec)
+    if not expected.strip():
+        return skipping("the expected answer is empty")
+    if not answer.strip():
+        return failing(EMPTY_ANSWER, "the answer is empty")
+    if len(answer) > MAX_ANSWER_CHARACTERS:
+        return failing(TOO_LONG, f"the answer has {len(answer)} characters; at most {MAX_ANSWER_CHARACTERS} are graded")
+    result = _lookup(spec.name).function(answer, expected, **args)
+    if result.passed is False and is_refusal(answer):
+        return failing(REFUSAL, f"the model refused ({result.failure_label})", score=result.score or 0.0)
+    return result
+
+
+def _lookup(name: str) -> _Registered:
+    if name not in _registry:
+        raise InvalidInputError(f"grader {name!r} does not exist: use one of {', '.join(names())}", field="grader.name")
+    return _registry[name]
+
+
+def _arguments_of(spec: GraderSpec) -> dict[str, Any]:
+    return _validated(spec.name, orjson.dumps(spec.args, option=orjson.OPT_SORT_KEYS))
+
+
+@lru_cache(maxsize=4096)
+def _validated(name: str, args_json: bytes) -> dict[str, Any]:
+    """Checked arguments; cached, since a benchmark repeats few specs over many questions."""
+    registered = _lookup(name)
+    try:
+        model = registered.args_model.model_validate_json(args_json)
+    except ValidationError as error:
+        problems = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors(include_url=False))
+        raise InvalidInputError(
+            f"grader {name!r}: {problems}. It takes: {_arguments(registered) or 'no arguments'}", field="grader.args"
+        ) from error
+    return {field: getattr(model, field) for field in type(model).model_fields}
+
+
+def _arguments(registered: _Registered) -> str:
+    parameters = inspect.signature(registered.function).parameters.values()
+    return ", ".join(
+        f"{p.name}: {p.annotation}" + ("" if p.default is inspect.Parameter.empty else f" = {p.default!r}")
+        for p in parameters
+        if p.kind is inspect.Parameter.KEYWORD_ONLY
+    )
