@@ -1,0 +1,248 @@
+"""Builds a dataset version: run log + corrections + spec in, manifest and files out. The same inputs give the same version."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from burnish.curation.anchors import Anchor, AnchorRules, choose_anchors
+from burnish.curation.card import dataset_card
+from burnish.curation.jsonl import to_jsonl
+from burnish.curation.leakage import check_leaks, guarded_keys
+from burnish.curation.lengths import Lengths
+from burnish.curation.review import Correction
+from burnish.curation.splitting import Partition, Unit, hash_rank, partition, units
+from burnish.curation.targets import (
+    Examples,
+    Target,
+    collect_examples,
+    message_key,
+    prompt_keys,
+    read_targets,
+)
+from burnish.diagnosis.clusters import RunCodes, read_codes
+from burnish.digests import canonical_json, sha256_hex, version_of
+from burnish.errors import PreconditionError
+from burnish.runlogs.reader import RunLogReader
+from burnish.schemas.base import FileEntry, Message, Parent
+from burnish.schemas.benchmark import BenchmarkQuestion
+from burnish.schemas.dataset import DatasetCounts, DatasetManifest, DatasetSpec, DpoRow, SftRow, Split
+
+Row = SftRow | DpoRow
+TRAIN = "train.jsonl"
+VALIDATION = "validation.jsonl"
+CARD = "README.md"
+
+
+@dataclass(frozen=True)
+class BuiltDataset:
+    """A version ready to be stored: upload `files` (name -> bytes), then the manifest."""
+
+    manifest: DatasetManifest
+    files: dict[str, bytes]
+
+
+@dataclass(frozen=True)
+class Guard:
+    """The benchmark that training data must stay clear of; no questions where the spec names none."""
+
+    questions: Sequence[BenchmarkQuestion] = ()
+
+    @property
+    def benchmark_only(self) -> frozenset[str]:
+        return frozenset(q.question_id for q in self.questions if q.benchmark_only)
+
+
+@dataclass(frozen=True)
+class _Rows:
+    train: list[Row]
+    validation: list[Row]
+
+    @property
+    def all(self) -> list[Row]:
+        return [*self.train, *self.validation]
+
+
+def build_dataset(
+    spec: DatasetSpec,
+    log: RunLogReader,
+    corrections: Mapping[str, Correction],
+    lengths: Lengths,
+    guard: Guard | None = None,
+) -> BuiltDataset:
+    """Build what the spec asks for; spec.labels are taken as checked (burnish.curation.review.choose_labels).
+
+    Held-out depends on labels, corrections, shares and seed alone: not on format or anchors. Raises PreconditionError
+    where there is nothing to build from (it says which command comes first), LeakageError where a training row has the
+    prompt of a held-out or guarded question.
+    """
+    guard = guard or Guard()
+    codes = read_codes(log)
+    targets = read_targets(log, codes, spec.labels)
+    examples = collect_examples(targets, corrections, guard.benchmark_only)
+    _check_some(spec, examples)
+    keys = prompt_keys(log, codes, (target.question_id for target in targets))
+    parts = partition(units(examples.examples, keys), spec.held_out_share, spec.validation_share, spec.seed)
+    anchors, passed_over = _anchors(spec, log, codes, targets, keys, parts, guard)
+    rows, split = _rows(spec, parts, anchors), _split(parts, anchors)
+    _check_leaks(rows, split, keys, guard)
+    counts = DatasetCounts(
+        corrections=sum(row.source == "correction" for row in rows.all),
+        anchors=len(anchors),
+        train=len(rows.train),
+        validation=len(rows.validation),
+        held_out=len(split.held_out),
+        discarded=dict(sorted((examples.discarded + passed_over).items())),
+    )
+    return _seal(spec, rows, split, counts, corrections, lengths)
+
+
+def _check_some(spec: DatasetSpec, examples: Examples) -> None:
+    if examples.examples:
+        return
+    labels = " ".join(f"--label {label!r}" for label in spec.labels)
+    found = "; ".join(f"{count} × {reason}" for reason, count in sorted(examples.discarded.items()))
+    raise PreconditionError(
+        f"nothing to train on for {', '.join(spec.labels)} ({found}). First `burnish review export {spec.run_log_id} {labels}`, "
+        f"fill corrected_output, and `burnish review import {spec.run_log_id} FILE`; or correct them on the review page",
+        run_log_id=spec.run_log_id,
+    )
+
+
+def _anchors(
+    spec: DatasetSpec,
+    log: RunLogReader,
+    codes: RunCodes,
+    targets: Sequence[Target],
+    keys: Mapping[str, set[str]],
+    parts: Partition,
+    guard: Guard,
+) -> tuple[list[Anchor], Counter[str]]:
+    trained = sum(len(unit.examples) for unit in (*parts.train, *parts.validation))
+    wanted = round(spec.anchor_ratio * trained) if spec.format == "sft" else 0
+    rules = AnchorRules(
+        wanted=wanted,
+        pool_share=spec.anchor_pool_share,
+        seed=spec.seed,
+        targeted=frozenset().union(*keys.values(), (target.key for target in targets)),
+        guarded=guarded_keys(guard.questions, trained=frozenset()),
+        benchmark_only=guard.benchmark_only,
+    )
+    return choose_anchors(log, codes, rules)
+
+
+def _rows(spec: DatasetSpec, parts: Partition, anchors: Sequence[Anchor]) -> _Rows:
+    """Rows of both files, each mixed in seeded hash order."""
+    ranked = sorted(anchors, key=lambda anchor: hash_rank(spec.seed, "anchor_validation", anchor.question_id))
+    validating = round(spec.validation_share * len(ranked))
+    train = [*_corrections(spec, parts.train), *map(_anchor_row, ranked[validating:])]
+    validation = [*_corrections(spec, parts.validation), *map(_anchor_row, ranked[:validating])]
+
+    def place(row: Row) -> tuple[float, str]:
+        return hash_rank(spec.seed, "order", row.question_id), row.question_id
+
+    return _Rows(sorted(train, key=place), sorted(validation, key=place))
+
+
+def _corrections(spec: DatasetSpec, chosen: Sequence[Unit]) -> list[Row]:
+    rows: list[Row] = []
+    for example in (example for unit in chosen for example in unit.examples):
+        right, wrong = _assistant(example.correction), _assistant(example.wrong_answer)
+        if spec.format == "dpo":
+            rows.append(
+                DpoRow(
+                    question_id=example.question_id,
+                    source="correction",
+                    prompt=example.prompt,
+                    chosen=right,
+                    rejected=wrong,
+                )
+            )
+        else:
+            rows.append(
+                SftRow(question_id=example.question_id, source="correction", prompt=example.prompt, completion=right)
+            )
+    return rows
+
+
+def _anchor_row(anchor: Anchor) -> Row:
+    return SftRow(
+        question_id=anchor.question_id, source="anchor", prompt=anchor.prompt, completion=_assistant(anchor.answer)
+    )
+
+
+def _assistant(content: str) -> list[Message]:
+    return [Message(role="assistant", content=content)]
+
+
+def _split(parts: Partition, anchors: Sequence[Anchor]) -> Split:
+    held_out, validation, train = (_question_ids(p) for p in (parts.held_out, parts.validation, parts.train))
+    return Split(
+        targeted=sorted([*held_out, *validation, *train]),
+        held_out=held_out,
+        train=train,
+        validation=validation,
+        anchors=sorted(anchor.question_id for anchor in anchors),
+    )
+
+
+def _question_ids(chosen: Sequence[Unit]) -> list[str]:
+    return sorted(question_id for unit in chosen for e in unit.examples for question_id in e.question_ids)
+
+
+def _check_leaks(rows: _Rows, split: Split, keys: Mapping[str, set[str]], guard: Guard) -> None:
+    held_out: dict[str, set[str]] = defaultdict(set)
+    for question_id in split.held_out:
+        for key in keys[question_id]:
+            held_out[key].add(question_id)
+    trained = frozenset([*split.train, *split.validation, *split.anchors])
+    check_leaks(
+        [(row.question_id, message_key(row.prompt)) for row in rows.all],
+        held_out=held_out,
+        benchmark=guarded_keys(guard.questions, trained),
+    )
+
+
+def _seal(
+    spec: DatasetSpec,
+    rows: _Rows,
+    split: Split,
+    counts: DatasetCounts,
+    corrections: Mapping[str, Correction],
+    lengths: Lengths,
+) -> BuiltDataset:
+    files = {TRAIN: to_jsonl(rows.train), VALIDATION: to_jsonl(rows.validation)}
+    version = version_of(*files.values(), canonical_json([spec.model_dump(), split.model_dump()]))
+    manifest = DatasetManifest(
+        name=spec.name,
+        version=version,
+        spec=spec,
+        counts=counts,
+        split=split,
+        lengths=lengths.summary(_measure(rows.all, lengths)),
+        parents=_parents(spec, split, corrections),
+    )
+    files[CARD] = dataset_card(manifest).encode()
+    entries = [FileEntry(path=name, size_bytes=len(data), sha256=sha256_hex(data)) for name, data in files.items()]
+    return BuiltDataset(manifest.model_copy(update={"files": entries}), files)
+
+
+def _measure(rows: Sequence[Row], lengths: Lengths) -> list[int]:
+    """Prompt with completion; for a pair the longer of the two, which is what a length limit must allow for."""
+    endings = [[row.completion] if isinstance(row, SftRow) else [row.chosen, row.rejected] for row in rows]
+    flat = lengths.measure([[*row.prompt, *end] for row, ends in zip(rows, endings, strict=True) for end in ends])
+    measured = iter(flat)
+    return [max(next(measured) for _ in ends) for ends in endings]
+
+
+def _parents(spec: DatasetSpec, split: Split, corrections: Mapping[str, Correction]) -> list[Parent]:
+    used = {q: corrections[q].corrected_output for q in split.targeted if q in corrections}
+    parents = [
+        Parent(kind="runlog", name=spec.run_log_id, digest=spec.run_log_id),
+        Parent(kind="review", name=spec.run_log_id, digest=version_of(canonical_json(used))),
+    ]
+    if spec.benchmark:
+        name, _, version = spec.benchmark.partition("/")
+        parents.append(Parent(kind="benchmark", name=name, digest=version))
+    return parents

@@ -1,0 +1,141 @@
+"""The review file: one item a question with its first failing answer, and corrections read back from it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from burnish.curation.jsonl import read_jsonl, rejected
+from burnish.diagnosis.clusters import UNLABELLED, RunCodes, read_codes
+from burnish.errors import InvalidInputError
+from burnish.runlogs.reader import RunLogReader
+from burnish.schemas.runlog import Diagnosis, RejectedLine, ReviewItem
+
+_ITEM_COLUMNS = ["question_id", "question", "evidence_files", "answer", "failure_label"]
+
+
+@dataclass(frozen=True)
+class Correction:
+    """The output that the model should have given to a question. Stands for (run log, question_id)."""
+
+    question_id: str
+    failure_label: str
+    corrected_output: str
+
+
+@dataclass
+class ReviewedFile:
+    """What a review file came to: corrections to keep, count of items left empty, and lines refused."""
+
+    corrections: list[Correction] = field(default_factory=list)
+    empty: int = 0
+    rejected_lines: list[RejectedLine] = field(default_factory=list)
+
+
+def choose_labels(diagnosis: Diagnosis, labels: Sequence[str]) -> list[str]:
+    """The labels asked for, checked against the log; none asked: those of the candidate clusters.
+
+    InvalidInputError names the labels that exist.
+    """
+    known = [cluster.label for cluster in diagnosis.clusters if cluster.label != UNLABELLED]
+    for label in labels:
+        if label not in known:
+            raise InvalidInputError(
+                f"no model-attributed failure of run log {diagnosis.run_log_id} has the label {label!r}; "
+                f"it has {', '.join(known) or 'none'}",
+                label=label,
+            )
+    return list(labels) or [c.label for c in diagnosis.clusters if c.candidate]
+
+
+def first_failures(codes: RunCodes, labels: Sequence[str]) -> np.ndarray:
+    """Rows of the first model-attributed failure of each question under these labels, ascending: what a reviewer sees."""
+    wanted = np.array([label in set(labels) for label in codes.labels] + [False], dtype=bool)
+    rows = np.flatnonzero(codes.attributed_R & wanted[codes.label_R])
+    _, first = np.unique(codes.question_R[rows], return_index=True)
+    chosen: np.ndarray = rows[np.sort(first)]
+    return chosen
+
+
+def review_items(
+    log: RunLogReader, labels: Sequence[str], corrections: Mapping[str, Correction] | None = None
+) -> Iterator[ReviewItem]:
+    """One item a question, in the order of the log; a correction that already stands is filled in."""
+    standing = corrections or {}
+    rows = first_failures(read_codes(log), labels)
+    for row in log.table(rows, _ITEM_COLUMNS).to_pylist():
+        correction = standing.get(row["question_id"])
+        yield ReviewItem(
+            question_id=row["question_id"],
+            question=row["question"],
+            evidence_files=row["evidence_files"],
+            original_answer=row["answer"],
+            failure_label=row["failure_label"],
+            corrected_output=correction.corrected_output if correction else "",
+        )
+
+
+def read_review(chunks: Iterable[bytes], known: Mapping[tuple[str, str], str]) -> ReviewedFile:
+    """Corrections from a review file. known: (question_id, failure_label) -> the wrong answer that was shown for it.
+
+    A line is refused, with its number and the reason, when its question or label is not in the log, when its correction
+    is not text or repeats the wrong answer, or when another line corrects the same question otherwise (both are refused).
+    """
+    result = ReviewedFile()
+    by_question: dict[str, list[tuple[int, Correction]]] = {}
+    for number, item in read_jsonl(chunks, ReviewItem):
+        if isinstance(item, RejectedLine):
+            result.rejected_lines.append(item)
+            continue
+        if not item.corrected_output.strip():
+            result.empty += 1
+            continue
+        reason = refusal(item, known)
+        if reason:
+            result.rejected_lines.append(rejected(number, item.model_dump_json().encode(), reason))
+            continue
+        correction = Correction(item.question_id, item.failure_label, item.corrected_output)
+        by_question.setdefault(item.question_id, []).append((number, correction))
+    for question_id, given in by_question.items():
+        _settle(question_id, given, result)
+    result.rejected_lines.sort(key=lambda line: line.line_number)
+    return result
+
+
+def refusal(item: ReviewItem, known: Mapping[tuple[str, str], str]) -> str | None:
+    """Why a filled item cannot be a correction; None where it can."""
+    if "\x00" in item.corrected_output:
+        return "corrected_output: holds a NUL character"
+    wrong_answer = known.get((item.question_id, item.failure_label))
+    if wrong_answer is None:
+        labels = sorted(label for question_id, label in known if question_id == item.question_id)
+        if not labels:
+            return f"question_id: {item.question_id!r} has no model-attributed, labelled failure in this run log"
+        return f"failure_label: {item.question_id!r} failed as {' and '.join(labels)}, not as {item.failure_label!r}"
+    if item.corrected_output.strip() == wrong_answer.strip():
+        return "corrected_output: the same as the original wrong answer"
+    return None
+
+
+def known_failures(log: RunLogReader) -> dict[tuple[str, str], str]:
+    """(question_id, failure_label) -> the first wrong answer, for every labelled model-attributed failure of the log."""
+    codes = read_codes(log)
+    rows = np.flatnonzero(codes.attributed_R & (codes.label_R >= 0))
+    pairs = codes.question_R[rows] * (len(codes.labels) + 1) + codes.label_R[rows]
+    _, first = np.unique(pairs, return_index=True)
+    table = log.table(rows[np.sort(first)], ["question_id", "failure_label", "answer"])
+    return {(row["question_id"], row["failure_label"]): row["answer"] for row in table.to_pylist()}
+
+
+def _settle(question_id: str, given: list[tuple[int, Correction]], result: ReviewedFile) -> None:
+    """Keep what all lines of a question agree on; refuse them all where they do not."""
+    if len({correction.corrected_output for _, correction in given}) == 1:
+        result.corrections.append(given[0][1])
+        return
+    numbers = [number for number, _ in given]
+    for number, correction in given:
+        others = ", ".join(str(other) for other in numbers if other != number)
+        reason = f"corrected_output: {question_id!r} is corrected otherwise on line {others}; keep one"
+        result.rejected_lines.append(rejected(number, correction.corrected_output.encode(), reason))

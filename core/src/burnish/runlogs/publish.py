@@ -1,0 +1,77 @@
+"""Puts an ingested run log into the object store and finds it there again. Keys: burnish.layout.runlog."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from burnish import layout
+from burnish.errors import AlreadyExistsError, CorruptDataError, NotFoundError
+from burnish.ports import ObjectStore
+from burnish.runlogs.ingest import Ingested
+from burnish.schemas.base import FileEntry
+from burnish.schemas.runlog import RunLogImport, RunLogManifest
+
+PART_PREFIX = "part-"
+REJECTED_PREFIX = "rejected-"
+
+
+@dataclass(frozen=True)
+class RunLogFiles:
+    """The files of a manifest by kind."""
+
+    parts: list[FileEntry]
+    rejected: FileEntry | None
+
+
+def publish(store: ObjectStore, ingested: Ingested, name: str) -> RunLogImport:
+    """Upload the files, then the manifest, which makes the run log exist.
+
+    The same accepted lines are the same run log: whoever comes second gets already_existed and the stored manifest
+    (its name and files), with the line counts and rejects of the file just sent. A crash before the manifest leaves
+    no run log, and the next import of the file completes it.
+    """
+    existing = _existing(store, ingested)
+    if existing is not None:
+        return existing
+    for entry in ingested.files:
+        store.put_file(layout.runlog(ingested.id, entry.path), ingested.spool / entry.path)
+    manifest = ingested.manifest(name)
+    try:
+        store.put_if_absent(layout.runlog(ingested.id), manifest.model_dump_json(indent=2).encode())
+    except AlreadyExistsError:
+        existing = _existing(store, ingested)
+        if existing is None:
+            raise
+        return existing
+    return RunLogImport(manifest=manifest, already_existed=False)
+
+
+def read_manifest(store: ObjectStore, run_log_id: str) -> RunLogManifest:
+    """NotFoundError where there is no such run log."""
+    try:
+        data = store.get(layout.runlog(run_log_id))
+    except NotFoundError:
+        raise NotFoundError(f"no run log {run_log_id!r}: `burnish runs ls` lists them", run_log_id=run_log_id) from None
+    return RunLogManifest.model_validate_json(data)
+
+
+def files_of(manifest: RunLogManifest) -> RunLogFiles:
+    parts = [entry for entry in manifest.files if entry.path.startswith(PART_PREFIX)]
+    if not parts:
+        raise CorruptDataError(f"run log {manifest.id}: its manifest names no part")
+    rejected = [entry for entry in manifest.files if entry.path.startswith(REJECTED_PREFIX)]
+    return RunLogFiles(parts=parts, rejected=rejected[0] if rejected else None)
+
+
+def _existing(store: ObjectStore, ingested: Ingested) -> RunLogImport | None:
+    try:
+        stored = read_manifest(store, ingested.id)
+    except NotFoundError:
+        return None
+    this_file = {
+        "lines": ingested.lines,
+        "rejected": ingested.rejected,
+        "rejected_lines": ingested.rejected_lines,
+        "size_bytes": ingested.size_bytes,
+    }
+    return RunLogImport(manifest=stored.model_copy(update=this_file), already_existed=True)

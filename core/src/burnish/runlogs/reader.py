@@ -1,0 +1,100 @@
+"""Reads rows and columns of a run log from its local Parquet parts: only the columns and row groups that a question needs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from burnish.runlogs.columns import from_rows
+from burnish.schemas.runlog import RunLogLine
+
+READ_AS_CATEGORIES = ["question_id", "grade", "failure_label", "run_id", "slice"]
+
+
+@dataclass(frozen=True)
+class RowGroup:
+    """Where a run of rows stands: `start` is the index of its first row in the whole log."""
+
+    part: int
+    number: int
+    start: int
+    rows: int
+
+
+class RunLogReader:
+    """A run log as a table whose rows are numbered from 0 in the order of the file. Immutable; safe to share between threads."""
+
+    def __init__(self, parts: Sequence[Path]) -> None:
+        self._parts = list(parts)
+        self._groups: list[RowGroup] = []
+        start = 0
+        for part, path in enumerate(self._parts):
+            metadata = pq.read_metadata(path)
+            for number in range(metadata.num_row_groups):
+                rows = metadata.row_group(number).num_rows
+                self._groups.append(RowGroup(part, number, start, rows))
+                start += rows
+        self.rows = start
+
+    def columns(self, names: Sequence[str]) -> pa.Table:
+        """All rows of some columns; identifiers and labels come dictionary-encoded."""
+        encoded = [name for name in READ_AS_CATEGORIES if name in names]
+        tables = [pq.read_table(path, columns=list(names), read_dictionary=encoded) for path in self._parts]
+        return pa.concat_tables(tables).unify_dictionaries().select(list(names))
+
+    def find(self, label: str | None = None, grade: str | None = None) -> np.ndarray:
+        """Indices of the rows with this failure label and this grade (None: any), ascending."""
+        wanted = {"failure_label": label, "grade": grade}
+        filters = {name: value for name, value in wanted.items() if value is not None}
+        if not filters:
+            return np.arange(self.rows)
+        table = self.columns(list(filters))
+        mask = np.ones(self.rows, dtype=bool)
+        for name, value in filters.items():
+            matches = pc.equal(table[name].cast(pa.string()), value).fill_null(False)
+            mask &= matches.to_numpy()
+        return np.flatnonzero(mask)
+
+    def table(self, indices: Sequence[int] | np.ndarray, names: Sequence[str] | None = None) -> pa.Table:
+        """The given rows in ascending order, each once; `names` are the columns wanted (None: all)."""
+        pieces = list(self.pieces(indices, names))
+        return pa.concat_tables(pieces) if pieces else self._empty(names)
+
+    def pieces(self, indices: Sequence[int] | np.ndarray, names: Sequence[str] | None = None) -> Iterator[pa.Table]:
+        """What `table` gives, one row group in memory at a time."""
+        wanted = np.unique(np.asarray(indices, dtype=np.int64))
+        for group, local in self._locate(wanted):
+            yield self._group_rows(group, local, names)
+
+    def lines(self, indices: Sequence[int] | np.ndarray) -> Iterator[RunLogLine]:
+        """The given rows as lines, in ascending order, each once; one row group in memory at a time."""
+        for piece in self.pieces(indices):
+            yield from from_rows(piece.to_pylist())
+
+    def _locate(self, wanted: np.ndarray) -> Iterator[tuple[RowGroup, np.ndarray]]:
+        """Row groups that hold wanted rows, each with the rows' numbers inside it."""
+        if not len(wanted):
+            return
+        if wanted[0] < 0 or wanted[-1] >= self.rows:
+            raise IndexError(f"row {wanted[-1]} of a run log of {self.rows}")
+        starts = [group.start for group in self._groups]
+        groups = np.searchsorted(starts, wanted, side="right") - 1
+        for number in np.unique(groups):
+            group = self._groups[number]
+            yield group, wanted[groups == number] - group.start
+
+    def _group_rows(self, group: RowGroup, local: np.ndarray, names: Sequence[str] | None) -> pa.Table:
+        with pq.ParquetFile(self._parts[group.part]) as part:
+            columns = list(names) if names is not None else None
+            return part.read_row_group(group.number, columns=columns).take(pa.array(local))
+
+    def _empty(self, names: Sequence[str] | None) -> pa.Table:
+        schema = pq.read_schema(self._parts[0])
+        table = schema.empty_table()
+        return table.select(list(names)) if names is not None else table
