@@ -1,0 +1,122 @@
+"""The `burnish` command: one file a noun. Nothing heavy is imported before a command runs, so that --help is instant."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+import typer
+from typer.core import TyperGroup
+from typer.exceptions import TyperException
+
+from burnish.errors import BurnishError, Code
+from burnish_client.cli import (
+    adapters,
+    benchmark,
+    console,
+    dataset,
+    demo,
+    diagnose,
+    evaluate,
+    jobs,
+    review,
+    runs,
+    stack,
+    train,
+    verdict,
+)
+
+BAD_INPUT = frozenset({Code.INVALID_ARGUMENT, Code.OUT_OF_RANGE})
+
+ORDER = (
+    "up",
+    "status",
+    "down",
+    "demo",
+    "runs",
+    "diagnose",
+    "review",
+    "dataset",
+    "train",
+    "jobs",
+    "adapters",
+    "benchmark",
+    "eval",
+    "verdict",
+)
+
+
+class InOrderOfUse(TyperGroup):
+    """Lists commands as a user comes to need them."""
+
+    def list_commands(self, ctx: typer.Context) -> list[str]:  # type: ignore[override]
+        return sorted(super().list_commands(ctx), key=ORDER.index)
+
+
+app = typer.Typer(
+    name="burnish",
+    cls=InOrderOfUse,
+    help="Turn the repeated failures of an LLM application into a LoRA adapter, and prove that it fixed them.",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode="rich",
+)
+app.command("up", rich_help_panel="The stack")(stack.up)
+app.command("status", rich_help_panel="The stack")(stack.status)
+app.command("down", rich_help_panel="The stack")(stack.down)
+app.command("demo", rich_help_panel="The stack")(demo.demo)
+app.add_typer(runs.app, name="runs", rich_help_panel="The loop")
+app.command("diagnose", rich_help_panel="The loop")(diagnose.diagnose)
+app.add_typer(review.app, name="review", rich_help_panel="The loop")
+app.add_typer(dataset.app, name="dataset", rich_help_panel="The loop")
+app.add_typer(train.app, name="train", rich_help_panel="The loop")
+app.add_typer(jobs.app, name="jobs", rich_help_panel="The loop")
+app.add_typer(adapters.app, name="adapters", rich_help_panel="The loop")
+app.add_typer(benchmark.app, name="benchmark", rich_help_panel="The loop")
+app.command("eval", rich_help_panel="The loop")(evaluate.evaluate)
+app.command("verdict", rich_help_panel="The loop")(verdict.verdict)
+
+
+@app.callback()
+def burnish() -> None:
+    """Turn the repeated failures of an LLM application into a LoRA adapter, and prove that it fixed them."""
+
+
+def run(arguments: list[str] | None = None) -> int:
+    """Run one command line; the exit code: 0 done, 2 bad input, 1 any other error, 130 interrupted (verdict has more)."""
+    try:
+        return int(typer.main.get_command(app)(args=arguments, prog_name="burnish", standalone_mode=False) or 0)
+    except TyperException as error:
+        context = getattr(error, "ctx", None)
+        console.error(
+            error.format_message(), f"`{context.command_path} --help` shows what it takes" if context else None
+        )
+        return error.exit_code
+    except typer.Abort:
+        return 130
+    except BurnishError as error:
+        _raise_in_debug()
+        console.burnish_error(error)
+        return 2 if error.code in BAD_INPUT else 1
+    except BrokenPipeError:
+        os.dup2(
+            os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno()
+        )  # the reader of a pipe has enough; nothing more to flush
+        return 0
+    except Exception as error:
+        _raise_in_debug()
+        console.error(
+            f"unexpected {type(error).__name__}: {error}",
+            "BURNISH_DEBUG=1 shows where; please report it with that output",
+        )
+        return 1
+
+
+def _raise_in_debug() -> None:
+    """Raise the exception that is being handled again, with its traceback, where BURNISH_DEBUG=1."""
+    if os.environ.get("BURNISH_DEBUG") == "1":
+        raise
+
+
+def main() -> None:
+    sys.exit(run())

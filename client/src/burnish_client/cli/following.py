@@ -1,0 +1,135 @@
+"""A tuning job's progress as it comes: a live bar on a terminal, plain lines elsewhere, both on stderr."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import typer
+from rich.live import Live
+from rich.table import Table
+
+from burnish_client.cli import console
+from burnish_client.trainer_client import StepMetrics, TrainerClient, TuningJob, TuningJobEvent, state_name
+
+BAR_WIDTH = 24
+EventSink = Callable[[TuningJobEvent], None]
+
+
+def follow(trainer: TrainerClient, job_id: str, after_sequence: int = 0, also: EventSink | None = None) -> TuningJob:
+    """Show events until the job has ended and return it; Ctrl-C leaves it running, says how to watch again, and exits 130."""
+    try:
+        with _display(job_id) as show:
+            for event in trainer.watch(job_id, after_sequence):
+                if also:
+                    also(event)
+                show(event)
+    except KeyboardInterrupt:
+        console.note(
+            f"[yellow]{job_id} goes on.[/] Watch again: burnish jobs watch {job_id}; end it: burnish jobs cancel {job_id}"
+        )
+        raise typer.Exit(130) from None
+    return trainer.get_job(job_id)
+
+
+@contextmanager
+def _display(job_id: str) -> Iterator[EventSink]:
+    if not console.err().is_terminal:
+        yield _print_line
+        return
+    board = Board(job_id)
+    with Live(board.render(), console=console.err(), refresh_per_second=4, transient=False) as live:
+
+        def show(event: TuningJobEvent) -> None:
+            if event.WhichOneof("event") == "message":
+                live.console.print(f"[dim]{console.one_line(event.message)}[/]")
+            board.take(event)
+            live.update(board.render())
+
+        yield show
+
+
+class Board:
+    """The live picture: state, bar, and the newest of each figure."""
+
+    def __init__(self, job_id: str) -> None:
+        self.job_id = job_id
+        self.state = "pending"
+        self.metrics = StepMetrics()
+        self.validation_loss: float | None = None
+        self.first_loss: float | None = None
+
+    def take(self, event: TuningJobEvent) -> None:
+        kind = event.WhichOneof("event")
+        if kind == "state_change":
+            self.state = state_name(event.state_change)
+        elif kind == "metrics":
+            if event.metrics.HasField("validation_loss"):
+                self.validation_loss = event.metrics.validation_loss
+            if event.metrics.HasField("train_loss"):
+                self.metrics = event.metrics
+                if self.first_loss is None:
+                    self.first_loss = event.metrics.train_loss
+
+    def render(self) -> Table:
+        figures = self.metrics
+        done = round(BAR_WIDTH * figures.step / figures.total_steps) if figures.total_steps else 0
+        bar = f"[green]{'━' * done}[/][dim]{'━' * (BAR_WIDTH - done)}[/]"
+        grid = Table.grid(padding=(0, 2))
+        grid.add_row(f"[bold]{self.job_id}[/]", self.state, bar, f"step {figures.step}/{figures.total_steps or '?'}")
+        first = f" (from {self.first_loss:.3f})" if self.first_loss is not None else ""
+        loss = f"loss {_number(figures, 'train_loss')}{first}"
+        validation = f"validation {self.validation_loss:.3f}" if self.validation_loss is not None else "validation –"
+        speed = f"{figures.tokens_per_second:.0f} tokens/s" if figures.HasField("tokens_per_second") else "– tokens/s"
+        left = f"{console.duration(figures.seconds_left)} left" if figures.HasField("seconds_left") else "– left"
+        whole = Table.grid()
+        whole.add_row(grid)
+        whole.add_row(f"  {loss}   {validation}   {speed}   {left}")
+        return whole
+
+
+def _number(metrics: StepMetrics, field: str) -> str:
+    return f"{getattr(metrics, field):.3f}" if metrics.HasField(field) else "–"
+
+
+def _print_line(event: TuningJobEvent) -> None:
+    print(plain_line(event), file=sys.stderr, flush=True)
+
+
+def plain_line(event: TuningJobEvent) -> str:
+    """One event as one line of plain text."""
+    kind = event.WhichOneof("event")
+    if kind == "state_change":
+        return f"state {state_name(event.state_change)}"
+    if kind == "message":
+        return " ".join(event.message.split())
+    metrics = event.metrics
+    words = [f"step {metrics.step}/{metrics.total_steps}"]
+    words += [f"loss {metrics.train_loss:.4f}"] if metrics.HasField("train_loss") else []
+    words += [f"validation_loss {metrics.validation_loss:.4f}"] if metrics.HasField("validation_loss") else []
+    words += [f"{metrics.tokens_per_second:.0f} tokens/s"] if metrics.HasField("tokens_per_second") else []
+    words += [f"{console.duration(metrics.seconds_left)} left"] if metrics.HasField("seconds_left") else []
+    return "  ".join(words)
+
+
+def exit_code(job: TuningJob) -> int:
+    return 0 if state_name(job.state) == "succeeded" else 1
+
+
+def show_outcome(job: TuningJob) -> None:
+    """How it ended, and what to do next."""
+    state = state_name(job.state)
+    if state == "succeeded":
+        reference = f"{job.adapter.name}@{job.adapter.version}"
+        seconds = job.end_time.ToDatetime() - job.start_time.ToDatetime()
+        console.out().print(
+            f"[bold green]succeeded[/] {job.job_id} → adapter {reference} after {console.duration(seconds.total_seconds())}"
+        )
+        console.next_step(
+            f"burnish eval --benchmark NAME --adapter {reference} --dataset {job.spec.dataset.name}@{job.spec.dataset.version}"
+        )
+    elif state == "failed":
+        console.error(f"{job.job_id} failed: {job.error.message}", f"burnish jobs show {job.job_id}")
+    else:
+        console.note(f"[yellow]{state}[/] {job.job_id}")

@@ -1,0 +1,122 @@
+"""`burnish verdict`: the decision from two result files, alone and offline. Its exit code is what a CI pipeline reads."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.table import Table
+
+from burnish_client.cli import console
+from burnish_client.cli.console import JsonFlag
+
+if TYPE_CHECKING:
+    from burnish.schemas.evaluation import Comparison, EvalRow, Verdict
+
+COLOURS = {
+    "ship": "bold green",
+    "investigate": "bold yellow",
+    "data-quality": "bold yellow",
+    "stop": "bold red",
+    "inconclusive": "bold cyan",
+}
+SHOWN_REGRESSIONS = 10
+
+
+def verdict(
+    base: Annotated[
+        Path, typer.Option(help="Results of the base model (JSONL of eval rows).", exists=True, dir_okay=False)
+    ],
+    candidate: Annotated[Path, typer.Option(help="Results of the candidate.", exists=True, dir_okay=False)],
+    json: JsonFlag = False,
+) -> None:
+    """Decide from two result files, alone and offline.
+
+    Exit code: 0 ship, 10 investigate, 11 data-quality, 12 stop, 13 inconclusive, 2 bad input.
+    """
+    from burnish.schemas.evaluation import EXIT_CODES
+    from burnish.verdict import decide
+
+    decision = decide(read_rows(base), read_rows(candidate))
+    if json:
+        console.print_json(decision.model_dump(mode="json"))
+    else:
+        show(decision)
+    raise typer.Exit(EXIT_CODES[decision.verdict])
+
+
+def read_rows(path: Path) -> list[EvalRow]:
+    """The rows of a result file; InvalidInputError names file, line and field of the first that is none."""
+    from pydantic import ValidationError
+
+    from burnish.errors import InvalidInputError
+    from burnish.schemas.evaluation import EvalRow
+
+    rows = []
+    with path.open("rb") as handle:
+        for number, line in enumerate(handle, start=1):
+            if not line.strip():
+                continue
+            try:
+                rows.append(EvalRow.model_validate_json(line))
+            except ValidationError as error:
+                first = error.errors()[0]
+                field = ".".join(str(part) for part in first["loc"]) or "line"
+                raise InvalidInputError(
+                    f"{path}, line {number}, {field}: {first['msg']}", file=path, line=number
+                ) from error
+    if not rows:
+        raise InvalidInputError(f"{path}: no rows", file=path)
+    return rows
+
+
+def show(decision: Verdict) -> None:
+    """The word, the reasons, the four comparisons, the slices, the regressions."""
+    out = console.out()
+    out.print(f"[{COLOURS[decision.verdict]}]{decision.verdict}[/]")
+    for reason in decision.reasons:
+        out.print(f"  • {console.one_line(reason)}")
+    for warning in decision.warnings:
+        out.print(f"  [yellow]! {console.one_line(warning)}[/]")
+    shown = console.table("questions", ">n", ">base", ">candidate", ">change", ">95 % interval", ">p")
+    named = [
+        ("targeted, held out", decision.targeted),
+        ("targeted, trained on", decision.trained),
+        ("rest", decision.rest),
+        ("rest, anchors", decision.anchored),
+    ]
+    for name, comparison in named:
+        _add(shown, name, comparison)
+    for comparison in decision.slices:
+        _add(shown, f"[dim]slice[/] {console.one_line(comparison.slice)}", comparison)
+    out.print(shown)
+    if decision.regressions:
+        ids = ", ".join(regression.question_id for regression in decision.regressions[:SHOWN_REGRESSIONS])
+        more = (
+            f" and {len(decision.regressions) - SHOWN_REGRESSIONS} more"
+            if len(decision.regressions) > SHOWN_REGRESSIONS
+            else ""
+        )
+        out.print(f"[red]{len(decision.regressions)} regressions:[/] {console.one_line(ids)}{more}")
+
+
+def _add(shown: Table, name: str, comparison: Comparison) -> None:
+    if not comparison.n:
+        return
+    interval = (
+        f"{comparison.ci_low:+.0%} … {comparison.ci_high:+.0%}"
+        if comparison.ci_low is not None and comparison.ci_high is not None
+        else "–"
+    )
+    change = f"{comparison.delta:+.0%}" if comparison.delta is not None else "–"
+    p_value = "–" if comparison.p_value is None else f"{comparison.p_value:.2g}"
+    shown.add_row(
+        name,
+        str(comparison.n),
+        console.percent(comparison.base),
+        console.percent(comparison.candidate),
+        change,
+        interval,
+        p_value,
+    )
