@@ -73,7 +73,10 @@ class Verdict(Frozen):
     noise_flip_rate: float | None = Field(
         description="share of rest questions whose base samples disagree; None where base was asked once"
     )
-    slices: list[SliceComparison]
+    flaky_questions: list[str] = Field(
+        default=[], description="rest questions whose base samples disagree: noise, never a regression"
+    )
+    slices: list[SliceComparison] = Field(description="held-out questions by slice; p-values corrected by Holm")
     needs_questions: int | None = Field(
         description="how many more held-out targeted questions would settle it; None where settled"
     )
