@@ -87,6 +87,8 @@ def run(arguments: list[str] | None = None) -> int:
     try:
         return int(typer.main.get_command(app)(args=arguments, prog_name="burnish", standalone_mode=False) or 0)
     except TyperException as error:
+        if not error.format_message().strip():  # no arguments: the help has been printed
+            return error.exit_code
         context = getattr(error, "ctx", None)
         console.error(
             error.format_message(), f"`{context.command_path} --help` shows what it takes" if context else None

@@ -39,7 +39,7 @@ def list_adapters(
             loss,
             console.when(manifest.created_at),
         )
-    console.out().print(shown)
+    console.show_table(shown)
 
 
 @app.command("show")

@@ -54,7 +54,7 @@ def list_benchmarks(json: JsonFlag = False) -> None:
         shown.add_row(
             manifest.name, manifest.version, f"{manifest.questions:,}", slices, console.when(manifest.created_at)
         )
-    console.out().print(shown)
+    console.show_table(shown)
 
 
 @app.command("show")
@@ -96,4 +96,4 @@ def show_benchmark(
         shown.add_row(
             question.question_id, question.slice, question.grader.name, console.one_line(question.expected_answer)
         )
-    out.print(shown)
+    console.show_table(shown)

@@ -14,14 +14,16 @@ import typer
 from rich import box
 from rich.console import Console
 from rich.markup import escape
+from rich.measure import Measurement
 from rich.table import Table
 
+from burnish.errors import BurnishError, Code
+
 if TYPE_CHECKING:
-    from burnish.errors import BurnishError
     from burnish_client.curator_client import Progress
 
+UNLIMITED = 10_000  # columns
 JsonFlag = Annotated[bool, typer.Option("--json", help="Print JSON alone on stdout.")]
-HINT_MARK = ": run `"
 
 
 def out() -> Console:
@@ -42,8 +44,8 @@ def error(message: str, hint: str | None = None) -> None:
 
 
 def burnish_error(problem: BurnishError) -> None:
-    """The message; its request id where a service had a defect; the hint that its kind has."""
-    request_id = problem.metadata.get("request_id")
+    """The message; its request id where it was the service's own defect; the hint that its kind has."""
+    request_id = problem.metadata.get("request_id") if problem.code is Code.INTERNAL else None
     error(problem.message + (f" (request {request_id})" if request_id else ""), hint_of(problem))
 
 
@@ -90,10 +92,17 @@ def table(*columns: str, title: str | None = None) -> Table:
         if column.startswith(">"):
             made.add_column(name, justify="right", no_wrap=True)
         elif column.startswith("~"):
-            made.add_column(name, overflow="ellipsis", no_wrap=True, min_width=6)
+            made.add_column(name, overflow="ellipsis", no_wrap=True, min_width=6, ratio=1)
         else:
             made.add_column(name, no_wrap=True)
     return made
+
+
+def show_table(table: Table, console: Console | None = None) -> None:
+    """Print as wide as the content; where that is too wide, the columns that may be cut share what the others leave."""
+    console = console or out()
+    table.expand = Measurement.get(console, console.options.update(width=UNLIMITED), table).maximum > console.width
+    console.print(table)
 
 
 def facts(pairs: Iterable[tuple[str, object]]) -> Table:

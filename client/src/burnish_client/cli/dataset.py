@@ -123,7 +123,7 @@ def list_datasets(
             labels,
             console.when(manifest.created_at)[5:],
         )
-    console.out().print(shown)
+    console.show_table(shown)
 
 
 @app.command("show")

@@ -57,7 +57,7 @@ def list_jobs(
             _steps(job),
             _loss(job),
         )
-    console.out().print(shown)
+    console.show_table(shown)
 
 
 def _state(job: TuningJob) -> str:

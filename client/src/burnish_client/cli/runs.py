@@ -96,7 +96,7 @@ def list_run_logs(json: JsonFlag = False) -> None:
             console.one_line(grades),
             console.when(manifest.created_at),
         )
-    console.out().print(shown)
+    console.show_table(shown)
 
 
 @app.command("show")
@@ -152,4 +152,4 @@ def show_run_log(
                 console.one_line(row.failure_label),
                 console.one_line(row.answer)[:200],
             )
-        console.out().print(shown)
+        console.show_table(shown)

@@ -90,7 +90,7 @@ def show(decision: Verdict) -> None:
         _add(shown, name, comparison)
     for comparison in decision.slices:
         _add(shown, f"[dim]slice[/] {console.one_line(comparison.slice)}", comparison)
-    out.print(shown)
+    console.show_table(shown)
     if decision.regressions:
         ids = ", ".join(regression.question_id for regression in decision.regressions[:SHOWN_REGRESSIONS])
         more = (

@@ -141,9 +141,9 @@ class Keeper:
             self._set(state)
 
     async def stop(self) -> None:
-        """End the process and all of its session: SIGTERM, then SIGKILL after the part's grace."""
+        """End the process and all of its session: SIGTERM, then SIGKILL after the part's grace. A failed part stays told as failed."""
         await self._end_process()
-        self._set("ended", process=None)
+        self._set("failed" if self.status.state == "failed" else "ended", process=None)
 
     async def _end_process(self) -> None:
         process = self._process

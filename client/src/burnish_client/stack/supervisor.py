@@ -25,7 +25,17 @@ from burnish_client.stack.control import DETACH, LOCKED_EXIT_CODE
 from burnish_client.stack.keeper import Keeper
 from burnish_client.stack.parts import Layout, make_layout, make_parts
 from burnish_client.stack.settings import StackSettings
-from burnish_client.stack.state import PART_NAMES, PartName, PartStatus, Phase, ProcessIdentity, StackState, read, write
+from burnish_client.stack.state import (
+    PART_NAMES,
+    PartName,
+    PartState,
+    PartStatus,
+    Phase,
+    ProcessIdentity,
+    StackState,
+    read,
+    write,
+)
 
 LOCK_FILE = "stack.lock"
 FAILED = 1
@@ -59,6 +69,7 @@ class Supervisor:
         self._base_model = base_model
         self._layout = layout
         self._phase: Phase = "starting"
+        self._logged: dict[PartName, PartState] = {}
         self._stop = asyncio.Event()
         without = set(PART_NAMES) - set(keepers_of)
         self._keepers = [
@@ -135,19 +146,13 @@ class Supervisor:
         """The services first, so that they can still write; then the object store; then whatever any of them left."""
         if not failed_start:
             self._phase = "stopping"
-        await asyncio.gather(*(self._end(keeper) for keeper in self._keepers[1:]))
-        await self._end(self._keepers[0])
+        await asyncio.gather(*(keeper.stop() for keeper in self._keepers[1:]))
+        await self._keepers[0].stop()
         processes.end_adopted(())
         if not failed_start:
             self._phase = "stopped"
         self._save()
         log.info("ended")
-
-    async def _end(self, keeper: Keeper) -> None:
-        failure = keeper.status if keeper.status.state == "failed" else None
-        await keeper.stop()
-        if failure:
-            keeper.fail(failure.reason or "")
 
     async def _clean(self) -> None:
         """End what a part that is gone left behind; a part being spawned just now is not yet known by its pid, so wait for it."""
@@ -156,7 +161,9 @@ class Supervisor:
         processes.end_adopted(keeper.pid for keeper in self._keepers if keeper.pid)
 
     def _on_change(self, status: PartStatus) -> None:
-        log.info("%s: %s%s", status.name, status.state, f" ({status.reason})" if status.reason else "")
+        if self._logged.get(status.name) != status.state:
+            self._logged[status.name] = status.state
+            log.info("%s: %s%s", status.name, status.state, f" ({status.reason})" if status.reason else "")
         self._save()
 
     def _save(self) -> None:

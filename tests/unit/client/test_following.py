@@ -1,0 +1,51 @@
+"""Progress of a job as a person sees it."""
+
+from __future__ import annotations
+
+import pytest
+from rich.console import Console
+
+from burnish_client.cli.following import Board, exit_code, plain_line
+from burnish_protos.trainer.v1.trainer_pb2 import StepMetrics, TuningJob, TuningJobEvent
+
+STEP = TuningJobEvent(
+    sequence=3,
+    metrics=StepMetrics(step=12, total_steps=40, train_loss=0.30512, tokens_per_second=161.4, seconds_left=125),
+)
+EVALUATION = TuningJobEvent(sequence=4, metrics=StepMetrics(step=12, total_steps=40, validation_loss=0.2871))
+
+
+def test_plain_lines_hold_what_was_measured_and_nothing_else() -> None:
+    assert plain_line(STEP) == "step 12/40  loss 0.3051  161 tokens/s  2:05 min left"
+    assert plain_line(EVALUATION) == "step 12/40  validation_loss 0.2871"
+    assert plain_line(TuningJobEvent(state_change=TuningJob.STATE_RUNNING)) == "state running"
+    assert plain_line(TuningJobEvent(message="checkpoint at\nstep 10")) == "checkpoint at step 10"
+
+
+def test_the_board_keeps_the_newest_of_each_figure_within_80_columns() -> None:
+    board = Board("job-0123456789abcdef")
+    first = TuningJobEvent(metrics=StepMetrics(step=1, total_steps=40, train_loss=1.2))
+    for event in (TuningJobEvent(state_change=TuningJob.STATE_RUNNING), first, STEP, EVALUATION):
+        board.take(event)
+    console = Console(width=80, no_color=True, force_terminal=False)
+    with console.capture() as capture:
+        console.print(board.render())
+    text = capture.get()
+    assert all(len(line) <= 80 for line in text.splitlines())
+    for piece in (
+        "job-0123456789abcdef",
+        "running",
+        "step 12/40",
+        "loss 0.305 (from 1.200)",
+        "validation 0.287",
+        "161 tokens/s",
+        "2:05 min left",
+    ):
+        assert piece in text
+
+
+@pytest.mark.parametrize(
+    ("state", "code"), [(TuningJob.STATE_SUCCEEDED, 0), (TuningJob.STATE_FAILED, 1), (TuningJob.STATE_CANCELLED, 1)]
+)
+def test_only_success_exits_with_zero(state: TuningJob.State, code: int) -> None:
+    assert exit_code(TuningJob(state=state)) == code
