@@ -1,0 +1,101 @@
+"""What the object store says about adapters: manifests, versions, aliases. Methods block: call them from a thread."""
+
+from __future__ import annotations
+
+import logging
+
+from pydantic import ValidationError
+
+from burnish import layout
+from burnish.errors import BurnishError, CorruptDataError, IncompatibleAdapterError, NotFoundError
+from burnish.ports import ObjectStore
+from burnish.schemas.adapter import AdapterManifest, Alias
+
+log = logging.getLogger(__name__)
+
+
+class AdapterCatalog:
+    """Manifests are immutable, so each is read once; which versions exist is asked of the store every time."""
+
+    def __init__(self, store: ObjectStore) -> None:
+        self._store = store
+        self._manifests: dict[tuple[str, str], AdapterManifest] = {}
+
+    def manifest(self, name: str, version: str) -> AdapterManifest:
+        """NotFoundError where there is none, IncompatibleAdapterError where it cannot be read."""
+        known = self._manifests.get((name, version))
+        if known is not None:
+            return known
+        check_reference(name, version)
+        try:
+            data = self._store.get(layout.adapter(name, version))
+        except NotFoundError:
+            raise unknown_model(f"{name}@{version}") from None
+        try:
+            manifest = AdapterManifest.model_validate_json(data)
+        except ValidationError as error:
+            first = error.errors()[0]
+            where = ".".join(str(part) for part in first["loc"]) or "the document"
+            raise IncompatibleAdapterError(
+                f"the manifest of adapter {name}@{version} cannot be read: {where}: {first['msg']}"
+            ) from error
+        if (manifest.name, manifest.version) != (name, version):
+            raise IncompatibleAdapterError(
+                f"the manifest of adapter {name}@{version} names {manifest.name}@{manifest.version}"
+            )
+        self._manifests[name, version] = manifest
+        return manifest
+
+    def versions(self, name: str) -> list[AdapterManifest]:
+        """Newest first; empty where there are none. Versions without a readable manifest are left out, with a warning."""
+        check_reference(name, "any")
+        found = []
+        for version in self._store.list_folders(f"adapters/{name}/"):
+            try:
+                found.append(self.manifest(name, version))
+            except NotFoundError:
+                continue  # files are there and the manifest, written last, is not: it does not exist yet
+            except BurnishError as error:
+                log.warning("left out of the listing: %s", error)
+        return sorted(found, key=lambda manifest: (manifest.created_at, manifest.version), reverse=True)
+
+    def all(self) -> list[AdapterManifest]:
+        """Every version of every adapter, newest first."""
+        found = [
+            manifest
+            for name in self._store.list_folders("adapters/")
+            if layout.NAME.match(name)
+            for manifest in self.versions(name)
+        ]
+        return sorted(found, key=lambda manifest: (manifest.created_at, manifest.version), reverse=True)
+
+    def current(self, name: str) -> AdapterManifest:
+        """The version that a bare name stands for: its alias's, else the newest. NotFoundError where there is neither."""
+        alias = self._alias(name)
+        if alias is not None:
+            return self.manifest(alias.name, alias.version)
+        versions = self.versions(name)
+        if not versions:
+            raise unknown_model(name)
+        return versions[0]
+
+    def _alias(self, name: str) -> Alias | None:
+        check_reference(name, "any")
+        try:
+            return Alias.model_validate_json(self._store.get(layout.alias(name)))
+        except NotFoundError:
+            return None
+        except ValidationError as error:
+            raise CorruptDataError(
+                f"{layout.alias(name)} cannot be read: {error.errors()[0]['msg']}; write the alias again"
+            ) from error
+
+
+def check_reference(name: str, version: str) -> None:
+    """NotFoundError for names that no adapter can have: they never become part of a key or a path."""
+    if not (layout.NAME.fullmatch(name) and layout.NAME.fullmatch(version)):
+        raise unknown_model(name if version == "any" else f"{name}@{version}")
+
+
+def unknown_model(model: str) -> NotFoundError:
+    return NotFoundError(f"the model {model!r} does not exist; GET /v1/models lists those that do", field="model")

@@ -1,0 +1,164 @@
+"""Does an adapter fit the base that is served? Everything vLLM 0.32 loads with 200 and answers nonsense from, or dies of.
+
+All functions raise IncompatibleAdapterError, which says what is wrong and where. Must not import torch or vllm.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+import orjson
+
+from burnish.errors import IncompatibleAdapterError
+from burnish.schemas.adapter import AdapterManifest
+from burnish.schemas.base import FileEntry
+from burnish_inference.adapters.base import BaseModel
+from burnish_inference.adapters.tensors import EXPONENT, Tensor, first_non_finite, read_header
+
+CONFIG, WEIGHTS = "adapter_config.json", "adapter_model.safetensors"
+ALLOWED_SUFFIXES = frozenset({".json", ".safetensors", ".md", ".txt", ".jinja"})
+FILE_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,127}")
+OTHER_FILES_BYTES = 64 * 1024 * 1024
+TENSOR_NAME = re.compile(r"base_model\.model\.(?P<module>.+)\.lora_(?P<side>[AB])\.weight")
+# PEFT features that change what the weights mean and that vLLM ignores or refuses with a 500.
+REFUSED_FEATURES = (
+    "use_dora",
+    "lora_bias",
+    "fan_in_fan_out",
+    "modules_to_save",
+    "rank_pattern",
+    "alpha_pattern",
+    "target_parameters",
+    "trainable_token_indices",
+    "alora_invocation_tokens",
+    "layer_replication",
+    "use_qalora",
+    "use_bdlora",
+)
+
+
+def check_manifest(manifest: AdapterManifest, base: BaseModel, max_rank: int) -> None:
+    """What can be refused before anything is downloaded: another base, rank, file kinds, names, sizes."""
+    if manifest.base_model.digest != base.record.digest:
+        raise IncompatibleAdapterError(
+            f"{_label(manifest)} was trained on {manifest.base_model.name} ({manifest.base_model.digest}), and "
+            f"{base.record.name} ({base.record.digest}) is served: train it again on this base"
+        )
+    if manifest.rank > max_rank:
+        raise _too_high(_label(manifest), manifest.rank, max_rank)
+    names = [entry.path for entry in manifest.files]
+    for entry in manifest.files:
+        _check_file(manifest, entry)
+    if len(set(names)) != len(names) or not {CONFIG, WEIGHTS} <= set(names):
+        raise IncompatibleAdapterError(
+            f"{_label(manifest)}: its manifest must list {CONFIG} and {WEIGHTS}, each file once; it lists {names}"
+        )
+    total, limit = (
+        sum(entry.size_bytes for entry in manifest.files),
+        base.largest_adapter_bytes(max_rank) + OTHER_FILES_BYTES,
+    )
+    if total > limit:
+        raise IncompatibleAdapterError(
+            f"{_label(manifest)} has {total} bytes; a LoRA of rank {max_rank} on this base has at most {limit}"
+        )
+
+
+def _check_file(manifest: AdapterManifest, entry: FileEntry) -> None:
+    if not FILE_NAME.fullmatch(entry.path):
+        raise IncompatibleAdapterError(
+            f"{_label(manifest)}: file name {entry.path!r} is no plain name inside its folder"
+        )
+    if PurePosixPath(entry.path).suffix not in ALLOWED_SUFFIXES or (
+        entry.path.endswith(".safetensors") and entry.path != WEIGHTS
+    ):
+        raise IncompatibleAdapterError(
+            f"{_label(manifest)}: {entry.path} is not served; weights come as {WEIGHTS} alone (pickles can run code when they are read)"
+        )
+
+
+def check_folder(folder: Path, manifest: AdapterManifest, base: BaseModel, max_rank: int) -> None:
+    """The downloaded files: configuration, tensor names and shapes against the base, dtypes, NaN. Blocks; reads all weights once."""
+    label = _label(manifest)
+    rank = _check_config(label, folder / CONFIG, base, max_rank)
+    try:
+        tensors = read_header(folder / WEIGHTS)
+    except ValueError as error:
+        raise IncompatibleAdapterError(f"{label}: {error}") from error
+    _check_tensors(label, tensors, base, rank)
+    name = first_non_finite(folder / WEIGHTS, tensors)
+    if name is not None:
+        raise IncompatibleAdapterError(
+            f"{label}: tensor {name} has NaN or infinite values: the training diverged, train it again"
+        )
+
+
+def _check_config(label: str, path: Path, base: BaseModel, max_rank: int) -> int:
+    """Returns the rank."""
+    try:
+        config: Any = orjson.loads(path.read_bytes())
+    except orjson.JSONDecodeError as error:
+        raise IncompatibleAdapterError(f"{label}: {CONFIG} is not JSON: {error}") from error
+    if not isinstance(config, dict) or config.get("peft_type") != "LORA":
+        raise IncompatibleAdapterError(f"{label}: {CONFIG} must be an object with peft_type LORA; only LoRA is served")
+    refused = [name for name in REFUSED_FEATURES if config.get(name)]
+    if refused:
+        raise IncompatibleAdapterError(
+            f"{label}: {CONFIG} has {', '.join(refused)} set, which is not served: train a plain LoRA"
+        )
+    if config.get("bias", "none") != "none":
+        raise IncompatibleAdapterError(f"{label}: {CONFIG} has bias {config['bias']!r}; only 'none' is served")
+    rank, alpha = config.get("r"), config.get("lora_alpha")
+    if type(rank) is not int or rank < 1:
+        raise IncompatibleAdapterError(f"{label}: r in {CONFIG} must be a whole number from 1; it is {rank!r}")
+    if rank > max_rank:
+        raise _too_high(label, rank, max_rank)
+    if isinstance(alpha, bool) or not isinstance(alpha, int | float) or not math.isfinite(alpha) or alpha <= 0:
+        raise IncompatibleAdapterError(f"{label}: lora_alpha in {CONFIG} must be a positive number; it is {alpha!r}")
+    targets = config.get("target_modules")
+    unknown = (
+        sorted({str(name).rpartition(".")[2] for name in targets} - base.target_modules)
+        if isinstance(targets, list)
+        else []
+    )
+    if unknown:
+        raise IncompatibleAdapterError(
+            f"{label}: target_modules {', '.join(unknown)} in {CONFIG} are no linear layers of the base; it has {', '.join(sorted(base.target_modules))}"
+        )
+    return rank
+
+
+def _check_tensors(label: str, tensors: dict[str, Tensor], base: BaseModel, rank: int) -> None:
+    sides: dict[str, set[str]] = {}
+    for name, tensor in tensors.items():
+        match = TENSOR_NAME.fullmatch(name)
+        shape = base.linears.get(match["module"]) if match else None
+        if match is None or shape is None:
+            raise IncompatibleAdapterError(f"{label}: tensor {name} belongs to no linear layer of the base")
+        expected = (rank, shape[1]) if match["side"] == "A" else (shape[0], rank)
+        if tensor.shape != expected:
+            raise IncompatibleAdapterError(
+                f"{label}: tensor {name} has shape {tensor.shape}; this base and rank {rank} need {expected}"
+            )
+        if tensor.dtype not in EXPONENT:
+            raise IncompatibleAdapterError(
+                f"{label}: tensor {name} has dtype {tensor.dtype}; {', '.join(EXPONENT)} are served"
+            )
+        sides.setdefault(match["module"], set()).add(match["side"])
+    if not sides:
+        raise IncompatibleAdapterError(f"{label}: {WEIGHTS} has no tensors")
+    for module, present in sides.items():
+        if present != {"A", "B"}:
+            raise IncompatibleAdapterError(f"{label}: {module} has lora_{present.pop()} without its other half")
+
+
+def _label(manifest: AdapterManifest) -> str:
+    return f"adapter {manifest.name}@{manifest.version}"
+
+
+def _too_high(label: str, rank: int, max_rank: int) -> IncompatibleAdapterError:
+    return IncompatibleAdapterError(
+        f"{label} has rank {rank} and this server takes up to {max_rank}: train with a lower rank, or raise BURNISH_INFERENCE_MAX_LORA_RANK"
+    )

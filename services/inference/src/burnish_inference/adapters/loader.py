@@ -1,0 +1,93 @@
+"""Makes an adapter version answerable: fetched, checked and registered in the vLLM that runs now, once for all who ask."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from pathlib import Path
+from typing import Protocol
+
+import httpx
+
+from burnish.errors import IncompatibleAdapterError, InternalError, UnavailableError
+from burnish.schemas.adapter import AdapterManifest
+from burnish_inference.adapters.base import BaseModel
+from burnish_inference.adapters.checks import check_folder, check_manifest
+from burnish_inference.adapters.folders import AdapterFolders
+from burnish_inference.single_flight import SingleFlight
+
+log = logging.getLogger(__name__)
+
+LOAD_TIMEOUT_SECONDS = 120.0
+ALREADY_LOADED = "has already been loaded"
+
+
+class Engine(Protocol):
+    """The running vLLM. generation changes with every start; url raises UnavailableError while there is none."""
+
+    @property
+    def generation(self) -> int: ...
+
+    @property
+    def url(self) -> str: ...
+
+    async def check(self) -> bool:
+        """Ask it now whether it is healthy."""
+        ...
+
+
+class AdapterLoader:
+    """Registered names are `name@version`; a new generation of the engine knows none, so they are registered again on demand."""
+
+    def __init__(
+        self, base: BaseModel, max_rank: int, folders: AdapterFolders, engine: Engine, upstream: httpx.AsyncClient
+    ) -> None:
+        self._base = base
+        self._max_rank = max_rank
+        self._folders = folders
+        self._engine = engine
+        self._upstream = upstream
+        self._registered: dict[str, int] = {}
+        self._loads: SingleFlight[str, None] = SingleFlight()
+
+    async def ensure(self, manifest: AdapterManifest) -> str:
+        """The name under which vLLM serves this version. IncompatibleAdapterError where it does not fit the base."""
+        name = f"{manifest.name}@{manifest.version}"
+        if self._registered.get(name) != self._engine.generation:
+            await self._loads.run(name, lambda: self._load(name, manifest))
+        return name
+
+    def forget(self, name: str) -> None:
+        """vLLM does not know it (any more): register it again at the next request."""
+        self._registered.pop(name, None)
+
+    async def _load(self, name: str, manifest: AdapterManifest) -> None:
+        started = time.monotonic()
+        folder = await asyncio.to_thread(self._prepare, manifest)
+        generation = self._engine.generation
+        await self._register(name, folder)
+        self._registered[name] = generation
+        log.info("adapter %s loaded in %.2f s", name, time.monotonic() - started)
+
+    def _prepare(self, manifest: AdapterManifest) -> Path:
+        check_manifest(manifest, self._base, self._max_rank)
+        folder = self._folders.open(manifest)
+        check_folder(folder, manifest, self._base, self._max_rank)
+        return folder
+
+    async def _register(self, name: str, folder: Path) -> None:
+        body = {"lora_name": name, "lora_path": str(folder)}
+        try:
+            answer = await self._upstream.post(
+                f"{self._engine.url}/v1/load_lora_adapter", json=body, timeout=LOAD_TIMEOUT_SECONDS
+            )
+        except httpx.TransportError as error:
+            raise UnavailableError(f"the engine did not answer while adapter {name} was loaded: ask again") from error
+        if answer.is_success or (answer.status_code == httpx.codes.BAD_REQUEST and ALREADY_LOADED in answer.text):
+            return
+        if answer.is_client_error:
+            raise IncompatibleAdapterError(f"the engine refused adapter {name}: {answer.text[:500]}")
+        if await self._engine.check():
+            raise InternalError(f"the engine failed to load adapter {name}; its log has the reason")
+        raise UnavailableError(f"the engine went down while adapter {name} was loaded: ask again in a few seconds")

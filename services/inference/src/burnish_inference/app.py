@@ -1,0 +1,19 @@
+"""The FastAPI application: pure wiring, called by main.py and by tests."""
+
+from __future__ import annotations
+
+from fastapi import FastAPI
+
+from burnish import __version__
+from burnish_inference import errors
+from burnish_inference.dependencies import Deps
+from burnish_inference.endpoints import build_router
+from burnish_inference.middleware import RequestGate
+
+
+def create_app(deps: Deps) -> FastAPI:
+    app = FastAPI(title="Burnish inference", version=__version__, redirect_slashes=False)
+    app.include_router(build_router(deps))
+    errors.install(app)
+    app.add_middleware(RequestGate, token=deps.token)
+    return app

@@ -1,0 +1,54 @@
+"""What the application is made of. Put together by main.py, and by tests with other parts behind the same ports."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Self
+
+import httpx
+
+from burnish.ports import ObjectStore
+from burnish_inference.adapters.base import BaseModel
+from burnish_inference.adapters.catalog import AdapterCatalog
+from burnish_inference.adapters.folders import AdapterFolders
+from burnish_inference.adapters.loader import AdapterLoader, Engine
+from burnish_inference.adapters.resolver import ModelResolver
+from burnish_inference.proxy import Proxy
+
+
+@dataclass(frozen=True)
+class Deps:
+    token: str
+    max_request_bytes: int
+    engine: Engine
+    catalog: AdapterCatalog
+    resolver: ModelResolver
+    loader: AdapterLoader
+    proxy: Proxy
+    started_at: int = field(default_factory=lambda: int(time.time()))
+
+    @classmethod
+    def wire(
+        cls,
+        *,
+        token: str,
+        max_request_bytes: int,
+        max_lora_rank: int,
+        cache_dir: Path,
+        base: BaseModel,
+        store: ObjectStore,
+        engine: Engine,
+        upstream: httpx.AsyncClient,
+    ) -> Self:
+        catalog = AdapterCatalog(store)
+        return cls(
+            token=token,
+            max_request_bytes=max_request_bytes,
+            engine=engine,
+            catalog=catalog,
+            resolver=ModelResolver(base.record.name, catalog),
+            loader=AdapterLoader(base, max_lora_rank, AdapterFolders(store, cache_dir), engine, upstream),
+            proxy=Proxy(engine, upstream),
+        )

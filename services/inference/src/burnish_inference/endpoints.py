@@ -1,0 +1,132 @@
+"""Routes. Only what stands here is reachable: nothing else of vLLM is passed on."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import orjson
+from fastapi import APIRouter, HTTPException, Request
+from fastapi.responses import Response
+
+from burnish.errors import InvalidInputError, NotFoundError
+from burnish.schemas.adapter import AdapterManifest
+from burnish_inference.dependencies import Deps
+from burnish_inference.schemas import AdapterList, Health, ModelCard, ModelList
+
+VERSION_HEADER = "x-burnish-adapter-version"
+BODY = {
+    "requestBody": {
+        "required": True,
+        "content": {"application/json": {"schema": {"type": "object", "required": ["model"]}}},
+    }
+}
+
+
+def build_router(deps: Deps) -> APIRouter:
+    router = APIRouter()
+
+    @router.get("/healthz")
+    async def healthz() -> Health:
+        """The front is up; says nothing of the engine."""
+        return Health(status="ok")
+
+    @router.get("/readyz")
+    async def readyz() -> Health:
+        """200 when vLLM answers; 503 with its state while it starts or restarts."""
+        _ = deps.engine.url
+        return Health(status="ready")
+
+    @router.post("/v1/chat/completions", openapi_extra=BODY, response_class=Response)
+    async def chat_completions(request: Request) -> Response:
+        """OpenAI chat completions; `model` is the base, an adapter, or adapter@version."""
+        return await complete(deps, request, "/v1/chat/completions")
+
+    @router.post("/v1/completions", openapi_extra=BODY, response_class=Response)
+    async def completions(request: Request) -> Response:
+        """OpenAI completions; `model` as for chat."""
+        return await complete(deps, request, "/v1/completions")
+
+    @router.get("/v1/models")
+    async def models() -> ModelList:
+        """The base and every adapter version in the store."""
+        found = await asyncio.to_thread(deps.catalog.all)
+        return ModelList(data=[card(deps, None), *(card(deps, manifest) for manifest in found)])
+
+    @router.get("/v1/models/{model}")
+    async def model(model: str) -> ModelCard:
+        """One model; a bare adapter name answers with the version it stands for."""
+        return card(deps, await deps.resolver.resolve(model))
+
+    @router.get("/v1/adapters")
+    async def adapters() -> AdapterList:
+        """Newest first."""
+        return AdapterList(adapters=await asyncio.to_thread(deps.catalog.all))
+
+    @router.get("/v1/adapters/{name}")
+    async def adapter_versions(name: str) -> AdapterList:
+        """Versions of one name, newest first; 404 where there are none."""
+        found = await asyncio.to_thread(deps.catalog.versions, name)
+        if not found:
+            raise NotFoundError(f"there is no adapter {name!r}; GET /v1/adapters lists those that exist", field="name")
+        return AdapterList(adapters=found)
+
+    @router.get("/v1/adapters/{name}/{version}")
+    async def adapter(name: str, version: str) -> AdapterManifest:
+        return await asyncio.to_thread(deps.catalog.manifest, name, version)
+
+    return router
+
+
+async def complete(deps: Deps, request: Request, path: str) -> Response:
+    """Resolve the model, see that its adapter is loaded, and pass the request on under the resolved name."""
+    payload = await read_payload(request, deps.max_request_bytes)
+    _ = deps.engine.url  # while vLLM is down, say so before any other work
+    manifest = await deps.resolver.resolve(payload["model"])
+    if manifest is None:
+        request.state.model = payload["model"]
+        return await deps.proxy.forward(request, path, payload, {})
+    headers = {VERSION_HEADER: manifest.version}
+    payload["model"] = request.state.model = await deps.loader.ensure(manifest)
+    response = await deps.proxy.forward(request, path, payload, headers)
+    if response.status_code == 404:  # vLLM was restarted between the two calls and knows no adapter yet
+        deps.loader.forget(payload["model"])
+        await deps.loader.ensure(manifest)
+        response = await deps.proxy.forward(request, path, payload, headers)
+    return response
+
+
+async def read_payload(request: Request, limit_bytes: int) -> dict[str, Any]:
+    """The body as a JSON object with a `model`; 413 above the limit, without reading further."""
+    declared = request.headers.get("content-length", "0")
+    body = bytearray()
+    if not declared.isdigit() or int(declared) <= limit_bytes:
+        async for chunk in request.stream():
+            body += chunk
+            if len(body) > limit_bytes:
+                break
+        else:
+            return parse_payload(bytes(body))
+    raise HTTPException(
+        413, f"the request body is larger than {limit_bytes} bytes (BURNISH_INFERENCE_MAX_REQUEST_BYTES)"
+    )
+
+
+def parse_payload(body: bytes) -> dict[str, Any]:
+    try:
+        payload = orjson.loads(body)
+    except orjson.JSONDecodeError as error:
+        raise InvalidInputError(f"the request body is not JSON: {error}") from error
+    if not isinstance(payload, dict):
+        raise InvalidInputError("the request body must be a JSON object")
+    if not isinstance(payload.get("model"), str) or not payload["model"]:
+        raise InvalidInputError("`model` must be the name of a model; GET /v1/models lists them", field="model")
+    return payload
+
+
+def card(deps: Deps, manifest: AdapterManifest | None) -> ModelCard:
+    base = deps.resolver.base_name
+    if manifest is None:
+        return ModelCard(id=base, created=deps.started_at, root=base)
+    created = int(manifest.created_at.timestamp())
+    return ModelCard(id=f"{manifest.name}@{manifest.version}", created=created, root=base, parent=base)

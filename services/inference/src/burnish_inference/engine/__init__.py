@@ -1,0 +1,1 @@
+"""vLLM as a supervised child process: its command, its guard, and the supervisor that restarts it."""

@@ -1,0 +1,63 @@
+"""What vLLM is started with: the one place that spells its flags and environment (vllm 0.32)."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterable, Mapping
+from importlib import metadata
+from pathlib import Path
+from typing import Literal
+
+from burnish_inference.settings import InferenceSettings
+
+LOOPBACK = "127.0.0.1"
+QUIET = ("--disable-log-stats", "--disable-uvicorn-access-log")
+
+
+def pick_device(settings: InferenceSettings) -> Literal["cpu", "cuda"]:
+    """The device asked for; auto: CUDA where the host has an NVIDIA device and the installed vLLM is not a CPU build."""
+    if settings.device != "auto":
+        return settings.device
+    has_device = Path("/dev/nvidiactl").exists()
+    return "cuda" if has_device and not metadata.version("vllm").endswith("+cpu") else "cpu"
+
+
+def vllm_command(
+    settings: InferenceSettings,
+    device: Literal["cpu", "cuda"],
+    served_name: str,
+    target_modules: Iterable[str],
+    port: int,
+) -> list[str]:
+    """argv of the API server on a loopback port. target_modules: the layers that adapters may change; the others cost nothing then."""
+    command = [
+        *(sys.executable, "-m", "vllm.entrypoints.cli.main", "serve", str(settings.base_model)),
+        *("--served-model-name", served_name, "--host", LOOPBACK, "--port", str(port)),
+        *("--dtype", settings.dtype, "--max-model-len", str(settings.max_model_len)),
+        *("--max-num-seqs", str(settings.max_num_seqs)),
+        *("--enable-lora", "--max-lora-rank", str(settings.max_lora_rank)),
+        *("--max-loras", str(settings.max_loras), "--max-cpu-loras", str(settings.max_cpu_loras)),
+        *("--lora-target-modules", *sorted(target_modules)),
+        *QUIET,
+    ]
+    return [*command, "--enforce-eager"] if device == "cpu" else command
+
+
+def vllm_environment(
+    settings: InferenceSettings, device: Literal["cpu", "cuda"], inherited: Mapping[str, str]
+) -> dict[str, str]:
+    """The inherited environment without our own secrets, and what vLLM needs; a value the operator set wins where it is only tuning."""
+    kept = {name: value for name, value in inherited.items() if not name.startswith("BURNISH_")}
+    fixed = {"VLLM_ALLOW_RUNTIME_LORA_UPDATING": "1", "VLLM_NO_USAGE_STATS": "1", "HF_HUB_OFFLINE": "1"}
+    if device == "cuda":
+        return {**kept, **fixed}
+    # One process less than vLLM's default, and its threads on every core: docs/adr/0003-vllm-child.md.
+    tuning = {
+        "VLLM_ENABLE_V1_MULTIPROCESSING": "0",
+        "VLLM_CPU_OMP_THREADS_BIND": "nobind",
+        "OMP_NUM_THREADS": str(settings.threads or len(os.sched_getaffinity(0))),
+        "OMP_WAIT_POLICY": "PASSIVE",
+        "VLLM_CPU_KVCACHE_SPACE": str(settings.kv_cache_gib),
+    }
+    return {**tuning, **kept, **fixed}

@@ -1,0 +1,48 @@
+"""Runs a command in a session of its own and ends the whole of it: `python guard.py GRACE_SECONDS COMMAND ARG…`.
+
+It ends on SIGTERM, and when its standard input closes, which happens when the process that started it dies, however that
+died. vLLM needs it: killed by itself, its API server leaves the engine core and the workers running. A file of its own, run
+by path, standard library only. Exits with the command's code.
+"""
+
+import ctypes
+import os
+import select
+import signal
+import subprocess
+import sys
+
+PR_SET_PDEATHSIG = 1
+
+
+def main() -> None:
+    grace_seconds, command = float(sys.argv[1]), sys.argv[2:]
+    asked_to_stop, wake = os.pipe()
+    signal.signal(signal.SIGTERM, lambda number, frame: os.write(wake, b"."))
+    child = subprocess.Popen(
+        command, stdin=subprocess.DEVNULL, start_new_session=True, preexec_fn=die_with_parent, pass_fds=()
+    )
+    exited = os.pidfd_open(child.pid)
+    ready, _, _ = select.select([exited, asked_to_stop, sys.stdin.fileno()], [], [])
+    if exited not in ready:
+        signal_group(child.pid, signal.SIGTERM)
+        select.select([exited], [], [], grace_seconds)
+    signal_group(child.pid, signal.SIGKILL)
+    code = child.wait()
+    sys.exit(code if code >= 0 else 128 - code)
+
+
+def die_with_parent() -> None:
+    """Ask the kernel for a SIGTERM if the guard itself is killed; runs in the child, before exec."""
+    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM, 0, 0, 0)
+
+
+def signal_group(group: int, number: int) -> None:
+    try:
+        os.killpg(group, number)
+    except ProcessLookupError:
+        return
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,191 @@
+"""Keeps vLLM running: starts it, waits until it is healthy, watches it, restarts it after a crash or a hang.
+
+Each start has a new port and a new `generation`: whoever registered something in vLLM registers it again when that changes.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from enum import Enum
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import httpx
+
+from burnish.errors import InternalError, UnavailableError
+from burnish_inference.engine.child import Child, free_port
+
+log = logging.getLogger(__name__)
+
+Launch = Callable[[int], tuple[Sequence[str], Mapping[str, str]]]  # port -> (argv, environment)
+LOOPBACK = "127.0.0.1"
+RETRY_AFTER_SECONDS = 5
+
+
+class State(Enum):
+    STARTING = "starting"
+    READY = "ready"
+    RESTARTING = "restarting"
+    FAILED = "failed"
+    STOPPED = "stopped"
+
+
+@dataclass(frozen=True)
+class Policy:
+    """Limits in seconds. The wait before a restart doubles from first_backoff up to longest_backoff and starts anew after a
+    run that was healthy for that long."""
+
+    start_limit: float = 600
+    hang_limit: float = 60
+    poll_interval: float = 1.0
+    probe_timeout: float = 5.0
+    first_backoff: float = 0.5
+    longest_backoff: float = 30.0
+    stop_grace: float = 4.0
+
+
+class Supervisor:
+    """`async with Supervisor(launch, log_path, policy):` runs it; leaving ends vLLM and everything it started.
+
+    A first start that fails is final (`failed` resolves with an InternalError that ends in vLLM's own last lines): the
+    settings are wrong then. After it has been healthy once, it is restarted without end.
+    """
+
+    def __init__(self, launch: Launch, log_path: Path, policy: Policy) -> None:
+        self.state = State.STARTING
+        self.generation = 0
+        self.restarts = 0
+        self.log_path = log_path
+        self._launch = launch
+        self._policy = policy
+        self._child: Child | None = None
+        self._task: asyncio.Task[None] | None = None
+        self._probe = httpx.AsyncClient(timeout=policy.probe_timeout, trust_env=False)
+
+    async def __aenter__(self) -> Self:
+        self._task = asyncio.create_task(self._run(), name="vllm-supervisor")
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        assert self._task is not None
+        self._task.cancel()
+        with contextlib.suppress(asyncio.CancelledError, InternalError):  # `failed` is where the error is read
+            await self._task
+        self.state = State.STOPPED
+        await self._probe.aclose()
+
+    @property
+    def failed(self) -> asyncio.Task[None]:
+        """Ends, with its error, only when the first start has failed."""
+        assert self._task is not None
+        return self._task
+
+    @property
+    def url(self) -> str:
+        """Base URL of the running vLLM; UnavailableError while there is none."""
+        if self.state is not State.READY or self._child is None:
+            raise UnavailableError(
+                f"the engine is {self.state.value}; ask again in a few seconds (its log: {self.log_path})",
+                retry_after_seconds=RETRY_AFTER_SECONDS,
+            )
+        return f"http://{LOOPBACK}:{self._child.port}"
+
+    async def check(self) -> bool:
+        """Ask vLLM now whether it is healthy; False makes `url` unavailable at once, ahead of the next poll."""
+        child = self._child
+        if self.state is not State.READY or child is None:
+            return False
+        healthy = await self._is_healthy(child)
+        if healthy is False and self._child is child and self.state is State.READY:
+            self.state = State.RESTARTING
+        return healthy is True
+
+    async def _run(self) -> None:
+        backoff = self._policy.first_backoff
+        while True:
+            started = time.monotonic()
+            try:
+                why = await self._run_once()
+            except InternalError:
+                if self.generation == 0:
+                    self.state = State.FAILED
+                    raise
+                log.exception("vLLM did not start again")
+            else:
+                log.error("vLLM %s: restarting; its log: %s.1", why, self.log_path)
+            self.state = State.RESTARTING
+            if time.monotonic() - started > self._policy.longest_backoff:
+                backoff = self._policy.first_backoff
+            await asyncio.sleep(backoff)
+            backoff = min(backoff * 2, self._policy.longest_backoff)
+            self.restarts += 1
+
+    async def _run_once(self) -> str:
+        """One run from start to end; why it ended. InternalError where it never became healthy."""
+        port = free_port(LOOPBACK)
+        command, environment = self._launch(port)
+        started = time.monotonic()
+        child = await Child.start(command, environment, port, self.log_path, self._policy.stop_grace)
+        self._child = child
+        try:
+            await self._await_health(child)
+            self.generation += 1
+            self.state = State.READY
+            log.info("vLLM is healthy on port %d after %.1f s", port, time.monotonic() - started)
+            return await self._watch(child)
+        finally:
+            self.state = State.RESTARTING
+            self._child = None
+            await asyncio.shield(child.stop())
+
+    async def _await_health(self, child: Child) -> None:
+        deadline = time.monotonic() + self._policy.start_limit
+        while not await self._is_healthy(child):
+            if child.exit_code is not None:
+                raise InternalError(start_failure(f"ended with exit code {child.exit_code}", child, self.log_path))
+            if time.monotonic() > deadline:
+                what = f"was not healthy after {self._policy.start_limit:.0f} s"
+                raise InternalError(start_failure(what, child, self.log_path))
+            await asyncio.sleep(min(0.2, self._policy.poll_interval))
+
+    async def _watch(self, child: Child) -> str:
+        """Return why the child has to be restarted; never returns while it is well."""
+        answered = time.monotonic()
+        ended = asyncio.ensure_future(child.wait())
+        try:
+            while True:
+                await asyncio.wait([ended], timeout=self._policy.poll_interval)
+                if ended.done():
+                    return f"ended with exit code {ended.result()}"
+                healthy = await self._is_healthy(child)
+                if healthy is False:
+                    return "reported that its engine is dead"
+                if healthy:
+                    answered = time.monotonic()
+                elif time.monotonic() - answered > self._policy.hang_limit:
+                    return f"has not answered for {self._policy.hang_limit:.0f} s"
+        finally:
+            ended.cancel()
+
+    async def _is_healthy(self, child: Child) -> bool | None:
+        """True on 200, False on any other answer, None where there was none."""
+        try:
+            answer = await self._probe.get(f"http://{LOOPBACK}:{child.port}/health")
+        except httpx.TransportError:
+            return None
+        return answer.status_code == httpx.codes.OK
+
+
+def start_failure(what: str, child: Child, log_path: Path) -> str:
+    return (
+        f"vLLM {what}. Look at its log, {log_path}; it needs about 4 GB of free memory, a complete model folder, and "
+        f"BURNISH_INFERENCE_START_LIMIT_SECONDS raised on a slow machine. Its last lines:\n{child.log_tail()}"
+    )

@@ -1,0 +1,112 @@
+"""Passes a completion on to vLLM and its answer back: whole or as a stream, at the pace at which the caller reads."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Awaitable
+from typing import Any, TypeVar
+
+import httpx
+import orjson
+from fastapi import Request
+from fastapi.responses import Response, StreamingResponse
+
+from burnish.errors import InternalError, UnavailableError
+from burnish_inference.adapters.loader import Engine
+from burnish_inference.errors import error_body, upstream_response
+from burnish_inference.middleware import REQUEST_ID_HEADER
+
+log = logging.getLogger(__name__)
+
+T = TypeVar("T")
+CLIENT_CLOSED_REQUEST = 499  # nobody reads it; it is what the log line says
+# A generation may wait long in vLLM's queue, so there is no read limit: the supervisor restarts a vLLM that hangs.
+TIMEOUT = httpx.Timeout(None, connect=5.0)
+
+
+class ClientGone(Exception):
+    """The caller has closed the connection."""
+
+
+class Proxy:
+    """The engine's URL is asked for at each request: it changes with every restart of vLLM."""
+
+    def __init__(self, engine: Engine, upstream: httpx.AsyncClient) -> None:
+        self._engine = engine
+        self._upstream = upstream
+
+    async def forward(self, request: Request, path: str, payload: dict[str, Any], headers: dict[str, str]) -> Response:
+        """vLLM's answer with `headers` added. A caller that goes away cancels the request in vLLM too.
+
+        Raises UnavailableError where vLLM is down or goes down, InternalError where it fails and lives on.
+        """
+        outgoing = self._upstream.build_request(
+            "POST",
+            self._engine.url + path,
+            content=orjson.dumps(payload),
+            headers={"content-type": "application/json", REQUEST_ID_HEADER: request.state.request_id},
+            timeout=TIMEOUT,
+        )
+        try:
+            answer = await until_gone(request, self._upstream.send(outgoing, stream=True))
+            if answer.is_success and answer.headers.get("content-type", "").startswith("text/event-stream"):
+                return StreamingResponse(self._events(answer), headers=headers, media_type="text/event-stream")
+            try:
+                body = await until_gone(request, answer.aread())
+            finally:
+                await answer.aclose()
+        except ClientGone:
+            return Response(status_code=CLIENT_CLOSED_REQUEST)
+        except httpx.TransportError as error:
+            await self._engine.check()
+            raise went_down() from error
+        if answer.is_success:
+            return Response(body, headers=headers, media_type=answer.headers.get("content-type"))
+        if answer.is_client_error:
+            return upstream_response(answer.status_code, body)
+        log.error("vLLM answered %d: %s", answer.status_code, body[:1000].decode(errors="replace"))
+        if await self._engine.check():
+            raise InternalError(
+                f"the engine failed on this request; its log has it near request id {request.state.request_id}"
+            )
+        raise went_down()
+
+    async def _events(self, answer: httpx.Response) -> AsyncIterator[bytes]:
+        """The bytes as they come; an event with an error in OpenAI's shape where vLLM breaks off."""
+        try:
+            async for chunk in answer.aiter_raw():
+                yield chunk
+        except httpx.TransportError:
+            log.exception("vLLM broke off a stream")
+            await self._engine.check()
+            error = went_down()
+            yield b"data: " + error_body(error.code.http_status, error.message, error.reason.lower()) + b"\n\n"
+        finally:
+            await answer.aclose()
+
+
+def went_down() -> UnavailableError:
+    return UnavailableError(
+        "the engine went down during this request and is being restarted: ask again in a few seconds"
+    )
+
+
+async def until_gone(request: Request, work: Awaitable[T]) -> T:
+    """The result of work; where the caller disconnects first, work is cancelled and ClientGone raised. The body must have been read."""
+    task = asyncio.ensure_future(work)
+    gone = asyncio.ensure_future(_disconnected(request))
+    try:
+        await asyncio.wait([task, gone], return_when=asyncio.FIRST_COMPLETED)
+        if not task.done():
+            raise ClientGone
+        return task.result()
+    finally:
+        gone.cancel()
+        task.cancel()
+        await asyncio.gather(task, gone, return_exceptions=True)
+
+
+async def _disconnected(request: Request) -> None:
+    while (await request.receive())["type"] != "http.disconnect":
+        pass

@@ -1,0 +1,88 @@
+"""Where things are, from the environment. Built in main.py only."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field, SecretStr, model_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from burnish.objectstores.s3 import S3ObjectStore
+
+Device = Literal["auto", "cpu", "cuda"]
+DType = Literal["auto", "bfloat16", "float16", "float32"]
+LoraRank = Literal[1, 8, 16, 32, 64, 128, 256, 320, 512]  # what vLLM 0.32 takes for --max-lora-rank
+
+
+class S3Settings(BaseSettings):
+    """The object store, alike for every service."""
+
+    model_config = SettingsConfigDict(env_prefix="BURNISH_S3_", frozen=True)
+
+    endpoint: str = Field(description="host:port of the S3 server")
+    access_key: SecretStr = Field(description="access key id")
+    secret_key: SecretStr = Field(description="secret access key")
+    bucket: str = Field(default="burnish", description="bucket that holds everything")
+    secure: bool = Field(default=False, description="true: TLS")
+    region: str = Field(default="us-east-1", description="region the requests are signed for")
+
+    def open(self) -> S3ObjectStore:
+        return S3ObjectStore(
+            self.endpoint,
+            self.access_key.get_secret_value(),
+            self.secret_key.get_secret_value(),
+            self.bucket,
+            self.secure,
+            self.region,
+        )
+
+
+class TokenSettings(BaseSettings):
+    """The token that callers must send."""
+
+    model_config = SettingsConfigDict(env_prefix="BURNISH_", frozen=True)
+
+    token: SecretStr = Field(min_length=1, description="bearer token of every call but /healthz and /readyz")
+
+
+class InferenceSettings(BaseSettings):
+    """The front's own, and what it starts vLLM with."""
+
+    model_config = SettingsConfigDict(env_prefix="BURNISH_INFERENCE_", frozen=True)
+
+    host: str = Field(default="127.0.0.1", description="address to listen on")
+    port: int = Field(default=8703, ge=0, le=65535, description="port to listen on; 0 picks a free one")
+    base_model: Path = Field(description="folder of the base model, with its burnish-model.json")
+    cache_dir: Path = Field(default=Path("inference"), description="folder of this front alone: adapters, vLLM's log")
+    device: Device = Field(
+        default="auto", description="auto: CUDA where the installed vLLM and the host have it, else the CPU"
+    )
+    dtype: DType = Field(
+        default="bfloat16", description="of weights and arithmetic; float32 where answers must be exact across batching"
+    )
+    max_model_len: int = Field(default=2048, ge=16, description="tokens of prompt and answer together")
+    max_lora_rank: LoraRank = Field(default=32, description="largest adapter rank that is served")
+    max_loras: int = Field(default=4, ge=1, le=64, description="adapters in one batch")
+    max_cpu_loras: int = Field(
+        default=8, ge=1, le=1024, description="adapters in memory; others are read again from disk"
+    )
+    max_num_seqs: int = Field(default=32, ge=1, le=1024, description="requests generated at one time; others wait")
+    kv_cache_gib: int = Field(
+        default=1, ge=1, description="GiB of key-value cache on the CPU; on CUDA vLLM takes what is free"
+    )
+    threads: int | None = Field(
+        default=None, ge=1, description="CPU threads of vLLM's worker; None: every core this process may use"
+    )
+    start_limit_seconds: float = Field(default=600, gt=0, description="seconds vLLM has to become healthy")
+    hang_limit_seconds: float = Field(
+        default=60, gt=0, description="seconds without an answer after which vLLM is restarted"
+    )
+    drain_seconds: int = Field(default=8, ge=0, description="seconds running requests have to end when the front stops")
+    max_request_bytes: int = Field(default=4 * 1024 * 1024, ge=1024, description="largest request body")
+
+    @model_validator(mode="after")
+    def enough_adapters_in_memory(self) -> InferenceSettings:
+        if self.max_cpu_loras < self.max_loras:
+            raise ValueError(f"max_cpu_loras ({self.max_cpu_loras}) must be at least max_loras ({self.max_loras})")
+        return self
