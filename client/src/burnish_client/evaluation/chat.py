@@ -1,0 +1,171 @@
+"""One chat completion from an OpenAI-compatible endpoint, retried until it answers or finally fails."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import urlsplit
+
+import httpx
+
+from burnish.digests import canonical_json, sha256_hex
+from burnish.errors import BurnishError, InvalidInputError, UnavailableError
+from burnish.schemas.base import Message
+from burnish_client import wire
+from burnish_client.evaluation.pace import Pace, backoff_seconds, retry_after_seconds
+from burnish_client.http_door import LOOPBACK
+
+ATTEMPTS = 8
+LONGEST_RETRY_AFTER_SECONDS = 600.0
+RETRIED_STATUSES = frozenset({408, 425, 429, 500, 502, 503, 504})
+FATAL_STATUSES = frozenset({401, 403, 404})  # the same for every question: stop at once
+
+
+@dataclass(frozen=True)
+class Endpoint:
+    """An OpenAI-compatible server. url: with or without the trailing /v1; token: None sends no Authorization header."""
+
+    url: str
+    token: str | None = field(default=None, repr=False)
+    timeout_seconds: float = 300.0
+
+    @property
+    def base_url(self) -> str:
+        return self.url.rstrip("/").removesuffix("/v1") + "/v1"
+
+
+@dataclass(frozen=True)
+class Sampling:
+    """Parameters of every request. Sample i is asked with seed + i; seed None sends none.
+
+    extra goes into the request body as it is (response_format, structured_outputs, …).
+    """
+
+    max_tokens: int = 256
+    temperature: float = 0.0
+    seed: int | None = 0
+    extra: Mapping[str, Any] = field(default_factory=dict)
+
+    def body(self, sample: int, max_tokens: int | None = None) -> dict[str, Any]:
+        """Request parameters of one sample; max_tokens overrides (a question's own budget)."""
+        seed = {} if self.seed is None else {"seed": self.seed + sample}
+        return {"max_tokens": max_tokens or self.max_tokens, "temperature": self.temperature, **seed, **self.extra}
+
+
+@dataclass(frozen=True)
+class Reply:
+    """text and what came with it; or error, a sentence, where this question finally failed."""
+
+    text: str | None = None
+    error: str | None = None
+    finish_reason: str | None = None
+    latency_ms: float | None = None
+    prompt_tokens: int | None = None
+    completion_tokens: int | None = None
+
+
+class ChatClient:
+    """Asks one endpoint at an adaptive pace. An async context manager.
+
+    Connection errors, timeouts, 408, 425, 429 and 5xx are tried ATTEMPTS times with back-off; Retry-After is honoured
+    by everyone. A question that still fails gets a Reply with `error`. Raises what concerns every question: wrong token,
+    unknown model, an adapter that does not fit, an endpoint from which nothing came while all attempts were made.
+    """
+
+    def __init__(self, endpoint: Endpoint, concurrency: int) -> None:
+        self.endpoint = endpoint
+        self.pace = Pace(concurrency)
+        self._answered = 0
+        headers = {"Authorization": f"Bearer {endpoint.token}"} if endpoint.token else {}
+        self._http = httpx.AsyncClient(
+            base_url=endpoint.base_url,
+            headers=headers,
+            timeout=httpx.Timeout(endpoint.timeout_seconds, connect=10.0, pool=None),
+            limits=httpx.Limits(max_connections=concurrency, max_keepalive_connections=concurrency),
+            trust_env=urlsplit(endpoint.base_url).hostname not in LOOPBACK,
+        )
+
+    async def __aenter__(self) -> ChatClient:
+        return self
+
+    async def __aexit__(self, *exception: object) -> None:
+        await self._http.aclose()
+
+    async def complete(self, model: str, messages: list[Message], parameters: Mapping[str, Any]) -> Reply:
+        body = {"model": model, "messages": [message.model_dump() for message in messages], **parameters}
+        answered_before = self._answered
+        for attempt in range(ATTEMPTS):
+            async with self.pace.turn():
+                outcome = await self._once(body, attempt)
+            if isinstance(outcome, Reply):
+                return outcome
+        if self._answered == answered_before:
+            raise UnavailableError(
+                f"endpoint {self.endpoint.base_url} gave no answer in {ATTEMPTS} attempts: {outcome}"
+            )
+        return Reply(error=f"no answer in {ATTEMPTS} attempts: {outcome}")
+
+    async def _once(self, body: dict[str, Any], attempt: int) -> Reply | str:
+        """One request: a Reply that stands, or a sentence about a failure worth another attempt."""
+        started = time.monotonic()
+        try:
+            response = await self._http.post("/chat/completions", json=body)
+        except httpx.TransportError as error:
+            self.pace.pushed_back(0.0)
+            await asyncio.sleep(backoff_seconds(attempt))
+            return f"{type(error).__name__} {error}".strip()
+        if response.status_code in RETRIED_STATUSES:
+            self.pace.pushed_back(self._pause_seconds(response, attempt))
+            return f"HTTP {response.status_code} {response.text[:200]}".strip()
+        if response.is_error:
+            return self._refusal(response)
+        self._answered += 1
+        self.pace.answered()
+        return _reply(response, latency_ms=(time.monotonic() - started) * 1000)
+
+    def _pause_seconds(self, response: httpx.Response, attempt: int) -> float:
+        asked = retry_after_seconds(response.headers.get("retry-after"))
+        if asked is not None and asked > LONGEST_RETRY_AFTER_SECONDS:
+            raise UnavailableError(
+                f"endpoint {self.endpoint.base_url} asks to wait {asked:.0f} s (HTTP {response.status_code}): "
+                "run the same command later; the answers so far are kept"
+            )
+        return backoff_seconds(attempt) if asked is None else asked
+
+    def _refusal(self, response: httpx.Response) -> Reply:
+        """A 4xx that another attempt would not change: about this question only (a Reply), or about all (raised)."""
+        error: BurnishError = wire.from_http(response, f"endpoint {self.endpoint.base_url}")
+        if response.status_code in FATAL_STATUSES or not isinstance(error, InvalidInputError):
+            raise error
+        return Reply(error=f"HTTP {response.status_code}: {error.message}")
+
+
+def _reply(response: httpx.Response, latency_ms: float) -> Reply:
+    try:
+        body = response.json()
+        choice = body["choices"][0]
+        text = choice["message"]["content"] or ""
+        usage = body.get("usage") or {}
+        return Reply(
+            text=text,
+            finish_reason=choice.get("finish_reason"),
+            latency_ms=round(latency_ms, 3),
+            prompt_tokens=usage.get("prompt_tokens"),
+            completion_tokens=usage.get("completion_tokens"),
+        )
+    except (ValueError, KeyError, IndexError, TypeError, AttributeError) as error:
+        return Reply(
+            error=f"the answer is not a chat completion ({type(error).__name__} {error}): {response.text[:200]}"
+        )
+
+
+def prompt_digest(messages: list[Message]) -> str:
+    """Exact digest of a prompt (unlike burnish.digests.prompt_key, which folds case and space)."""
+    return sha256_hex(canonical_json([message.model_dump() for message in messages]))
+
+
+def sampling_digest(parameters: Mapping[str, Any]) -> str:
+    return sha256_hex(canonical_json(dict(parameters)))[:16]
