@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass
 
+from burnish import grading
 from burnish.curation.jsonl import read_jsonl, to_jsonl
 from burnish.digests import sha256_hex, version_of
 from burnish.errors import InvalidInputError
@@ -25,8 +26,9 @@ class BuiltBenchmark:
     questions: bytes
 
 
-def build_benchmark(chunks: Iterable[bytes], name: str, graders: Collection[str]) -> BuiltBenchmark:
-    """InvalidInputError with line numbers for a bad line, a question id given twice, an unknown grader, or an empty file."""
+def build_benchmark(chunks: Iterable[bytes], name: str) -> BuiltBenchmark:
+    """InvalidInputError with line numbers for a bad line, a question id given twice, an unknown grader or
+    arguments that it does not take, or an empty file."""
     questions: list[BenchmarkQuestion] = []
     faults: list[str] = []
     first_line: dict[str, int] = {}
@@ -37,10 +39,10 @@ def build_benchmark(chunks: Iterable[bytes], name: str, graders: Collection[str]
         earlier = first_line.setdefault(row.question_id, number)
         if earlier != number:
             faults.append(f"line {number}: question_id {row.question_id!r} stands on line {earlier} already")
-        if row.grader.name not in graders:
-            faults.append(
-                f"line {number}: grader.name: no grader {row.grader.name!r}; there are {', '.join(sorted(graders))}"
-            )
+        try:
+            grading.check(row.grader)
+        except InvalidInputError as error:
+            faults.append(f"line {number}: {error.message}")
         questions.append(row)
     if faults:
         more = f"; and {len(faults) - NAMED_FAULTS} more" if len(faults) > NAMED_FAULTS else ""

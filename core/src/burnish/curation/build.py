@@ -21,7 +21,7 @@ from burnish.curation.targets import (
     prompt_keys,
     read_targets,
 )
-from burnish.diagnosis.clusters import RunCodes, read_codes
+from burnish.diagnosis.clusters import RunCodes
 from burnish.digests import canonical_json, sha256_hex, version_of
 from burnish.errors import PreconditionError
 from burnish.runlogs.reader import RunLogReader
@@ -67,6 +67,7 @@ class _Rows:
 def build_dataset(
     spec: DatasetSpec,
     log: RunLogReader,
+    codes: RunCodes,
     corrections: Mapping[str, Correction],
     lengths: Lengths,
     guard: Guard | None = None,
@@ -78,7 +79,6 @@ def build_dataset(
     prompt of a held-out or guarded question.
     """
     guard = guard or Guard()
-    codes = read_codes(log)
     targets = read_targets(log, codes, spec.labels)
     examples = collect_examples(targets, corrections, guard.benchmark_only)
     _check_some(spec, examples)
@@ -237,7 +237,7 @@ def _measure(rows: Sequence[Row], lengths: Lengths) -> list[int]:
 
 
 def _parents(spec: DatasetSpec, split: Split, corrections: Mapping[str, Correction]) -> list[Parent]:
-    used = {q: corrections[q].corrected_output for q in split.targeted if q in corrections}
+    used = {q: corrections[q].corrected_output for q in [*split.train, *split.validation] if q in corrections}
     parents = [
         Parent(kind="runlog", name=spec.run_log_id, digest=spec.run_log_id),
         Parent(kind="review", name=spec.run_log_id, digest=version_of(canonical_json(used))),

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from burnish.curation.jsonl import read_jsonl, rejected
-from burnish.diagnosis.clusters import UNLABELLED, RunCodes, read_codes
+from burnish.diagnosis.clusters import UNLABELLED, RunCodes
 from burnish.errors import InvalidInputError
 from burnish.runlogs.reader import RunLogReader
 from burnish.schemas.runlog import Diagnosis, RejectedLine, ReviewItem
@@ -60,11 +60,11 @@ def first_failures(codes: RunCodes, labels: Sequence[str]) -> np.ndarray:
 
 
 def review_items(
-    log: RunLogReader, labels: Sequence[str], corrections: Mapping[str, Correction] | None = None
+    log: RunLogReader, codes: RunCodes, labels: Sequence[str], corrections: Mapping[str, Correction] | None = None
 ) -> Iterator[ReviewItem]:
     """One item a question, in the order of the log; a correction that already stands is filled in."""
     standing = corrections or {}
-    rows = first_failures(read_codes(log), labels)
+    rows = first_failures(codes, labels)
     for row in log.table(rows, _ITEM_COLUMNS).to_pylist():
         correction = standing.get(row["question_id"])
         yield ReviewItem(
@@ -119,10 +119,13 @@ def refusal(item: ReviewItem, known: Mapping[tuple[str, str], str]) -> str | Non
     return None
 
 
-def known_failures(log: RunLogReader) -> dict[tuple[str, str], str]:
-    """(question_id, failure_label) -> the first wrong answer, for every labelled model-attributed failure of the log."""
-    codes = read_codes(log)
+def known_failures(
+    log: RunLogReader, codes: RunCodes, question_ids: Iterable[str] | None = None
+) -> dict[tuple[str, str], str]:
+    """(question_id, failure_label) -> the first wrong answer, for the labelled model-attributed failures of these questions (None: of all)."""
     rows = np.flatnonzero(codes.attributed_R & (codes.label_R >= 0))
+    if question_ids is not None:
+        rows = np.intersect1d(rows, codes.rows_of(question_ids))
     pairs = codes.question_R[rows] * (len(codes.labels) + 1) + codes.label_R[rows]
     _, first = np.unique(pairs, return_index=True)
     table = log.table(rows[np.sort(first)], ["question_id", "failure_label", "answer"])

@@ -58,14 +58,13 @@ class RunCodes:
         return np.flatnonzero(chosen[self.question_R])
 
 
-def diagnose(run_log_id: str, log: RunLogReader) -> Diagnosis:
-    """Counts and clusters of a run log; clusters largest first, then by label. The same log gives the same diagnosis.
+def diagnose(run_log_id: str, log: RunLogReader, codes: RunCodes) -> Diagnosis:
+    """Counts and clusters of a run log (codes: read_codes(log)); clusters largest first, then by label. The same log gives the same diagnosis.
 
     A cluster is a candidate when at least 5 distinct questions fail that way and it repeats: it was seen in two or more
     runs, with at least one question that failed in two of them. In a log without run ids a question that fails on two
     or more lines repeats. The first 100 clusters carry examples.
     """
-    codes = read_codes(log)
     failing = int((~codes.passing_R).sum())
     groups = _groups(codes)
     clusters = sorted(

@@ -1,0 +1,1 @@
+"""Benchmarks: import, listing, questions."""

@@ -1,0 +1,72 @@
+"""Opens the database of a URL and runs its migrations."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from alembic import command
+from alembic.config import Config
+from sqlalchemy import Connection, Engine, create_engine, event, make_url, text
+from sqlalchemy.exc import ArgumentError, SQLAlchemyError
+
+from burnish.errors import InvalidInputError, UnavailableError
+
+BUSY_TIMEOUT_SECONDS = 30
+MIGRATION_LOCK = 0x6275726E  # any number that nothing else in the database locks: "burn"
+
+
+def open_database(url: str) -> Engine:
+    """An engine on an up-to-date schema. InvalidInputError on a URL it cannot use, UnavailableError where nothing answers.
+
+    Several processes may open one database at once; one of them migrates it.
+    """
+    try:
+        parsed = make_url(url)
+        engine = create_engine(parsed, pool_pre_ping=True, connect_args=_connect_args(parsed.get_backend_name()))
+    except (ArgumentError, ModuleNotFoundError) as error:
+        raise InvalidInputError(
+            f"BURNISH_CURATOR_DATABASE_URL: {error}; use sqlite:///FILE or postgresql+psycopg://…"
+        ) from error
+    if engine.dialect.name == "sqlite":
+        if parsed.database:
+            Path(parsed.database).parent.mkdir(parents=True, exist_ok=True)
+        _prepare_sqlite(engine)
+    try:
+        with engine.begin() as connection:
+            _migrate(connection)
+    except SQLAlchemyError as error:
+        raise UnavailableError(
+            f"the curator's database {parsed.render_as_string(hide_password=True)} cannot be opened: {error}"
+        ) from error
+    return engine
+
+
+def _connect_args(backend: str) -> dict[str, Any]:
+    return {"timeout": BUSY_TIMEOUT_SECONDS} if backend == "sqlite" else {}
+
+
+def _prepare_sqlite(engine: Engine) -> None:
+    """WAL, and transactions that take the write lock at once: a read that turns into a write would fail, not wait.
+
+    Source: SQLAlchemy, "Serializable isolation / Savepoints / Transactional DDL" of the pysqlite dialect.
+    """
+
+    @event.listens_for(engine, "connect")
+    def on_connect(connection: Any, _: Any) -> None:
+        connection.isolation_level = None
+        connection.execute("PRAGMA journal_mode=WAL")
+        connection.execute("PRAGMA synchronous=FULL")
+
+    @event.listens_for(engine, "begin")
+    def on_begin(connection: Connection) -> None:
+        connection.exec_driver_sql("BEGIN IMMEDIATE")
+
+
+def _migrate(connection: Connection) -> None:
+    if connection.dialect.name == "postgresql":
+        connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": MIGRATION_LOCK})
+    config = Config()
+    config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
+    config.attributes["connection"] = connection
+    command.upgrade(config, "head")

@@ -1,0 +1,64 @@
+"""Builds, finds and exports dataset versions."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from burnish import layout
+from burnish.curation.build import Guard, build_dataset
+from burnish.curation.exports import export, parse_rows
+from burnish.curation.lengths import Lengths
+from burnish.curation.review import choose_labels
+from burnish.errors import InvalidInputError
+from burnish.schemas.dataset import DatasetManifest, DatasetSpec, ExportForm
+from burnish_curator.benchmarks.repository import BenchmarkRepository
+from burnish_curator.datasets.repository import LATEST, DatasetRepository
+from burnish_curator.reviews.repository import CorrectionRepository
+from burnish_curator.runlogs.repository import RunLogRepository
+
+
+class DatasetService:
+    def __init__(
+        self,
+        datasets: DatasetRepository,
+        run_logs: RunLogRepository,
+        corrections: CorrectionRepository,
+        benchmarks: BenchmarkRepository,
+        lengths: Lengths,
+    ) -> None:
+        self._datasets = datasets
+        self._run_logs = run_logs
+        self._corrections = corrections
+        self._benchmarks = benchmarks
+        self._lengths = lengths
+
+    def build(self, spec: DatasetSpec) -> DatasetManifest:
+        """The same spec and corrections give the same version, which is then returned as it stands."""
+        layout.check_name(spec.name, "name")
+        log = self._run_logs.open(spec.run_log_id)
+        choose_labels(log.diagnosis, spec.labels)
+        corrections = self._corrections.standing(spec.run_log_id)
+        built = build_dataset(spec, log.reader, log.codes, corrections, self._lengths, self._guard(spec))
+        return self._datasets.exists(spec.name, built.manifest.version) or self._datasets.save(built)
+
+    def manifests(self, name: str | None = None) -> list[DatasetManifest]:
+        return self._datasets.manifests(name)
+
+    def manifest(self, name: str, version: str) -> DatasetManifest:
+        return self._datasets.manifest(name, version)
+
+    def export(self, name: str, version: str, form: ExportForm, split: Literal["train", "validation"]) -> bytes:
+        manifest = self._datasets.manifest(name, version)
+        rows = parse_rows(self._datasets.file(manifest, f"{split}.jsonl"), manifest.spec.format)
+        return b"".join(export(rows, form))
+
+    def _guard(self, spec: DatasetSpec) -> Guard:
+        if spec.benchmark is None:
+            return Guard()
+        name, slash, version = spec.benchmark.partition("/")
+        if not (name and slash and version) or version == LATEST:
+            raise InvalidInputError(
+                f"benchmark {spec.benchmark!r}: give name/version, so that the same spec is guarded by the same questions",
+                field="benchmark",
+            )
+        return Guard(self._benchmarks.questions(name, version))

@@ -1,0 +1,1 @@
+"""Evals: files, manifest, listing."""

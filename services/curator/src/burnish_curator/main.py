@@ -1,0 +1,55 @@
+"""Composition root of the curator: reads the environment, picks implementations, starts the server."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from pathlib import Path
+
+import uvicorn
+from pydantic import ValidationError
+from tokenizers import Tokenizer
+
+from burnish.curation.lengths import CharacterLengths, Lengths, TokenLengths, load_chat_template
+from burnish.errors import BurnishError
+from burnish.objectstores.s3 import S3ObjectStore
+from burnish_curator.app import Deps, create_app
+from burnish_curator.database import open_database
+from burnish_curator.settings import AccessSettings, CuratorSettings, StoreSettings
+
+
+def main() -> None:
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
+    try:
+        run(CuratorSettings(), StoreSettings(), AccessSettings())  # type: ignore[call-arg]  # from the environment
+    except (ValidationError, BurnishError) as error:
+        sys.exit(f"burnish-curator cannot start: {error}")
+
+
+def run(curator: CuratorSettings, where: StoreSettings, access: AccessSettings) -> None:
+    secret_key = where.secret_key.get_secret_value()
+    store = S3ObjectStore(where.endpoint, where.access_key, secret_key, where.bucket, where.secure, where.region)
+    store.ensure_bucket()
+    deps = Deps(
+        store=store,
+        database=open_database(curator.database_url),
+        cache_dir=curator.cache_dir,
+        token=access.token.get_secret_value(),
+        lengths=lengths(curator.tokenizer),
+    )
+    uvicorn.run(create_app(deps), host=curator.host, port=curator.port, log_config=None)
+
+
+def lengths(tokenizer: Path | None) -> Lengths:
+    """How row lengths are counted; the log says so where it is in characters."""
+    if tokenizer is None:
+        logging.getLogger(__name__).warning("BURNISH_CURATOR_TOKENIZER is not set: lengths are counted in characters")
+        return CharacterLengths()
+    template, special_tokens = load_chat_template(tokenizer)
+    encoder = Tokenizer.from_file(str(tokenizer / "tokenizer.json"))
+    encoder.no_truncation()
+    return TokenLengths(encoder, template, special_tokens, name=tokenizer.name)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""Review: items out, corrections in, and the review page."""

@@ -1,0 +1,188 @@
+"""The review page: plain HTML that works without script, with a small script that saves without leaving the page.
+
+Signed in by the token, which is exchanged for a session cookie (HttpOnly, SameSite=Strict, path /review). Forms carry a
+token of that session. Nothing is loaded from elsewhere, and the content security policy holds it to that.
+"""
+
+from __future__ import annotations
+
+import secrets
+from dataclasses import dataclass
+from typing import Annotated, Any
+from urllib.parse import urlencode
+
+from fastapi import APIRouter, Depends, Form, Query, Request, Response
+from fastapi.responses import HTMLResponse, JSONResponse, RedirectResponse
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from burnish.errors import BurnishError, InvalidInputError, UnauthenticatedError
+from burnish_curator.access import SESSION_SECONDS, Access
+from burnish_curator.reviews.service import ReviewService, ReviewView
+
+COOKIE = "burnish_review"
+ROOT = "/review"
+router = APIRouter(prefix=ROOT, include_in_schema=False)
+_templates = Environment(
+    loader=PackageLoader("burnish_curator.reviews", "templates"),
+    autoescape=True,
+    undefined=StrictUndefined,
+    trim_blocks=True,
+    lstrip_blocks=True,
+)
+
+
+@dataclass(frozen=True)
+class Filters:
+    """What part of a review is in view; kept in the page's address."""
+
+    run_log_id: str
+    label: str | None = None
+    show: str = "all"
+    page: int = 1
+
+    def address(self, **changes: Any) -> str:
+        wanted = {"label": self.label, "show": self.show, "page": self.page} | changes
+        query = {key: value for key, value in wanted.items() if value not in (None, "all", 1)}
+        return f"{ROOT}/{self.run_log_id}" + (f"?{urlencode(query)}" if query else "")
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """A correction that was refused, shown again with the reason so that nothing typed is lost."""
+
+    question_id: str
+    corrected_output: str
+    reason: str
+
+
+def _access(request: Request) -> Access:
+    access: Access = request.app.state.access
+    return access
+
+
+def _service(request: Request) -> ReviewService:
+    service: ReviewService = request.app.state.reviews
+    return service
+
+
+def _session(request: Request) -> str | None:
+    """The session of a signed-in browser."""
+    session = request.cookies.get(COOKIE, "")
+    return session if _access(request).is_session(session) else None
+
+
+def _filters(
+    run_log_id: str,
+    label: Annotated[str | None, Query()] = None,
+    show: Annotated[str, Query(pattern="^(all|open)$")] = "all",
+    page: Annotated[int, Query(ge=1)] = 1,
+) -> Filters:
+    return Filters(run_log_id, label or None, show, page)
+
+
+Session = Annotated[str | None, Depends(_session)]
+Service = Annotated[ReviewService, Depends(_service)]
+View = Annotated[Filters, Depends(_filters)]
+
+
+@router.post("/sign-in")
+def sign_in(request: Request, token: Annotated[str, Form()], next: Annotated[str, Form()]) -> Response:
+    target = next if next.startswith(f"{ROOT}/") and "\\" not in next else ROOT
+    if not _access(request).is_token(token.strip()):
+        return _sign_in_form(target, reason="That is not the token. BURNISH_TOKEN holds it.")
+    response = RedirectResponse(target, status_code=303)
+    response.set_cookie(
+        COOKIE,
+        _access(request).new_session(),
+        max_age=SESSION_SECONDS,
+        path=ROOT,
+        secure=request.url.scheme == "https",
+        httponly=True,
+        samesite="strict",
+    )
+    return response
+
+
+@router.get("/{run_log_id}")
+def review_page(request: Request, filters: View, session: Session, service: Service) -> Response:
+    if session is None:
+        return _sign_in_form(filters.address(), reason=None)
+    return _page(request, filters, session, service)
+
+
+@router.post("/{run_log_id}/corrections")
+def correct(
+    request: Request,
+    filters: View,
+    session: Session,
+    service: Service,
+    form_token: Annotated[str, Form()],
+    question_id: Annotated[str, Form()],
+    failure_label: Annotated[str, Form()],
+    corrected_output: Annotated[str, Form()] = "",
+) -> Response:
+    """Save one card: JSON for the page's script, the page again for a browser without it."""
+    if session is None or not _access(request).is_form_token(form_token, session):
+        raise UnauthenticatedError("the session has ended: open the page again in another tab to sign in, then save")
+    by_script = "application/json" in request.headers.get("accept", "")
+    text = corrected_output.replace("\r\n", "\n")
+    try:
+        stands = service.correct(filters.run_log_id, question_id, failure_label, text)
+    except InvalidInputError as error:
+        if by_script:
+            raise
+        return _page(request, filters, session, service, Attempt(question_id, text, error.message))
+    if not by_script:
+        return RedirectResponse(filters.address(), status_code=303)
+    progress = service.progress(filters.run_log_id, filters.label)
+    return JSONResponse({"stands": stands, "corrected": progress.corrected, "total": progress.total})
+
+
+def _page(
+    request: Request, filters: Filters, session: str, service: ReviewService, attempt: Attempt | None = None
+) -> Response:
+    try:
+        view = service.view(filters.run_log_id, filters.label, filters.show == "open", filters.page)
+    except BurnishError as error:
+        return _html("problem.html", error.code.http_status, message=error.message)
+    return _html(
+        "review.html",
+        400 if attempt else 200,
+        view=view,
+        filters=filters,
+        attempt=attempt,
+        links=_links(filters, view),
+        form_token=_access(request).form_token(session),
+    )
+
+
+def _links(filters: Filters, view: ReviewView) -> dict[str, Any]:
+    return {
+        "every": filters.address(label=None, page=1),
+        "labels": [(cluster, filters.address(label=cluster.label, page=1)) for cluster in view.clusters],
+        "all": filters.address(show="all", page=1),
+        "open": filters.address(show="open", page=1),
+        "back": filters.address(page=view.page - 1) if view.page > 1 else None,
+        "on": filters.address(page=view.page + 1) if view.page < view.pages else None,
+        "save": filters.address().replace(filters.run_log_id, f"{filters.run_log_id}/corrections", 1),
+    }
+
+
+def _sign_in_form(target: str, reason: str | None) -> Response:
+    return _html("sign_in.html", 401, target=target, reason=reason)
+
+
+def _html(template: str, status: int, **context: Any) -> HTMLResponse:
+    nonce = secrets.token_urlsafe(16)
+    policy = (
+        f"default-src 'none'; style-src 'nonce-{nonce}'; script-src 'nonce-{nonce}'; connect-src 'self'; "
+        "form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+    )
+    headers = {
+        "Content-Security-Policy": policy,
+        "X-Content-Type-Options": "nosniff",
+        "Referrer-Policy": "same-origin",
+        "Cache-Control": "no-store",
+    }
+    body = _templates.get_template(template).render(nonce=nonce, **context)
+    return HTMLResponse(body, status_code=status, headers=headers)

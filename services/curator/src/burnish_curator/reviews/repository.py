@@ -1,0 +1,69 @@
+"""Corrections in the database."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+from sqlalchemy import Connection, Engine, delete, select
+from sqlalchemy.dialects import postgresql, sqlite
+
+from burnish.curation.review import Correction
+from burnish_curator.database import CorrectionRow
+
+ROWS_AT_ONCE = 500
+
+
+class CorrectionRepository:
+    """One correction stands for (run log, question); a newer one replaces it. Thread-safe."""
+
+    def __init__(self, database: Engine) -> None:
+        self._database = database
+
+    def standing(self, run_log_id: str) -> dict[str, Correction]:
+        """By question id."""
+        with self._database.connect() as connection:
+            return self._read(connection, run_log_id)
+
+    def save(self, run_log_id: str, corrections: Sequence[Correction]) -> int:
+        """Write all or none; how many of them replaced another text."""
+        with self._database.begin() as connection:
+            standing = self._read(connection, run_log_id)
+            for start in range(0, len(corrections), ROWS_AT_ONCE):
+                self._upsert(connection, run_log_id, corrections[start : start + ROWS_AT_ONCE])
+        return sum(
+            c.question_id in standing and standing[c.question_id].corrected_output != c.corrected_output
+            for c in corrections
+        )
+
+    def remove(self, run_log_id: str, question_id: str) -> None:
+        """No error where none stands."""
+        table = CorrectionRow.__table__
+        mine = (table.c.run_log_id == run_log_id) & (table.c.question_id == question_id)
+        with self._database.begin() as connection:
+            connection.execute(delete(CorrectionRow).where(mine))
+
+    def _read(self, connection: Connection, run_log_id: str) -> dict[str, Correction]:
+        query = select(CorrectionRow.question_id, CorrectionRow.failure_label, CorrectionRow.corrected_output).where(
+            CorrectionRow.run_log_id == run_log_id
+        )
+        return {row.question_id: Correction(*row) for row in connection.execute(query)}
+
+    def _upsert(self, connection: Connection, run_log_id: str, corrections: Sequence[Correction]) -> None:
+        insert: Any = (postgresql if connection.dialect.name == "postgresql" else sqlite).insert
+        now = datetime.now(UTC)
+        statement = insert(CorrectionRow).values(
+            [
+                {
+                    "run_log_id": run_log_id,
+                    "question_id": correction.question_id,
+                    "failure_label": correction.failure_label,
+                    "corrected_output": correction.corrected_output,
+                    "updated_at": now,
+                }
+                for correction in corrections
+            ]
+        )
+        replaced = {name: statement.excluded[name] for name in ("failure_label", "corrected_output", "updated_at")}
+        connection.execute(statement.on_conflict_do_update(index_elements=["run_log_id", "question_id"], set_=replaced))

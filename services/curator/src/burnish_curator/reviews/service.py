@@ -1,0 +1,132 @@
+"""Review: what a person sees, and what they corrected."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from burnish.curation.jsonl import to_jsonl
+from burnish.curation.review import (
+    Correction,
+    choose_labels,
+    first_failures,
+    known_failures,
+    read_review,
+    refusal,
+    review_items,
+)
+from burnish.diagnosis import UNLABELLED
+from burnish.errors import InvalidInputError, PreconditionError
+from burnish.schemas.runlog import FailureCluster, ReviewImport, ReviewItem
+from burnish_curator.reviews.repository import CorrectionRepository
+from burnish_curator.runlogs.repository import OpenRunLog, RunLogRepository
+
+PAGE_ITEMS = 20
+_CARD_COLUMNS = [
+    "question_id",
+    "question",
+    "evidence_text",
+    "evidence_files",
+    "answer",
+    "expected_answer",
+    "failure_label",
+]
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How many of the questions in view have a correction."""
+
+    corrected: int
+    total: int
+
+
+@dataclass(frozen=True)
+class ReviewView:
+    """One page of cards: the rows' columns with `corrected_output`, which is empty where none stands."""
+
+    clusters: list[FailureCluster]
+    progress: Progress
+    cards: list[dict[str, Any]]
+    page: int
+    pages: int
+
+
+class ReviewService:
+    def __init__(self, run_logs: RunLogRepository, corrections: CorrectionRepository) -> None:
+        self._run_logs = run_logs
+        self._corrections = corrections
+
+    def export(self, run_log_id: str, labels: Sequence[str]) -> bytes:
+        """The review file of these labels; none given: of all candidate clusters."""
+        log = self._run_logs.open(run_log_id)
+        chosen = choose_labels(log.diagnosis, labels)
+        if not chosen:
+            raise PreconditionError(
+                f"run log {run_log_id} has no candidate cluster: `burnish diagnose {run_log_id}` says why; name labels to review them anyway",
+                run_log_id=run_log_id,
+            )
+        standing = self._corrections.standing(run_log_id)
+        return to_jsonl(review_items(log.reader, log.codes, chosen, standing))
+
+    def import_review(self, run_log_id: str, chunks: Iterator[bytes]) -> ReviewImport:
+        log = self._run_logs.open(run_log_id)
+        reviewed = read_review(chunks, known_failures(log.reader, log.codes))
+        changed = self._corrections.save(run_log_id, reviewed.corrections)
+        return ReviewImport(
+            accepted=len(reviewed.corrections),
+            changed=changed,
+            empty=reviewed.empty,
+            rejected_lines=reviewed.rejected_lines,
+        )
+
+    def view(self, run_log_id: str, label: str | None, only_open: bool, page: int) -> ReviewView:
+        """A page of the review, by label (None: every labelled cluster) and by whether a correction still misses."""
+        log = self._run_logs.open(run_log_id)
+        clusters = [cluster for cluster in log.diagnosis.clusters if cluster.label != UNLABELLED]
+        labels = choose_labels(log.diagnosis, [label]) if label else [cluster.label for cluster in clusters]
+        standing = self._corrections.standing(run_log_id)
+        by_row = self._question_of_row(log, labels)
+        corrected = sum(question_id in standing for question_id in by_row.values())
+        shown = [row for row, question_id in by_row.items() if not (only_open and question_id in standing)]
+        pages = max(1, -(-len(shown) // PAGE_ITEMS))
+        page = min(max(page, 1), pages)
+        rows = shown[(page - 1) * PAGE_ITEMS : page * PAGE_ITEMS]
+        cards = log.reader.table(rows, _CARD_COLUMNS).to_pylist() if rows else []
+        for card in cards:
+            correction = standing.get(card["question_id"])
+            card["corrected_output"] = correction.corrected_output if correction else ""
+        return ReviewView(clusters, Progress(corrected, len(by_row)), cards, page, pages)
+
+    def correct(self, run_log_id: str, question_id: str, failure_label: str, corrected_output: str) -> bool:
+        """Save one correction, or remove it where the text is empty; True where one now stands. InvalidInputError says why not."""
+        log = self._run_logs.open(run_log_id)
+        if not corrected_output.strip():
+            self._corrections.remove(run_log_id, question_id)
+            return False
+        item = ReviewItem(
+            question_id=question_id,
+            question="",
+            original_answer="",
+            failure_label=failure_label,
+            corrected_output=corrected_output,
+        )
+        reason = refusal(item, known_failures(log.reader, log.codes, [question_id]))
+        if reason:
+            raise InvalidInputError(reason, question_id=question_id)
+        self._corrections.save(run_log_id, [Correction(question_id, failure_label, corrected_output)])
+        return True
+
+    def progress(self, run_log_id: str, label: str | None) -> Progress:
+        """Of one label, or of all."""
+        log = self._run_logs.open(run_log_id)
+        labels = [label] if label else log.codes.labels
+        questions = self._question_of_row(log, labels).values()
+        standing = self._corrections.standing(run_log_id)
+        return Progress(sum(question_id in standing for question_id in questions), len(questions))
+
+    def _question_of_row(self, log: OpenRunLog, labels: Sequence[str]) -> dict[int, str]:
+        codes = log.codes
+        rows = first_failures(codes, labels).tolist()
+        return {row: codes.questions[codes.question_R[row]] for row in rows}

@@ -1,0 +1,1 @@
+"""Run logs: upload, listing, rows, diagnosis."""
