@@ -19,6 +19,8 @@ class Example:
     slice: str
     question: str
     expected: str
+    base_passed: bool
+    candidate_passed: bool
     base_answer: str | None
     candidate_answer: str | None
     base_label: str | None
@@ -44,6 +46,8 @@ def example(
         slice=pair.slice,
         question=_text(question) if question else "",
         expected=question.expected_answer if question else "",
+        base_passed=pair.base_passed,
+        candidate_passed=pair.candidate_passed,
         base_answer=pair.base_answer,
         candidate_answer=pair.candidate_answer,
         base_label=base_labels.get(pair.question_id),

@@ -52,7 +52,7 @@ def report_html(
             ),
             ("Fixed", "fixed", shown(fixed, MOST_FIXED), len(fixed), "No held-out targeted question was gained."),
             (
-                "Still failing",
+                "Not fixed",
                 "failing",
                 shown(failing, MOST_STILL_FAILING),
                 len(failing),
