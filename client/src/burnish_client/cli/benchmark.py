@@ -7,7 +7,8 @@ from typing import Annotated
 
 import typer
 
-from burnish_client.cli import console
+from burnish_client.cli import asking, console
+from burnish_client.cli.asking import Concurrency, MaxTokens, Seed, Temperature
 from burnish_client.cli.console import JsonFlag
 
 app = typer.Typer(help="Benchmarks: import, list, look into.", no_args_is_help=True)
@@ -25,7 +26,7 @@ def import_benchmark(
     """Send a benchmark to the curator."""
     from burnish_client.curator_client import CuratorClient
 
-    name = name or file.name.removesuffix(".gz").removesuffix(".jsonl").lower().replace(" ", "-")
+    name = name or asking.name_of(file)
     with CuratorClient.from_settings() as client, console.upload_progress(file) as progress:
         manifest = client.import_benchmark(file, name, progress)
     if json:
@@ -97,3 +98,67 @@ def show_benchmark(
             question.question_id, question.slice, question.grader.name, console.one_line(question.expected_answer)
         )
     console.show_table(shown)
+
+
+@app.command("run")
+def run_benchmark(
+    benchmark: Annotated[str, typer.Argument(metavar="FILE|NAME[@VERSION]", help="A file is imported first.")],
+    output: Annotated[Path, typer.Option("--out", "-o", help="Run log to write (JSONL).")],
+    model: Annotated[
+        str | None, typer.Option(help="Base, adapter or adapter@version. Default: the base.", show_default=False)
+    ] = None,
+    samples: Annotated[
+        int, typer.Option(help="Times each question is asked: what repeats is no accident.", metavar="N", min=1)
+    ] = 2,
+    concurrency: Concurrency = 16,
+    max_tokens: MaxTokens = 256,
+    temperature: Temperature = 0.0,
+    seed: Seed = 0,
+) -> None:
+    """Ask a served model, grade its answers, and write them as a run log.
+
+    Answers are kept beside the run log as they come: the same command after an interruption asks only what is missing.
+    """
+    import asyncio
+
+    from burnish_client import evaluation
+    from burnish_client.config import ClientSettings
+    from burnish_client.curator_client import CuratorClient
+    from burnish_client.inference_client import InferenceClient
+
+    settings = ClientSettings()
+    with CuratorClient.from_settings(settings) as curator:
+        manifest = asking.find_benchmark(curator, benchmark)
+        questions = curator.benchmark_questions(manifest.name, manifest.version)
+    with InferenceClient.from_settings(settings) as inference:
+        model = model or inference.base_model()
+    answers_file = output.with_suffix(".answers.jsonl")
+    console.note(f"{len(questions):,} questions of {manifest.name}@{manifest.version}: {model} × {samples}")
+    try:
+        with asking.answer_progress("answers") as progress:
+            answers = asyncio.run(
+                evaluation.ask(
+                    evaluation.Endpoint(settings.endpoint("inference"), settings.secret_token()),
+                    model,
+                    questions,
+                    out=answers_file,
+                    samples=samples,
+                    concurrency=concurrency,
+                    max_tokens=max_tokens,
+                    temperature=temperature,
+                    seed=seed,
+                    progress=progress,
+                )
+            )
+    except KeyboardInterrupt:
+        console.note(f"[yellow]interrupted:[/] the answers so far stand in {answers_file}; the same command goes on")
+        raise typer.Exit(130) from None
+    lines = evaluation.make_run_log(questions, answers, f"{manifest.name}-{manifest.version}")
+    written = console.write_output((line.model_dump_json(exclude_none=True).encode() + b"\n" for line in lines), output)
+    passed = sum(1 for line in lines if line.grade == "correct")
+    ungraded = len(answers) - written
+    console.out().print(
+        f"[bold green]wrote[/] {output}: {written:,} graded answers, {passed:,} correct; {ungraded:,} without a grade",
+        soft_wrap=True,
+    )
+    console.next_step(f"burnish runs import {output}")

@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich import box
 from rich.console import Console
 from rich.markup import escape
 from rich.measure import Measurement
@@ -86,7 +85,15 @@ def print_json_line(value: Any) -> None:
 
 def table(*columns: str, title: str | None = None) -> Table:
     """A table without frames. A column whose name starts with '>' is a number, one with '~' may be cut short, others stay whole."""
-    made = Table(box=box.SIMPLE_HEAD, pad_edge=False, title=title, title_justify="left", title_style="bold")
+    made = Table(
+        box=None,
+        padding=(0, 2, 0, 0),
+        pad_edge=False,
+        header_style="bold underline",
+        title=title,
+        title_justify="left",
+        title_style="bold",
+    )
     for column in columns:
         name = column.lstrip(">~")
         if column.startswith(">"):

@@ -109,10 +109,9 @@ def list_datasets(
         return console.print_json([manifest.model_dump(mode="json") for manifest in manifests])
     if not manifests:
         return console.note("no datasets yet: burnish dataset build NAME --label LABEL")
-    shown = console.table("~name", "version", "format", ">train", ">valid.", ">held out", "~labels", "built")
+    shown = console.table("~name", "version", "format", ">train", ">valid.", ">held out", "built")
     for manifest in manifests:
         counts = manifest.counts
-        labels = console.one_line(", ".join(manifest.spec.labels))
         shown.add_row(
             manifest.name,
             manifest.version,
@@ -120,8 +119,7 @@ def list_datasets(
             str(counts.train),
             str(counts.validation),
             str(counts.held_out),
-            labels,
-            console.when(manifest.created_at)[5:],
+            console.when(manifest.created_at),
         )
     console.show_table(shown)
 

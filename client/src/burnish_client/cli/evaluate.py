@@ -1,7 +1,193 @@
-"""`burnish eval`: base and adapter answer a benchmark over HTTP, paired; then the verdict."""
+"""`burnish eval`: base and adapter answer a benchmark over HTTP, paired question by question; then verdict and report."""
 
 from __future__ import annotations
 
+import asyncio
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
 
-def evaluate() -> None:
-    """Compare."""
+import typer
+
+from burnish_client.cli import asking, console
+from burnish_client.cli.asking import BenchmarkSource, Concurrency, MaxTokens, Seed, Temperature
+from burnish_client.cli.console import JsonFlag
+
+if TYPE_CHECKING:
+    from burnish.schemas.adapter import AdapterManifest
+    from burnish.schemas.dataset import DatasetManifest
+    from burnish.schemas.runlog import FailureCluster, RunLogLine
+    from burnish_client.curator_client import CuratorClient
+    from burnish_client.evaluation import Evaluation
+
+PAGE_ROWS = 1000
+
+
+def evaluate(
+    benchmark: BenchmarkSource,
+    adapter: Annotated[str, typer.Option(metavar="NAME[@VERSION]", help="The candidate; without version, the newest.")],
+    dataset: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME[@VERSION]",
+            help="Whose split tells targeted and held-out questions. Default: what the adapter was trained on.",
+            show_default=False,
+        ),
+    ] = None,
+    base_runs: Annotated[
+        str | None,
+        typer.Option(
+            metavar="RUNLOG",
+            help="Run log (id or name) whose answers of the base are used instead of asking again.",
+            show_default=False,
+        ),
+    ] = None,
+    samples: Annotated[
+        int, typer.Option(help="Times the base is asked; from 2 on its noise is measured.", metavar="N", min=1)
+    ] = 2,
+    candidate_samples: Annotated[int, typer.Option(help="Times the adapter is asked.", metavar="N", min=1)] = 1,
+    concurrency: Concurrency = 16,
+    max_tokens: MaxTokens = 256,
+    temperature: Temperature = 0.0,
+    seed: Seed = 0,
+    output: Annotated[
+        Path | None,
+        typer.Option(
+            "--out",
+            "-o",
+            help="Folder for answers, verdict and report. Default: evals/ in the state folder.",
+            show_default=False,
+        ),
+    ] = None,
+    json: JsonFlag = False,
+) -> None:
+    """Compare base and adapter on a benchmark: verdict, report, postmortem.
+
+    Answers are kept as they come: the same command after an interruption asks only what is missing.
+
+    The result is stored under evals/; `burnish verdict` turns its two row files into an exit code.
+    """
+    from burnish_client import evaluation
+    from burnish_client.config import ClientSettings
+    from burnish_client.curator_client import CuratorClient
+    from burnish_client.inference_client import InferenceClient
+
+    settings = ClientSettings()
+    with InferenceClient.from_settings(settings) as inference:
+        base_model, candidate = inference.base_model(), inference.adapter(*console.name_and_version(adapter))
+    reference = f"{candidate.name}@{candidate.version}"
+    folder = output or settings.home / "evals" / reference
+    folder.mkdir(parents=True, exist_ok=True)
+    with CuratorClient.from_settings(settings) as curator:
+        manifest = asking.find_benchmark(curator, benchmark)
+        trained_on = _dataset_of(curator, candidate, dataset)
+        sampling = evaluation.Sampling(max_tokens=max_tokens, temperature=temperature, seed=seed)
+        questions = curator.benchmark_questions(manifest.name, manifest.version)
+        console.note(
+            f"{len(questions):,} questions of {manifest.name}@{manifest.version}: {base_model} × {samples}, {reference} × {candidate_samples}"
+        )
+        try:
+            with asking.answer_progress("answers") as progress:
+                done = asyncio.run(
+                    evaluation.evaluate(
+                        questions,
+                        trained_on,
+                        evaluation.Endpoint(settings.endpoint("inference"), settings.secret_token()),
+                        base_model=base_model,
+                        candidate_model=reference,
+                        out=folder,
+                        benchmark=f"{manifest.name}/{manifest.version}",
+                        base_run_log=_all_rows(curator, base_runs),
+                        adapter=candidate,
+                        clusters=_clusters(curator, trained_on),
+                        base_samples=samples,
+                        candidate_samples=candidate_samples,
+                        sampling=sampling,
+                        concurrency=concurrency,
+                        reproduce=[_same_again(manifest.name, manifest.version, reference, trained_on, samples, seed)],
+                        progress=progress,
+                    )
+                )
+        except KeyboardInterrupt:
+            console.note(
+                f"[yellow]interrupted:[/] the answers so far stand in {folder}; the same command asks only what is missing"
+            )
+            raise typer.Exit(130) from None
+        store(curator, done)
+    _show(done, json=json)
+
+
+def _dataset_of(curator: CuratorClient, adapter: AdapterManifest, reference: str | None) -> DatasetManifest:
+    if reference:
+        return curator.dataset(*console.name_and_version(reference))
+    from burnish.errors import InvalidInputError
+
+    parent = next((parent for parent in adapter.parents if parent.kind == "dataset"), None)
+    if parent is None:
+        raise InvalidInputError(
+            f"adapter {adapter.name}@{adapter.version} names no dataset that it was trained on: give --dataset"
+        )
+    return curator.dataset(parent.name, parent.digest)
+
+
+def _all_rows(curator: CuratorClient, reference: str | None) -> list[RunLogLine]:
+    from burnish_client.cli.runs import resolve_run_log
+
+    if reference is None:
+        return []
+    run_log_id = resolve_run_log(curator, reference).id
+    rows: list[RunLogLine] = []
+    while True:
+        page = curator.run_log_rows(run_log_id, offset=len(rows), limit=PAGE_ROWS)
+        rows.extend(page.rows)
+        if not page.rows or len(rows) >= page.total:
+            return rows
+
+
+def _clusters(curator: CuratorClient, dataset: DatasetManifest) -> list[FailureCluster]:
+    """The clusters that the dataset corrects, as the run log's diagnosis has them."""
+    found = curator.diagnosis(dataset.spec.run_log_id).clusters
+    return [cluster for cluster in found if cluster.label in dataset.spec.labels]
+
+
+def _same_again(benchmark: str, version: str, adapter: str, dataset: DatasetManifest, samples: int, seed: int) -> str:
+    return f"burnish eval --benchmark {benchmark}@{version} --adapter {adapter} --dataset {dataset.name}@{dataset.version} --samples {samples} --seed {seed}"
+
+
+def store(curator: CuratorClient, done: Evaluation) -> None:
+    """Files first, the manifest last; an eval that is there already (the same rows) stays as it is."""
+    from burnish.errors import AlreadyExistsError
+
+    try:
+        for entry in done.manifest.files:
+            curator.put_eval_file(done.manifest.id, entry.path, done.folder / entry.path)
+        curator.create_eval(done.manifest)
+    except AlreadyExistsError:
+        console.note(f"[dim]eval {done.manifest.id} was stored before[/]")
+
+
+def _show(done: Evaluation, *, json: bool) -> None:
+    from burnish_client.cli.verdict import show
+
+    if json:
+        return console.print_json(
+            {
+                "manifest": done.manifest.model_dump(mode="json"),
+                "verdict": done.verdict.model_dump(mode="json"),
+                "folder": str(done.folder),
+            }
+        )
+    show(done.verdict)
+    if done.reused_base_answers:
+        console.note(f"[dim]{done.reused_base_answers:,} answers of the base were taken from the run log[/]")
+    console.out().print(
+        console.facts(
+            [
+                ("eval", done.manifest.id),
+                ("report", done.folder / "report.html"),
+                ("postmortem", done.folder / "postmortem.md"),
+            ]
+        )
+    )
+    console.next_step(
+        f"burnish verdict --base {done.folder / 'base.jsonl'} --candidate {done.folder / 'candidate.jsonl'} --json"
+    )

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from burnish_client.cli import console
+from burnish_client.cli import asking, console
 from burnish_client.cli.console import JsonFlag
 
 if TYPE_CHECKING:
@@ -49,7 +49,7 @@ def import_run_log(
     """Send a run log to the curator. Bad lines are reported with line number and reason; the good ones are kept."""
     from burnish_client.curator_client import CuratorClient
 
-    name = name or file.name.removesuffix(".gz").removesuffix(".jsonl").lower().replace(" ", "-")
+    name = name or asking.name_of(file)
     with CuratorClient.from_settings() as client, console.upload_progress(file) as progress:
         answer = client.import_run_log(file, name, progress)
     if json:

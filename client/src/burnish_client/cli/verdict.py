@@ -12,7 +12,7 @@ from burnish_client.cli import console
 from burnish_client.cli.console import JsonFlag
 
 if TYPE_CHECKING:
-    from burnish.schemas.evaluation import Comparison, EvalRow, Verdict
+    from burnish.schemas.evaluation import Comparison, Verdict
 
 COLOURS = {
     "ship": "bold green",
@@ -35,6 +35,7 @@ def verdict(
 
     Exit code: 0 ship, 10 investigate, 11 data-quality, 12 stop, 13 inconclusive, 2 bad input.
     """
+    from burnish.pairing import read_rows
     from burnish.schemas.evaluation import EXIT_CODES
     from burnish.verdict import decide
 
@@ -44,31 +45,6 @@ def verdict(
     else:
         show(decision)
     raise typer.Exit(EXIT_CODES[decision.verdict])
-
-
-def read_rows(path: Path) -> list[EvalRow]:
-    """The rows of a result file; InvalidInputError names file, line and field of the first that is none."""
-    from pydantic import ValidationError
-
-    from burnish.errors import InvalidInputError
-    from burnish.schemas.evaluation import EvalRow
-
-    rows = []
-    with path.open("rb") as handle:
-        for number, line in enumerate(handle, start=1):
-            if not line.strip():
-                continue
-            try:
-                rows.append(EvalRow.model_validate_json(line))
-            except ValidationError as error:
-                first = error.errors()[0]
-                field = ".".join(str(part) for part in first["loc"]) or "line"
-                raise InvalidInputError(
-                    f"{path}, line {number}, {field}: {first['msg']}", file=path, line=number
-                ) from error
-    if not rows:
-        raise InvalidInputError(f"{path}: no rows", file=path)
-    return rows
 
 
 def show(decision: Verdict) -> None:
