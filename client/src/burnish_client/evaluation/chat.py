@@ -18,7 +18,6 @@ from burnish_client import wire
 from burnish_client.evaluation.pace import Pace, backoff_seconds, retry_after_seconds
 from burnish_client.http_door import LOOPBACK
 
-ATTEMPTS = 8
 LONGEST_RETRY_AFTER_SECONDS = 600.0
 RETRIED_STATUSES = frozenset({408, 425, 429, 500, 502, 503, 504})
 FATAL_STATUSES = frozenset({401, 403, 404})  # the same for every question: stop at once
@@ -26,11 +25,17 @@ FATAL_STATUSES = frozenset({401, 403, 404})  # the same for every question: stop
 
 @dataclass(frozen=True)
 class Endpoint:
-    """An OpenAI-compatible server. url: with or without the trailing /v1; token: None sends no Authorization header."""
+    """An OpenAI-compatible server, and how patient to be with it.
+
+    url: with or without the trailing /v1. token: None sends no Authorization header. timeout_seconds: of one request.
+    attempts: most requests for one answer; the delay between them starts at first_delay_seconds and doubles up to 30 s.
+    """
 
     url: str
     token: str | None = field(default=None, repr=False)
     timeout_seconds: float = 300.0
+    attempts: int = 8
+    first_delay_seconds: float = 0.5
 
     @property
     def base_url(self) -> str:
@@ -70,7 +75,7 @@ class Reply:
 class ChatClient:
     """Asks one endpoint at an adaptive pace. An async context manager.
 
-    Connection errors, timeouts, 408, 425, 429 and 5xx are tried ATTEMPTS times with back-off; Retry-After is honoured
+    Connection errors, timeouts, 408, 425, 429 and 5xx are tried `attempts` times with back-off; Retry-After is honoured
     by everyone. A question that still fails gets a Reply with `error`. Raises what concerns every question: wrong token,
     unknown model, an adapter that does not fit, an endpoint from which nothing came while all attempts were made.
     """
@@ -97,16 +102,16 @@ class ChatClient:
     async def complete(self, model: str, messages: list[Message], parameters: Mapping[str, Any]) -> Reply:
         body = {"model": model, "messages": [message.model_dump() for message in messages], **parameters}
         answered_before = self._answered
-        for attempt in range(ATTEMPTS):
+        for attempt in range(self.endpoint.attempts):
             async with self.pace.turn():
                 outcome = await self._once(body, attempt)
             if isinstance(outcome, Reply):
                 return outcome
         if self._answered == answered_before:
             raise UnavailableError(
-                f"endpoint {self.endpoint.base_url} gave no answer in {ATTEMPTS} attempts: {outcome}"
+                f"endpoint {self.endpoint.base_url} gave no answer in {self.endpoint.attempts} attempts: {outcome}"
             )
-        return Reply(error=f"no answer in {ATTEMPTS} attempts: {outcome}")
+        return Reply(error=f"no answer in {self.endpoint.attempts} attempts: {outcome}")
 
     async def _once(self, body: dict[str, Any], attempt: int) -> Reply | str:
         """One request: a Reply that stands, or a sentence about a failure worth another attempt."""
@@ -115,7 +120,7 @@ class ChatClient:
             response = await self._http.post("/chat/completions", json=body)
         except httpx.TransportError as error:
             self.pace.pushed_back(0.0)
-            await asyncio.sleep(backoff_seconds(attempt))
+            await asyncio.sleep(backoff_seconds(attempt, self.endpoint.first_delay_seconds))
             return f"{type(error).__name__} {error}".strip()
         if response.status_code in RETRIED_STATUSES:
             self.pace.pushed_back(self._pause_seconds(response, attempt))
@@ -133,7 +138,7 @@ class ChatClient:
                 f"endpoint {self.endpoint.base_url} asks to wait {asked:.0f} s (HTTP {response.status_code}): "
                 "run the same command later; the answers so far are kept"
             )
-        return backoff_seconds(attempt) if asked is None else asked
+        return backoff_seconds(attempt, self.endpoint.first_delay_seconds) if asked is None else asked
 
     def _refusal(self, response: httpx.Response) -> Reply:
         """A 4xx that another attempt would not change: about this question only (a Reply), or about all (raised)."""

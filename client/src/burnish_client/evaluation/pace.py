@@ -11,7 +11,6 @@ from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 
 CUT_AT_MOST_EVERY_SECONDS = 1.0  # a burst of refusals is one message, not many
-FIRST_DELAY_SECONDS = 0.5
 LONGEST_DELAY_SECONDS = 30.0
 
 
@@ -62,9 +61,9 @@ class Pace:
             self.limit = max(1.0, self.limit / 2)
 
 
-def backoff_seconds(attempt: int) -> float:
+def backoff_seconds(attempt: int, first_delay_seconds: float) -> float:
     """Delay before attempt+1 (attempt counts from 0): doubling, capped, with jitter between half and all of it."""
-    delay: float = min(LONGEST_DELAY_SECONDS, FIRST_DELAY_SECONDS * 2.0**attempt)
+    delay: float = min(LONGEST_DELAY_SECONDS, first_delay_seconds * 2.0**attempt)
     return delay * random.uniform(0.5, 1.0)
 
 

@@ -1,0 +1,6 @@
+"""Fakes and builders for tests, ours and other people's: nothing in here is used by a running service."""
+
+from burnish.objectstores.memory import MemoryObjectStore
+from burnish.testing.rows import eval_row, eval_side
+
+__all__ = ["MemoryObjectStore", "eval_row", "eval_side"]

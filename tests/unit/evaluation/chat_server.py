@@ -1,0 +1,98 @@
+"""A small OpenAI-compatible server on a real socket, with the manners of a bad one: used by the eval client's tests."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import time
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import uvicorn
+from fastapi import FastAPI, Request
+from fastapi.responses import JSONResponse
+
+
+@dataclass
+class ChatServer:
+    """Answers `<model>: <last message>`; knobs below make it refuse, stall or lie. `served` counts what it answered."""
+
+    token: str | None = None
+    refuse_first: int = 0  # this many requests get `refusal_status` with `refusal_headers`
+    refusal_status: int = 429
+    refusal_headers: dict[str, str] = field(default_factory=dict)
+    most_in_flight: int | None = None  # more than this at once: 429
+    delay_seconds: float = 0.0
+    url: str = ""
+    served: Counter[tuple[str, str, Any]] = field(default_factory=Counter)
+    order: list[tuple[str, str]] = field(default_factory=list)
+    bodies: list[dict[str, Any]] = field(default_factory=list)
+    requests: int = 0
+    refused: int = 0
+    in_flight: int = 0
+    peak_in_flight: int = 0
+
+    def app(self) -> FastAPI:
+        app = FastAPI()
+        app.post("/v1/chat/completions")(self.complete)
+        return app
+
+    async def complete(self, request: Request) -> JSONResponse:
+        self.requests += 1
+        self.in_flight += 1
+        self.peak_in_flight = max(self.peak_in_flight, self.in_flight)
+        try:
+            return await self._answer(request)
+        finally:
+            self.in_flight -= 1
+
+    async def _answer(self, request: Request) -> JSONResponse:
+        body = await request.json()
+        if self.token and request.headers.get("authorization") != f"Bearer {self.token}":
+            return _error(401, "UNAUTHENTICATED", "bad token")
+        if self.requests <= self.refuse_first or (self.most_in_flight and self.in_flight > self.most_in_flight):
+            self.refused += 1
+            return JSONResponse({"error": {"message": "slow down"}}, self.refusal_status, self.refusal_headers)
+        await asyncio.sleep(self.delay_seconds)
+        prompt = body["messages"][-1]["content"]
+        if body["model"] == "unknown":
+            return _error(404, "not_found", "there is no model unknown")
+        if prompt == "too long":
+            return _error(400, "invalid_input", "the prompt has 9999 tokens, 2048 are allowed")
+        if prompt == "broken":
+            return _error(500, "internal", "a defect")
+        if prompt == "malformed":
+            return JSONResponse({"choices": []})
+        self.served[body["model"], prompt, body.get("seed")] += 1
+        self.order.append((body["model"], prompt))
+        self.bodies.append(body)
+        message = {"role": "assistant", "content": f"{body['model']}: {prompt}"}
+        usage = {"prompt_tokens": 7, "completion_tokens": 3}
+        return JSONResponse(
+            {"model": body["model"], "choices": [{"message": message, "finish_reason": "stop"}], "usage": usage}
+        )
+
+
+def _error(status: int, code: str, message: str) -> JSONResponse:
+    return JSONResponse({"error": {"message": message, "type": "error", "param": None, "code": code}}, status)
+
+
+@contextmanager
+def serving(server: ChatServer, port: int = 0) -> Iterator[ChatServer]:
+    """The server, answering on loopback in a thread of its own while the context lasts."""
+    config = uvicorn.Config(server.app(), host="127.0.0.1", port=port, log_level="error", lifespan="off", ws="none")
+    runner = uvicorn.Server(config)
+    thread = threading.Thread(target=runner.run)
+    thread.start()
+    deadline = time.monotonic() + 10
+    while not runner.started and time.monotonic() < deadline:
+        time.sleep(0.005)
+    try:
+        server.url = f"http://127.0.0.1:{runner.servers[0].sockets[0].getsockname()[1]}"
+        yield server
+    finally:
+        runner.should_exit = True
+        thread.join(timeout=10)
