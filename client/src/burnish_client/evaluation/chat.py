@@ -19,7 +19,8 @@ from burnish_client.evaluation.pace import Pace, backoff_seconds, retry_after_se
 from burnish_client.http_door import LOOPBACK
 
 LONGEST_RETRY_AFTER_SECONDS = 600.0
-RETRIED_STATUSES = frozenset({408, 425, 429, 500, 502, 503, 504})
+BUSY_STATUSES = frozenset({429, 503})  # everyone waits
+RETRIED_STATUSES = frozenset({408, 425, 500, 502, 504})  # this question waits
 FATAL_STATUSES = frozenset({401, 403, 404})  # the same for every question: stop at once
 
 
@@ -72,11 +73,19 @@ class Reply:
     completion_tokens: int | None = None
 
 
+@dataclass(frozen=True)
+class _Retry:
+    """A failure worth another attempt, after a delay of this question's own."""
+
+    failure: str
+    delay_seconds: float
+
+
 class ChatClient:
     """Asks one endpoint at an adaptive pace. An async context manager.
 
-    Connection errors, timeouts, 408, 425, 429 and 5xx are tried `attempts` times with back-off; Retry-After is honoured
-    by everyone. A question that still fails gets a Reply with `error`. Raises what concerns every question: wrong token,
+    Connection errors, timeouts, 408, 425, 429 and 5xx are tried `attempts` times with back-off; 429, 503 and their
+    Retry-After hold up every question, the others their own only. A question that still fails gets a Reply with `error`. Raises what concerns every question: wrong token,
     unknown model, an adapter that does not fit, an endpoint from which nothing came while all attempts were made.
     """
 
@@ -102,43 +111,47 @@ class ChatClient:
     async def complete(self, model: str, messages: list[Message], parameters: Mapping[str, Any]) -> Reply:
         body = {"model": model, "messages": [message.model_dump() for message in messages], **parameters}
         answered_before = self._answered
+        failure = ""
         for attempt in range(self.endpoint.attempts):
             async with self.pace.turn():
                 outcome = await self._once(body, attempt)
             if isinstance(outcome, Reply):
                 return outcome
+            failure = outcome.failure
+            await asyncio.sleep(outcome.delay_seconds)
         if self._answered == answered_before:
             raise UnavailableError(
-                f"endpoint {self.endpoint.base_url} gave no answer in {self.endpoint.attempts} attempts: {outcome}"
+                f"endpoint {self.endpoint.base_url} gave no answer in {self.endpoint.attempts} attempts: {failure}"
             )
-        return Reply(error=f"no answer in {self.endpoint.attempts} attempts: {outcome}")
+        return Reply(error=f"no answer in {self.endpoint.attempts} attempts: {failure}")
 
-    async def _once(self, body: dict[str, Any], attempt: int) -> Reply | str:
-        """One request: a Reply that stands, or a sentence about a failure worth another attempt."""
+    async def _once(self, body: dict[str, Any], attempt: int) -> Reply | _Retry:
         started = time.monotonic()
+        own_delay_seconds = backoff_seconds(attempt, self.endpoint.first_delay_seconds)
         try:
             response = await self._http.post("/chat/completions", json=body)
         except httpx.TransportError as error:
             self.pace.pushed_back(0.0)
-            await asyncio.sleep(backoff_seconds(attempt, self.endpoint.first_delay_seconds))
-            return f"{type(error).__name__} {error}".strip()
+            return _Retry(f"{type(error).__name__} {error}".strip(), own_delay_seconds)
+        if response.status_code in BUSY_STATUSES:
+            self.pace.pushed_back(self._pause_seconds(response, own_delay_seconds))
+            return _Retry(_excerpt(response), 0.0)
         if response.status_code in RETRIED_STATUSES:
-            self.pace.pushed_back(self._pause_seconds(response, attempt))
-            return f"HTTP {response.status_code} {response.text[:200]}".strip()
+            return _Retry(_excerpt(response), own_delay_seconds)
         if response.is_error:
             return self._refusal(response)
         self._answered += 1
         self.pace.answered()
         return _reply(response, latency_ms=(time.monotonic() - started) * 1000)
 
-    def _pause_seconds(self, response: httpx.Response, attempt: int) -> float:
+    def _pause_seconds(self, response: httpx.Response, otherwise: float) -> float:
         asked = retry_after_seconds(response.headers.get("retry-after"))
         if asked is not None and asked > LONGEST_RETRY_AFTER_SECONDS:
             raise UnavailableError(
                 f"endpoint {self.endpoint.base_url} asks to wait {asked:.0f} s (HTTP {response.status_code}): "
                 "run the same command later; the answers so far are kept"
             )
-        return backoff_seconds(attempt, self.endpoint.first_delay_seconds) if asked is None else asked
+        return otherwise if asked is None else asked
 
     def _refusal(self, response: httpx.Response) -> Reply:
         """A 4xx that another attempt would not change: about this question only (a Reply), or about all (raised)."""
@@ -146,6 +159,10 @@ class ChatClient:
         if response.status_code in FATAL_STATUSES or not isinstance(error, InvalidInputError):
             raise error
         return Reply(error=f"HTTP {response.status_code}: {error.message}")
+
+
+def _excerpt(response: httpx.Response) -> str:
+    return f"HTTP {response.status_code} {response.text[:200]}".strip()
 
 
 def _reply(response: httpx.Response, latency_ms: float) -> Reply:
