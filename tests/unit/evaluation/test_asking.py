@@ -114,7 +114,7 @@ async def test_a_question_that_always_fails_is_a_row_while_others_answer(server:
     endpoint = Endpoint(server.url, attempts=3, first_delay_seconds=0.01)
     answers = await ask(endpoint, "m", questions, concurrency=4, out=tmp_path / "a.jsonl")
     assert answers[0].error is not None
-    assert answers[0].error.startswith("no answer in 3 attempts: HTTP 500")
+    assert answers[0].error.startswith("given up after several attempts: HTTP 500")
     assert all(a.text for a in answers[1:])
 
 
@@ -130,8 +130,25 @@ async def test_what_concerns_all_questions_is_raised(tmp_path: Path) -> None:
 
 async def test_dead_endpoint_is_unavailable(tmp_path: Path) -> None:
     endpoint = Endpoint(f"http://127.0.0.1:{Ports.pick().s3}", first_delay_seconds=0.001)
-    with pytest.raises(UnavailableError, match="gave no answer in 8 attempts"):
+    with pytest.raises(UnavailableError, match="gives no answers, last: ConnectError"):
         await ask(endpoint, "m", make_questions(3), out=tmp_path / "a.jsonl")
+
+
+async def test_endpoint_that_answers_every_question_with_500_is_given_up(tmp_path: Path) -> None:
+    with serving(ChatServer(refuse_first=10_000, refusal_status=500)) as server:
+        endpoint = Endpoint(server.url, attempts=2, first_delay_seconds=0.001)
+        with pytest.raises(UnavailableError, match="HTTP 500"):
+            await ask(endpoint, "m", make_questions(500), concurrency=4, out=tmp_path / "a.jsonl")
+        assert server.requests < 50
+
+
+async def test_a_question_that_times_out_twice_is_a_row(tmp_path: Path) -> None:
+    with serving(ChatServer(delay_seconds=0.5)) as server:
+        endpoint = Endpoint(server.url, timeout_seconds=0.1, first_delay_seconds=0.001)
+        (answer,) = await ask(endpoint, "m", make_questions(1), out=tmp_path / "a.jsonl")
+    assert answer.error is not None
+    assert "no answer within 0.1 s" in answer.error
+    assert server.requests == 2
 
 
 async def test_progress_counts_up_and_estimates(server: ChatServer, tmp_path: Path) -> None:

@@ -18,6 +18,8 @@ from burnish_client import wire
 from burnish_client.evaluation.pace import Pace, backoff_seconds, retry_after_seconds
 from burnish_client.http_door import LOOPBACK
 
+TIMEOUT_COSTS_ATTEMPTS = 4  # a timeout is long: of 8 attempts it leaves one more
+MOST_FAILURES_IN_A_ROW = 5
 LONGEST_RETRY_AFTER_SECONDS = 600.0
 BUSY_STATUSES = frozenset({429, 503})  # everyone waits
 RETRIED_STATUSES = frozenset({408, 425, 500, 502, 504})  # this question waits
@@ -75,10 +77,12 @@ class Reply:
 
 @dataclass(frozen=True)
 class _Retry:
-    """A failure worth another attempt, after a delay of this question's own."""
+    """A failure worth another attempt, after a delay of this question's own. unreachable: nothing answered at all."""
 
     failure: str
     delay_seconds: float
+    attempts_spent: int = 1
+    unreachable: bool = False
 
 
 class ChatClient:
@@ -86,13 +90,13 @@ class ChatClient:
 
     Connection errors, timeouts, 408, 425, 429 and 5xx are tried `attempts` times with back-off; 429, 503 and their
     Retry-After hold up every question, the others their own only. A question that still fails gets a Reply with `error`. Raises what concerns every question: wrong token,
-    unknown model, an adapter that does not fit, an endpoint from which nothing came while all attempts were made.
+    unknown model, an adapter that does not fit, an endpoint that cannot be reached, five failed questions in a row.
     """
 
     def __init__(self, endpoint: Endpoint, concurrency: int) -> None:
         self.endpoint = endpoint
         self.pace = Pace(concurrency)
-        self._answered = 0
+        self._answered = self._failed_in_a_row = 0
         headers = {"Authorization": f"Bearer {endpoint.token}"} if endpoint.token else {}
         self._http = httpx.AsyncClient(
             base_url=endpoint.base_url,
@@ -111,28 +115,37 @@ class ChatClient:
     async def complete(self, model: str, messages: list[Message], parameters: Mapping[str, Any]) -> Reply:
         body = {"model": model, "messages": [message.model_dump() for message in messages], **parameters}
         answered_before = self._answered
-        failure = ""
-        for attempt in range(self.endpoint.attempts):
+        spent, retry = 0, _Retry("not asked", 0.0)
+        while spent < self.endpoint.attempts:
+            await asyncio.sleep(retry.delay_seconds)
             async with self.pace.turn():
-                outcome = await self._once(body, attempt)
+                outcome = await self._once(body, spent)
             if isinstance(outcome, Reply):
+                self._failed_in_a_row = 0
                 return outcome
-            failure = outcome.failure
-            await asyncio.sleep(outcome.delay_seconds)
-        if self._answered == answered_before:
+            retry = outcome
+            spent += retry.attempts_spent
+        self._failed_in_a_row += 1
+        unreachable = retry.unreachable and self._answered == answered_before
+        if unreachable or self._failed_in_a_row >= MOST_FAILURES_IN_A_ROW:
             raise UnavailableError(
-                f"endpoint {self.endpoint.base_url} gave no answer in {self.endpoint.attempts} attempts: {failure}"
+                f"endpoint {self.endpoint.base_url} gives no answers, last: {retry.failure}. Those so far are kept: "
+                "run the same command again when it does"
             )
-        return Reply(error=f"no answer in {self.endpoint.attempts} attempts: {failure}")
+        return Reply(error=f"given up after several attempts: {retry.failure}")
 
     async def _once(self, body: dict[str, Any], attempt: int) -> Reply | _Retry:
         started = time.monotonic()
         own_delay_seconds = backoff_seconds(attempt, self.endpoint.first_delay_seconds)
         try:
             response = await self._http.post("/chat/completions", json=body)
+        except httpx.ReadTimeout:
+            self.pace.pushed_back(0.0)
+            late = f"no answer within {self.endpoint.timeout_seconds:g} s"
+            return _Retry(late, own_delay_seconds, attempts_spent=TIMEOUT_COSTS_ATTEMPTS)
         except httpx.TransportError as error:
             self.pace.pushed_back(0.0)
-            return _Retry(f"{type(error).__name__} {error}".strip(), own_delay_seconds)
+            return _Retry(f"{type(error).__name__} {error}".strip(), own_delay_seconds, unreachable=True)
         if response.status_code in BUSY_STATUSES:
             self.pace.pushed_back(self._pause_seconds(response, own_delay_seconds))
             return _Retry(_excerpt(response), 0.0)
