@@ -36,9 +36,9 @@ def split_lines(chunks: Iterable[bytes], max_line_bytes: int = MAX_LINE_BYTES) -
     pending_bytes = 0
     for chunk in _without_mark(chunks):
         first, *rest = chunk.split(b"\n")
-        pending_bytes += len(first)
-        if pending_bytes <= max_line_bytes or not pending:
+        if pending_bytes <= max_line_bytes:
             pending.append(first)
+        pending_bytes += len(first)
         if not rest:
             continue
         *whole, last = rest

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from burnish import layout
 from burnish.errors import AlreadyExistsError, CorruptDataError, NotFoundError
 from burnish.ports import ObjectStore
-from burnish.runlogs.ingest import Ingested
+from burnish.runlogs.ingestion import Ingested
 from burnish.schemas.base import FileEntry
 from burnish.schemas.runlog import RunLogImport, RunLogManifest
 

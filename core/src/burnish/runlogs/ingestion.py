@@ -23,12 +23,21 @@ from burnish.runlogs.parsing import RejectedError, parse_line
 from burnish.schemas.base import FileEntry
 from burnish.schemas.runlog import RejectedLine, RunLogLine, RunLogManifest
 
-BATCH_LINES = 8192
-BATCH_BYTES = 16 * 1024 * 1024  # raw bytes in one row group, so that long lines do not pile up in memory
-PART_LINES = 16 * BATCH_LINES
-PART_BYTES = 256 * 1024 * 1024
 SHOWN_REJECTS = 100
 NAMED_REJECTS = 3
+
+
+@dataclass(frozen=True)
+class Limits:
+    """Where a row group (batch) and a part end. Bytes are raw JSONL; memory is a few times batch_bytes at most."""
+
+    batch_lines: int = 8192
+    batch_bytes: int = 16 * 1024 * 1024
+    part_lines: int = 16 * 8192
+    part_bytes: int = 256 * 1024 * 1024
+
+
+DEFAULT_LIMITS = Limits()
 
 
 @dataclass
@@ -59,7 +68,7 @@ class Ingested:
         )
 
 
-def ingest(chunks: Iterable[bytes], spool: Path) -> Ingested:
+def ingest(chunks: Iterable[bytes], spool: Path, limits: Limits = DEFAULT_LIMITS) -> Ingested:
     """Read the whole stream into `spool` (an empty folder of the caller's, who also removes it).
 
     The id is a digest of the accepted lines' bytes without surrounding white space, in order: LF or CRLF, blank lines
@@ -68,7 +77,7 @@ def ingest(chunks: Iterable[bytes], spool: Path) -> Ingested:
     """
     sizes = _Size()
     rejects = _Rejects(spool)
-    parts = _Parts(spool)
+    parts = _Parts(spool, limits)
     with rejects, parts:
         for line in split_lines(sizes.count(chunks)):
             _take(line, parts, rejects)
@@ -148,12 +157,13 @@ class _Rejects:
 class _Parts:
     """part-<number>-<digest>.parquet: accepted lines in order, a row group a batch."""
 
-    def __init__(self, spool: Path) -> None:
+    def __init__(self, spool: Path, limits: Limits) -> None:
         self.accepted = 0
         self.content = hashlib.sha256()
         self.grades: Counter[str] = Counter()
         self.files: list[FileEntry] = []
         self._spool = spool
+        self._limits = limits
         self._writer: pq.ParquetWriter | None = None
         self._part_lines = self._part_bytes = 0
         self._clear_batch()
@@ -171,7 +181,7 @@ class _Parts:
         self._contents.append(content)
         self._lines.append(line)
         self._batch_bytes += len(content)
-        if len(self._lines) >= BATCH_LINES or self._batch_bytes >= BATCH_BYTES:
+        if len(self._lines) >= self._limits.batch_lines or self._batch_bytes >= self._limits.batch_bytes:
             self._flush()
 
     def _flush(self) -> None:
@@ -192,7 +202,7 @@ class _Parts:
         self._writer.write_batch(batch, row_group_size=batch.num_rows)
         self._part_lines += batch.num_rows
         self._part_bytes += self._batch_bytes
-        if self._part_lines >= PART_LINES or self._part_bytes >= PART_BYTES:
+        if self._part_lines >= self._limits.part_lines or self._part_bytes >= self._limits.part_bytes:
             self._seal_part()
 
     def _seal_part(self) -> None:
