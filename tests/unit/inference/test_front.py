@@ -1,0 +1,193 @@
+"""The front's doors: token, errors in OpenAI's shape, models, limits."""
+
+from __future__ import annotations
+
+import httpx
+import pytest
+
+WITHOUT_TOKEN = {"Authorization": ""}
+DOORS = [
+    ("POST", "/v1/chat/completions"),
+    ("POST", "/v1/completions"),
+    ("GET", "/v1/models"),
+    ("GET", "/v1/models/tiny"),
+    ("GET", "/v1/adapters"),
+    ("GET", "/v1/adapters/fix"),
+    ("GET", "/v1/adapters/fix/v1"),
+    ("GET", "/docs"),
+    ("GET", "/openapi.json"),
+    ("GET", "/metrics"),
+    ("POST", "/v1/load_lora_adapter"),
+    ("GET", "/no/such/route"),
+    ("DELETE", "/v1/models"),
+]
+
+
+def error_of(response: httpx.Response) -> dict:
+    error = response.json()["error"]
+    assert set(error) == {"message", "type", "param", "code"}
+    return error
+
+
+@pytest.mark.parametrize(("method", "path"), DOORS)
+@pytest.mark.parametrize(
+    "given", ["", "Bearer", "Bearer wrong", "Basic unit-test-token", "Bearer  unit-test-token", "unit-test-token"]
+)
+async def test_every_route_wants_the_token(stand, method, path, given):
+    response = await stand.http.request(method, path, headers={"Authorization": given}, json={"model": "tiny"})
+    assert response.status_code == 401
+    assert error_of(response)["code"] == "unauthenticated"
+    assert response.headers["www-authenticate"] == "Bearer"
+    assert stand.upstream.requests == []
+
+
+async def test_every_registered_route_is_among_those_tried(stand):
+    paths = (await stand.http.get("/openapi.json")).json()["paths"]
+    tried = {(method, path) for method, path in DOORS}
+    for path, operations in paths.items():
+        concrete = path.replace("{model}", "tiny").replace("{name}", "fix").replace("{version}", "v1")
+        for method in operations:
+            assert path in ("/healthz", "/readyz") or (method.upper(), concrete) in tried
+
+
+async def test_health_is_open_and_readiness_follows_the_engine(stand):
+    assert (await stand.http.get("/healthz", headers=WITHOUT_TOKEN)).status_code == 200
+    assert (await stand.http.get("/readyz", headers=WITHOUT_TOKEN)).status_code == 200
+    stand.engine.is_up = False
+    assert (await stand.http.get("/healthz", headers=WITHOUT_TOKEN)).status_code == 200
+    response = await stand.http.get("/readyz", headers=WITHOUT_TOKEN)
+    assert response.status_code == 503
+    assert int(response.headers["retry-after"]) > 0
+
+
+@pytest.mark.parametrize(
+    "path", ["/metrics", "/v1/load_lora_adapter", "/tokenize", "/invocations", "/v1/chat/completions/render"]
+)
+async def test_nothing_else_of_the_engine_is_reachable(stand, path):
+    response = await stand.http.post(path, json={"model": "tiny", "lora_name": "x", "lora_path": "/etc"})
+    assert response.status_code == 404
+    assert error_of(response)["code"] == "not_found"
+    assert stand.upstream.loads == []
+
+
+async def test_a_wrong_method_is_405_in_the_same_shape(stand):
+    response = await stand.http.get("/v1/chat/completions")
+    assert response.status_code == 405
+    assert error_of(response)["code"] == "method_not_allowed"
+
+
+@pytest.mark.parametrize(
+    ("body", "param", "words"),
+    [
+        (b"{not json", None, "not JSON"),
+        (b"[1]", None, "JSON object"),
+        (b"{}", "model", "model"),
+        (b'{"model": 5}', "model", "model"),
+        (b'{"model": ""}', "model", "model"),
+        (b"\xff\xfe", None, "not JSON"),
+    ],
+)
+async def test_bad_bodies_are_400_with_the_reason(stand, body, param, words):
+    response = await stand.http.post("/v1/completions", content=body)
+    error = error_of(response)
+    assert response.status_code == 400
+    assert (error["type"], error["code"], error["param"]) == ("invalid_request_error", "invalid_input", param)
+    assert words in error["message"]
+
+
+@pytest.mark.parametrize(
+    "model",
+    [
+        "gpt-4o",
+        "fix@0123",
+        "../base",
+        "/etc/passwd",
+        "fix@../../x",
+        "a/b",
+        "fix@",
+        "@x",
+        "fix@v@w",
+        "x" * 500,
+        "%2e%2e",
+        "né",
+        "fix\n",
+    ],
+)
+async def test_an_unknown_model_is_404_and_says_where_to_look(stand, model):
+    response = await stand.chat(model)
+    error = error_of(response)
+    assert response.status_code == 404
+    assert (error["code"], error["param"]) == ("not_found", "model")
+    assert "GET /v1/models" in error["message"]
+    assert not any((stand.cache_dir / "adapters").iterdir())
+
+
+async def test_a_body_above_the_limit_is_413_also_without_a_length(stand):
+    async def endless():
+        for _ in range(10_000):
+            yield b" " * 1024
+
+    declared = await stand.chat("tiny", padding="x" * 5000)
+    assert declared.status_code == 413
+    assert error_of(declared)["code"] == "request_too_large"
+    assert (await stand.http.post("/v1/completions", content=endless())).status_code == 413
+    assert stand.upstream.requests == []
+
+
+async def test_base_requests_pass_with_every_field_kept(stand):
+    response = await stand.chat("tiny", temperature=0.5, response_format={"type": "json_object"})
+    assert response.status_code == 200
+    assert response.json()["model"] == "tiny"
+    assert "x-burnish-adapter-version" not in response.headers
+    sent = stand.upstream.requests[0]
+    assert sent == {
+        "model": "tiny",
+        "messages": [{"role": "user", "content": "hi"}],
+        "temperature": 0.5,
+        "response_format": {"type": "json_object"},
+    }
+
+
+async def test_a_request_id_is_kept_when_harmless_and_made_otherwise(stand):
+    kept = await stand.http.get("/v1/models", headers={"x-request-id": "abc-1.2_3"})
+    made = await stand.http.get("/v1/models", headers={"x-request-id": "bad id \t<script>"})
+    assert kept.headers["x-request-id"] == "abc-1.2_3"
+    assert len(made.headers["x-request-id"]) == 32
+
+
+async def test_models_and_adapters_list_every_version_newest_first(stand):
+    older = stand.publish("fix", rank=2, created_at="2026-01-01T00:00:00Z")
+    newer = stand.publish("fix", rank=4, created_at="2026-02-01T00:00:00Z")
+    other = stand.publish("other", rank=3, created_at="2026-01-15T00:00:00Z")
+    cards = (await stand.http.get("/v1/models")).json()["data"]
+    assert [card["id"] for card in cards] == ["tiny", *(f"{m.name}@{m.version}" for m in (newer, other, older))]
+    assert cards[0]["parent"] is None
+    assert all(card["root"] == "tiny" and card["parent"] == "tiny" for card in cards[1:])
+    listed = (await stand.http.get("/v1/adapters")).json()["adapters"]
+    assert [adapter["version"] for adapter in listed] == [newer.version, other.version, older.version]
+    versions = (await stand.http.get("/v1/adapters/fix")).json()["adapters"]
+    assert [adapter["version"] for adapter in versions] == [newer.version, older.version]
+    one = (await stand.http.get(f"/v1/adapters/fix/{older.version}")).json()
+    assert one == older.model_dump(mode="json")
+    assert (await stand.http.get("/v1/models/fix")).json()["id"] == f"fix@{newer.version}"
+    assert (await stand.http.get("/v1/models/tiny")).json()["id"] == "tiny"
+
+
+@pytest.mark.parametrize(
+    "path", ["/v1/adapters/none", "/v1/adapters/fix/nope", "/v1/models/none", "/v1/adapters/%2e%2e/x"]
+)
+async def test_what_is_not_there_is_404(stand, path):
+    response = await stand.http.get(path)
+    assert response.status_code == 404
+    assert error_of(response)["code"] == "not_found"
+
+
+async def test_a_broken_manifest_leaves_the_listing_whole(stand):
+    good = stand.publish("fix")
+    stand.store.put("adapters/fix/broken/manifest.json", b"{}")
+    stand.store.put("adapters/half/0001/adapter_model.safetensors", b"x")
+    cards = (await stand.http.get("/v1/models")).json()["data"]
+    assert [card["id"] for card in cards] == ["tiny", f"fix@{good.version}"]
+    response = await stand.chat("fix@broken")
+    assert response.status_code == 400
+    assert error_of(response)["code"] == "incompatible_adapter"
