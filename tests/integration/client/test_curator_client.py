@@ -1,0 +1,218 @@
+"""The curator's SDK against the real curator on a socket."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
+
+import pytest
+import uvicorn
+
+from burnish import grading
+from burnish.curation.lengths import CharacterLengths
+from burnish.digests import sha256_hex
+from burnish.errors import AlreadyExistsError, InvalidInputError, NotFoundError, UnauthenticatedError, UnavailableError
+from burnish.objectstores.memory import MemoryObjectStore
+from burnish.schemas.base import FileEntry
+from burnish.schemas.benchmark import BenchmarkQuestion, GraderSpec
+from burnish.schemas.dataset import DatasetSpec
+from burnish.schemas.evaluation import EvalManifest
+from burnish_client.curator_client import CuratorClient
+from burnish_curator.app import Deps, create_app
+from burnish_curator.database import open_database
+
+TOKEN = "the-token"
+
+
+@pytest.fixture(scope="module")
+def curator_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    folder = tmp_path_factory.mktemp("curator")
+    deps = Deps(
+        store=MemoryObjectStore(),
+        database=open_database(f"sqlite:///{folder / 'curator.db'}"),
+        cache_dir=folder / "cache",
+        token=TOKEN,
+        lengths=CharacterLengths(),
+    )
+    server = uvicorn.Server(uvicorn.Config(create_app(deps), host="127.0.0.1", port=0, log_config=None))
+    thread = threading.Thread(target=server.run)
+    thread.start()
+    while not server.started:
+        assert thread.is_alive()
+    yield f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}"
+    server.should_exit = True
+    thread.join(10)
+    deps.database.dispose()
+
+
+@pytest.fixture
+def curator(curator_url: str) -> Iterator[CuratorClient]:
+    with CuratorClient(curator_url, TOKEN) as client:
+        yield client
+
+
+def lines(name: str) -> list[dict[str, object]]:
+    """20 questions, asked twice: the even ones fail alike."""
+    common = {"retrieval_hit": True, "source": name}
+    return [
+        {
+            "question_id": f"q{n}",
+            "question": f"{name}: what is {n}?",
+            "answer": f"it is {n}",
+            "run_id": run,
+            "grade": "correct" if n % 2 else "wrong",
+            "failure_label": None if n % 2 else "not_json",
+            **common,
+        }
+        for run in ("a", "b")
+        for n in range(20)
+    ]
+
+
+def write(path: Path, rows: list[dict[str, object]]) -> Path:
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return path
+
+
+def test_from_run_log_to_dataset(curator: CuratorClient, tmp_path: Path) -> None:
+    sent: list[tuple[int, int]] = []
+    path = write(tmp_path / "log.jsonl", lines("whole"))
+    imported = curator.import_run_log(path, "whole", lambda done, total: sent.append((done, total)))
+    run_log = imported.manifest
+    assert (run_log.accepted, run_log.rejected, imported.already_existed) == (40, 0, False)
+    assert sent[-1] == (path.stat().st_size, path.stat().st_size)
+    assert curator.import_run_log(path, "whole").already_existed
+    assert curator.run_log(run_log.id) == run_log
+    assert run_log in curator.run_logs()
+
+    page = curator.run_log_rows(run_log.id, offset=1, limit=2, label="not_json")
+    assert page.total == 20
+    assert [row.question_id for row in page.rows] == ["q2", "q4"]
+    assert page.rows[0].model_extra == {"source": "whole"}
+
+    (cluster,) = curator.diagnosis(run_log.id).clusters
+    assert (cluster.label, cluster.size, cluster.candidate) == ("not_json", 20, True)
+
+    items = curator.export_review(run_log.id, ["not_json"])
+    assert len(items) == 10
+    corrected = [item.model_copy(update={"corrected_output": '{"n": 1}'}) for item in items[:-1]]
+    assert curator.import_review(run_log.id, [*corrected, items[-1]]).model_dump() == {
+        "accepted": 9,
+        "changed": 0,
+        "empty": 1,
+        "rejected_lines": [],
+    }
+    assert [item.corrected_output for item in curator.export_review(run_log.id, ["not_json"])].count('{"n": 1}') == 9
+
+    dataset = curator.build_dataset(DatasetSpec(name="whole", run_log_id=run_log.id, labels=["not_json"]))
+    assert curator.dataset("whole") == curator.dataset("whole", dataset.version) == dataset
+    assert curator.datasets("whole") == [dataset]
+    exported = b"".join(curator.export_dataset("whole", dataset.version, "openai-messages"))
+    assert len(exported.splitlines()) == dataset.counts.train
+    assert "messages" in json.loads(exported.splitlines()[0])
+
+
+def test_a_review_file_goes_in_as_it_is_and_its_bad_lines_are_named(curator: CuratorClient, tmp_path: Path) -> None:
+    run_log = curator.import_run_log(write(tmp_path / "log.jsonl", lines("file")), "file").manifest
+    item = curator.export_review(run_log.id, ["not_json"])[0].model_copy(update={"corrected_output": "{}"})
+    path = tmp_path / "review.jsonl"
+    path.write_text(item.model_dump_json() + "\nnot json\n")
+    answer = curator.import_review(run_log.id, path)
+    assert answer.accepted == 1
+    assert [line.line_number for line in answer.rejected_lines] == [2]
+
+
+def test_a_gzip_goes_up_as_it_is(curator: CuratorClient, tmp_path: Path) -> None:
+    path = tmp_path / "log.jsonl.gz"
+    path.write_bytes(gzip.compress(write(tmp_path / "log.jsonl", lines("zipped")).read_bytes()))
+    assert curator.import_run_log(path, "zipped").manifest.accepted == 40
+
+
+def test_benchmarks(curator: CuratorClient) -> None:
+    question = BenchmarkQuestion(
+        question_id="b1", prompt="one and one?", expected_answer="2", grader=GraderSpec(name=sorted(grading.names())[0])
+    )
+    manifest = curator.import_benchmark([question], "sums")
+    assert curator.benchmark("sums") == curator.benchmark("sums", manifest.version) == manifest
+    assert curator.benchmarks() == [manifest]
+    assert curator.benchmark_questions("sums") == [question]
+    with pytest.raises(NotFoundError, match="burnish benchmark ls"):
+        curator.benchmark("products")
+
+
+def test_evals(curator: CuratorClient, tmp_path: Path) -> None:
+    report = tmp_path / "report.html"
+    report.write_bytes(b"<html>")
+    curator.put_eval_file("e1", "report.html", report)
+    entry = FileEntry(path="report.html", size_bytes=6, sha256=sha256_hex(b"<html>"))
+    manifest = EvalManifest(
+        id="e1", base_model="base", candidate_model="a@1", benchmark="sums/1", verdict="ship", files=[entry]
+    )
+    assert curator.create_eval(manifest) == manifest
+    assert curator.evals() == [curator.eval("e1")]
+    assert curator.eval_file("e1", "report.html") == b"<html>"
+    with pytest.raises(AlreadyExistsError):
+        curator.put_eval_file("e1", "report.html", b"<other>")
+
+
+def test_errors_come_back_as_the_class_that_was_raised(curator: CuratorClient, tmp_path: Path) -> None:
+    with pytest.raises(NotFoundError):
+        curator.run_log("0123456789abcdef")
+    (tmp_path / "bad.jsonl").write_text("not json\n")
+    with pytest.raises(InvalidInputError):
+        curator.import_run_log(tmp_path / "bad.jsonl", "bad")
+    with pytest.raises(InvalidInputError, match="no such file"):
+        curator.import_run_log(tmp_path / "none.jsonl", "none")
+
+
+def test_a_name_cannot_reach_another_route(curator: CuratorClient) -> None:
+    with pytest.raises(NotFoundError):
+        curator.run_log("../datasets")
+    with pytest.raises(InvalidInputError):
+        curator.run_log("..")
+
+
+def test_a_wrong_token_is_refused(curator_url: str) -> None:
+    with CuratorClient(curator_url, "another") as client, pytest.raises(UnauthenticatedError):
+        client.run_logs()
+
+
+class Flaky(BaseHTTPRequestHandler):
+    """Answers 503 twice, then well; counts."""
+
+    requests: list[str] = []
+
+    def do_GET(self) -> None:
+        self.requests.append("GET")
+        self._answer(503 if len(self.requests) < 3 else 200)
+
+    def do_POST(self) -> None:
+        self.requests.append("POST")
+        self.rfile.read(int(self.headers["Content-Length"]))
+        self._answer(503)
+
+    def _answer(self, status: int) -> None:
+        body = b'{"runlogs": []}' if status == 200 else b"busy"
+        self.send_response(status)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *arguments: object) -> None:
+        """Nothing: a test's output is its own."""
+
+
+def test_reads_are_tried_again_and_writes_are_not() -> None:
+    with HTTPServer(("127.0.0.1", 0), Flaky) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        with CuratorClient(f"http://127.0.0.1:{server.server_port}", TOKEN) as client:
+            assert client.run_logs() == []
+            assert Flaky.requests == ["GET"] * 3
+            with pytest.raises(UnavailableError, match="503"):
+                client.import_review("x", [])
+            assert Flaky.requests.count("POST") == 1
+        server.shutdown()
