@@ -68,14 +68,12 @@ def choose_anchors(log: RunLogReader, codes: RunCodes, rules: AnchorRules) -> tu
 
 
 def _pool(codes: RunCodes, rules: AnchorRules) -> list[tuple[float, int]]:
-    """(hash rank, first row) of the passing questions that the pool share lets in."""
+    """(hash rank, first row) of the passing questions that the pool share lets in: which ones, another hash says."""
     rows = always_passing(codes).tolist()
     ids = [codes.questions[codes.question_R[row]] for row in rows]
-    return [
-        (hash_rank(rules.seed, "anchor", question_id), row)
-        for question_id, row in zip(ids, rows, strict=True)
-        if hash_rank(rules.seed, "anchor_pool", question_id) < rules.pool_share
-    ]
+    admitted = sorted(zip(ids, rows, strict=True), key=lambda pair: hash_rank(rules.seed, "anchor_pool", pair[0]))
+    within = admitted[: round(rules.pool_share * len(rows))]
+    return [(hash_rank(rules.seed, "anchor", question_id), row) for question_id, row in within]
 
 
 def _in_turn(pool: list[tuple[float, int]], codes: RunCodes) -> list[int]:

@@ -1,0 +1,54 @@
+"""Benchmark files: whole or refused."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from burnish.curation.benchmarks import build_benchmark
+from burnish.errors import InvalidInputError
+from burnish.schemas.benchmark import BenchmarkQuestion
+
+
+def question(question_id: str, **fields: Any) -> dict[str, Any]:
+    base = {"question_id": question_id, "prompt": "Why?", "expected_answer": "x", "grader": {"name": "exact"}}
+    return base | fields
+
+
+def jsonl(*lines: dict[str, Any] | str) -> list[bytes]:
+    return ["\n".join(line if isinstance(line, str) else json.dumps(line) for line in lines).encode()]
+
+
+def test_questions_are_kept_and_counted() -> None:
+    built = build_benchmark(jsonl(question("q1", slice="a"), "", question("q2", benchmark_only=True)), "b")
+    assert (built.manifest.questions, built.manifest.slices) == (2, {"a": 1, "all": 1})
+    kept = [BenchmarkQuestion.model_validate_json(line) for line in built.questions.splitlines()]
+    assert [q.question_id for q in kept] == ["q1", "q2"]
+    assert kept[1].benchmark_only
+
+
+def test_the_version_is_of_the_questions_not_of_their_spelling() -> None:
+    one = build_benchmark(jsonl(question("q1")), "b").manifest.version
+    assert build_benchmark(jsonl(json.dumps(question("q1"), indent=None, sort_keys=True)), "c").manifest.version == one
+    assert build_benchmark(jsonl(question("q1", slice="x")), "b").manifest.version != one
+
+
+@pytest.mark.parametrize(
+    ("lines", "expected"),
+    [
+        ((question("q1"), "{"), "line 2: not JSON"),
+        ((question("q1"), question("q1")), "line 2: question_id 'q1' stands on line 1 already"),
+        ((question("q1", grader={"name": "nonsense"}),), "line 1: grader 'nonsense' does not exist"),
+        ((question("q1", grader={"name": "exact", "args": {"x": 1}}),), "line 1: .*x"),
+        ((question("q1", messages=[]),), "line 1: line: Value error, give exactly one of `prompt` and `messages`"),
+        ((question("q1", tenant="a"),), "line 1: tenant: Extra inputs are not permitted"),
+        ((question("q1", max_tokens="9"),), "line 1: max_tokens: Input should be a valid integer"),
+        ((), "the file has no question"),
+        (tuple("x" * 13), "line 10: not JSON.*; and 3 more"),
+    ],
+)
+def test_one_bad_line_refuses_the_file(lines: tuple[Any, ...], expected: str) -> None:
+    with pytest.raises(InvalidInputError, match=expected):
+        build_benchmark(jsonl(*lines), "b")

@@ -1,0 +1,253 @@
+"""Dataset versions: rows, splits, anchors, guards and the manifest, from small run logs."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from runlog_making import open_log, passing, repeated_failures, run
+
+from burnish.curation.build import BuiltDataset, Guard, build_dataset
+from burnish.curation.leakage import check_leaks
+from burnish.curation.lengths import CharacterLengths
+from burnish.curation.review import Correction
+from burnish.errors import LeakageError, PreconditionError
+from burnish.schemas.benchmark import BenchmarkQuestion, GraderSpec
+from burnish.schemas.dataset import DatasetManifest, DatasetSpec
+
+LINES = repeated_failures({"not-json": 10, "wrong-field": 10}, passing_questions=60)
+
+
+def corrections(lines: list[dict[str, Any]], **changes: str) -> dict[str, Correction]:
+    """A correction for every failing question of the log; changes override by question id, "" removes."""
+    failing = {line["question_id"]: line["failure_label"] for line in lines if line["grade"] == "wrong"}
+    texts = {question_id: changes.get(question_id, f"right {question_id}") for question_id in failing}
+    return {q: Correction(q, failing[q], text) for q, text in texts.items() if text}
+
+
+def spec(**fields: Any) -> DatasetSpec:
+    base = {"name": "fix", "run_log_id": "log1", "labels": ["not-json", "wrong-field"]}
+    return DatasetSpec.model_validate(base | fields)
+
+
+class Workshop:
+    """Builds from one log, in one folder a test."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._built = 0
+
+    def build(
+        self,
+        lines: list[dict[str, Any]] = LINES,
+        given: dict[str, Correction] | None = None,
+        guard: Guard | None = None,
+        **fields: Any,
+    ) -> BuiltDataset:
+        self._built += 1
+        reader, codes = open_log(self._folder / str(self._built), lines)
+        given = corrections(lines) if given is None else given
+        return build_dataset(spec(**fields), reader, codes, given, CharacterLengths(), guard)
+
+    def manifest(self, *args: Any, **fields: Any) -> DatasetManifest:
+        return self.build(*args, **fields).manifest
+
+
+@pytest.fixture
+def workshop(tmp_path: Path) -> Workshop:
+    return Workshop(tmp_path)
+
+
+def rows(built: BuiltDataset, file: str = "train.jsonl") -> list[dict[str, Any]]:
+    return [json.loads(line) for line in built.files[file].splitlines()]
+
+
+def every_row(built: BuiltDataset) -> list[dict[str, Any]]:
+    return rows(built) + rows(built, "validation.jsonl")
+
+
+def question(question_id: str, prompt: str, **fields: Any) -> BenchmarkQuestion:
+    return BenchmarkQuestion(
+        question_id=question_id, prompt=prompt, expected_answer="x", grader=GraderSpec(name="exact"), **fields
+    )
+
+
+def test_sft_rows_are_prompts_with_corrections_and_anchors(workshop: Workshop) -> None:
+    built = workshop.build()
+    manifest = built.manifest
+    assert (len(manifest.split.targeted), len(manifest.split.held_out)) == (20, 6)
+    assert (manifest.counts.corrections, manifest.counts.anchors, manifest.counts.held_out) == (14, 7, 6)
+    assert (manifest.counts.train, manifest.counts.validation) == (
+        len(rows(built)),
+        len(rows(built, "validation.jsonl")),
+    )
+    by_id = {row["question_id"]: row for row in every_row(built)}
+    trained = {q for q, row in by_id.items() if row["source"] == "correction"}
+    assert trained == set(manifest.split.train) | set(manifest.split.validation)
+    first = manifest.split.train[0]
+    assert by_id[first]["prompt"] == [{"role": "user", "content": f"What is {first}?"}]
+    assert by_id[first]["completion"] == [{"role": "assistant", "content": f"right {first}"}]
+    anchor = manifest.split.anchors[0]
+    assert by_id[anchor]["completion"] == [{"role": "assistant", "content": f"right {anchor}"}]
+
+
+def test_dpo_rows_pair_the_correction_with_the_models_own_wrong_answer(workshop: Workshop) -> None:
+    built = workshop.build(format="dpo")
+    assert built.manifest.counts.anchors == 0
+    for row in every_row(built):
+        assert row["source"] == "correction"
+        assert row["chosen"] == [{"role": "assistant", "content": f"right {row['question_id']}"}]
+        assert row["rejected"] == [{"role": "assistant", "content": "wrong answer"}]
+
+
+def test_the_same_inputs_give_the_same_version(workshop: Workshop) -> None:
+    first, again = workshop.build(), workshop.build()
+    assert (first.manifest.version, first.files) == (again.manifest.version, again.files)
+    assert workshop.manifest(seed=1).version != first.manifest.version
+    changed = corrections(LINES, **{first.manifest.split.train[0]: "another text"})
+    assert workshop.manifest(given=changed).version != first.manifest.version
+
+
+def test_the_held_out_part_does_not_depend_on_format_or_anchors(workshop: Workshop) -> None:
+    held_out = workshop.manifest().split.held_out
+    assert workshop.manifest(format="dpo").split.held_out == held_out
+    assert workshop.manifest(anchor_ratio=3, anchor_pool_share=1.0).split.held_out == held_out
+    assert workshop.manifest(validation_share=0.4).split.held_out == held_out
+
+
+def test_a_new_correction_that_falls_to_the_held_out_part_is_a_new_version(workshop: Workshop) -> None:
+    """Its rows may be the same: the version covers the split too."""
+    whole = workshop.manifest()
+    for missing in whole.split.held_out:
+        fewer = workshop.manifest(given=corrections(LINES, **{missing: ""}))
+        assert fewer.version != whole.version
+
+
+def test_no_prompt_straddles_the_split(workshop: Workshop) -> None:
+    """Two questions, one prompt (but for case and space): together, one row, counted."""
+    twins = [
+        run(f"twin-{n}-{i}", question=f"Twin   {n}" if i else f"twin {n}", run_id="r1")
+        for n in range(8)
+        for i in (0, 1)
+    ]
+    same = corrections(twins, **{t["question_id"]: f"right {t['question_id'][:-2]}" for t in twins})
+    built = workshop.build(twins, same, labels=["not-json"])
+    split = built.manifest.split
+    for part in (split.held_out, split.train, split.validation):
+        assert {q[:-1] + "0" for q in part} == {q for q in part if q.endswith("0")}
+        assert len(part) % 2 == 0
+    assert built.manifest.counts.discarded == {"duplicate: another question has the same prompt": 8}
+    assert built.manifest.counts.corrections == (len(split.train) + len(split.validation)) / 2
+
+
+def test_evidence_that_changes_from_run_to_run_does_not_break_the_split(workshop: Workshop) -> None:
+    """q0 and q1 meet in a prompt of a later run only: they still stay together, whatever the seed."""
+    lines = [run(f"q{n}") for n in range(6)]
+    lines += [run("q0", question="shared", run_id="r2"), run("q1", question="shared", run_id="r2")]
+    for seed in range(8):
+        held_out = set(workshop.manifest(lines, labels=["not-json"], seed=seed).split.held_out)
+        assert len(held_out & {"q0", "q1"}) in (0, 2)
+
+
+def test_discards_are_counted_by_reason(workshop: Workshop) -> None:
+    conflict = [run("c1", question="same"), run("c2", question="same")]
+    lines = [*LINES, *conflict]
+    given = corrections(lines, **{"not-json-000": "", "not-json-001": ""})
+    benchmark = Guard([question("not-json-002", "elsewhere", benchmark_only=True)])
+    found = workshop.manifest(lines, given, benchmark, benchmark="b/1").counts.discarded
+    assert found == {"no correction": 2, "conflicting corrections of one prompt": 2, "benchmark_only": 1}
+
+
+def test_nothing_to_build_from_says_what_to_do(workshop: Workshop) -> None:
+    with pytest.raises(PreconditionError, match=r"20 × no correction.*burnish review export log1 --label 'not-json'"):
+        workshop.build(given={})
+    with pytest.raises(PreconditionError, match="at least 2 questions"):
+        workshop.build(given={"not-json-000": Correction("not-json-000", "not-json", "right")})
+
+
+def test_anchors_come_from_questions_that_always_pass(workshop: Workshop) -> None:
+    """One failure in any run, even for lack of evidence, keeps a question out."""
+    lines = [*LINES, run("ok-000", run_id="r9", retrieval_hit=False), run("ok-001", run_id="r9", failure_label="other")]
+    anchors = workshop.manifest(lines, anchor_ratio=10, anchor_pool_share=1.0).split.anchors
+    assert anchors == [f"ok-{n:03d}" for n in range(2, 60)]
+
+
+def test_anchors_are_spread_over_slices_and_leave_the_pool_share_alone(workshop: Workshop) -> None:
+    anchors = workshop.manifest(anchor_ratio=0.86).split.anchors
+    assert len(anchors) == 12
+    assert [sum(int(q[3:]) % 3 == s for q in anchors) for s in range(3)] == [4, 4, 4]
+    most = set(workshop.manifest(anchor_ratio=10, anchor_pool_share=0.5).split.anchors)
+    assert len(most) == 30
+    assert set(anchors) <= most
+
+
+def test_anchors_never_carry_a_guarded_prompt(workshop: Workshop) -> None:
+    """Another benchmark question's prompt, a targeted prompt, one taken already, or benchmark_only: passed over, counted."""
+    lines = [
+        *repeated_failures({"not-json": 10}),
+        passing("mine", question="own"),
+        passing("theirs", question="guarded"),
+        passing("target", question="WHAT is  not-json-003?"),
+        passing("twin-1", question="twin"),
+        passing("twin-2", question="twin"),
+        passing("never", question="never"),
+        passing("mute", question="mute", answer=" "),
+    ]
+    benchmark = [question("mine", "own"), question("other", "guarded"), question("never", "never", benchmark_only=True)]
+    found = workshop.manifest(
+        lines, guard=Guard(benchmark), labels=["not-json"], anchor_ratio=10, anchor_pool_share=1.0, benchmark="b/1"
+    )
+    assert found.split.anchors in (["mine", "twin-1"], ["mine", "twin-2"])
+    assert found.counts.discarded == {
+        "anchor: a targeted or guarded question has the same prompt": 2,
+        "anchor: another anchor has the same prompt": 1,
+        "anchor: benchmark_only": 1,
+        "anchor: the passing answer is empty": 1,
+    }
+
+
+def test_a_correction_with_a_guarded_prompt_is_a_leak(workshop: Workshop) -> None:
+    """The benchmark asks the same under another id, so training on it would be training on the test."""
+    trained = workshop.manifest().split.train[0]
+    for fields in ({}, {"benchmark_only": True}):
+        guard = Guard([question("bench-1", f"what is {trained}?  ", **fields)])
+        with pytest.raises(LeakageError, match=f"{trained} has the prompt of benchmark question bench-1") as caught:
+            workshop.build(guard=guard, benchmark="b/1")
+        assert caught.value.metadata["question_ids"] == trained
+
+
+def test_a_benchmark_with_the_same_ids_is_no_leak(workshop: Workshop) -> None:
+    ids = {line["question_id"] for line in LINES}
+    guard = Guard([question(q, f"What is {q}?") for q in sorted(ids)])
+    built = workshop.build(guard=guard, benchmark="b/1")
+    assert built.manifest.counts.held_out == 6
+    assert [(p.kind, p.name, p.digest) for p in built.manifest.parents][2] == ("benchmark", "b", "1")
+
+
+def test_the_leak_guard_names_both_sides() -> None:
+    with pytest.raises(
+        LeakageError, match=r"2 training row.*t1 has the prompt of held-out question h1; t1 .* benchmark question b1"
+    ):
+        check_leaks([("t1", "k1"), ("t2", "k2")], held_out={"k1": {"h1"}}, benchmark={"k1": {"b1"}, "k3": {"b3"}})
+    check_leaks([("t2", "k2")], held_out={"k1": {"h1"}}, benchmark={})
+
+
+def test_the_manifest_describes_the_files(workshop: Workshop) -> None:
+    built = workshop.build()
+    assert {e.path: e.size_bytes for e in built.manifest.files} == {n: len(d) for n, d in built.files.items()}
+    assert set(built.files) == {"train.jsonl", "validation.jsonl", "README.md"}
+    assert next((p.kind, p.digest) for p in built.manifest.parents) == ("runlog", "log1")
+    lengths = [len(row["prompt"][0]["content"]) + len(row["completion"][0]["content"]) for row in every_row(built)]
+    assert (built.manifest.lengths.unit, built.manifest.lengths.total) == ("characters", sum(lengths))
+    card = built.files["README.md"].decode()
+    assert "6 of 20 targeted questions are held out (30 %)" in card
+    assert built.manifest.version in card
+
+
+def test_a_dpo_row_is_as_long_as_its_longer_answer(workshop: Workshop) -> None:
+    lines = repeated_failures({"not-json": 2})
+    given = corrections(lines, **{"not-json-000": "x" * 500, "not-json-001": "x" * 500})
+    built = workshop.build(lines, given, labels=["not-json"], format="dpo", validation_share=0)
+    assert built.manifest.lengths.total == 500 + len("What is not-json-000?")

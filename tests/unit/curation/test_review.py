@@ -1,0 +1,115 @@
+"""The review file, out and in."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from runlog_making import open_log, passing, repeated_failures, run
+
+from burnish.curation.review import (
+    Correction,
+    ReviewedFile,
+    choose_labels,
+    known_failures,
+    read_review,
+    review_items,
+)
+from burnish.diagnosis import UNLABELLED, diagnose
+from burnish.errors import InvalidInputError
+
+LINES = [
+    passing("q1", run_id="r0"),
+    run("q1", answer="first wrong", evidence_files=["a.py"]),
+    run("q1", answer="second wrong", run_id="r2"),
+    run("q2", retrieval_hit=False),
+    run("q3", failure_label="wrong-field", answer="wrong field"),
+    run("q3", failure_label="not-json", answer="wrong json"),
+    run("q4", failure_label=None),
+]
+
+
+def exported(folder: Path, *labels: str, **corrections: Correction) -> list[tuple[str, str, str, str]]:
+    reader, codes = open_log(folder / "log", LINES)
+    items = review_items(reader, codes, labels, corrections)
+    return [(i.question_id, i.failure_label, i.original_answer, i.corrected_output) for i in items]
+
+
+def item(question_id: str = "q1", **fields: Any) -> dict[str, Any]:
+    base = {"question": "?", "original_answer": "first wrong", "failure_label": "not-json", "corrected_output": "right"}
+    return {"question_id": question_id} | base | fields
+
+
+def imported(folder: Path, *lines: dict[str, Any] | str) -> ReviewedFile:
+    reader, codes = open_log(folder / "log", LINES)
+    text = "\n".join(line if isinstance(line, str) else json.dumps(line) for line in lines)
+    return read_review([text.encode()], known_failures(reader, codes))
+
+
+def test_one_item_a_question_with_its_first_failing_answer(tmp_path: Path) -> None:
+    assert exported(tmp_path, "not-json") == [
+        ("q1", "not-json", "first wrong", ""),
+        ("q3", "not-json", "wrong json", ""),
+    ]
+
+
+def test_a_question_under_two_chosen_labels_is_one_item(tmp_path: Path) -> None:
+    assert exported(tmp_path, "not-json", "wrong-field")[1] == ("q3", "wrong-field", "wrong field", "")
+
+
+def test_a_standing_correction_is_filled_in(tmp_path: Path) -> None:
+    found = exported(tmp_path, "not-json", q1=Correction("q1", "not-json", "right"))
+    assert [corrected for *_, corrected in found] == ["right", ""]
+
+
+def test_labels_are_checked_and_default_to_the_candidates(tmp_path: Path) -> None:
+    lines = [*repeated_failures({"not-json": 5, "rare": 1}), run("x", failure_label=None)]
+    reader, codes = open_log(tmp_path, lines)
+    found = diagnose("log1", reader, codes)
+    assert choose_labels(found, []) == ["not-json"]
+    assert choose_labels(found, ["rare"]) == ["rare"]
+    for unknown in ("nonsense", UNLABELLED):
+        with pytest.raises(InvalidInputError, match="it has not-json, rare"):
+            choose_labels(found, [unknown])
+
+
+def test_corrections_are_read(tmp_path: Path) -> None:
+    result = imported(tmp_path, item(), item("q3", corrected_output=" \n"), item("q3", failure_label="wrong-field"))
+    assert result.corrections == [Correction("q1", "not-json", "right"), Correction("q3", "wrong-field", "right")]
+    assert (result.empty, result.rejected_lines) == (1, [])
+
+
+@pytest.mark.parametrize(
+    ("line", "reason"),
+    [
+        (item("nobody"), "question_id: 'nobody' has no model-attributed, labelled failure"),
+        (item("q2"), "question_id: 'q2' has no model-attributed, labelled failure"),
+        (item("q4"), "question_id: 'q4' has no model-attributed, labelled failure"),
+        (item("q1", failure_label="wrong-field"), "failure_label: 'q1' failed as not-json, not as 'wrong-field'"),
+        (item("q3", failure_label="x"), "failure_label: 'q3' failed as not-json and wrong-field, not as 'x'"),
+        (item("q1", corrected_output={"a": 1}), "corrected_output: Input should be a valid string"),
+        (item("q1", corrected_output=" first wrong\n"), "corrected_output: the same as the original wrong answer"),
+        (item("q1", corrected_output="a\x00b"), "corrected_output: holds a NUL character"),
+        (item("q1", note="x"), "note: Extra inputs are not permitted"),
+        ("{nonsense", "not JSON"),
+    ],
+)
+def test_a_bad_line_is_refused_with_its_number(tmp_path: Path, line: dict[str, Any] | str, reason: str) -> None:
+    result = imported(tmp_path, item("q3"), line)
+    assert [c.question_id for c in result.corrections] == ["q3"]
+    [rejected] = result.rejected_lines
+    assert rejected.line_number == 2
+    assert reason in rejected.reason
+
+
+def test_two_corrections_of_one_question(tmp_path: Path) -> None:
+    same = imported(tmp_path / "same", item(), item())
+    assert (len(same.corrections), same.rejected_lines) == (1, [])
+    other = imported(tmp_path / "other", item(), item("q3"), item(corrected_output="otherwise"))
+    assert [c.question_id for c in other.corrections] == ["q3"]
+    assert [(r.line_number, r.reason) for r in other.rejected_lines] == [
+        (1, "corrected_output: 'q1' is corrected otherwise on line 3; keep one"),
+        (3, "corrected_output: 'q1' is corrected otherwise on line 1; keep one"),
+    ]

@@ -1,0 +1,100 @@
+"""Which failures are the model's, how they group, and which groups are candidates."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from runlog_making import open_log, passing, repeated_failures, run
+
+from burnish.diagnosis import UNLABELLED, diagnose
+from burnish.schemas.runlog import Diagnosis, FailureCluster
+
+
+def diagnosis(folder: Path, lines: list[dict[str, Any]]) -> Diagnosis:
+    reader, codes = open_log(folder / "log", lines)
+    return diagnose("log1", reader, codes)
+
+
+def cluster(folder: Path, lines: list[dict[str, Any]], label: str = "not-json") -> FailureCluster:
+    return next(c for c in diagnosis(folder, lines).clusters if c.label == label)
+
+
+def test_counts(tmp_path: Path) -> None:
+    lines = [
+        *repeated_failures({"not-json": 5, "wrong-field": 1}),
+        passing("p1"),
+        passing("p2", grade="acceptable", run_id=None),
+        run("lost", retrieval_hit=False),
+        run("nameless", failure_label=None),
+        run("blank", failure_label="  "),
+    ]
+    found = diagnosis(tmp_path, lines)
+    assert (found.run_log_id, found.lines, found.questions, found.runs) == ("log1", 17, 11, 2)
+    assert (found.passing, found.failing) == (2, 15)
+    assert (found.model_attributed, found.retrieval_failures, found.unlabelled) == (14, 1, 2)
+    assert [(c.label, c.size, c.candidate) for c in found.clusters] == [
+        ("not-json", 10, True),
+        (UNLABELLED, 2, False),
+        ("wrong-field", 2, False),
+    ]
+    assert found.clusters[0].share_of_failures == pytest.approx(10 / 15)
+
+
+def test_a_cluster_has_its_runs_repeats_slices_and_examples(tmp_path: Path) -> None:
+    lines = [
+        run("q1", slice="json", expected_answer="right"),
+        run("q1", slice="json", run_id="r2"),
+        run("q2", slice="json"),
+        run("q3", slice=None, run_id="r3"),
+        run("q4", slice="text"),
+    ]
+    found = cluster(tmp_path, lines)
+    assert (found.size, found.questions, found.runs, found.repeated_questions) == (5, 4, 3, 1)
+    assert found.slices == {"json": 3, "(none)": 1, "text": 1}
+    assert [(e["line_number"], e["question_id"], e["expected_answer"]) for e in found.examples] == [
+        (1, "q1", "right"),
+        (3, "q2", None),
+        (4, "q3", None),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("lines", "why_not"),
+    [
+        (repeated_failures({"not-json": 5}), None),
+        (repeated_failures({"not-json": 4}), "Only 4 distinct questions fail this way"),
+        (repeated_failures({"not-json": 1}), "Only 1 distinct question fails this way"),
+        (repeated_failures({"not-json": 5}, runs=1), "It was seen in one run only"),
+        (
+            [run(f"q{n}", run_id=f"r{n}") for n in range(6)],
+            "It does not repeat: no question failed this way in a second run",
+        ),
+        ([run(f"q{n}", run_id=None) for n in range(6)], "no question failed this way on a second line"),
+        ([run(f"q{n % 5}", run_id=None) for n in range(6)], None),
+        ([run(f"q{n % 5}", run_id="r1") for n in range(10)], "It was seen in one run only"),
+        ([run(f"q{n % 5}", run_id="r1" if n < 5 else None) for n in range(10)], "It was seen in one run only"),
+    ],
+)
+def test_candidates(tmp_path: Path, lines: list[dict[str, Any]], why_not: str | None) -> None:
+    found = cluster(tmp_path, lines)
+    assert found.candidate is (why_not is None)
+    assert (found.why_not is None) if why_not is None else (found.why_not is not None and why_not in found.why_not)
+
+
+def test_unlabelled_failures_say_how_to_label(tmp_path: Path) -> None:
+    found = cluster(tmp_path, [run(f"q{n}", failure_label=None) for n in range(9)], UNLABELLED)
+    assert not found.candidate
+    assert found.why_not is not None
+    assert "failure_label" in found.why_not
+
+
+def test_a_log_without_failures_has_no_cluster(tmp_path: Path) -> None:
+    found = diagnosis(tmp_path, [passing("p1"), passing("p2")])
+    assert (found.failing, found.clusters) == (0, [])
+
+
+def test_equal_sizes_are_in_order_of_label(tmp_path: Path) -> None:
+    found = diagnosis(tmp_path, repeated_failures({"b": 2, "c": 3, "a": 2}))
+    assert [c.label for c in found.clusters] == ["c", "a", "b"]
