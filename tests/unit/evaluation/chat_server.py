@@ -6,7 +6,7 @@ import asyncio
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -18,7 +18,7 @@ from fastapi.responses import JSONResponse
 
 @dataclass
 class ChatServer:
-    """Answers `<model>: <last message>`; knobs below make it refuse, stall or lie. `served` counts what it answered."""
+    """Answers what `say` says, `<model>: <last message>` by default; knobs below make it refuse, stall or lie. `served` counts what it answered."""
 
     token: str | None = None
     refuse_first: int = 0  # this many requests get `refusal_status` with `refusal_headers`
@@ -26,6 +26,7 @@ class ChatServer:
     refusal_headers: dict[str, str] = field(default_factory=dict)
     most_in_flight: int | None = None  # more than this at once: 429
     delay_seconds: float = 0.0
+    say: Callable[[str, str], str] = lambda model, prompt: f"{model}: {prompt}"
     url: str = ""
     served: Counter[tuple[str, str, Any]] = field(default_factory=Counter)
     order: list[tuple[str, str]] = field(default_factory=list)
@@ -69,7 +70,7 @@ class ChatServer:
         self.served[body["model"], prompt, body.get("seed")] += 1
         self.order.append((body["model"], prompt))
         self.bodies.append(body)
-        message = {"role": "assistant", "content": f"{body['model']}: {prompt}"}
+        message = {"role": "assistant", "content": self.say(body["model"], prompt)}
         usage = {"prompt_tokens": 7, "completion_tokens": 3}
         return JSONResponse(
             {"model": body["model"], "choices": [{"message": message, "finish_reason": "stop"}], "usage": usage}
