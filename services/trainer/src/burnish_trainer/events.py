@@ -1,0 +1,113 @@
+"""What a worker says: one JSON line an event in its events.jsonl. Written by worker.py, read by engine.py.
+
+A line counts once it ends in a newline; a torn last line of a killed worker is never read.
+"""
+
+from __future__ import annotations
+
+import os
+from datetime import UTC, datetime
+from pathlib import Path
+from threading import Lock
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, TypeAdapter
+
+from burnish.schemas.base import Frozen
+from burnish_trainer.spec import VersionRef
+
+
+class WorkerEvent(Frozen):
+    time: datetime = Field(default_factory=lambda: datetime.now(UTC))
+
+
+class Metrics(WorkerEvent):
+    """Progress at a step: a training step, or (validation_loss alone) an evaluation after it.
+
+    repeated: copied from a checkpoint after a resume; kept only where the first telling was lost.
+    """
+
+    kind: Literal["metrics"] = "metrics"
+    step: int
+    total_steps: int
+    epoch: float
+    train_loss: float | None = None
+    validation_loss: float | None = None
+    learning_rate: float | None = None
+    gradient_norm: float | None = None
+    tokens_per_second: float | None = None
+    seconds_left: float | None = None
+    repeated: bool = False
+
+    @property
+    def series(self) -> Literal["train", "validation"]:
+        return "train" if self.validation_loss is None else "validation"
+
+
+class Note(WorkerEvent):
+    """A line for people."""
+
+    kind: Literal["note"] = "note"
+    message: str
+
+
+class CheckpointSaved(WorkerEvent):
+    """A complete checkpoint to resume from."""
+
+    kind: Literal["checkpoint"] = "checkpoint"
+    step: int
+    message: str
+
+
+class Succeeded(WorkerEvent):
+    """The adapter version exists: its manifest is in the object store."""
+
+    kind: Literal["succeeded"] = "succeeded"
+    adapter: VersionRef
+
+
+class Failed(WorkerEvent):
+    """error: BurnishError.to_dict(). retry: another attempt may end otherwise (a part did not answer, a defect of ours)."""
+
+    kind: Literal["failed"] = "failed"
+    error: dict[str, Any]
+    retry: bool
+
+
+class Suspended(WorkerEvent):
+    """Stopped at a step boundary because it was asked to (SIGTERM); resumes from its last checkpoint."""
+
+    kind: Literal["suspended"] = "suspended"
+    step: int
+
+
+Event = Annotated[
+    Metrics | Note | CheckpointSaved | Succeeded | Failed | Suspended,
+    Field(discriminator="kind"),
+]
+_EVENT: TypeAdapter[Event] = TypeAdapter(Event)
+
+
+class EventWriter:
+    """Appends events to a file; each is on disk (fsync) when `write` returns. Thread-safe."""
+
+    def __init__(self, path: Path) -> None:
+        self._descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+        self._lock = Lock()
+
+    def write(self, event: Event) -> None:
+        line = event.model_dump_json(exclude_none=True).encode() + b"\n"
+        with self._lock:
+            written = 0
+            while written < len(line):
+                written += os.write(self._descriptor, line[written:])
+            os.fsync(self._descriptor)
+
+    def close(self) -> None:
+        os.close(self._descriptor)
+
+
+def parse(data: bytes) -> tuple[list[Event], int]:
+    """The whole lines of `data` as events, and how many bytes they take; what follows the last newline is left."""
+    end = data.rfind(b"\n") + 1
+    return [_EVENT.validate_json(line) for line in data[:end].splitlines()], end

@@ -1,0 +1,44 @@
+"""Executors: where a worker runs. The engine speaks to this port alone, so a job may train here or elsewhere."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Protocol
+
+from burnish_trainer.jobs import Job
+
+
+class Worker(Protocol):
+    """One attempt at a job, under way or ended."""
+
+    def exit_status(self) -> str | None:
+        """None while it runs; else how it ended, for people: `exit code 1`, `SIGKILL`."""
+        ...
+
+    def stop(self) -> None:
+        """Ask it to save a checkpoint at the next step boundary and end. Safe where it has ended."""
+        ...
+
+    def kill(self) -> None:
+        """End it and every process it started, now. Safe where it has ended."""
+        ...
+
+    def last_words(self) -> str:
+        """The last line it logged; empty where there is none."""
+        ...
+
+
+class Executor(Protocol):
+    """Starts workers and reads what they said."""
+
+    def start(self, job: Job) -> Worker:
+        """Start a worker for job.attempts. A worker of an earlier attempt that still lives is fenced off by the job's lock."""
+        ...
+
+    def read_events(self, job: Job) -> bytes:
+        """The bytes of the current attempt's events from job.event_offset on; empty where there are none here."""
+        ...
+
+    def job_folder(self, job_id: str) -> Path:
+        """Where the job's files stand."""
+        ...

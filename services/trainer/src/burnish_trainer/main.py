@@ -1,0 +1,58 @@
+"""Starts the trainer: the RPC server and the engine in one process. The composition root; never imports torch."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import signal
+
+from burnish.schemas.base import BaseModelRef
+from burnish.schemas.models import read_record
+from burnish_trainer import logs
+from burnish_trainer.acceptance import Acceptance
+from burnish_trainer.database import Database
+from burnish_trainer.engine import Engine
+from burnish_trainer.executors.local import LocalExecutor
+from burnish_trainer.news import News
+from burnish_trainer.repository import JobRepository
+from burnish_trainer.server import Health, build_server
+from burnish_trainer.servicer import TrainerServicer
+from burnish_trainer.settings import S3Settings, TokenSettings, TrainerSettings
+from burnish_trainer.workdir import WorkDir
+
+log = logging.getLogger(__name__)
+
+
+async def serve(settings: TrainerSettings, s3: S3Settings, token: str) -> None:
+    """Serve until SIGTERM or SIGINT; then let workers save and end."""
+    work_dir = WorkDir(settings.work_dir)
+    record = read_record(settings.base_model)
+    base_model = BaseModelRef(name=record.name, digest=record.digest)
+    database = Database(settings.database_url)
+    await asyncio.to_thread(database.migrate)
+    repository, store, news, health = JobRepository(database), s3.open(), News(), Health()
+    executor = LocalExecutor(settings.work_dir, settings.base_model, settings.device, s3.environment())
+    engine = Engine(work_dir.engine_id, repository, executor, store, news, settings.policy())
+    servicer = TrainerServicer(repository, Acceptance(store, base_model, settings.device), news)
+    server = build_server(servicer, token, health)
+    port = server.add_insecure_port(f"{settings.host}:{settings.port}")
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, engine.stop)
+    await server.start()
+    await health.set_serving(True)
+    log.info("serving on %s:%s, base model %s", settings.host, port, record.name)
+    try:
+        await engine.run()
+    finally:
+        await health.set_serving(False)
+        await server.stop(grace=1)
+        database.close()
+
+
+def main() -> None:
+    logs.configure()
+    asyncio.run(serve(TrainerSettings(), S3Settings(), TokenSettings().token.get_secret_value()))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""Alembic migrations of the queue; run by database.py at every start."""

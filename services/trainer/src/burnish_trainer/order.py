@@ -1,0 +1,72 @@
+"""The order in which rows are trained on: decided before training, so that a resumed run sees exactly what it would have seen."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import islice
+
+from burnish_trainer.spec import OptimizerSpec, total_steps
+
+POOL_STEPS = 50  # steps whose rows are sorted by length together: little padding, and still a random order of steps
+
+
+@dataclass(frozen=True)
+class Plan:
+    """order[i]: the row trained on i-th, steps × rows_per_step of them; steps follow each other in it.
+
+    row_tokens: tokens of each row as processed; trained_tokens: those that carry loss.
+    """
+
+    order: tuple[int, ...]
+    steps: int
+    rows_per_step: int
+    row_tokens: tuple[int, ...]
+    trained_tokens: tuple[int, ...]
+
+    def epoch(self, step: int) -> float:
+        """Passes over the rows after that many steps."""
+        return step * self.rows_per_step / len(self.row_tokens)
+
+    def step_tokens(self, step: int) -> int:
+        """Tokens processed in step 1, 2, …"""
+        return sum(
+            self.row_tokens[row] for row in self.order[(step - 1) * self.rows_per_step : step * self.rows_per_step]
+        )
+
+    def trained_until(self, step: int) -> int:
+        """Tokens that carried loss in the first `step` steps."""
+        return sum(self.trained_tokens[row] for row in self.order[: step * self.rows_per_step])
+
+
+def make_plan(row_tokens: Sequence[int], trained_tokens: Sequence[int], optimizer: OptimizerSpec, seed: int) -> Plan:
+    """Whole passes, each shuffled by (seed, pass), cut into full steps of rows of like length.
+
+    Every step is full: the last one of a pass takes its missing rows from the next pass. Same input, same plan.
+    """
+    rows_per_step = optimizer.rows_per_step
+    steps = total_steps(len(row_tokens), optimizer.epochs, optimizer.max_steps, rows_per_step)
+    shuffled = list(islice(_passes(len(row_tokens), seed), steps * rows_per_step))
+    order: list[int] = []
+    pool = POOL_STEPS * rows_per_step
+    for start in range(0, len(shuffled), pool):
+        order += _by_length(shuffled[start : start + pool], row_tokens, rows_per_step, random.Random(f"{seed}:{start}"))
+    return Plan(tuple(order), steps, rows_per_step, tuple(row_tokens), tuple(trained_tokens))
+
+
+def _passes(rows: int, seed: int) -> Iterator[int]:
+    number = 0
+    while True:
+        order = list(range(rows))
+        random.Random(f"{seed}/{number}").shuffle(order)
+        yield from order
+        number += 1
+
+
+def _by_length(rows: list[int], lengths: Sequence[int], rows_per_step: int, random_: random.Random) -> list[int]:
+    """The pool's rows in steps of like length; the steps themselves in random order."""
+    ranked = sorted(rows, key=lambda row: lengths[row], reverse=True)
+    steps = [ranked[start : start + rows_per_step] for start in range(0, len(ranked), rows_per_step)]
+    random_.shuffle(steps)
+    return [row for step in steps for row in step]

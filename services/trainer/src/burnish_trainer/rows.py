@@ -1,0 +1,66 @@
+"""The training rows of a dataset version, read from the object store and checked against their digests."""
+
+from __future__ import annotations
+
+from typing import Generic, TypeVar
+
+from pydantic import ValidationError
+
+from burnish.digests import sha256_hex
+from burnish.errors import CorruptDataError
+from burnish.layout import dataset as dataset_key
+from burnish.ports import ObjectStore
+from burnish.schemas.base import Frozen
+from burnish.schemas.dataset import DatasetManifest, DpoRow, SftRow
+from burnish_trainer.spec import VersionRef
+
+Row = TypeVar("Row", SftRow, DpoRow)
+TRAIN = "train.jsonl"
+VALIDATION = "validation.jsonl"
+
+
+class Rows(Frozen, Generic[Row]):
+    """train is never empty; validation may be."""
+
+    train: list[Row]
+    validation: list[Row]
+
+
+def read_manifest(store: ObjectStore, ref: VersionRef) -> DatasetManifest:
+    """NotFoundError where the version does not exist, CorruptDataError where its manifest cannot be read."""
+    key = dataset_key(ref.name, ref.version)
+    try:
+        return DatasetManifest.model_validate_json(store.get(key))
+    except ValidationError as error:
+        raise CorruptDataError(f"{key} is no dataset manifest: {error.errors()[0]['msg']}", key=key) from error
+
+
+def read_rows(store: ObjectStore, ref: VersionRef, kind: type[Row]) -> Rows[Row]:
+    """All rows of a version. CorruptDataError names the file and line that is not what the manifest says."""
+    manifest = read_manifest(store, ref)
+    train = _read_file(store, ref, manifest, TRAIN, kind)
+    validation = _read_file(store, ref, manifest, VALIDATION, kind)
+    for split, read, stated in (
+        ("train", len(train), manifest.counts.train),
+        ("validation", len(validation), manifest.counts.validation),
+    ):
+        if read != stated:
+            raise CorruptDataError(f"dataset {ref.name}/{ref.version}: {stated} {split} rows stated, {read} found")
+    return Rows[kind](train=train, validation=validation)  # type: ignore[valid-type]
+
+
+def _read_file(store: ObjectStore, ref: VersionRef, manifest: DatasetManifest, file: str, kind: type[Row]) -> list[Row]:
+    entry = next((entry for entry in manifest.files if entry.path == file), None)
+    if entry is None:
+        return []
+    key = dataset_key(ref.name, ref.version, file)
+    data = store.get(key)
+    if sha256_hex(data) != entry.sha256:
+        raise CorruptDataError(f"{key} does not have the digest that its manifest states", key=key)
+    rows = []
+    for number, line in enumerate(data.splitlines(), start=1):
+        try:
+            rows.append(kind.model_validate_json(line))
+        except ValidationError as error:
+            raise CorruptDataError(f"{key} line {number}: {error.errors()[0]['msg']}", key=key, line=number) from error
+    return rows

@@ -1,0 +1,32 @@
+"""The folder that belongs to one running trainer: its name in the queue, and a lock so that no second one shares it."""
+
+from __future__ import annotations
+
+import fcntl
+import secrets
+from pathlib import Path
+
+from burnish.errors import PreconditionError
+
+
+class WorkDir:
+    """Holds the folder's lock for as long as the process lives.
+
+    engine_id: kept in the folder, so that a restarted trainer knows the jobs that it left behind.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        self._lock = (folder / "engine-id").open("a+")
+        try:
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise PreconditionError(f"{folder} belongs to a trainer that is running: give each one its own") from error
+        self._lock.seek(0)
+        self.engine_id = self._lock.read().strip() or self._name()
+
+    def _name(self) -> str:
+        name = f"engine-{secrets.token_hex(8)}"
+        self._lock.write(name)
+        self._lock.flush()
+        return name
