@@ -123,9 +123,14 @@ def facts(pairs: Iterable[tuple[str, object]]) -> Table:
     return made
 
 
+def fold(text: str | None) -> str:
+    """White space folded to single blanks."""
+    return " ".join((text or "").split())
+
+
 def one_line(text: str | None) -> str:
-    """Text for a table cell: white space folded, markup made harmless."""
-    return escape(" ".join((text or "").split()))
+    """Text for a table cell or a line of markup: white space folded, markup made harmless."""
+    return escape(fold(text))
 
 
 def when(moment: datetime) -> str:

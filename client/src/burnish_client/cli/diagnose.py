@@ -70,7 +70,7 @@ def show(found: Diagnosis) -> None:
 
 def _show_example(label: str, example: dict[str, object]) -> None:
     pairs = [
-        (key, console.one_line(str(example[name]))[:300])
+        (key, console.fold(str(example[name]))[:300])
         for key, name in (("asked", "question"), ("answered", "answer"), ("expected", "expected_answer"))
         if example.get(name)
     ]

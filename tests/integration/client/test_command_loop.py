@@ -1,0 +1,140 @@
+"""The loop's commands against real parts: what a person reads, what a program reads, and where each goes."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from integration.client.homes import Home
+
+
+@pytest.fixture(scope="module")
+def run_log(running_home: Home, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two runs of 30 questions: ten fail alike, two more alike, one for want of evidence; and two lines that are none."""
+    path = tmp_path_factory.mktemp("logs") / "Support Runs.jsonl"
+    with path.open("w") as file:
+        for run in ("r1", "r2"):
+            for n in range(30):
+                label = "not_json" if n % 3 == 0 else "wrong_field" if n in (1, 2) else None
+                line = {
+                    "question_id": f"q{n}",
+                    "question": f"Where is f{n} defined? [bold]",
+                    "evidence_text": f"def f{n}(): ...",
+                    "evidence_files": [f"m{n}.py"],
+                    "answer": "In a file." if label else f"m{n}.py",
+                    "expected_answer": f"m{n}.py",
+                    "retrieval_hit": n != 3,
+                    "grade": "wrong" if label else "correct",
+                    "failure_label": label,
+                    "run_id": run,
+                }
+                file.write(json.dumps(line) + "\n")
+        file.write('not json\n{"question_id": "x"}\n')
+    return path
+
+
+def test_the_loop_up_to_training(running_home: Home, run_log: Path, tmp_path: Path) -> None:
+    run = running_home.burnish
+    imported = run("runs", "import", str(run_log))
+    assert imported.returncode == 0, imported.stderr
+    assert "60 lines taken, 2 rejected" in imported.stdout
+    assert "line 61: not JSON" in imported.stderr
+    (manifest,) = running_home.json("runs", "ls")
+    assert manifest["name"] == "support-runs"
+
+    shown = run("runs", "show", "support-runs", "--label", "not_json", "--limit", "2")
+    assert "rows 1–2 of 20" in shown.stdout
+    assert (
+        running_home.json("runs", "show", manifest["id"], "--limit", "1")["rows"][0]["question"]
+        == "Where is f0 defined? [bold]"
+    )
+
+    diagnosed = run("diagnose")
+    assert "58" not in diagnosed.stdout
+    assert "24: 22 the model's, 2 retrieval's" in diagnosed.stdout
+    assert "Where is f0 defined? [bold]" in diagnosed.stdout
+    assert {c["label"]: c["candidate"] for c in running_home.json("diagnose", manifest["id"])["clusters"]} == {
+        "not_json": True,
+        "wrong_field": False,
+    }
+
+    review = tmp_path / "review.jsonl"
+    assert run("review", "export", "--out", str(review)).returncode == 0
+    items = [json.loads(line) for line in review.read_text().splitlines()]
+    assert list(items[0]) == [
+        "question_id",
+        "question",
+        "evidence_files",
+        "original_answer",
+        "failure_label",
+        "corrected_output",
+    ]
+    assert {item["failure_label"] for item in items} == {"not_json"}
+    piped = run("review", "export", "--label", "not_json")
+    assert piped.stdout == review.read_text()
+    review.write_text("".join(json.dumps(item | {"corrected_output": '{"file": "m.py"}'}) + "\n" for item in items))
+    assert f"{len(items)} corrections" in run("review", "import", str(review)).stdout
+
+    built = running_home.json("dataset", "build", "fixes", "--label", "not_json", "--seed", "3")
+    assert built["counts"]["corrections"] + built["counts"]["held_out"] == len(items)
+    assert (
+        running_home.json("dataset", "build", "fixes", "--label", "not_json", "--seed", "3")["version"]
+        == built["version"]
+    )
+    assert running_home.json("dataset", "show", "fixes") == running_home.json("dataset", "ls")[0] == built
+    assert f"fixes@{built['version']}" in run("dataset", "show", "fixes").stdout
+    target = tmp_path / "openai.jsonl"
+    exported = run("dataset", "export", "fixes", "--out", str(target))
+    assert exported.stdout == ""
+    assert len(target.read_text().splitlines()) == built["counts"]["train"]
+    for words in (["runs", "ls"], ["dataset", "ls"], ["diagnose"], ["status"]):
+        assert all(len(line) <= 80 for line in run(*words).stdout.splitlines()), words
+
+
+def test_errors_name_what_there_is(running_home: Home, tmp_path: Path) -> None:
+    unknown = running_home.burnish("runs", "show", "nothing-like-it")
+    assert (unknown.returncode, unknown.stdout) == (1, "")
+    assert "no run log 'nothing-like-it': `burnish runs ls`" in unknown.stderr
+    bad = tmp_path / "bad.jsonl"
+    bad.write_text("nothing good\n")
+    refused = running_home.burnish("runs", "import", str(bad), "--json")
+    assert (refused.returncode, refused.stdout) == (2, "")
+    assert refused.stderr.count("error:") == 1
+    share = running_home.burnish("dataset", "build", "x", "--label", "not_json", "--held-out-share", "1.5")
+    assert share.returncode == 2
+    assert "--held-out-share: Input should be less than 1 (given: 1.5)" in share.stderr
+    token = running_home.burnish("runs", "ls", BURNISH_TOKEN="another")
+    assert token.returncode == 1
+    assert "BURNISH_TOKEN" in token.stderr
+
+
+def test_jobs(running_home: Home) -> None:
+    assert running_home.json("jobs", "ls") == []
+    missing = running_home.burnish("jobs", "show", "job-0123456789abcdef")
+    assert missing.returncode == 1
+    assert "`burnish jobs ls`" in missing.stderr
+    refused = running_home.burnish("train", "sft", "--dataset", "none-such")
+    assert refused.returncode == 1
+    assert "none-such" in refused.stderr
+
+
+def test_benchmarks(running_home: Home, tmp_path: Path) -> None:
+    question = {
+        "question_id": "b1",
+        "prompt": "1+1?",
+        "expected_answer": "2",
+        "grader": {"name": "exact"},
+        "slice": "sums",
+    }
+    path = tmp_path / "sums.jsonl"
+    path.write_text(json.dumps(question) + "\n")
+    imported = running_home.burnish("benchmark", "import", str(path))
+    assert imported.returncode == 0, imported.stderr
+    assert "1 questions: sums 1" in imported.stdout
+    assert running_home.json("benchmark", "show", "sums")["questions"][0]["question_id"] == "b1"
+    assert "sums" in running_home.burnish("benchmark", "ls").stdout
+    path.write_text(json.dumps(question | {"expected_answer": None}) + "\n")
+    bad = running_home.burnish("benchmark", "import", str(path))
+    assert bad.returncode == 2
+    assert "line 1" in bad.stderr

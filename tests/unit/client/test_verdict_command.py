@@ -1,0 +1,95 @@
+"""`burnish verdict`: alone, offline, and read by its exit code."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from burnish.schemas.evaluation import EXIT_CODES, EvalRow, Verdict
+from burnish_client import cli
+
+
+def rows(side: str, targeted_passed: int, rest_passed: int, samples: int) -> list[EvalRow]:
+    """40 held-out targeted questions and 100 others, of which the first so many pass."""
+    kinds = [("t", True, targeted_passed, 40), ("r", False, rest_passed, 100)]
+    return [
+        EvalRow(
+            question_id=f"{kind}{n}",
+            sample=sample,
+            slice=kind,
+            targeted=targeted,
+            held_out=True,
+            passed=n < passed,
+            score=float(n < passed),
+            answer=f"{side} {n}",
+        )
+        for kind, targeted, passed, total in kinds
+        for n in range(total)
+        for sample in range(samples)
+    ]
+
+
+def write(folder: Path, candidate_targeted: int, candidate_rest: int) -> list[str]:
+    files = {"base": rows("base", 4, 60, 2), "candidate": rows("candidate", candidate_targeted, candidate_rest, 1)}
+    for name, content in files.items():
+        (folder / f"{name}.jsonl").write_text("".join(row.model_dump_json() + "\n" for row in content))
+    return ["verdict", "--base", str(folder / "base.jsonl"), "--candidate", str(folder / "candidate.jsonl")]
+
+
+@pytest.mark.parametrize(
+    ("targeted", "rest", "expected"),
+    [(36, 60, "ship"), (36, 40, "investigate"), (4, 60, "data-quality"), (2, 30, "stop")],
+)
+def test_the_exit_code_is_the_verdict(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], targeted: int, rest: int, expected: str
+) -> None:
+    code = cli.run([*write(tmp_path, targeted, rest), "--json"])
+    printed = capsys.readouterr()
+    verdict = Verdict.model_validate_json(printed.out)
+    assert verdict.verdict == expected
+    assert code == EXIT_CODES[verdict.verdict]
+    assert printed.err == ""
+
+
+def test_what_a_person_reads_fits_80_columns(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    cli.run(write(tmp_path, 36, 40))
+    text = capsys.readouterr().out
+    assert text.startswith("investigate")
+    assert "targeted, held out" in text
+    assert "10%" in text
+    assert "90%" in text
+    assert "20 regressions: r40" in text
+    assert all(len(line) <= 80 for line in text.splitlines())
+
+
+@pytest.mark.parametrize(
+    ("content", "told"),
+    [
+        ("", "candidate.jsonl"),
+        ("{}\n", "candidate.jsonl line 1"),
+        ('{"question_id": "a"', "candidate.jsonl line 1"),
+        (
+            json.dumps({"question_id": "t0", "targeted": True, "held_out": True, "passed": True, "score": 7}) + "\n",
+            "score",
+        ),
+    ],
+)
+def test_bad_input_exits_2_and_says_where(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], content: str, told: str
+) -> None:
+    arguments = write(tmp_path, 36, 60)
+    (tmp_path / "candidate.jsonl").write_text(content)
+    assert cli.run([*arguments, "--json"]) == 2
+    printed = capsys.readouterr()
+    assert printed.out == ""
+    assert told in printed.err
+
+
+def test_a_file_that_is_not_there_is_bad_input(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.run(["verdict", "--base", str(tmp_path / "no.jsonl"), "--candidate", str(tmp_path / "no.jsonl")]) == 2
+    assert "no.jsonl" in capsys.readouterr().err.replace("\n", "")
