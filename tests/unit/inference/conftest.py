@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import socket
+import threading
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
@@ -23,6 +24,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from burnish.errors import UnavailableError
 from burnish.objectstores.memory import MemoryObjectStore
+from burnish.ports import ObjectInfo
 from burnish.schemas.adapter import AdapterManifest
 from burnish.schemas.models import BaseModelRecord
 from burnish_inference.adapters.base import BaseModel
@@ -92,6 +94,7 @@ class Upstream:
     break_after: int | None = None
     delay_seconds: float = 0.0
     status: int = 200
+    load_status: int = 200
     healthy: bool = True
     cancelled: asyncio.Event = field(default_factory=asyncio.Event)
     url: str = ""
@@ -112,6 +115,8 @@ class Upstream:
     async def load(self, request: Request) -> Response:
         body = await request.json()
         await asyncio.sleep(self.delay_seconds)
+        if self.load_status != 200:
+            return JSONResponse({"error": {"message": "no"}}, status_code=self.load_status)
         if body["lora_name"] in self.known:
             message = f"The lora adapter '{body['lora_name']}' has already been loaded."
             return JSONResponse({"error": {"message": message, "code": 400}}, status_code=400)
@@ -177,13 +182,34 @@ class SwitchableEngine:
                 return False
 
 
+class WatchedStore(MemoryObjectStore):
+    """The shipped in-memory store, whose downloads a test can count, hold up, or see fail."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.downloads: list[str] = []
+        self.open_gate = threading.Event()
+        self.open_gate.set()
+        self.is_down = False
+
+    def get(self, key: str) -> bytes:
+        if self.is_down:
+            raise UnavailableError("the object store does not answer")
+        return super().get(key)
+
+    def get_file(self, key: str, path: Path) -> ObjectInfo:
+        self.downloads.append(key)
+        assert self.open_gate.wait(5)
+        return super().get_file(key, path)
+
+
 @dataclass
 class Stand:
     """Everything a test of the front touches."""
 
     upstream: Upstream
     engine: SwitchableEngine
-    store: MemoryObjectStore
+    store: WatchedStore
     base: BaseModelRecord
     cache_dir: Path
     http: httpx.AsyncClient
@@ -215,7 +241,7 @@ def base(base_dir: Path) -> BaseModel:
 async def stand(tmp_path: Path, base: BaseModel, upstream_socket: Socket, front_socket: Socket) -> AsyncIterator[Stand]:
     """The front on a socket, before an upstream on a socket."""
     upstream = Upstream(url=upstream_socket.url)
-    engine, store = SwitchableEngine(upstream), MemoryObjectStore()
+    engine, store = SwitchableEngine(upstream), WatchedStore()
     limits = httpx.Limits(max_connections=None)
     headers = {"Authorization": f"Bearer {TOKEN}"}
     async with (

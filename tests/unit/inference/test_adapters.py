@@ -1,0 +1,204 @@
+"""From a manifest in the store to an answer: resolving, fetching, loading once, and again after a restart."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+
+import pytest
+from adapter_making import CONFIG, WEIGHTS, adapter_files, make_manifest
+
+from burnish import layout
+from burnish.objectstores.memory import MemoryObjectStore
+from burnish_inference.adapters.catalog import AdapterCatalog
+from burnish_inference.adapters.resolver import BARE_NAME_SECONDS, ModelResolver
+
+
+async def test_a_new_adapter_answers_at_once_under_its_resolved_name(stand):
+    assert (await stand.chat("fix")).status_code == 404
+    manifest = stand.publish("fix")
+    response = await stand.chat("fix")
+    assert response.status_code == 200
+    assert response.json()["model"] == f"fix@{manifest.version}"
+    assert response.headers["x-burnish-adapter-version"] == manifest.version
+    folder = stand.cache_dir / "adapters" / f"fix@{manifest.version}"
+    assert stand.upstream.loads == [{"lora_name": f"fix@{manifest.version}", "lora_path": str(folder)}]
+    assert {path.name for path in folder.iterdir()} == {CONFIG, WEIGHTS}
+
+
+async def test_fifty_first_uses_fetch_and_load_once(stand, eventually):
+    manifest = stand.publish("fix")
+    stand.store.open_gate.clear()
+    stand.upstream.delay_seconds = 0.05
+    names = ["fix", f"fix@{manifest.version}"] * 25
+    asking = [asyncio.create_task(stand.chat(name)) for name in names]
+    await eventually(lambda: bool(stand.store.downloads))
+    stand.store.open_gate.set()
+    responses = await asyncio.gather(*asking)
+    assert {response.status_code for response in responses} == {200}
+    assert len(stand.upstream.loads) == 1
+    assert sorted(stand.store.downloads) == sorted(
+        layout.adapter("fix", manifest.version, path) for path in (CONFIG, WEIGHTS)
+    )
+
+
+async def test_a_caller_who_leaves_does_not_stop_the_load_for_the_others(stand):
+    stand.publish("fix")
+    stand.upstream.delay_seconds = 0.2
+    leaver = asyncio.create_task(stand.chat("fix"))
+    await asyncio.sleep(0.05)
+    stayer = asyncio.create_task(stand.chat("fix"))
+    await asyncio.sleep(0.05)
+    leaver.cancel()
+    assert (await stayer).status_code == 200
+    assert len(stand.upstream.loads) == 1
+
+
+async def test_base_requests_pass_while_an_adapter_loads(stand, eventually):
+    stand.publish("fix")
+    stand.store.open_gate.clear()
+    loading = asyncio.create_task(stand.chat("fix"))
+    await eventually(lambda: bool(stand.store.downloads))
+    assert (await stand.chat("tiny")).status_code == 200
+    assert not loading.done()
+    stand.store.open_gate.set()
+    assert (await loading).status_code == 200
+
+
+async def test_after_an_engine_restart_the_adapter_is_registered_again_and_not_fetched_again(stand):
+    manifest = stand.publish("fix")
+    await stand.chat("fix")
+    stand.store.delete(layout.adapter("fix", manifest.version, WEIGHTS))
+    stand.engine.generation, stand.upstream.known = 2, {"tiny"}
+    assert (await stand.chat("fix")).status_code == 200
+    assert len(stand.upstream.loads) == 2
+
+
+async def test_an_adapter_that_the_engine_forgot_is_registered_again_within_the_request(stand):
+    stand.publish("fix")
+    await stand.chat("fix")
+    stand.upstream.known = {"tiny"}
+    assert (await stand.chat("fix")).status_code == 200
+    assert len(stand.upstream.loads) == 2
+
+
+async def test_already_loaded_counts_as_loaded(stand):
+    manifest = stand.publish("fix")
+    stand.upstream.known.add(f"fix@{manifest.version}")
+    assert (await stand.chat("fix")).status_code == 200
+    assert stand.upstream.loads == []
+
+
+async def refusal(stand, model="fix"):
+    response = await stand.chat(model)
+    error = response.json()["error"]
+    assert response.status_code == 400, response.text
+    assert (error["type"], error["code"]) == ("invalid_request_error", "incompatible_adapter")
+    assert stand.upstream.loads == []
+    assert (await stand.chat("tiny")).status_code == 200
+    return error["message"]
+
+
+async def test_an_adapter_that_does_not_fit_is_400_with_the_reason_and_the_base_lives(stand):
+    stand.publish("fix", rank=8, files=adapter_files(8, use_dora=True))
+    assert "use_dora" in await refusal(stand)
+
+
+async def test_bytes_that_do_not_match_the_manifest_are_refused_and_leave_no_folder(stand):
+    manifest = stand.publish("fix")
+    weights = adapter_files()[WEIGHTS]
+    for data in (weights[:-10], weights[:-4] + b"\0\0\0\1"):
+        stand.store.put(layout.adapter("fix", manifest.version, WEIGHTS), data)
+        assert "do not match the digest" in await refusal(stand)
+        assert list((stand.cache_dir / "adapters").iterdir()) == []
+
+
+async def test_a_file_missing_in_the_store_is_refused(stand):
+    manifest = stand.publish("fix")
+    stand.store.delete(layout.adapter("fix", manifest.version, CONFIG))
+    assert "not in the store" in await refusal(stand)
+
+
+async def test_a_manifest_of_another_version_is_refused(stand):
+    manifest = stand.publish("fix")
+    stand.store.put(layout.adapter("fix", "other"), manifest.model_dump_json().encode())
+    assert f"names fix@{manifest.version}" in await refusal(stand, "fix@other")
+
+
+async def test_a_refused_adapter_that_is_mended_in_the_store_is_served(stand):
+    manifest = stand.publish("fix")
+    key, good = layout.adapter("fix", manifest.version, WEIGHTS), adapter_files()[WEIGHTS]
+    stand.store.put(key, good[:-1])
+    await refusal(stand)
+    stand.store.put(key, good)
+    assert (await stand.chat("fix")).status_code == 200
+
+
+async def test_a_damaged_local_folder_is_fetched_again(stand):
+    manifest = stand.publish("fix")
+    folder = stand.cache_dir / "adapters" / f"fix@{manifest.version}"
+    folder.mkdir()
+    (folder / WEIGHTS).write_bytes(b"half")
+    assert (await stand.chat("fix")).status_code == 200
+    assert (folder / WEIGHTS).read_bytes() == adapter_files()[WEIGHTS]
+
+
+async def test_a_bare_name_is_its_alias_else_the_newest(stand):
+    older = stand.publish("fix", rank=2, created_at="2026-01-01T00:00:00Z")
+    newer = stand.publish("fix", rank=4, created_at="2026-02-01T00:00:00Z")
+    assert (await stand.chat("fix")).json()["model"] == f"fix@{newer.version}"
+    stand.store.put(layout.alias("fix"), json.dumps({"name": "fix", "version": older.version}).encode())
+    stand.store.put(layout.alias("prod"), json.dumps({"name": "fix", "version": older.version}).encode())
+    assert (await stand.chat("prod")).json()["model"] == f"fix@{older.version}"
+    await asyncio.sleep(BARE_NAME_SECONDS)
+    assert (await stand.chat("fix")).json()["model"] == f"fix@{older.version}"
+    assert (await stand.chat(f"fix@{newer.version}")).json()["model"] == f"fix@{newer.version}"
+
+
+async def test_a_broken_alias_is_an_error_and_not_the_newest(stand):
+    stand.publish("fix")
+    stand.store.put(layout.alias("fix"), b"{}")
+    response = await stand.chat("fix")
+    assert response.status_code == 500
+    assert response.json()["error"]["code"] == "corrupt_data"
+
+
+async def test_a_store_that_is_down_is_503_for_new_names_and_nothing_for_what_is_loaded(stand):
+    manifest = stand.publish("fix")
+    await stand.chat("fix")
+    stand.store.is_down = True
+    response = await stand.chat("other")
+    assert response.status_code == 503
+    assert response.json()["error"]["code"] == "unavailable"
+    assert (await stand.chat(f"fix@{manifest.version}")).status_code == 200
+    assert (await stand.chat("tiny")).status_code == 200
+
+
+async def test_concurrent_lookups_of_a_name_ask_the_store_once(base):
+    store = MemoryObjectStore()
+    files = adapter_files()
+    manifest = make_manifest("fix", files, base.record, 4)
+    asked = []
+
+    class Counting(AdapterCatalog):
+        def current(self, name):
+            asked.append(name)
+            time.sleep(0.05)
+            return manifest
+
+    resolver = ModelResolver("tiny", Counting(store))
+    found = await asyncio.gather(*(resolver.resolve("fix") for _ in range(50)))
+    assert found == [manifest] * 50
+    assert asked == ["fix"]
+    assert await resolver.resolve("tiny") is None
+
+
+@pytest.mark.parametrize("status", [500, 404])
+async def test_a_load_that_the_engine_fails_is_reported_and_tried_again(stand, status):
+    stand.publish("fix")
+    stand.upstream.load_status = status
+    response = await stand.chat("fix")
+    assert response.status_code == (500 if status == 500 else 400)
+    stand.upstream.load_status = 200
+    assert (await stand.chat("fix")).status_code == 200
