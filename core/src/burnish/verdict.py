@@ -76,7 +76,8 @@ def decide(base: Sequence[EvalRow], candidate: Sequence[EvalRow], *, thresholds:
       yes      regressions are more than noise explains: among the questions the base always passes, exact binomial
                P(as many or more) < alpha at the rate tolerated_loss_rate + self-loss rate of the base (how often the
                base, asked once more, loses a question that it always passed; 0 and a warning where it was asked once)
-               or the exact McNemar test says worse at alpha: on all of them, or on one slice after Holm
+               or they got worse by more than tolerated_loss_rate and the one-sided exact McNemar test says so at
+               alpha: all of them, or one slice after Holm
       unknown  not yes, and fewer than least_rest questions, or more than most_missing of them ungraded
       no       otherwise. At the defaults and no noise: 3 lost of 100 pass, 4 block; 2 of 50 pass, 3 block
     Table: yes/no ship, yes/yes investigate, no/no and no/unknown data-quality, no/yes stop, all else inconclusive.
@@ -184,12 +185,13 @@ def _find_harm(rest: Sequence[Pair], missing: float, limits: Thresholds) -> Find
     explained = _largest_explained(len(stable), rate, limits.alpha)
     counts = f"{lost} of {len(stable)} rest questions that the base always passes were lost; noise and tolerance explain up to {explained}"
     overall = f"Rest: {_change(comparison)}."
-    worse_slices = [s for s in compare_slices(rest, "less") if s.p_value is not None and s.p_value < limits.alpha]
     reasons = [f"The rest got worse: {counts}."] if lost > explained else []
-    if comparison.p_value < limits.alpha:
+    if _is_worse(comparison, limits):
         reasons.append(f"The rest got worse on the whole: one-sided exact p = {_p(comparison.p_value)}.")
     reasons += [
-        f"Slice {s.slice!r} of the rest got worse: {_change(s)}, p = {_p(s.p_value)} after Holm." for s in worse_slices
+        f"Slice {s.slice!r} of the rest got worse: {_change(s)}, p = {_p(s.p_value)} after Holm."
+        for s in compare_slices(rest, "less")
+        if _is_worse(s, limits)
     ]
     if reasons:
         return Finding("yes", [*reasons, overall])
@@ -207,6 +209,16 @@ def _find_harm(rest: Sequence[Pair], missing: float, limits: Thresholds) -> Find
             [f"{missing:.0%} of the rest questions could not be graded, too many to say that the rest held.", overall],
         )
     return Finding("no", [f"Nothing else broke beyond noise: {counts}.", overall])
+
+
+def _is_worse(c: Comparison, limits: Thresholds) -> bool:
+    """Worse by more than is tolerated, and not by chance. c.p_value must be that of the `less` alternative."""
+    return (
+        c.delta is not None
+        and c.p_value is not None
+        and c.delta < -limits.tolerated_loss_rate
+        and c.p_value < limits.alpha
+    )
 
 
 def _largest_explained(chances: int, rate: float, alpha: float) -> int:

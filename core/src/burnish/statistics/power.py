@@ -5,8 +5,6 @@ from __future__ import annotations
 import numpy as np
 from scipy.stats import binom
 
-from burnish.statistics.mcnemar import mcnemar_exact
-
 MOST_QUESTIONS = 20_000
 SMOOTHING = (
     0.5  # added to each of gained, lost and unchanged (Jeffreys), so that a count of 0 is not taken for impossible
@@ -34,11 +32,15 @@ def mcnemar_power(n: int, gain_rate: float, loss_rate: float, alpha: float = 0.0
 def required_questions(gain_rate: float, loss_rate: float, alpha: float = 0.05, power: float = 0.8) -> int | None:
     """Smallest n from which `mcnemar_power` is at least `power`; None where gain_rate is not above loss_rate, or beyond 20,000.
 
-    Power saws with n; the n found is a crossing by bisection, off by a few questions at most.
+    Power saws with n; the n found is a crossing, by doubling and bisection, and off by a few questions at most.
     """
-    if gain_rate <= loss_rate or mcnemar_power(MOST_QUESTIONS, gain_rate, loss_rate, alpha) < power:
+    if gain_rate <= loss_rate:
         return None
-    low, high = 0, MOST_QUESTIONS
+    low, high = 0, 8
+    while mcnemar_power(high, gain_rate, loss_rate, alpha) < power:
+        low, high = high, 2 * high
+        if low >= MOST_QUESTIONS:
+            return None
     while high - low > 1:
         middle = (low + high) // 2
         if mcnemar_power(middle, gain_rate, loss_rate, alpha) >= power:
@@ -62,8 +64,3 @@ def needs_questions(gained: int, lost: int, n: int, least_improvement: float, al
         loss_rate = discordant_rate - gain_rate
     required = required_questions(gain_rate, loss_rate, alpha)
     return None if required is None else max(1, required - n)
-
-
-def detects(gained: int, lost: int, alpha: float = 0.05) -> bool:
-    """Whether the one-sided exact test says the candidate is better."""
-    return gained > lost and mcnemar_exact(gained, lost, "greater") < alpha
