@@ -1,0 +1,141 @@
+"""Run logs over HTTP."""
+
+from __future__ import annotations
+
+import asyncio
+import gzip
+import json
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import httpx
+import pytest
+from runlog_making import jsonl, passing, repeated_failures, run
+
+from burnish.objectstores.memory import MemoryObjectStore
+from burnish.schemas.runlog import Diagnosis, RunLogImport, RunLogLine
+
+LINES = repeated_failures({"not-json": 6, "rare": 1}, passing_questions=5)
+
+
+async def imported(caller: httpx.AsyncClient, body: bytes | None = None, **headers: str) -> RunLogImport:
+    body = jsonl(LINES) if body is None else body
+    answer = await caller.post("/v1/runlogs", params={"name": "week"}, content=body, headers=headers)
+    assert answer.status_code == 200, answer.text
+    return RunLogImport.model_validate_json(answer.content)
+
+
+async def test_import_list_show(caller: httpx.AsyncClient) -> None:
+    result = await imported(caller)
+    assert (result.already_existed, result.manifest.name, result.manifest.accepted) == (False, "week", 24)
+    listed = (await caller.get("/v1/runlogs")).json()["runlogs"]
+    shown = (await caller.get(f"/v1/runlogs/{result.manifest.id}")).json()
+    assert listed == [shown] == [json.loads(result.manifest.model_dump_json())]
+
+
+async def test_the_same_file_again_already_existed(caller: httpx.AsyncClient) -> None:
+    first = await imported(caller)
+    again = await imported(caller)
+    assert again.already_existed
+    assert again.manifest == first.manifest
+
+
+async def test_a_gzip_body_is_the_same_run_log(caller: httpx.AsyncClient) -> None:
+    first = await imported(caller)
+    zipped = gzip.compress(jsonl(LINES[:10])) + gzip.compress(jsonl(LINES[10:]))
+    again = await imported(caller, zipped, **{"Content-Encoding": "gzip"})
+    assert again.manifest.id == first.manifest.id
+
+
+async def test_a_streamed_body_is_taken_in_pieces(caller: httpx.AsyncClient) -> None:
+    async def pieces() -> AsyncIterator[bytes]:
+        body = jsonl(LINES)
+        for start in range(0, len(body), 100):
+            yield body[start : start + 100]
+
+    answer = await caller.post("/v1/runlogs", params={"name": "week"}, content=pieces())
+    assert answer.json()["manifest"]["accepted"] == 24
+
+
+async def test_bad_lines_are_reported_and_fetched(caller: httpx.AsyncClient) -> None:
+    result = await imported(caller, jsonl(LINES) + b"nonsense\n" * 120)
+    assert (result.manifest.rejected, len(result.manifest.rejected_lines)) == (120, 100)
+    rejected = (await caller.get(f"/v1/runlogs/{result.manifest.id}/rejected")).text.splitlines()
+    assert [json.loads(line)["line_number"] for line in rejected] == list(range(25, 145))
+
+
+@pytest.mark.parametrize(
+    ("body", "headers", "message"),
+    [
+        (b"nonsense", {}, "none of the 1 lines is a run log line"),
+        (b"", {}, "the file is empty"),
+        (b"plain", {"Content-Encoding": "gzip"}, "the body is not gzip"),
+        (gzip.compress(jsonl(LINES))[:-9], {"Content-Encoding": "gzip"}, "the gzip body ends early"),
+        (b"x", {"Content-Encoding": "br"}, "Content-Encoding 'br' is not known"),
+    ],
+)
+async def test_a_bad_file_is_refused(
+    caller: httpx.AsyncClient, memory_store: MemoryObjectStore, body: bytes, headers: dict[str, str], message: str
+) -> None:
+    answer = await caller.post("/v1/runlogs", params={"name": "x"}, content=body, headers=headers)
+    assert (answer.status_code, answer.json()["error"]["reason"]) == (400, "INVALID_INPUT")
+    assert message in answer.json()["error"]["message"]
+    assert list(memory_store.list("")) == []
+
+
+async def test_nothing_is_left_in_the_spool(caller: httpx.AsyncClient, tmp_path: Path) -> None:
+    await imported(caller)
+    await caller.post("/v1/runlogs", params={"name": "x"}, content=b"nonsense")
+    assert list((tmp_path / "cache" / "spool").iterdir()) == []
+
+
+async def test_rows_by_label_and_grade(caller: httpx.AsyncClient) -> None:
+    extra = passing("q-extra", grade="acceptable", tenant="a", big=2**70)
+    address = f"/v1/runlogs/{(await imported(caller, jsonl([*LINES, extra]))).manifest.id}/rows"
+    page = (await caller.get(address, params={"label": "not-json", "offset": 5, "limit": 2})).json()
+    assert page["total"] == 12
+    assert [(r["question_id"], r["run_id"]) for r in page["rows"]] == [("not-json-005", "r0"), ("not-json-000", "r1")]
+    [row] = (await caller.get(address, params={"grade": "acceptable"})).json()["rows"]
+    assert RunLogLine.model_validate(row) == RunLogLine.model_validate(extra)
+    nothing = (await caller.get(address, params={"label": "nothing"})).json()
+    assert nothing == {"rows": [], "total": 0}
+    assert (await caller.get(address, params={"limit": 0})).json() == {"rows": [], "total": 25}
+
+
+async def test_diagnosis(caller: httpx.AsyncClient) -> None:
+    result = await imported(caller)
+    answer = await caller.get(f"/v1/runlogs/{result.manifest.id}/diagnosis")
+    diagnosis = Diagnosis.model_validate_json(answer.content)
+    assert [(c.label, c.candidate) for c in diagnosis.clusters] == [("not-json", True), ("rare", False)]
+
+
+@pytest.mark.parametrize("call", ["", "/rows", "/diagnosis", "/review", "/rejected"])
+async def test_an_unknown_run_log_is_not_found(caller: httpx.AsyncClient, call: str) -> None:
+    answer = await caller.get(f"/v1/runlogs/nothing{call}")
+    assert (answer.status_code, answer.json()["error"]["reason"]) == (404, "NOT_FOUND")
+    assert "burnish runs ls" in answer.json()["error"]["message"]
+
+
+async def test_parts_come_back_from_the_store_when_the_cache_is_lost(
+    caller: httpx.AsyncClient, memory_store: MemoryObjectStore, tmp_path: Path
+) -> None:
+    """And a part that is not what its manifest says is never served."""
+    manifest = (await imported(caller)).manifest
+    cached = tmp_path / "cache" / "runlogs" / manifest.id
+    [part] = cached.iterdir()
+    part.unlink()
+    memory_store.put(f"runlogs/{manifest.id}/{part.name}", b"x" * manifest.files[0].size_bytes)
+    broken = await caller.get(f"/v1/runlogs/{manifest.id}/diagnosis")
+    assert (broken.status_code, broken.json()["error"]["reason"]) == (500, "CORRUPT_DATA")
+    assert list(cached.iterdir()) == []
+
+
+async def test_concurrent_imports_of_one_file_make_one_run_log(caller: httpx.AsyncClient) -> None:
+    results = await asyncio.gather(*(imported(caller) for _ in range(6)))
+    assert sorted(result.already_existed for result in results) == [False, *[True] * 5]
+    assert len((await caller.get("/v1/runlogs")).json()["runlogs"]) == 1
+
+
+async def test_a_long_name_is_refused(caller: httpx.AsyncClient) -> None:
+    answer = await caller.post("/v1/runlogs", params={"name": "x" * 201}, content=jsonl([run()]))
+    assert answer.status_code == 400
