@@ -1,0 +1,160 @@
+"""report.html and postmortem.md: what they say, and that hostile answers stay text."""
+
+from __future__ import annotations
+
+import re
+from html.parser import HTMLParser
+
+import pytest
+from unit.reporting.sample import HOSTILE, Sample, make_sample
+
+from burnish.reporting import ReportMeta, headline, postmortem_md, report_html
+from burnish.reporting.visible import visible
+from burnish.schemas.evaluation import EXIT_CODES
+from burnish.testing import eval_side
+from burnish.verdict import decide
+
+
+@pytest.fixture(scope="module")
+def sample() -> Sample:
+    return make_sample()
+
+
+@pytest.fixture(scope="module")
+def page(sample: Sample) -> str:
+    return report_html(sample.verdict, sample.base, sample.candidate, sample.meta)
+
+
+@pytest.fixture(scope="module")
+def postmortem(sample: Sample) -> str:
+    return postmortem_md(sample.verdict, sample.base, sample.candidate, sample.meta)
+
+
+class Elements(HTMLParser):
+    """Every start tag with its attributes, every text, and whether tags are balanced."""
+
+    VOID = frozenset({"meta", "br", "img", "link", "input", "hr"})
+
+    def __init__(self, page: str) -> None:
+        super().__init__()
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
+        self.texts: list[str] = []
+        self.open: list[str] = []
+        self.feed(page)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, dict(attrs)))
+        if tag not in self.VOID:
+            self.open.append(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        self.texts.append(data)
+
+
+def test_page_is_whole_and_self_contained(page: str) -> None:
+    elements = Elements(page)
+    assert elements.open == []
+    assert {tag for tag, _ in elements.tags} & {"script", "img", "link", "iframe", "object", "base", "form"} == set()
+    for _, attributes in elements.tags:
+        assert not {"src", "href", "srcset", "action"} & attributes.keys()
+        assert not [name for name in attributes if name.startswith("on")]
+    assert "url(" not in page
+    assert "@import" not in page
+    assert "default-src 'none'" in page
+
+
+def test_page_says_what_was_decided_and_from_what(sample: Sample, page: str) -> None:
+    text = " ".join(" ".join(Elements(page).texts).split())
+    assert headline(sample.verdict) in text
+    for reason in sample.verdict.reasons:
+        assert reason in text
+    for wanted in (
+        "9f8e7d6c5b4a3210",
+        "ab12cd34ef56ab78",
+        "11aa22bb33cc44dd",
+        "sha256:0f0f",
+        "480 of them from the run log",
+    ):
+        assert wanted in text
+    assert "burnish verdict --base base.jsonl --candidate candidate.jsonl --json" in text
+    for comparison in sample.verdict.slices:
+        assert comparison.slice in text
+    for regression in sample.verdict.regressions:
+        assert regression.question_id in text
+
+
+def test_hostile_answers_are_shown_as_text(page: str) -> None:
+    shown = "".join(Elements(page).texts)
+    assert HOSTILE.replace("\u202e", "‹U+202E›") in shown
+    assert "\u202e" not in page
+
+
+def test_invisible_and_endless_text_is_made_visible() -> None:
+    assert visible("a\x00b\x1b[31m\u2066c\ufeff") == "a‹U+0000›b‹U+001B›[31m‹U+2066›c‹U+FEFF›"
+    assert visible("tab\tand\nline\r\n") == "tab\tand\nline\n"
+    assert visible("x" * 4010) == "x" * 4000 + "\n… 10 more characters"
+    assert visible(None) == ""
+    assert visible("\ud800") == "‹U+D800›"
+
+
+def test_postmortem_answers_five_questions(sample: Sample, postmortem: str) -> None:
+    assert re.findall(r"^## (\d)", postmortem, re.MULTILINE) == list("12345")
+    assert (
+        "`json-in-prose`: 112 model-attributed failures over 57 questions, 55 of them repeated, 61.0 % of all failures"
+        in postmortem
+    )
+    assert (
+        "20 corrections and 10 anchor examples, 27 rows trained on and 3 for validation; 40 targeted questions held out"
+        in postmortem
+    )
+    assert "Discarded: `empty` 2" in postmortem
+    assert "loss 1.100 → 0.040" in postmortem
+    assert f"| Targeted, held out (decides) | {sample.verdict.targeted.n} |" in postmortem
+    for regression in sample.verdict.regressions:
+        assert f"`{regression.question_id}`" in postmortem
+    assert "No control arm was run" in postmortem
+
+
+def test_postmortem_counts_what_a_cheaper_rung_might_do(sample: Sample, postmortem: str) -> None:
+    failing = {r.question_id for r in sample.base if r.targeted and r.held_out and r.passed is False and r.sample == 0}
+    match = re.search(r"cheaper rung: (\d+) of those (\d+) fail in form", postmortem)
+    assert match
+    assert int(match[2]) == len(failing)
+    assert 0 < int(match[1]) <= len(failing)
+
+
+def test_postmortem_holds_no_model_output(postmortem: str) -> None:
+    assert "<script" not in postmortem
+    assert "<img" not in postmortem
+
+
+def test_both_say_what_they_do_not_know() -> None:
+    base = eval_side(["F"] * 10, prefix="t", targeted=True) + eval_side(["P"] * 30, prefix="r")
+    candidate = eval_side(["P"] * 10, prefix="t", targeted=True) + eval_side(["P"] * 30, prefix="r")
+    meta = ReportMeta(base_model="a", candidate_model="b|`<i>")
+    verdict = decide(base, candidate)
+    page, text = report_html(verdict, base, candidate, meta), postmortem_md(verdict, base, candidate, meta)
+    assert Elements(page).open == []
+    assert "b|`&lt;i&gt;" in page
+    assert "not given" in page
+    assert "Not given to this evaluation" in text
+    assert "# Postmortem: `b¦ˋ<i>` against `a`" in text
+    assert "None: no rest question that the base always passes was lost. Noise: not measured" in text
+
+
+def test_every_verdict_has_a_sentence_and_a_page() -> None:
+    sentences = set()
+    for targeted, rest in [("FP", "PP"), ("FP", "PF"), ("FF", "PP"), ("FF", "PF"), ("F", "PP")]:
+        count = 60 if len(targeted) == 2 else 2
+        base = eval_side([targeted[0]] * count, prefix="t", targeted=True) + eval_side([rest[0]] * 40, prefix="r")
+        candidate = eval_side([targeted[-1]] * count, prefix="t", targeted=True) + eval_side([rest[1]] * 40, prefix="r")
+        verdict = decide(base, candidate)
+        sentences.add((verdict.verdict, headline(verdict)))
+        page = report_html(verdict, base, candidate, ReportMeta(base_model="a", candidate_model="b"))
+        assert headline(verdict) in page
+    assert {name for name, _ in sentences} == set(EXIT_CODES)
+    assert all(sentence.endswith(".") for _, sentence in sentences)
+    assert any("more held-out targeted questions would" in sentence for _, sentence in sentences)
