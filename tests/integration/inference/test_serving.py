@@ -1,0 +1,246 @@
+"""The front before a real vLLM with SmolLM2 in fp32: one start for the whole file, tests in order, the last ones kill it."""
+
+from __future__ import annotations
+
+import shutil
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+import pytest
+from adapter_making import CONFIG, WEIGHTS, make_manifest, publish
+from safetensors.numpy import load, save
+
+from burnish.errors import UnavailableError
+from burnish.objectstores.s3 import S3ObjectStore
+from burnish.schemas.adapter import AdapterManifest
+from burnish.schemas.models import BaseModelRecord, read_record
+
+pytestmark = [pytest.mark.vllm, pytest.mark.model]
+
+PROMPTS = [
+    "The capital of France is",
+    "def fibonacci(n):\n    ",
+    "A short list of fruits:\n1. Apple\n2.",
+    "Once upon a time, in a small village by the sea,",
+]
+NEW_TOKENS = 16
+RANK = 8
+
+
+@dataclass
+class Reference:
+    """Greedy continuations by Hugging Face and PEFT in fp32, and the adapters they were made with. Key "" is the base."""
+
+    texts: dict[str, list[str]]
+    files: dict[str, dict[str, bytes]]
+
+
+@pytest.fixture(scope="module")
+def reference(front, base_model_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Reference:
+    """Computed while the front starts vLLM."""
+    import torch
+    from peft import LoraConfig, PeftModel, get_peft_model
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    tokenizer = AutoTokenizer.from_pretrained(base_model_dir)
+    model = AutoModelForCausalLM.from_pretrained(base_model_dir, dtype=torch.float32)
+
+    def continuations(chosen) -> list[str]:  # type: ignore[no-untyped-def]
+        texts = []
+        for prompt in PROMPTS:
+            tokens = tokenizer(prompt, return_tensors="pt")
+            with torch.no_grad():
+                output = chosen.generate(**tokens, max_new_tokens=NEW_TOKENS, do_sample=False)
+            texts.append(tokenizer.decode(output[0, tokens["input_ids"].shape[1] :], skip_special_tokens=True))
+        return texts
+
+    reference = Reference({"": continuations(model)}, {})
+    for number, name in enumerate(("one", "two")):
+        torch.manual_seed(number)
+        targets = ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"]
+        tuned = get_peft_model(model, LoraConfig(r=RANK, lora_alpha=2 * RANK, target_modules=targets))
+        for path, weight in tuned.named_parameters():
+            if "lora_B" in path:
+                torch.nn.init.normal_(weight, std=0.02)
+        folder = tmp_path_factory.mktemp("adapter") / name
+        tuned.save_pretrained(folder)
+        reference.files[name] = {path: (folder / path).read_bytes() for path in (CONFIG, WEIGHTS)}
+        assert isinstance(tuned, PeftModel)
+        reference.texts[name] = continuations(tuned)
+        model = tuned.unload()
+        shutil.rmtree(folder)
+    assert len({tuple(texts) for texts in reference.texts.values()}) == 3, (
+        "the adapters change nothing: the test could not fail"
+    )
+    return reference
+
+
+@pytest.fixture(scope="module")
+def record(base_model_dir: Path) -> BaseModelRecord:
+    return read_record(base_model_dir)
+
+
+@pytest.fixture(scope="module")
+def bucket(seaweed) -> S3ObjectStore:  # type: ignore[no-untyped-def]
+    return seaweed.store("inference-test")
+
+
+@pytest.fixture(scope="module")
+def adapters(reference, record, bucket) -> dict[str, AdapterManifest]:  # type: ignore[no-untyped-def]
+    return {
+        name: publish(bucket, make_manifest(name, files, record, RANK), files)
+        for name, files in reference.files.items()
+    }
+
+
+def complete(front, model: str, prompt: str, **parameters):  # type: ignore[no-untyped-def]
+    body = {"model": model, "prompt": prompt, "max_tokens": NEW_TOKENS, "temperature": 0, **parameters}
+    return front.http.post("/v1/completions", json=body)
+
+
+def answers(front, models: list[str]) -> dict[str, list[str]]:  # type: ignore[no-untyped-def]
+    """Every prompt to every model, all at once, so that their rows share batches."""
+    with ThreadPoolExecutor(len(models) * len(PROMPTS)) as pool:
+        pending = {
+            (model, number): pool.submit(complete, front, model, prompt)
+            for number, prompt in enumerate(PROMPTS)
+            for model in models
+        }
+    return {
+        model: [pending[model, number].result().json()["choices"][0]["text"] for number in range(len(PROMPTS))]
+        for model in models
+    }
+
+
+def test_the_base_answers_a_chat(reference, front, record):
+    front.wait_ready()
+    messages = [{"role": "user", "content": "What is the capital of France?"}]
+    body = {"model": record.name, "messages": messages, "temperature": 0, "max_tokens": 16}
+    response = front.http.post("/v1/chat/completions", json=body)
+    assert response.status_code == 200, response.text
+    assert "Paris" in response.json()["choices"][0]["message"]["content"]
+
+
+def test_a_mixed_batch_equals_hugging_face_and_peft(front, reference, adapters, record):
+    """Twice: the second time both slots are taken, which is where vLLM's own CPU arithmetic goes wrong for the base."""
+    models = {"": record.name, "one": "one", "two": f"two@{adapters['two'].version}"}
+    expected = {models[key]: texts for key, texts in reference.texts.items()}
+    answers(front, list(models.values()))
+    assert answers(front, list(models.values())) == expected
+
+
+def test_a_streamed_answer_equals_the_whole_one(front, reference, adapters):
+    body = {"model": "one", "prompt": PROMPTS[0], "max_tokens": NEW_TOKENS, "temperature": 0, "stream": True}
+    with front.http.stream("POST", "/v1/completions", json=body) as response:
+        assert response.headers["x-burnish-adapter-version"] == adapters["one"].version
+        events = [line.removeprefix("data: ") for line in response.iter_lines() if line]
+    assert events[-1] == "[DONE]"
+    import orjson
+
+    assert "".join(orjson.loads(event)["choices"][0]["text"] for event in events[:-1]) == reference.texts["one"][0]
+
+
+def test_a_new_adapter_is_served_within_5_s_of_its_manifest_and_the_base_never_fails(front, reference, record, bucket):
+    arrays = load(reference.files["one"][WEIGHTS])
+    files = reference.files["one"] | {
+        WEIGHTS: save({name: -array if "lora_B" in name else array for name, array in arrays.items()})
+    }
+    stop, statuses = threading.Event(), []
+
+    def keep_asking() -> None:
+        while not stop.is_set():
+            statuses.append(complete(front, record.name, PROMPTS[1], max_tokens=8).status_code)
+
+    with ThreadPoolExecutor(3) as pool:
+        askers = [pool.submit(keep_asking) for _ in range(3)]
+        time.sleep(1)
+        publish(bucket, make_manifest("three", files, record, RANK), files)
+        published = time.monotonic()
+        response = complete(front, "three", PROMPTS[0])
+        seconds = time.monotonic() - published
+        time.sleep(1)
+        stop.set()
+        [asker.result() for asker in askers]
+    assert response.status_code == 200, response.text
+    assert response.json()["choices"][0]["text"] != reference.texts["one"][0]
+    assert seconds < 5
+    assert len(statuses) > 3
+    assert set(statuses) == {200}
+    print(f"served {seconds:.2f} s after its manifest, {len(statuses)} base requests meanwhile")
+
+
+def test_more_adapters_than_slots_still_answer_rightly(front, reference, adapters, record):
+    """`three` has pushed one of them out of vLLM's memory: it is read again from its folder."""
+    models = {"": record.name, "one": "one", "two": "two"}
+    assert answers(front, list(models.values())) == {models[key]: texts for key, texts in reference.texts.items()}
+
+
+def test_broken_adapters_are_4xx_and_the_engine_lives(front, reference, record, bucket):
+    good = reference.files["one"]
+    half = save(
+        {name: array for name, array in load(good[WEIGHTS]).items() if "layers.7." not in name or "lora_A" in name}
+    )
+    wider = save(
+        {name: array.repeat(2, axis=1) if "lora_A" in name else array for name, array in load(good[WEIGHTS]).items()}
+    )
+    broken = {
+        "half": good | {WEIGHTS: half},
+        "wider": good | {WEIGHTS: wider},
+        "dora": good | {CONFIG: good[CONFIG].replace(b'"use_dora": false', b'"use_dora": true')},
+        "cut": good | {WEIGHTS: good[WEIGHTS][:-100]},
+        "pickle": good | {"adapter_model.bin": b"\x80\x04."},
+    }
+    for name, files in broken.items():
+        publish(bucket, make_manifest(name, files, record, RANK), files)
+        response = complete(front, name, PROMPTS[0])
+        assert response.status_code == 400, f"{name}: {response.text}"
+        assert response.json()["error"]["code"] == "incompatible_adapter"
+    assert complete(front, "../one", PROMPTS[0]).status_code == 404
+    assert complete(front, record.name, PROMPTS[0]).json()["choices"][0]["text"] == reference.texts[""][0]
+
+
+def test_vllms_own_refusals_pass_as_4xx(front, record):
+    response = complete(front, record.name, PROMPTS[0], max_tokens=10**6)
+    error = response.json()["error"]
+    assert response.status_code == 400
+    assert (error["type"], error["code"]) == ("invalid_request_error", "invalid_input")
+    assert "2048" in error["message"]
+
+
+def engine_processes(front) -> list[psutil.Process]:  # type: ignore[no-untyped-def]
+    """The guard and everything below it."""
+    return psutil.Process(front.process.pid).children(recursive=True)
+
+
+def test_a_killed_engine_core_is_503_and_then_back_with_its_adapters(front, reference, adapters, record):
+    core = next(process for process in engine_processes(front) if "EngineCore" in "".join(process.cmdline()))
+    core.kill()
+    killed, refused, unexpected = time.monotonic(), 0, []
+    while time.monotonic() - killed < 10:
+        response = complete(front, record.name, PROMPTS[0], max_tokens=1)
+        if response.status_code == 503:
+            assert int(response.headers["retry-after"]) > 0
+            assert response.json()["error"]["code"] == UnavailableError("").reason.lower()
+            refused += 1
+        else:
+            unexpected.append(response.text)
+        time.sleep(0.2)
+    assert refused > 10
+    assert unexpected == []
+    front.wait_ready()
+    print(f"back {time.monotonic() - killed:.1f} s after its engine core was killed")
+    models = {"": record.name, "one": "one", "two": f"two@{adapters['two'].version}"}
+    assert answers(front, list(models.values())) == {models[key]: texts for key, texts in reference.texts.items()}
+
+
+def test_a_killed_front_leaves_no_vllm_behind(front):
+    left = engine_processes(front)
+    assert len(left) >= 3
+    front.process.kill()
+    front.process.wait()
+    _, alive = psutil.wait_procs(left, timeout=15)
+    assert alive == []

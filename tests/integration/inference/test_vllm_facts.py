@@ -1,0 +1,59 @@
+"""What we rely on in the installed vLLM: it takes our flags, and its CPU LoRA arithmetic still needs ours."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+from pathlib import Path
+
+import pytest
+
+pytestmark = pytest.mark.vllm
+SCRIPT = Path(__file__).with_name("vllm_facts.py")
+
+
+@pytest.fixture(scope="module")
+def facts(inference_python: Path, base_model_dir: Path) -> dict:
+    environment = os.environ | {"VLLM_PLUGINS": "none", "VLLM_LOGGING_LEVEL": "ERROR", "HF_HUB_OFFLINE": "1"}
+    command = [str(inference_python), str(SCRIPT), str(base_model_dir)]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=180)
+    assert done.returncode == 0, done.stderr[-3000:]
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+@pytest.mark.parametrize("device", ["cpu", "cuda"])
+def test_the_installed_vllm_takes_our_command(facts, base_model_dir, device):
+    parsed = facts["commands"][device]
+    expected = {
+        "model_tag": str(base_model_dir),
+        "served_model_name": ["name"],
+        "host": "127.0.0.1",
+        "port": 4321,
+        "dtype": "bfloat16",
+        "max_model_len": 2048,
+        "max_num_seqs": 32,
+        "enable_lora": True,
+        "max_lora_rank": 32,
+        "max_loras": 4,
+        "max_cpu_loras": 8,
+        "lora_target_modules": ["q_proj", "v_proj"],
+        "enforce_eager": device == "cpu",
+        "disable_log_stats": True,
+        "disable_uvicorn_access_log": True,
+    }
+    assert {key: parsed[key] for key in expected} == expected
+
+
+def test_our_cpu_arithmetic_is_right_in_a_mixed_batch(facts):
+    assert facts["wrapper"] == "GroupedPunicaWrapper"
+    assert {name: error for name, error in facts["ours"].items() if error > 1e-4} == {}
+    base_rows = [error for name, error in facts["ours"].items() if name.endswith("base")]
+    assert base_rows == [0.0] * 4
+
+
+def test_upstream_still_gives_base_rows_the_last_adapter(facts):
+    """Fails when vLLM has mended it: then vllm_cpu_lora.py, vllm_cpu_punica.py and their entry point can go (mind the speed: ADR 3)."""
+    assert facts["upstream_wrapper"] == "PunicaWrapperCPU"
+    assert facts["upstream"]["linear, adapters"] < 1e-4
+    assert facts["upstream"]["linear, base"] > 0.1

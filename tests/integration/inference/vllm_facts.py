@@ -1,0 +1,102 @@
+"""Run by the interpreter that has vLLM: prints, as JSON, what its argument parser makes of our commands, and what its CPU LoRA
+arithmetic and ours make of a batch that mixes the base and two adapters.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+import torch
+
+from burnish_inference import vllm_cpu_lora
+from burnish_inference.engine.command import vllm_command
+from burnish_inference.settings import InferenceSettings
+
+SLOT_OF_ID = [11, 22]  # both slots are taken, as in a busy server
+IDS_T = [11, 0, 22, 22, 0, 0, 11, 22, 0]
+HIDDEN, OUT, RANK = 32, (48, 16), 8
+
+
+def parsed_commands(base_model: Path) -> dict[str, dict[str, object]]:
+    from vllm.entrypoints.openai.cli_args import make_arg_parser, validate_parsed_serve_args
+    from vllm.utils.argparse_utils import FlexibleArgumentParser
+
+    settings = InferenceSettings(base_model=base_model)
+    found: dict[str, dict[str, object]] = {}
+    for device in ("cpu", "cuda"):
+        command = vllm_command(settings, device, "name", ["q_proj", "v_proj"], 4321)
+        parser = make_arg_parser(FlexibleArgumentParser())
+        arguments = parser.parse_args(command[command.index("serve") + 1 :])
+        validate_parsed_serve_args(arguments)
+        found[device] = {
+            key: value for key, value in vars(arguments).items() if isinstance(value, str | int | float | list | None)
+        }
+    return found
+
+
+def wrapper() -> object:
+    """The wrapper that vLLM would use now, prepared for a step over IDS_T."""
+    from vllm.lora.layers import LoRAMapping
+    from vllm.lora.punica_wrapper.punica_selector import get_punica_wrapper
+
+    made = get_punica_wrapper(max_num_batched_tokens=64, max_batches=16, device="cpu")
+    mapping = LoRAMapping(tuple(IDS_T), tuple(IDS_T), is_prefill=True)
+    made.update_metadata(mapping, SLOT_OF_ID, len(SLOT_OF_ID), 64)
+    return made
+
+
+def errors_of(punica) -> dict[str, float]:  # type: ignore[no-untyped-def]
+    """Largest difference to a plain loop over rows, for rows of the base and of adapters apart."""
+    torch.manual_seed(0)
+    x = torch.randn(len(IDS_T), HIDDEN)
+    before = torch.randn(len(IDS_T), sum(OUT))
+    stacked_a = [torch.randn(len(SLOT_OF_ID), 1, RANK, HIDDEN) for _ in OUT]
+    stacked_b = [torch.randn(len(SLOT_OF_ID), 1, out, RANK) for out in OUT]
+    expected = before.clone()
+    for row, adapter in enumerate(IDS_T):
+        if adapter:
+            slot = SLOT_OF_ID.index(adapter)
+            deltas = [b[slot, 0] @ (a[slot, 0] @ x[row]) for a, b in zip(stacked_a, stacked_b, strict=True)]
+            expected[row] += torch.cat(deltas)
+    linear = before.clone()
+    punica.add_lora_linear(linear, x, tuple(stacked_a), tuple(stacked_b), 1.0, OUT)
+    in_two_steps = before.clone()
+    buffers = tuple(torch.zeros(len(IDS_T), RANK) for _ in OUT)
+    punica.add_shrink(buffers, x, tuple(stacked_a), 1.0)
+    punica.add_expand(in_two_steps, buffers, tuple(stacked_b), OUT)
+    logits = before[:, : OUT[0]].clone()
+    punica.add_lora_logits(logits, x, stacked_a[0], stacked_b[0], 1.0)
+    looked_up = x @ stacked_a[0][0, 0].t()
+    embedding, embedding_expected = before[:, : OUT[0]].clone(), before[:, : OUT[0]].clone()
+    punica.add_lora_embedding(embedding, looked_up, stacked_b[0])
+    for row, adapter in enumerate(IDS_T):
+        if adapter:
+            embedding_expected[row] += stacked_b[0][SLOT_OF_ID.index(adapter), 0] @ looked_up[row]
+    base_rows = torch.tensor([adapter == 0 for adapter in IDS_T])
+    differences = {
+        "linear": linear - expected,
+        "shrink then expand": in_two_steps - expected,
+        "logits": logits - expected[:, : OUT[0]],
+        "embedding": embedding - embedding_expected,
+    }
+    return {
+        f"{name}, {rows}": float(difference[chosen].abs().max())
+        for name, difference in differences.items()
+        for rows, chosen in (("base", base_rows), ("adapters", ~base_rows))
+    }
+
+
+def main() -> None:
+    upstream = wrapper()
+    facts = {"commands": parsed_commands(Path(sys.argv[1])), "upstream": errors_of(upstream)}
+    vllm_cpu_lora.register()
+    vllm_cpu_lora.register()
+    ours = wrapper()
+    facts |= {"ours": errors_of(ours), "wrapper": type(ours).__name__, "upstream_wrapper": type(upstream).__name__}
+    print(json.dumps(facts))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,107 @@
+"""Settings, the command made of them, and log lines."""
+
+from __future__ import annotations
+
+import io
+import json
+import logging
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from pydantic import ValidationError
+
+from burnish_inference import logs
+from burnish_inference.engine.command import vllm_command, vllm_environment
+from burnish_inference.settings import InferenceSettings, S3Settings, TokenSettings
+
+ARCHITECTURE = Path(__file__).resolve().parents[3] / "ARCHITECTURE.md"
+
+
+@pytest.mark.parametrize("settings", [InferenceSettings, S3Settings, TokenSettings])
+def test_every_setting_is_described_and_stands_in_the_architecture(settings):
+    text = ARCHITECTURE.read_text()
+    for name, field in settings.model_fields.items():
+        assert field.description
+        variable = f"{settings.model_config['env_prefix']}{name}".upper()
+        assert variable in text or f"`_{name.upper()}`" in text, f"{variable} is missing in ARCHITECTURE.md"
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"max_lora_rank": 20},
+        {"max_loras": 9},
+        {"device": "tpu"},
+        {"dtype": "int8"},
+        {"port": 70000},
+        {"kv_cache_gib": 0},
+    ],
+)
+def test_values_that_vllm_would_refuse_are_refused_first(wrong):
+    with pytest.raises(ValidationError):
+        InferenceSettings(base_model=Path("base"), **wrong)
+
+
+def test_an_empty_token_is_refused(monkeypatch):
+    monkeypatch.setenv("BURNISH_TOKEN", "")
+    with pytest.raises(ValidationError, match="token"):
+        TokenSettings()
+
+
+def test_the_command_differs_by_device_and_never_leaves_loopback():
+    settings = InferenceSettings(base_model=Path("/models/base"), max_model_len=512, dtype="float32", max_lora_rank=64)
+    cpu = vllm_command(settings, "cpu", "name", ["v_proj", "q_proj"], 1234)
+    cuda = vllm_command(settings, "cuda", "name", ["v_proj", "q_proj"], 1234)
+    assert [word for word in cpu if word not in cuda] == ["--enforce-eager"]
+    text = " ".join(cuda)
+    for part in (
+        "serve /models/base",
+        "--host 127.0.0.1 --port 1234",
+        "--max-model-len 512",
+        "--dtype float32",
+        "--max-lora-rank 64",
+    ):
+        assert part in text
+    assert "--lora-target-modules q_proj v_proj" in text
+
+
+def test_the_environment_keeps_our_secrets_and_the_operators_tuning():
+    settings = InferenceSettings(base_model=Path("base"), threads=3, kv_cache_gib=2)
+    inherited = {
+        "BURNISH_S3_SECRET_KEY": "s",
+        "BURNISH_TOKEN": "t",
+        "PATH": "/bin",
+        "OMP_WAIT_POLICY": "ACTIVE",
+        "HF_HUB_OFFLINE": "0",
+    }
+    cpu = vllm_environment(settings, "cpu", inherited)
+    assert not any(name.startswith("BURNISH_") for name in cpu)
+    assert (cpu["PATH"], cpu["OMP_WAIT_POLICY"], cpu["HF_HUB_OFFLINE"]) == ("/bin", "ACTIVE", "1")
+    assert (cpu["OMP_NUM_THREADS"], cpu["VLLM_CPU_KVCACHE_SPACE"]) == ("3", "2")
+    assert cpu["VLLM_ALLOW_RUNTIME_LORA_UPDATING"] == "1"
+    cuda = vllm_environment(settings, "cuda", inherited)
+    assert not any(name.startswith(("OMP_NUM", "VLLM_CPU")) for name in cuda)
+
+
+def test_log_lines_are_json_with_the_fields_of_a_request():
+    stream = io.StringIO()
+    handler = logging.StreamHandler(stream)
+    handler.setFormatter(logs.JsonFormatter())
+    logger = logging.Logger("burnish_inference.requests")
+    logger.addHandler(handler)
+    logger.info("request", extra={"request_id": "r1", "status": 200, "model": "tiny"})
+    try:
+        raise ValueError("boom")
+    except ValueError:
+        logger.exception("unexpected error")
+    first, second = (json.loads(line) for line in stream.getvalue().splitlines())
+    assert (first["request_id"], first["status"], first["model"], first["level"]) == ("r1", 200, "tiny", "info")
+    assert "ValueError: boom" in second["traceback"]
+
+
+def test_the_front_imports_neither_torch_nor_vllm():
+    code = "import sys, burnish_inference.main, burnish_inference.vllm_cpu_lora; print([m for m in ('torch', 'vllm', 'transformers') if m in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"

@@ -1,0 +1,218 @@
+"""The supervisor and its guard, over a real program that crashes, hangs, and has children of its own."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import re
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import httpx
+import psutil
+import pytest
+from fastapi import FastAPI
+
+from burnish.errors import InternalError, UnavailableError
+from burnish_inference.engine.child import GUARD, free_port
+from burnish_inference.engine.supervisor import Policy, State, Supervisor
+from burnish_inference.server import serve
+
+PROGRAM = Path(__file__).with_name("child_program.py")
+QUICK = Policy(
+    start_limit=10,
+    hang_limit=0.3,
+    poll_interval=0.05,
+    probe_timeout=0.2,
+    first_backoff=0.01,
+    longest_backoff=0.05,
+    stop_grace=0.5,
+)
+
+
+def supervisor(tmp_path: Path, *modes: str, policy: Policy = QUICK) -> Supervisor:
+    """Its child's modes, one a start; the last one stays."""
+    left = list(modes)
+
+    def launch(port: int):
+        mode = left.pop(0) if len(left) > 1 else left[0]
+        return [sys.executable, "-S", str(PROGRAM), str(port), mode], os.environ
+
+    return Supervisor(launch, tmp_path / "vllm.log", policy)
+
+
+async def until(condition, seconds: float = 8) -> None:
+    async with asyncio.timeout(seconds):
+        while not condition():
+            await asyncio.sleep(0.01)
+
+
+async def tell(engine: Supervisor, path: str) -> None:
+    async with httpx.AsyncClient(trust_env=False, timeout=1) as client:
+        try:
+            await client.get(engine.url + path)
+        except httpx.TransportError:
+            return
+
+
+def family(log: Path) -> list[psutil.Process]:
+    """The program and its child, as its log names them."""
+    words = re.search(r"pids (\d+) (\d+)", log.read_text())
+    assert words is not None
+    return [psutil.Process(int(pid)) for pid in words.groups()]
+
+
+def all_gone(processes: list[psutil.Process]) -> bool:
+    return all(not process.is_running() or process.status() == psutil.STATUS_ZOMBIE for process in processes)
+
+
+async def test_it_starts_serves_and_leaves_nothing_behind(tmp_path):
+    async with supervisor(tmp_path, "well") as engine:
+        with pytest.raises(UnavailableError, match="starting"):
+            _ = engine.url
+        await until(lambda: engine.state is State.READY)
+        assert engine.generation == 1
+        assert engine.url.startswith("http://127.0.0.1:")
+        assert await engine.check()
+        processes = family(engine.log_path)
+    assert engine.state is State.STOPPED
+    assert all_gone(processes)
+
+
+async def test_a_crash_is_followed_by_a_restart_on_a_new_generation(tmp_path):
+    async with supervisor(tmp_path, "well") as engine:
+        await until(lambda: engine.state is State.READY)
+        processes = family(engine.log_path)
+        await tell(engine, "/exit")
+        await until(lambda: engine.state is not State.READY)
+        with pytest.raises(UnavailableError, match="restarting"):
+            _ = engine.url
+        await until(lambda: engine.generation == 2)
+        await until(lambda: all_gone(processes))
+        assert "pids" in (tmp_path / "vllm.log.1").read_text()
+
+
+async def test_a_hang_ends_in_a_restart(tmp_path):
+    async with supervisor(tmp_path, "well") as engine:
+        await until(lambda: engine.state is State.READY)
+        processes = family(engine.log_path)
+        await tell(engine, "/hang")
+        await until(lambda: engine.generation == 2)
+        assert all_gone(processes)
+
+
+async def test_a_dead_engine_behind_a_living_server_ends_in_a_restart(tmp_path):
+    slow_poll = Policy(**{**QUICK.__dict__, "poll_interval": 0.5})
+    async with supervisor(tmp_path, "well", policy=slow_poll) as engine:
+        await until(lambda: engine.state is State.READY)
+        await tell(engine, "/ill")
+        assert not await engine.check()
+        with pytest.raises(UnavailableError):  # at once, ahead of the next poll
+            _ = engine.url
+        await until(lambda: engine.generation == 2)
+
+
+async def test_a_program_that_ignores_sigterm_is_killed_with_its_child(tmp_path):
+    async with supervisor(tmp_path, "stubborn") as engine:
+        await until(lambda: engine.state is State.READY)
+        processes = family(engine.log_path)
+    assert all_gone(processes)
+
+
+async def test_a_first_start_that_fails_is_final_and_shows_the_last_lines(tmp_path):
+    async with supervisor(tmp_path, "refuse") as engine:
+        with pytest.raises(InternalError, match=r"(?s)exit code 1.*vllm\.log.*ValueError: this model cannot be served"):
+            await asyncio.wait_for(asyncio.shield(engine.failed), 8)
+        assert engine.state is State.FAILED
+        with pytest.raises(UnavailableError, match="failed"):
+            _ = engine.url
+
+
+async def test_a_start_has_a_time_limit(tmp_path):
+    limited = Policy(**{**QUICK.__dict__, "start_limit": 0.6})
+    async with supervisor(tmp_path, "never", policy=limited) as engine:
+        await until(lambda: engine.log_path.exists() and "pids" in engine.log_path.read_text())
+        processes = family(engine.log_path)
+        with pytest.raises(InternalError, match="was not healthy after"):
+            await asyncio.wait_for(asyncio.shield(engine.failed), 8)
+        await until(lambda: all_gone(processes))
+
+
+async def test_restarts_that_fail_are_tried_again(tmp_path):
+    async with supervisor(tmp_path, "well", "refuse", "refuse", "well") as engine:
+        await until(lambda: engine.state is State.READY)
+        await tell(engine, "/exit")
+        await until(lambda: engine.generation == 2)
+        assert engine.restarts == 3
+
+
+async def test_leaving_while_it_starts_ends_the_child(tmp_path):
+    async with supervisor(tmp_path, "never") as engine:
+        await until(lambda: engine.log_path.exists() and "pids" in engine.log_path.read_text())
+        processes = family(engine.log_path)
+    assert all_gone(processes)
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
+async def test_the_program_dies_with_whoever_started_its_guard(tmp_path, number):
+    """The starter is a process of its own here, killed as the front may be."""
+    log = tmp_path / "log"
+    command = [sys.executable, "-S", str(GUARD), "0.5", sys.executable, "-S", str(PROGRAM), "0", "never"]
+    code = f"import subprocess, time; p = subprocess.Popen({command!r}, stdin=subprocess.PIPE, start_new_session=True); time.sleep(600)"
+    with log.open("wb") as output:
+        starter = subprocess.Popen([sys.executable, "-S", "-c", code], stdout=output)
+    await until(lambda: "pids" in log.read_text())
+    processes = [*family(log), *psutil.Process(starter.pid).children()]
+    starter.send_signal(number)
+    starter.wait()
+    await until(lambda: all_gone(processes))
+
+
+async def test_the_program_ends_when_its_guard_is_killed(tmp_path):
+    async with supervisor(tmp_path, "well") as engine:
+        await until(lambda: engine.state is State.READY)
+        program, _ = family(engine.log_path)
+        program.parent().kill()
+        await until(lambda: all_gone([program]))
+        await until(lambda: engine.generation == 2)
+
+
+async def test_sigterm_drains_running_requests_and_then_ends_the_engine(tmp_path):
+    app, entered = FastAPI(), asyncio.Event()
+
+    @app.get("/slow")
+    async def slow() -> str:
+        entered.set()
+        await asyncio.sleep(0.5)
+        return "done"
+
+    async with supervisor(tmp_path, "well") as engine:
+        port = free_port("127.0.0.1")
+        serving = asyncio.create_task(serve(app, "127.0.0.1", port, 5, engine))
+        async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", trust_env=False) as client:
+            asking = asyncio.create_task(answered(client))
+            await asyncio.wait_for(entered.wait(), 8)
+            os.kill(os.getpid(), signal.SIGTERM)
+            assert (await asking).json() == "done"
+        await asyncio.wait_for(serving, 8)
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().remove_signal_handler(number)
+
+
+async def answered(client: httpx.AsyncClient) -> httpx.Response:
+    """GET /slow, once the server listens."""
+    while True:
+        try:
+            return await client.get("/slow")
+        except httpx.ConnectError:
+            await asyncio.sleep(0.02)
+
+
+async def test_serve_ends_with_the_engines_error_when_its_first_start_fails(tmp_path):
+    async with supervisor(tmp_path, "refuse") as engine:
+        with pytest.raises(InternalError, match="cannot be served"):
+            await asyncio.wait_for(serve(FastAPI(), "127.0.0.1", 0, 1, engine), 8)
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().remove_signal_handler(number)
