@@ -141,8 +141,7 @@ def test_several_samples_favour_neither_side() -> None:
     base: list[str] = []
     candidate: list[str] = []
     for _ in range(2000):
-        chance = rng.choice([0.2, 0.8])
-        draw = "".join("P" if rng.random() < chance else "F" for _ in range(4))
+        draw = "".join("P" if rng.random() < 0.8 else "F" for _ in range(4))
         base.append(draw[:3])
         candidate.append(draw[3])
     verdict = verdict_on(FIXED, (base, candidate))
@@ -152,6 +151,11 @@ def test_several_samples_favour_neither_side() -> None:
 def test_majority_of_equal_sample_counts() -> None:
     verdict = verdict_on((["FFP", "FPP", "PFF"], ["PPF", "FFP", "PPF"]), HELD)
     assert (verdict.targeted.base, verdict.targeted.candidate) == (pytest.approx(1 / 3), pytest.approx(2 / 3))
+
+
+def test_a_tie_goes_to_the_first_sample() -> None:
+    verdict = verdict_on((["PF", "FP", "FP", "FP"], ["FP", "PF", "PF", "PF"]), HELD)
+    assert (verdict.targeted.base, verdict.targeted.gained, verdict.targeted.lost) == (0.25, 3, 1)
 
 
 def test_base_asked_once_is_a_warning() -> None:
