@@ -8,6 +8,7 @@ from urllib.parse import quote
 
 from pydantic import BaseModel, ConfigDict
 
+from burnish.errors import NotFoundError, UnavailableError
 from burnish.schemas.adapter import AdapterManifest
 from burnish.schemas.base import Message
 from burnish_client.config import ClientSettings
@@ -54,7 +55,12 @@ class InferenceClient(HttpDoor):
 
     def base_model(self) -> str:
         """Name of the base model that is served: the card without a parent."""
-        return next(card.id for card in self.models() if card.parent is None)
+        name = next((card.id for card in self.models() if card.parent is None), None)
+        if name is None:
+            raise UnavailableError(
+                f"{self._where} lists no base model: read its log (`burnish status --json` names it)"
+            )
+        return name
 
     def adapters(self, name: str | None = None) -> list[AdapterManifest]:
         """Newest first; versions of one name where given."""
@@ -64,7 +70,10 @@ class InferenceClient(HttpDoor):
     def adapter(self, name: str, version: str | None = None) -> AdapterManifest:
         """One version, or the newest of the name."""
         if version is None:
-            version = self.adapters(name)[0].version
+            versions = self.adapters(name)
+            if not versions:
+                raise NotFoundError(f"no adapter named {name!r}: `burnish adapters ls` lists what there is", name=name)
+            return versions[0]
         return AdapterManifest.model_validate_json(
             self._get(f"/v1/adapters/{quote(name, safe='')}/{quote(version, safe='')}").content
         )

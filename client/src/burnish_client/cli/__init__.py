@@ -100,11 +100,6 @@ def run(arguments: list[str] | None = None) -> int:
         _raise_in_debug()
         console.burnish_error(error)
         return 2 if error.code in BAD_INPUT else 1
-    except BrokenPipeError:
-        os.dup2(
-            os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno()
-        )  # the reader of a pipe has enough; nothing more to flush
-        return 0
     except Exception as error:
         _raise_in_debug()
         console.error(

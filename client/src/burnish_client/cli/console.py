@@ -76,6 +76,7 @@ def next_step(command: str) -> None:
 def print_json(value: Any) -> None:
     """JSON on stdout, never wrapped or coloured."""
     sys.stdout.write(json.dumps(value, indent=2, ensure_ascii=False) + "\n")
+    sys.stdout.flush()
 
 
 def print_json_line(value: Any) -> None:
@@ -138,6 +139,12 @@ def when(moment: datetime) -> str:
     return moment.astimezone().strftime("%Y-%m-%d %H:%M")
 
 
+def path_text(path: Path) -> str:
+    """A path as short as it can be typed from here."""
+    whole, here = path.resolve(), Path.cwd()
+    return str(whole.relative_to(here)) if whole.is_relative_to(here) else str(whole)
+
+
 def percent(share: float | None) -> str:
     return "–" if share is None else f"{share:.0%}"
 
@@ -171,9 +178,13 @@ def name_and_version(text: str) -> tuple[str, str | None]:
 
 @contextmanager
 def upload_progress(path: Path) -> Iterator[Progress]:
-    """A bar on stderr that the yielded callback moves; once all is sent it says that the service is at work."""
+    """A bar on stderr that the yielded callback moves, nothing where stderr is no terminal; once all is sent it says so."""
     from rich.progress import BarColumn, DownloadColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
+    terminal = err()
+    if not terminal.is_terminal:
+        yield lambda sent, total: None
+        return
     columns = (
         SpinnerColumn(),
         TextColumn("{task.description}"),
@@ -181,8 +192,8 @@ def upload_progress(path: Path) -> Iterator[Progress]:
         DownloadColumn(),
         TimeElapsedColumn(),
     )
-    with Progress(*columns, console=err(), transient=True) as bars:
-        task = bars.add_task(f"sending {path.name}", total=path.stat().st_size if path.is_file() else None)
+    with Progress(*columns, console=terminal, transient=True) as bars:
+        task = bars.add_task(f"sending {path.name}", total=path.stat().st_size)
 
         def advance(sent: int, total: int) -> None:
             bars.update(

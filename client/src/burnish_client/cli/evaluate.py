@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -14,6 +14,7 @@ from burnish_client.cli.console import JsonFlag
 
 if TYPE_CHECKING:
     from burnish.schemas.adapter import AdapterManifest
+    from burnish.schemas.benchmark import BenchmarkManifest
     from burnish.schemas.dataset import DatasetManifest
     from burnish.schemas.runlog import FailureCluster, RunLogLine
     from burnish_client.curator_client import CuratorClient
@@ -66,9 +67,9 @@ def evaluate(
 
     The result is stored under evals/; `burnish verdict` turns its two row files into an exit code.
     """
-    from burnish_client import evaluation
     from burnish_client.config import ClientSettings
     from burnish_client.curator_client import CuratorClient
+    from burnish_client.evaluation import Sampling
     from burnish_client.inference_client import InferenceClient
 
     settings = ClientSettings()
@@ -80,40 +81,45 @@ def evaluate(
     with CuratorClient.from_settings(settings) as curator:
         manifest = asking.find_benchmark(curator, benchmark)
         trained_on = _dataset_of(curator, candidate, dataset)
-        sampling = evaluation.Sampling(max_tokens=max_tokens, temperature=temperature, seed=seed)
-        questions = curator.benchmark_questions(manifest.name, manifest.version)
         console.note(
-            f"{len(questions):,} questions of {manifest.name}@{manifest.version}: {base_model} × {samples}, {reference} × {candidate_samples}"
+            f"{manifest.questions:,} questions of {manifest.name}@{manifest.version}: "
+            f"{base_model} × {samples}, {reference} × {candidate_samples}"
         )
-        try:
-            with asking.answer_progress("answers") as progress:
-                done = asyncio.run(
-                    evaluation.evaluate(
-                        questions,
-                        trained_on,
-                        evaluation.Endpoint(settings.endpoint("inference"), settings.secret_token()),
-                        base_model=base_model,
-                        candidate_model=reference,
-                        out=folder,
-                        benchmark=f"{manifest.name}/{manifest.version}",
-                        base_run_log=_all_rows(curator, base_runs),
-                        adapter=candidate,
-                        clusters=_clusters(curator, trained_on),
-                        base_samples=samples,
-                        candidate_samples=candidate_samples,
-                        sampling=sampling,
-                        concurrency=concurrency,
-                        reproduce=[_same_again(manifest.name, manifest.version, reference, trained_on, samples, seed)],
-                        progress=progress,
-                    )
-                )
-        except KeyboardInterrupt:
-            console.note(
-                f"[yellow]interrupted:[/] the answers so far stand in {folder}; the same command asks only what is missing"
-            )
-            raise typer.Exit(130) from None
-        store(curator, done)
+        done = _ask(
+            questions=curator.benchmark_questions(manifest.name, manifest.version),
+            dataset=trained_on,
+            base_model=base_model,
+            candidate_model=reference,
+            out=folder,
+            benchmark=f"{manifest.name}/{manifest.version}",
+            base_run_log=_all_rows(curator, base_runs),
+            adapter=candidate,
+            clusters=_clusters(curator, trained_on),
+            base_samples=samples,
+            candidate_samples=candidate_samples,
+            sampling=Sampling(max_tokens=max_tokens, temperature=temperature, seed=seed),
+            concurrency=concurrency,
+            reproduce=[_same_again(manifest, reference, trained_on, samples, seed)],
+        )
+        _store(curator, done)
     _show(done, json=json)
+
+
+def _ask(*, out: Path, **arguments: Any) -> Evaluation:
+    """Run the comparison with its progress shown; Ctrl-C leaves the answers so far, says so, and exits 130."""
+    from burnish_client import evaluation
+    from burnish_client.config import ClientSettings
+
+    settings = ClientSettings()
+    endpoint = evaluation.Endpoint(settings.endpoint("inference"), settings.secret_token())
+    try:
+        with asking.answer_progress("answers") as progress:
+            return asyncio.run(evaluation.evaluate(endpoint=endpoint, out=out, progress=progress, **arguments))
+    except KeyboardInterrupt:
+        console.note(
+            f"[yellow]interrupted:[/] the answers so far stand in {out}; the same command asks only what is missing"
+        )
+        raise typer.Exit(130) from None
 
 
 def _dataset_of(curator: CuratorClient, adapter: AdapterManifest, reference: str | None) -> DatasetManifest:
@@ -149,11 +155,14 @@ def _clusters(curator: CuratorClient, dataset: DatasetManifest) -> list[FailureC
     return [cluster for cluster in found if cluster.label in dataset.spec.labels]
 
 
-def _same_again(benchmark: str, version: str, adapter: str, dataset: DatasetManifest, samples: int, seed: int) -> str:
-    return f"burnish eval --benchmark {benchmark}@{version} --adapter {adapter} --dataset {dataset.name}@{dataset.version} --samples {samples} --seed {seed}"
+def _same_again(benchmark: BenchmarkManifest, adapter: str, dataset: DatasetManifest, samples: int, seed: int) -> str:
+    return (
+        f"burnish eval --benchmark {benchmark.name}@{benchmark.version} --adapter {adapter} "
+        f"--dataset {dataset.name}@{dataset.version} --samples {samples} --seed {seed}"
+    )
 
 
-def store(curator: CuratorClient, done: Evaluation) -> None:
+def _store(curator: CuratorClient, done: Evaluation) -> None:
     """Files first, the manifest last; an eval that is there already (the same rows) stays as it is."""
     from burnish.errors import AlreadyExistsError
 
@@ -179,15 +188,8 @@ def _show(done: Evaluation, *, json: bool) -> None:
     show(done.verdict)
     if done.reused_base_answers:
         console.note(f"[dim]{done.reused_base_answers:,} answers of the base were taken from the run log[/]")
-    console.out().print(
-        console.facts(
-            [
-                ("eval", done.manifest.id),
-                ("report", done.folder / "report.html"),
-                ("postmortem", done.folder / "postmortem.md"),
-            ]
-        )
-    )
-    console.next_step(
-        f"burnish verdict --base {done.folder / 'base.jsonl'} --candidate {done.folder / 'candidate.jsonl'} --json"
-    )
+    out, folder = console.out(), console.path_text(done.folder)
+    out.print(f"[dim]eval[/]        {done.manifest.id}")
+    out.print(f"[dim]report[/]      {folder}/report.html", soft_wrap=True)
+    out.print(f"[dim]postmortem[/]  {folder}/postmortem.md", soft_wrap=True)
+    console.next_step(f"burnish verdict --base {folder}/base.jsonl --candidate {folder}/candidate.jsonl --json")

@@ -121,9 +121,17 @@ def _parameters(job: TuningJob) -> str:
     spec = to_dict(job.spec)
     given = {**spec.get("lora", {}), **spec.get("optimizer", {}), **spec.get("dpo", {})}
     given.update({name: spec[name] for name in ("quantization", "backend", "seed") if name in spec})
-    return ", ".join(
-        f"{name} {value:g}" if isinstance(value, float) else f"{name} {value}" for name, value in given.items()
-    )
+    return ", ".join(f"{name} {_value(value)}" for name, value in given.items())
+
+
+def _value(value: object) -> str:
+    if isinstance(value, float):
+        return f"{value:g}"
+    if isinstance(value, list):
+        return " ".join(value)
+    if isinstance(value, dict):
+        return "@".join(value.values())
+    return str(value).removeprefix("QUANTIZATION_").removeprefix("BACKEND_").lower()
 
 
 @app.command("watch")

@@ -78,8 +78,8 @@ class Launch:
 
     def _spawn(self) -> None:
         logs = self.home / "logs"
-        logs.mkdir(parents=True, exist_ok=True, mode=0o700)
-        self.home.chmod(0o700)
+        self.home.mkdir(parents=True, exist_ok=True, mode=0o700)
+        logs.mkdir(exist_ok=True, mode=0o700)
         command = [sys.executable, "-m", "burnish_client.stack.supervisor", str(self.home)]
         for name in sorted(self._without):
             command += ["--without", name]

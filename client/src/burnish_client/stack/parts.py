@@ -187,8 +187,10 @@ def _inference(settings: StackSettings, layout: Layout) -> Part:
 
 
 def _folder(layout: Layout, name: PartName) -> Path:
-    folder = layout.home / "data" / name
-    folder.mkdir(parents=True, exist_ok=True)
+    data = layout.home / "data"
+    data.mkdir(exist_ok=True, mode=0o700)
+    folder = data / name
+    folder.mkdir(exist_ok=True)
     return folder
 
 
