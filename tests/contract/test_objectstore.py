@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import hashlib
+import socket
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from threading import Thread
 
 import pytest
 
@@ -19,9 +21,10 @@ from burnish.errors import (
     UnauthenticatedError,
     UnavailableError,
 )
-from burnish.objectstores.s3 import S3ObjectStore
+from burnish.objectstores.s3 import ATTEMPTS, S3ObjectStore
 from burnish.objectstores.seaweedfs import HOST, Ports
 from burnish.ports import ObjectStore
+from burnish.testing import Seaweed
 
 KEYS = ["a/b/c", "a/x", "a-b", "a.b/y", "ab", "b/é ü+%20?#&=.json", "ß/日本/😀.txt"]
 
@@ -226,13 +229,13 @@ def test_threads_share_one_store(store: ObjectStore) -> None:
         assert all(pool.map(round_trip, range(64)))
 
 
-def test_wrong_credentials_are_named(seaweed: object, s3_store: S3ObjectStore) -> None:
+def test_wrong_credentials_are_named(s3_store: S3ObjectStore) -> None:
     stranger = S3ObjectStore(s3_store.endpoint, "stranger", "not-the-secret", s3_store.bucket)
     with pytest.raises(UnauthenticatedError, match="BURNISH_S3_ACCESS_KEY"):
         stranger.put("key", b"x")
 
 
-def test_missing_bucket_is_named(s3_store: S3ObjectStore, seaweed) -> None:
+def test_missing_bucket_is_named(seaweed: Seaweed) -> None:
     with pytest.raises(PreconditionError, match="no-such-bucket"):
         seaweed.store("no-such-bucket").put("key", b"x")
 
@@ -244,7 +247,34 @@ def test_silent_server_is_unavailable_within_bounds() -> None:
             call()
 
 
-def test_ensure_bucket_is_idempotent_under_a_race(seaweed) -> None:
+def test_a_lost_reply_is_never_taken_for_a_lost_race() -> None:
+    """A server that takes the request and hangs up: the write may have happened, so it is not sent again."""
+    with socket.create_server((HOST, 0)) as server:
+        requests: list[bytes] = []
+
+        def hang_up() -> None:
+            while True:
+                try:
+                    connection, _ = server.accept()
+                except OSError:
+                    return
+                with connection:
+                    requests.append(connection.recv(65536)[:3])
+
+        thread = Thread(target=hang_up)
+        thread.start()
+        store = S3ObjectStore(f"{HOST}:{server.getsockname()[1]}", "key", "secret-key", "bucket")
+        with pytest.raises(UnavailableError):
+            store.put_if_absent("key", b"x")
+        assert requests == [b"PUT"]
+        with pytest.raises(UnavailableError):
+            store.put("key", b"x")
+        assert len(requests) == 1 + ATTEMPTS
+        server.shutdown(socket.SHUT_RDWR)
+        thread.join()
+
+
+def test_ensure_bucket_is_idempotent_under_a_race(seaweed: Seaweed) -> None:
     with ThreadPoolExecutor(8) as pool:
         list(pool.map(lambda _: seaweed.store("raced-bucket").ensure_bucket(), range(8)))
     seaweed.store("raced-bucket").put("key", b"x")

@@ -2,5 +2,6 @@
 
 from burnish.objectstores.memory import MemoryObjectStore
 from burnish.testing.rows import eval_row, eval_side
+from burnish.testing.seaweed import Seaweed, running_seaweed
 
-__all__ = ["MemoryObjectStore", "eval_row", "eval_side"]
+__all__ = ["MemoryObjectStore", "Seaweed", "eval_row", "eval_side", "running_seaweed"]

@@ -1,0 +1,56 @@
+"""A real SeaweedFS server for the length of a test."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from burnish.objectstores import seaweedfs
+from burnish.objectstores.s3 import S3ObjectStore
+
+STOP_SECONDS = 20
+
+
+@dataclass(frozen=True)
+class Seaweed:
+    """A running server, the key pair it accepts, and where it logs."""
+
+    endpoint: str
+    access_key: str
+    secret_key: str
+    log: Path
+    process: subprocess.Popen[bytes]
+
+    def store(self, bucket: str) -> S3ObjectStore:
+        return S3ObjectStore(self.endpoint, self.access_key, self.secret_key, bucket)
+
+
+@contextmanager
+def running_seaweed(folder: Path) -> Iterator[Seaweed]:
+    """The server on free loopback ports, ready for writes; its data and log stand under `folder` and stay there."""
+    data_dir, log_path, ports = folder / "data", folder / "weed.log", seaweedfs.Ports.pick()
+    data_dir.mkdir(parents=True, exist_ok=True)
+    environment = os.environ | seaweedfs.environment("test-access-key", "test-secret-key")
+    with log_path.open("ab") as log:
+        process = subprocess.Popen(
+            seaweedfs.command(data_dir, ports), env=environment, stdout=log, stderr=subprocess.STDOUT
+        )
+    server = Seaweed(ports.endpoint, "test-access-key", "test-secret-key", log_path, process)
+    try:
+        seaweedfs.wait_ready(server.store("readiness"), has_exited=lambda: process.poll() is not None)
+        yield server
+    finally:
+        _stop(process)
+
+
+def _stop(process: subprocess.Popen[bytes]) -> None:
+    process.terminate()
+    try:
+        process.wait(timeout=STOP_SECONDS)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()

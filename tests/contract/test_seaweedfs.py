@@ -1,0 +1,76 @@
+"""The SeaweedFS server as Burnish starts it: closed to strangers, durable, and honest about not starting."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import urllib.error
+import urllib.request
+from pathlib import Path
+
+import psutil
+import pytest
+
+from burnish.errors import DeadlineError, UnavailableError
+from burnish.objectstores import seaweedfs
+from burnish.objectstores.s3 import S3ObjectStore
+from burnish.testing import Seaweed, running_seaweed
+
+
+def test_what_was_written_survives_kill_9_and_other_ports(tmp_path: Path) -> None:
+    with running_seaweed(tmp_path) as server:
+        store = server.store("burnish")
+        store.ensure_bucket()
+        store.put_if_absent("datasets/a/1/manifest.json", b"{}")
+        server.process.kill()
+        server.process.wait()
+    with running_seaweed(tmp_path) as server:
+        store = server.store("burnish")
+        assert store.get("datasets/a/1/manifest.json") == b"{}"
+        store.put("after", b"x")
+        assert [info.key for info in store.list("")] == ["after", "datasets/a/1/manifest.json"]
+
+
+def test_every_door_is_on_loopback_and_on_a_picked_port(seaweed: Seaweed) -> None:
+    listening = [c.laddr for c in psutil.Process(seaweed.process.pid).net_connections("tcp") if c.status == "LISTEN"]
+    assert {address.ip for address in listening} == {seaweedfs.HOST}
+    given = {int(word.rsplit("=")[1]) for word in seaweed.process.args if ".port" in word}
+    assert {address.port for address in listening} <= given
+
+
+def test_strangers_read_nothing(seaweed: Seaweed) -> None:
+    store = seaweed.store("closed")
+    store.ensure_bucket()
+    store.put("secret", b"x")
+    with pytest.raises(urllib.error.HTTPError) as refusal:
+        urllib.request.urlopen(f"http://{seaweed.endpoint}/closed/secret")
+    refusal.value.close()
+    assert refusal.value.code == 403
+
+
+def test_a_server_that_ended_is_reported_at_once() -> None:
+    store = S3ObjectStore(seaweedfs.Ports.pick().endpoint, "key", "secret-key", "bucket")
+    with pytest.raises(UnavailableError, match="ended while starting: read its log"):
+        seaweedfs.wait_ready(store, has_exited=lambda: True)
+
+
+def test_a_server_that_never_answers_runs_into_the_deadline() -> None:
+    store = S3ObjectStore(seaweedfs.Ports.pick().endpoint, "key", "secret-key", "bucket")
+    with pytest.raises(DeadlineError, match=r"not ready after 0\.2 s"):
+        seaweedfs.wait_ready(store, timeout_seconds=0.2)
+
+
+def test_a_missing_binary_says_how_to_get_it() -> None:
+    code = (
+        "import sys; sys.executable = '/nowhere/python'; from burnish.objectstores import seaweedfs; seaweedfs.binary()"
+    )
+    result = subprocess.run(
+        [sys.executable, "-c", code], env=os.environ | {"PATH": "/nowhere"}, capture_output=True, text=True
+    )
+    assert "neither at /nowhere/weed nor on PATH: run `make setup`" in result.stderr
+
+
+def test_ports_differ_and_are_free() -> None:
+    ports = seaweedfs.Ports.pick().to_dict()
+    assert len(set(ports.values())) == len(ports) == 10
