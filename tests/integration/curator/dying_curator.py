@@ -1,0 +1,33 @@
+"""A curator that is killed at the worst moment: every file of a thing is stored, and its manifest is not yet."""
+
+from __future__ import annotations
+
+import os
+import signal
+
+import uvicorn
+
+from burnish.curation.lengths import CharacterLengths
+from burnish.objectstores.s3 import S3ObjectStore
+from burnish.ports import ObjectInfo
+from burnish_curator.app import Deps, create_app
+from burnish_curator.database import open_database
+from burnish_curator.settings import AccessSettings, CuratorSettings, StoreSettings
+
+
+class DiesBeforeManifest(S3ObjectStore):
+    """Kills its own process where the manifest would be written."""
+
+    def put_if_absent(self, key: str, data: bytes) -> ObjectInfo:
+        os.kill(os.getpid(), signal.SIGKILL)
+        raise AssertionError(f"still alive at {key}")
+
+
+if __name__ == "__main__":
+    where, curator = StoreSettings(), CuratorSettings()
+    store = DiesBeforeManifest(
+        where.endpoint, where.access_key, where.secret_key.get_secret_value(), where.bucket, where.secure, where.region
+    )
+    database = open_database(curator.database_url)
+    deps = Deps(store, database, curator.cache_dir, AccessSettings().token.get_secret_value(), CharacterLengths())
+    uvicorn.run(create_app(deps), host=curator.host, port=curator.port, log_config=None)
