@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from burnish.digests import file_sha256, version_of
+from burnish.digests import canonical_json, file_sha256, version_of
 from burnish.errors import InvalidInputError
 from burnish.reporting import ReportMeta, postmortem_md, report_html
 from burnish.schemas.adapter import AdapterManifest
@@ -62,7 +62,8 @@ async def evaluate(
     benchmark: `name/version`, for the record. endpoint serves the candidate, and the base too unless base_endpoint is
     given. base_run_log: base answers found there (same model, prompt and sampling, see `reuse_run_log`) are reused, not
     asked again. Two base samples measure the noise floor. Answers are logged in `out`/answers-*.jsonl as they come: the
-    same call after a kill asks only what is missing. The eval's id is the digest of its rows.
+    same call after a kill asks only what is missing. The eval's id is the digest of its rows
+    and of what was compared on what.
 
     Raises InvalidInputError for a benchmark whose graders do not work on their own expected answers, or which has none
     of the dataset's held-out questions, before anything is asked; and what `ask_sides` and `decide` raise.
@@ -80,7 +81,7 @@ async def evaluate(
     verdict = decide(base_rows, candidate_rows, thresholds=thresholds)
     row_files = [_jsonl(rows) for rows in (base_rows, candidate_rows)]
     meta = ReportMeta(
-        eval_id=version_of(*row_files),
+        eval_id=version_of(*row_files, canonical_json([base_model, candidate_model, benchmark, dataset.version])),
         base_model=base_model,
         candidate_model=candidate_model,
         benchmark=benchmark,
