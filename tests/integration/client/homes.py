@@ -78,7 +78,7 @@ class Home:
         return found
 
 
-def until(condition: Callable[[], object], limit_seconds: float = 20.0) -> None:
+def until(condition: Callable[[], object], limit_seconds: float = 60.0) -> None:
     """Wait for a condition, or fail."""
     deadline = time.monotonic() + limit_seconds
     while not condition():

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import json
+import subprocess
 from pathlib import Path
+from typing import Any
 
 import pytest
 from integration.client.homes import Home
+
+from burnish_client import cli
 
 
 @pytest.fixture(scope="module")
@@ -34,27 +38,51 @@ def run_log(running_home: Home, tmp_path_factory: pytest.TempPathFactory) -> Pat
     return path
 
 
-def test_the_loop_up_to_training(running_home: Home, run_log: Path, tmp_path: Path) -> None:
-    run = running_home.burnish
+class Here:
+    """The burnish command run within this process, in the running home."""
+
+    def __init__(self, capsys: pytest.CaptureFixture[str]) -> None:
+        self._capsys = capsys
+
+    def __call__(self, *words: str) -> subprocess.CompletedProcess[str]:
+        code = cli.run(list(words))
+        printed = self._capsys.readouterr()
+        return subprocess.CompletedProcess(words, code, printed.out, printed.err)
+
+    def json(self, *words: str) -> Any:
+        done = self(*words, "--json")
+        assert done.returncode == 0, done.stderr
+        return json.loads(done.stdout)
+
+
+@pytest.fixture
+def run(running_home: Home, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Here:
+    monkeypatch.setenv("BURNISH_HOME", str(running_home.path))
+    monkeypatch.setenv("COLUMNS", "80")
+    for name in ("BURNISH_TOKEN", "BURNISH_CURATOR_URL", "BURNISH_TRAINER_ADDRESS", "BURNISH_INFERENCE_URL"):
+        monkeypatch.delenv(name, raising=False)
+    return Here(capsys)
+
+
+def test_the_loop_up_to_training(run: Here, run_log: Path, tmp_path: Path) -> None:
     imported = run("runs", "import", str(run_log))
     assert imported.returncode == 0, imported.stderr
     assert "60 lines taken, 2 rejected" in imported.stdout
     assert "line 61: not JSON" in imported.stderr
-    (manifest,) = running_home.json("runs", "ls")
+    (manifest,) = run.json("runs", "ls")
     assert manifest["name"] == "support-runs"
 
     shown = run("runs", "show", "support-runs", "--label", "not_json", "--limit", "2")
     assert "rows 1–2 of 20" in shown.stdout
     assert (
-        running_home.json("runs", "show", manifest["id"], "--limit", "1")["rows"][0]["question"]
-        == "Where is f0 defined? [bold]"
+        run.json("runs", "show", manifest["id"], "--limit", "1")["rows"][0]["question"] == "Where is f0 defined? [bold]"
     )
 
     diagnosed = run("diagnose")
     assert "58" not in diagnosed.stdout
     assert "24: 22 the model's, 2 retrieval's" in diagnosed.stdout
     assert "Where is f0 defined? [bold]" in diagnosed.stdout
-    assert {c["label"]: c["candidate"] for c in running_home.json("diagnose", manifest["id"])["clusters"]} == {
+    assert {c["label"]: c["candidate"] for c in run.json("diagnose", manifest["id"])["clusters"]} == {
         "not_json": True,
         "wrong_field": False,
     }
@@ -76,13 +104,10 @@ def test_the_loop_up_to_training(running_home: Home, run_log: Path, tmp_path: Pa
     review.write_text("".join(json.dumps(item | {"corrected_output": '{"file": "m.py"}'}) + "\n" for item in items))
     assert f"{len(items)} corrections" in run("review", "import", str(review)).stdout
 
-    built = running_home.json("dataset", "build", "fixes", "--label", "not_json", "--seed", "3")
+    built = run.json("dataset", "build", "fixes", "--label", "not_json", "--seed", "3")
     assert built["counts"]["corrections"] + built["counts"]["held_out"] == len(items)
-    assert (
-        running_home.json("dataset", "build", "fixes", "--label", "not_json", "--seed", "3")["version"]
-        == built["version"]
-    )
-    assert running_home.json("dataset", "show", "fixes") == running_home.json("dataset", "ls")[0] == built
+    assert run.json("dataset", "build", "fixes", "--label", "not_json", "--seed", "3")["version"] == built["version"]
+    assert run.json("dataset", "show", "fixes") == run.json("dataset", "ls")[0] == built
     assert f"fixes@{built['version']}" in run("dataset", "show", "fixes").stdout
     target = tmp_path / "openai.jsonl"
     exported = run("dataset", "export", "fixes", "--out", str(target))
@@ -92,34 +117,35 @@ def test_the_loop_up_to_training(running_home: Home, run_log: Path, tmp_path: Pa
         assert all(len(line) <= 80 for line in run(*words).stdout.splitlines()), words
 
 
-def test_errors_name_what_there_is(running_home: Home, tmp_path: Path) -> None:
-    unknown = running_home.burnish("runs", "show", "nothing-like-it")
+def test_errors_name_what_there_is(run: Here, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    unknown = run("runs", "show", "nothing-like-it")
     assert (unknown.returncode, unknown.stdout) == (1, "")
     assert "no run log 'nothing-like-it': `burnish runs ls`" in unknown.stderr
     bad = tmp_path / "bad.jsonl"
     bad.write_text("nothing good\n")
-    refused = running_home.burnish("runs", "import", str(bad), "--json")
+    refused = run("runs", "import", str(bad), "--json")
     assert (refused.returncode, refused.stdout) == (2, "")
     assert refused.stderr.count("error:") == 1
-    share = running_home.burnish("dataset", "build", "x", "--label", "not_json", "--held-out-share", "1.5")
+    share = run("dataset", "build", "x", "--label", "not_json", "--held-out-share", "1.5")
     assert share.returncode == 2
     assert "--held-out-share: Input should be less than 1 (given: 1.5)" in share.stderr
-    token = running_home.burnish("runs", "ls", BURNISH_TOKEN="another")
+    monkeypatch.setenv("BURNISH_TOKEN", "another")
+    token = run("runs", "ls")
     assert token.returncode == 1
     assert "BURNISH_TOKEN" in token.stderr
 
 
-def test_jobs(running_home: Home) -> None:
-    assert running_home.json("jobs", "ls") == []
-    missing = running_home.burnish("jobs", "show", "job-0123456789abcdef")
+def test_jobs(run: Here) -> None:
+    assert run.json("jobs", "ls") == []
+    missing = run("jobs", "show", "job-0123456789abcdef")
     assert missing.returncode == 1
     assert "`burnish jobs ls`" in missing.stderr
-    refused = running_home.burnish("train", "sft", "--dataset", "none-such")
+    refused = run("train", "sft", "--dataset", "none-such")
     assert refused.returncode == 1
     assert "none-such" in refused.stderr
 
 
-def test_benchmarks(running_home: Home, tmp_path: Path) -> None:
+def test_benchmarks(run: Here, tmp_path: Path) -> None:
     question = {
         "question_id": "b1",
         "prompt": "1+1?",
@@ -129,12 +155,12 @@ def test_benchmarks(running_home: Home, tmp_path: Path) -> None:
     }
     path = tmp_path / "sums.jsonl"
     path.write_text(json.dumps(question) + "\n")
-    imported = running_home.burnish("benchmark", "import", str(path))
+    imported = run("benchmark", "import", str(path))
     assert imported.returncode == 0, imported.stderr
     assert "1 questions: sums 1" in imported.stdout
-    assert running_home.json("benchmark", "show", "sums")["questions"][0]["question_id"] == "b1"
-    assert "sums" in running_home.burnish("benchmark", "ls").stdout
+    assert run.json("benchmark", "show", "sums")["questions"][0]["question_id"] == "b1"
+    assert "sums" in run("benchmark", "ls").stdout
     path.write_text(json.dumps(question | {"expected_answer": None}) + "\n")
-    bad = running_home.burnish("benchmark", "import", str(path))
+    bad = run("benchmark", "import", str(path))
     assert bad.returncode == 2
     assert "line 1" in bad.stderr
