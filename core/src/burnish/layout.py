@@ -10,7 +10,7 @@ import re
 from burnish.errors import InvalidInputError
 
 MANIFEST = "manifest.json"
-NAME = re.compile(r"^[a-z0-9][a-z0-9._-]{0,62}$")
+NAME = re.compile(r"^[a-z0-9][a-z0-9._-]{0,62}\Z")
 
 
 def check_name(name: str, what: str) -> str:
