@@ -88,7 +88,7 @@ class DatasetCounts(Frozen):
 
 
 class DatasetManifest(Manifest):
-    """datasets/<name>/<version>/manifest.json; version = version_of(train.jsonl, validation.jsonl, spec)."""
+    """datasets/<name>/<version>/manifest.json; version = version_of(train.jsonl, validation.jsonl, spec with split)."""
 
     name: str
     version: str

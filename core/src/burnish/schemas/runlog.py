@@ -47,7 +47,7 @@ class RejectedLine(Frozen):
 
 
 class RunLogManifest(Manifest):
-    """runlogs/<id>/manifest.json; id = version_of(content of the accepted lines)."""
+    """runlogs/<id>/manifest.json; id = digest of the accepted lines in order, without surrounding white space."""
 
     id: str
     name: str
@@ -57,7 +57,7 @@ class RunLogManifest(Manifest):
     size_bytes: int = Field(description="of the JSONL as it came, decompressed")
     grades: dict[str, int]
     rejected_lines: list[RejectedLine] = Field(
-        default=[], description="the first 100; all of them stand in rejected.jsonl"
+        default=[], description="the first 100; all of them stand in the file rejected-<digest>.jsonl"
     )
 
 
