@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from tokenizers import Tokenizer
 
-from burnish.curation.lengths import TokenLengths, load_chat_template, summarise
+from burnish.curation.lengths import TokenLengths, load_chat_template, summarise, template_environment
 from burnish.errors import InvalidInputError, NotFoundError
 from burnish.schemas.base import Message
 
@@ -38,6 +38,20 @@ def test_a_template_that_refuses_is_an_input_error() -> None:
     refusing = TokenLengths(NoEncoder(), template, {}, name="strict")
     with pytest.raises(InvalidInputError, match="strict refuses a conversation of roles system, user: user first"):
         refusing.measure([[Message(role="system", content="x"), Message(role="user", content="y")]])
+
+
+@pytest.mark.parametrize(
+    ("template", "expected"),
+    [
+        ("{% generation %}{{ messages[0].content }}{% endgeneration %}", "<é>"),
+        ("{% for m in messages %}{{ m.content }}{% break %}{% endfor %}", "<é>"),
+        ("{{ messages[0] | tojson }}", '{"role": "user", "content": "<é>"}'),
+        ("{{ strftime_now('%Y') }}", "2026"),
+    ],
+)
+def test_what_chat_templates_rely_on(template: str, expected: str) -> None:
+    messages = [{"role": "user", "content": "<é>"}]
+    assert template_environment().from_string(template).render(messages=messages) == expected
 
 
 def test_a_folder_without_a_template_is_refused(tmp_path: Path) -> None:

@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
+import json
 import statistics
 from collections.abc import Sequence
+from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any, NoReturn, Protocol
 
 import numpy as np
 import orjson
-from jinja2 import TemplateError
+from jinja2 import TemplateError, nodes
+from jinja2.ext import Extension, loopcontrols
+from jinja2.parser import Parser
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from burnish.errors import InvalidInputError, NotFoundError
 from burnish.schemas.base import Message
 from burnish.schemas.dataset import LengthStatistics
+
+TEMPLATE_DATE = datetime(2026, 1, 1, tzinfo=UTC)
 
 
 class Encoder(Protocol):
@@ -47,9 +54,7 @@ class TokenLengths:
     """Tokens as the trainer will see them: the chat template rendered, then encoded without further special tokens."""
 
     def __init__(self, encoder: Encoder, template: str, special_tokens: dict[str, str], name: str) -> None:
-        environment = ImmutableSandboxedEnvironment(trim_blocks=True, lstrip_blocks=True)
-        environment.globals["raise_exception"] = _raise_exception
-        self._template = environment.from_string(template)
+        self._template = template_environment().from_string(template)
         self._encoder = encoder
         self._special_tokens = special_tokens
         self._name = name
@@ -70,6 +75,30 @@ class TokenLengths:
             raise InvalidInputError(
                 f"the chat template of {self._name} refuses a conversation of roles {roles}: {error}"
             ) from error
+
+
+class GenerationTag(Extension):
+    """`{% generation %}…{% endgeneration %}`: marks what the assistant says; rendered as it stands."""
+
+    tags = {"generation"}  # jinja2 reads it from the class
+
+    def parse(self, parser: Parser) -> list[nodes.Node]:
+        next(parser.stream)
+        return parser.parse_statements(("name:endgeneration",), drop_needle=True)
+
+
+def template_environment() -> ImmutableSandboxedEnvironment:
+    """What Hugging Face chat templates may rely on. The date is fixed, so that a dataset has the same lengths every day.
+
+    Source: transformers, utils/chat_template_utils.py (`_cached_compile_jinja_template`).
+    """
+    environment = ImmutableSandboxedEnvironment(
+        trim_blocks=True, lstrip_blocks=True, extensions=[GenerationTag, loopcontrols]
+    )
+    environment.globals["raise_exception"] = _raise_exception
+    environment.globals["strftime_now"] = TEMPLATE_DATE.strftime
+    environment.filters["tojson"] = partial(json.dumps, ensure_ascii=False)
+    return environment
 
 
 def load_chat_template(folder: Path) -> tuple[str, dict[str, str]]:

@@ -106,8 +106,9 @@ def read_review(chunks: Iterable[bytes], known: Mapping[tuple[str, str], str]) -
 
 def refusal(item: ReviewItem, known: Mapping[tuple[str, str], str]) -> str | None:
     """Why a filled item cannot be a correction; None where it can."""
-    if "\x00" in item.corrected_output:
-        return "corrected_output: holds a NUL character"
+    for name in ("question_id", "failure_label", "corrected_output"):
+        if "\x00" in getattr(item, name):
+            return f"{name}: holds a NUL character, which the review database cannot keep"
     wrong_answer = known.get((item.question_id, item.failure_label))
     if wrong_answer is None:
         labels = sorted(label for question_id, label in known if question_id == item.question_id)

@@ -17,6 +17,8 @@ from burnish_curator.app import Deps, create_app
 from burnish_curator.database import open_database
 from burnish_curator.settings import AccessSettings, CuratorSettings, StoreSettings
 
+DRAIN_SECONDS = 10
+
 
 def main() -> None:
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
@@ -37,7 +39,9 @@ def run(curator: CuratorSettings, where: StoreSettings, access: AccessSettings) 
         token=access.token.get_secret_value(),
         lengths=lengths(curator.tokenizer),
     )
-    uvicorn.run(create_app(deps), host=curator.host, port=curator.port, log_config=None)
+    uvicorn.run(
+        create_app(deps), host=curator.host, port=curator.port, log_config=None, timeout_graceful_shutdown=DRAIN_SECONDS
+    )
 
 
 def lengths(tokenizer: Path | None) -> Lengths:

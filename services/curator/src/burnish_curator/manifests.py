@@ -6,13 +6,24 @@ from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Generic, TypeVar
 
-from burnish.errors import AlreadyExistsError, NotFoundError
+from burnish.digests import sha256_hex
+from burnish.errors import AlreadyExistsError, CorruptDataError, NotFoundError
+from burnish.layout import MANIFEST
 from burnish.ports import ObjectStore
-from burnish.schemas.base import Manifest
+from burnish.schemas.base import FileEntry, Manifest
 
 ManifestType = TypeVar("ManifestType", bound=Manifest)
 READERS = 8
 KEPT = 10_000
+
+
+def read_file(store: ObjectStore, manifest_key: str, entry: FileEntry) -> bytes:
+    """A file that the manifest at this key lists. CorruptDataError where its digest is another."""
+    key = manifest_key.removesuffix(MANIFEST) + entry.path
+    data = store.get(key)
+    if sha256_hex(data) != entry.sha256:
+        raise CorruptDataError(f"{key} is not what its manifest says: restore it from a backup", key=key)
+    return data
 
 
 class Manifests(Generic[ManifestType]):

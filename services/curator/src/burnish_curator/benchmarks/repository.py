@@ -7,7 +7,7 @@ from burnish.curation.benchmarks import QUESTIONS, BuiltBenchmark
 from burnish.errors import NotFoundError
 from burnish.ports import ObjectStore
 from burnish.schemas.benchmark import BenchmarkManifest, BenchmarkQuestion
-from burnish_curator.manifests import Manifests
+from burnish_curator.manifests import Manifests, read_file
 
 LATEST = "latest"
 
@@ -43,7 +43,7 @@ class BenchmarkRepository:
 
     def questions_jsonl(self, name: str, version: str) -> bytes:
         manifest = self.manifest(name, version)
-        return self._store.get(layout.benchmark(name, manifest.version, QUESTIONS))
+        return read_file(self._store, layout.benchmark(name, manifest.version), manifest.files[0])
 
     def questions(self, name: str, version: str) -> list[BenchmarkQuestion]:
         lines = self.questions_jsonl(name, version).splitlines()

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from burnish import layout
 from burnish.curation.build import BuiltDataset
-from burnish.digests import sha256_hex
-from burnish.errors import CorruptDataError, NotFoundError
+from burnish.errors import NotFoundError
 from burnish.ports import ObjectStore
 from burnish.schemas.dataset import DatasetManifest
-from burnish_curator.manifests import Manifests
+from burnish_curator.manifests import Manifests, read_file
 
 LATEST = "latest"
 
@@ -49,8 +48,5 @@ class DatasetRepository:
 
     def file(self, manifest: DatasetManifest, file: str) -> bytes:
         """A file of the version, checked against its digest."""
-        data = self._store.get(layout.dataset(manifest.name, manifest.version, file))
-        expected = next(entry.sha256 for entry in manifest.files if entry.path == file)
-        if sha256_hex(data) != expected:
-            raise CorruptDataError(f"dataset {manifest.name}/{manifest.version}: {file} is not what its manifest says")
-        return data
+        entry = next(entry for entry in manifest.files if entry.path == file)
+        return read_file(self._store, layout.dataset(manifest.name, manifest.version), entry)

@@ -9,7 +9,7 @@ from burnish.digests import sha256_hex
 from burnish.errors import AlreadyExistsError, NotFoundError, PreconditionError
 from burnish.ports import ObjectStore
 from burnish.schemas.evaluation import EvalManifest
-from burnish_curator.manifests import Manifests
+from burnish_curator.manifests import Manifests, read_file
 
 
 class EvalRepository:
@@ -58,10 +58,11 @@ class EvalRepository:
     def file(self, eval_id: str, file: str) -> bytes:
         """A file of a complete eval."""
         manifest = self.manifest(eval_id)
-        if file not in {entry.path for entry in manifest.files}:
-            names = ", ".join(entry.path for entry in manifest.files)
+        listed = {entry.path: entry for entry in manifest.files}
+        if file not in listed:
+            names = ", ".join(listed)
             raise NotFoundError(f"eval {eval_id} has no file {file!r}; it has {names or 'none'}", eval_id=eval_id)
-        return self._store.get(layout.evaluation(eval_id, file))
+        return read_file(self._store, layout.evaluation(eval_id), listed[file])
 
     def _sealed(self, eval_id: str) -> bool:
         try:

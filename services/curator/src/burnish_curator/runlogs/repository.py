@@ -15,7 +15,7 @@ from burnish.ports import ObjectStore
 from burnish.runlogs import Ingested, RunLogReader, files_of, publish
 from burnish.schemas.base import FileEntry
 from burnish.schemas.runlog import Diagnosis, RunLogImport, RunLogManifest
-from burnish_curator.manifests import Manifests
+from burnish_curator.manifests import Manifests, read_file
 
 OPEN_LOGS = 4
 
@@ -41,6 +41,7 @@ class RunLogRepository:
         self._cache_dir = cache_dir / "runlogs"
         self._manifests = Manifests(store, RunLogManifest)
         self._open: OrderedDict[str, OpenRunLog] = OrderedDict()
+        self._opening: dict[str, Lock] = {}  # one thread fetches a run log, the others wait for it
         self._lock = Lock()
 
     def publish(self, ingested: Ingested, name: str) -> RunLogImport:
@@ -65,22 +66,31 @@ class RunLogRepository:
     def rejected(self, run_log_id: str) -> bytes:
         """Every refused line of the import that made this run log, as JSONL of RejectedLine."""
         entry = files_of(self.manifest(run_log_id)).rejected
-        return self._store.get(layout.runlog(run_log_id, entry.path)) if entry else b""
+        return read_file(self._store, layout.runlog(run_log_id), entry) if entry else b""
 
     def open(self, run_log_id: str) -> OpenRunLog:
         """The run log, its parts fetched into the cache where they are missing. NotFoundError, CorruptDataError."""
         manifest = self.manifest(run_log_id)
         with self._lock:
+            opening = self._opening.setdefault(run_log_id, Lock())
+        with opening:
+            return self._opened(run_log_id) or self._open_now(manifest)
+
+    def _opened(self, run_log_id: str) -> OpenRunLog | None:
+        with self._lock:
             if run_log_id in self._open:
                 self._open.move_to_end(run_log_id)
-                return self._open[run_log_id]
-            folder = self._folder(run_log_id)
-            reader = RunLogReader([self._fetch(run_log_id, entry, folder) for entry in files_of(manifest).parts])
-            opened = OpenRunLog(run_log_id, reader)
-            self._open[run_log_id] = opened
+            return self._open.get(run_log_id)
+
+    def _open_now(self, manifest: RunLogManifest) -> OpenRunLog:
+        folder = self._folder(manifest.id)
+        parts = [self._fetch(manifest.id, entry, folder) for entry in files_of(manifest).parts]
+        opened = OpenRunLog(manifest.id, RunLogReader(parts))
+        with self._lock:
+            self._open[manifest.id] = opened
             if len(self._open) > OPEN_LOGS:
                 self._open.popitem(last=False)
-            return opened
+        return opened
 
     def _fetch(self, run_log_id: str, entry: FileEntry, folder: Path) -> Path:
         path = folder / entry.path
