@@ -34,6 +34,7 @@ class Thresholds:
     alpha: one-sided level of each claim. least_improvement: smaller gains on the cluster are not worth an adapter.
     tolerated_loss_rate: share of stable rest questions whose loss, beyond noise, is still called nothing. least_rest:
     fewer rest questions than this cannot show that nothing broke. most_missing: share of questions that may go ungraded.
+    notable_drop: a drop of the rest that the interval still allows is warned of from here on; it does not decide.
     """
 
     alpha: float = 0.05
@@ -41,6 +42,7 @@ class Thresholds:
     tolerated_loss_rate: float = 0.01
     least_rest: int = 20
     most_missing: float = 0.10
+    notable_drop: float = 0.05
 
 
 @dataclass(frozen=True)
@@ -104,7 +106,7 @@ def decide(base: Sequence[EvalRow], candidate: Sequence[EvalRow], *, thresholds:
         slices=compare_slices(groups.targeted + groups.rest),
         needs_questions=_questions_needed(targeted, limits) if improvement.answer == "unknown" else None,
         reasons=[*improvement.reasons, *harm.reasons],
-        warnings=_warnings(pairing, groups),
+        warnings=_warnings(pairing, groups, limits),
     )
 
 
@@ -248,8 +250,14 @@ def _regression(p: Pair) -> Regression:
     )
 
 
-def _warnings(pairing: Pairing, groups: _Groups) -> list[str]:
+def _warnings(pairing: Pairing, groups: _Groups, limits: Thresholds) -> list[str]:
     warnings = [_ungraded(pairing.unpaired)] if pairing.unpaired else []
+    lowest = compare(groups.rest).ci_low
+    if lowest is not None and lowest <= -limits.notable_drop:
+        warnings.append(
+            f"{len(groups.rest)} rest questions leave room for a drop of up to {-100 * lowest:.1f} points (95 % interval): "
+            "more of them would narrow it."
+        )
     if groups.rest and not any(len(p.base) > 1 for p in groups.rest):
         warnings.append("The base was asked once, so its noise is not measured and counted as none: ask it twice.")
     flaky = [p.question_id for p in groups.rest if p.is_flaky]

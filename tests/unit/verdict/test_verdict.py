@@ -158,6 +158,13 @@ def test_a_tie_goes_to_the_first_sample() -> None:
     assert (verdict.targeted.base, verdict.targeted.gained, verdict.targeted.lost) == (0.25, 3, 1)
 
 
+def test_a_drop_that_cannot_be_excluded_is_warned_of() -> None:
+    few, many = (verdict_on(FIXED, (["PP"] * n, ["P"] * n)) for n in (40, 120))
+    assert few.verdict == many.verdict == "ship"
+    assert any("room for a drop of up to 8.8 points" in w for w in few.warnings)
+    assert not any("room for a drop" in w for w in many.warnings)
+
+
 def test_base_asked_once_is_a_warning() -> None:
     verdict = verdict_on(FIXED, (["P"] * 60, ["P"] * 60))
     assert verdict.noise_flip_rate is None
