@@ -14,6 +14,7 @@ from pathlib import Path
 import httpx
 import pytest
 
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # before torch is imported: spinning threads would starve vLLM
 TOKEN = "test-token-of-the-inference-front"
 START_LIMIT_SECONDS = 240
 

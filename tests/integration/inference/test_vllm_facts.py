@@ -26,7 +26,7 @@ def facts(inference_python: Path, base_model_dir: Path) -> dict:
 def test_the_installed_vllm_takes_our_command(facts, base_model_dir, device):
     parsed = facts["commands"][device]
     expected = {
-        "model_tag": str(base_model_dir),
+        "model": str(base_model_dir),
         "served_model_name": ["name"],
         "host": "127.0.0.1",
         "port": 4321,

@@ -20,7 +20,7 @@ HIDDEN, OUT, RANK = 32, (48, 16), 8
 
 
 def parsed_commands(base_model: Path) -> dict[str, dict[str, object]]:
-    from vllm.entrypoints.openai.cli_args import make_arg_parser, validate_parsed_serve_args
+    from vllm.entrypoints.launchers.cli_args import make_arg_parser, validate_parsed_serve_args
     from vllm.utils.argparse_utils import FlexibleArgumentParser
 
     settings = InferenceSettings(base_model=base_model)
@@ -28,7 +28,7 @@ def parsed_commands(base_model: Path) -> dict[str, dict[str, object]]:
     for device in ("cpu", "cuda"):
         command = vllm_command(settings, device, "name", ["q_proj", "v_proj"], 4321)
         parser = make_arg_parser(FlexibleArgumentParser())
-        arguments = parser.parse_args(command[command.index("serve") + 1 :])
+        arguments = parser.parse_args(command[command.index("--model") :])
         validate_parsed_serve_args(arguments)
         found[device] = {
             key: value for key, value in vars(arguments).items() if isinstance(value, str | int | float | list | None)

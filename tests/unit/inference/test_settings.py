@@ -57,7 +57,7 @@ def test_the_command_differs_by_device_and_never_leaves_loopback():
     assert [word for word in cpu if word not in cuda] == ["--enforce-eager"]
     text = " ".join(cuda)
     for part in (
-        "serve /models/base",
+        "--model /models/base",
         "--host 127.0.0.1 --port 1234",
         "--max-model-len 512",
         "--dtype float32",

@@ -29,13 +29,14 @@ def group_rows(slot_of_row_T: torch.Tensor) -> Groups:
     return groups
 
 
-def add_rows(y_TO: torch.Tensor, rows: Rows, delta: torch.Tensor) -> None:
-    """y[rows] += delta, in place; y is a view into the layer's output. Columns that only one side has as padding are left alone."""
-    width = min(y_TO.shape[1], delta.shape[1])
+def add_product(y_TO: torch.Tensor, rows: Rows, h: torch.Tensor, b_OR: torch.Tensor) -> None:
+    """y[rows] += h @ b.T, in place; y is a view into the layer's output. Columns that only one side has as padding are left alone."""
+    width = min(y_TO.shape[1], b_OR.shape[0])
+    h, b_RO = h.to(y_TO.dtype), b_OR[:width].t().to(y_TO.dtype)
     if isinstance(rows, slice):
-        y_TO[rows, :width] += delta[:, :width]
+        y_TO[rows, :width].addmm_(h, b_RO)
     else:
-        y_TO[:, :width].index_add_(0, rows, delta[:, :width].to(y_TO.dtype))
+        y_TO[:, :width].index_add_(0, rows, h @ b_RO)
 
 
 class GroupedPunicaWrapper(PunicaWrapperCPU):  # type: ignore[misc]
@@ -66,8 +67,8 @@ class GroupedPunicaWrapper(PunicaWrapperCPU):  # type: ignore[misc]
             x_rows = x[rows]
             start = 0
             for a, b, width in zip(lora_a_stacked, lora_b_stacked, output_slices, strict=True):
-                delta = (x_rows @ a[slot, 0].t()) @ b[slot, 0].t()
-                add_rows(y[:, start : start + width], rows, delta if scale == 1.0 else delta * scale)
+                h = x_rows @ a[slot, 0].t()
+                add_product(y[:, start : start + width], rows, h if scale == 1.0 else h * scale, b[slot, 0])
                 start += width
 
     def add_shrink(
@@ -101,8 +102,7 @@ class GroupedPunicaWrapper(PunicaWrapperCPU):  # type: ignore[misc]
             for buffer, b, width in zip(x, lora_b_stacked, output_slices, strict=True):
                 if not add_inputs:
                     y_TO[rows, start : start + width] = 0
-                delta = buffer[rows].to(b.dtype) @ b[slot, 0].t()
-                add_rows(y_TO[:, start : start + width], rows, delta)
+                add_product(y_TO[:, start : start + width], rows, buffer[rows], b[slot, 0])
                 start += width
 
     def add_lora_embedding(
@@ -123,5 +123,5 @@ class GroupedPunicaWrapper(PunicaWrapperCPU):  # type: ignore[misc]
         """As add_lora_linear, for the rows that are sampled."""
         y_TO, x_TI = y.view(-1, y.shape[-1]), x.view(-1, x.shape[-1])
         for slot, rows in self.sampler_groups:
-            delta = (x_TI[rows] @ lora_a_stacked[slot, 0].t()) @ lora_b_stacked[slot, 0].t()
-            add_rows(y_TO, rows, delta * scale)
+            h = scale * (x_TI[rows] @ lora_a_stacked[slot, 0].t())
+            add_product(y_TO, rows, h, lora_b_stacked[slot, 0])

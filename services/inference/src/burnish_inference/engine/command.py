@@ -32,7 +32,7 @@ def vllm_command(
 ) -> list[str]:
     """argv of the API server on a loopback port. target_modules: the layers that adapters may change; the others cost nothing then."""
     command = [
-        *(sys.executable, "-m", "vllm.entrypoints.cli.main", "serve", str(settings.base_model)),
+        *(sys.executable, "-m", "burnish_inference.engine.vllm_server", "--model", str(settings.base_model)),
         *("--served-model-name", served_name, "--host", LOOPBACK, "--port", str(port)),
         *("--dtype", settings.dtype, "--max-model-len", str(settings.max_model_len)),
         *("--max-num-seqs", str(settings.max_num_seqs)),

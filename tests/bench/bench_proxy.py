@@ -1,0 +1,189 @@
+"""What the inference front adds to a request: the same requests direct and through the front, over real sockets.
+
+    .venv/bin/python tests/bench/bench_proxy.py                    a stand-in upstream that answers after 20 ms
+    .venv/bin/python tests/bench/bench_proxy.py --direct http://127.0.0.1:PORT --front http://127.0.0.1:PORT --model NAME
+                                                                   a running vLLM and the front before it (token: BURNISH_TOKEN)
+
+Client, front and upstream are three processes. Direct and front take turns, run by run; printed are medians over all runs.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import contextlib
+import multiprocessing
+import os
+import socket
+import statistics
+import tempfile
+import time
+from collections.abc import AsyncIterator, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx
+import orjson
+
+TOKEN = "bench-token"
+UPSTREAM_SECONDS = 0.02
+ANSWER = orjson.dumps(
+    {"id": "x", "model": "tiny", "choices": [{"index": 0, "message": {"role": "assistant", "content": "word " * 60}}]}
+)
+
+
+@dataclass(frozen=True)
+class Overhead:
+    """Medians in milliseconds at one concurrency."""
+
+    concurrency: int
+    direct_ms: float
+    front_ms: float
+
+    @property
+    def added_ms(self) -> float:
+        return self.front_ms - self.direct_ms
+
+    def line(self) -> str:
+        ratio = self.front_ms / self.direct_ms
+        return f"concurrency {self.concurrency:3d}: direct {self.direct_ms:8.2f} ms, front {self.front_ms:8.2f} ms, added {self.added_ms:6.2f} ms, ratio {ratio:.3f}"
+
+
+async def upstream(scope: dict[str, Any], receive: Any, send: Any) -> None:
+    """An ASGI application that answers as vLLM does, after UPSTREAM_SECONDS."""
+    while (await receive()).get("more_body"):
+        pass
+    await asyncio.sleep(UPSTREAM_SECONDS)
+    await send({"type": "http.response.start", "status": 200, "headers": [(b"content-type", b"application/json")]})
+    await send({"type": "http.response.body", "body": ANSWER})
+
+
+def serve_upstream(listener: socket.socket) -> None:
+    serve(upstream, listener)
+
+
+def serve_front(listener: socket.socket, upstream_url: str, folder: Path) -> None:
+    """The real application; only the engine behind it is the stand-in."""
+    from adapter_making import make_base
+
+    from burnish.objectstores.memory import MemoryObjectStore
+    from burnish_inference.adapters.base import BaseModel
+    from burnish_inference.app import create_app
+    from burnish_inference.dependencies import Deps
+
+    make_base(folder / "base")
+    deps = Deps.wire(
+        token=TOKEN,
+        max_request_bytes=2**20,
+        max_lora_rank=8,
+        cache_dir=folder,
+        base=BaseModel.open(folder / "base"),
+        store=MemoryObjectStore(),
+        engine=StandingEngine(upstream_url),
+        upstream=httpx.AsyncClient(limits=httpx.Limits(max_connections=None), trust_env=False),
+    )
+    serve(create_app(deps), listener)
+
+
+@dataclass
+class StandingEngine:
+    url: str
+    generation: int = 1
+
+    async def check(self) -> bool:
+        return True
+
+
+def serve(app: Any, listener: socket.socket) -> None:
+    import uvicorn
+
+    server = uvicorn.Server(uvicorn.Config(app, log_config=None, access_log=False, lifespan="off"))
+    asyncio.run(server.serve(sockets=[listener]))
+
+
+@contextlib.contextmanager
+def stand() -> Iterator[tuple[str, str]]:
+    """(direct URL, front URL), each a process of its own."""
+    context = multiprocessing.get_context("fork")
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        socket.create_server(("127.0.0.1", 0)) as one,
+        socket.create_server(("127.0.0.1", 0)) as two,
+    ):
+        direct, front = (f"http://127.0.0.1:{listener.getsockname()[1]}" for listener in (one, two))
+        processes = [
+            context.Process(target=serve_upstream, args=(one,)),
+            context.Process(target=serve_front, args=(two, direct, Path(folder))),
+        ]
+        for process in processes:
+            process.start()
+        try:
+            yield direct, front
+        finally:
+            for process in processes:
+                process.terminate()
+                process.join()
+
+
+@contextlib.asynccontextmanager
+async def client(url: str, token: str) -> AsyncIterator[httpx.AsyncClient]:
+    headers = {"Authorization": f"Bearer {token}"}
+    async with httpx.AsyncClient(base_url=url, headers=headers, timeout=120, trust_env=False) as made:
+        yield made
+
+
+async def latencies(http: httpx.AsyncClient, model: str, concurrency: int, requests: int) -> list[float]:
+    """Seconds of each request, `concurrency` of them at any time."""
+    body = {"model": model, "messages": [{"role": "user", "content": "word " * 200}], "max_tokens": 1, "temperature": 0}
+    left = iter(range(requests))
+    seconds: list[float] = []
+
+    async def ask() -> None:
+        for _ in left:
+            started = time.perf_counter()
+            response = await http.post("/v1/chat/completions", json=body)
+            seconds.append(time.perf_counter() - started)
+            response.raise_for_status()
+
+    await asyncio.gather(*(ask() for _ in range(concurrency)))
+    return seconds
+
+
+async def measure(
+    direct_url: str, front_url: str, token: str, model: str, concurrency: int, requests: int, runs: int
+) -> Overhead:
+    direct: list[float] = []
+    front: list[float] = []
+    async with client(direct_url, token) as to_direct, client(front_url, token) as to_front:
+        for http in (to_direct, to_front):
+            await latencies(http, model, concurrency, 2 * concurrency)  # connections, first calls
+        for _ in range(runs):
+            direct += await latencies(to_direct, model, concurrency, requests)
+            front += await latencies(to_front, model, concurrency, requests)
+    return Overhead(concurrency, statistics.median(direct) * 1000, statistics.median(front) * 1000)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--direct", help="URL of a running vLLM")
+    parser.add_argument("--front", help="URL of the front before it")
+    parser.add_argument("--model", default="tiny", help="model to ask; one token a request")
+    parser.add_argument("--concurrency", type=int, nargs="+", default=[1, 4, 8])
+    parser.add_argument("--requests", type=int, default=200, help="a run")
+    parser.add_argument("--runs", type=int, default=5)
+    given = parser.parse_args()
+    if (given.direct is None) != (given.front is None):
+        parser.error("give both --direct and --front, or neither")
+    with contextlib.ExitStack() as stack:
+        direct, front = (given.direct, given.front) if given.direct else stack.enter_context(stand())
+        token = os.environ["BURNISH_TOKEN"] if given.direct else TOKEN
+        for concurrency in given.concurrency:
+            print(
+                asyncio.run(measure(direct, front, token, given.model, concurrency, given.requests, given.runs)).line(),
+                flush=True,
+            )
+
+
+if __name__ == "__main__":
+    main()
