@@ -307,6 +307,23 @@ def test_token_f1_score_is_the_f1() -> None:
     assert graded("token_f1", "!!!", "fox").score == 0.0
 
 
-def test_a_refusal_inside_an_answer_is_not_one() -> None:
-    assert outcome("exact", "The function says sorry", "x") == "wrong-answer"
-    assert outcome("contains", "Sorry, the answer is Paris", "Paris") == PASSES
+@pytest.mark.parametrize(
+    ("answer", "label"),
+    [
+        ("I'm sorry, but I can't help with that.", "refusal"),
+        ("I cannot provide this information.", "refusal"),
+        ("As an AI language model, I don't have access to your files.", "refusal"),
+        ("I'm sorry for your loss, but as a text-based AI, I don't have the ability to access data.", "refusal"),
+        ("Unfortunately, I’m unable to answer.", "refusal"),
+        ("I'm sorry for your loss. I'm more than happy to help you with your order. Can you provide", "not-json"),
+        ("Sorry for the delay: billing", "not-json"),
+        ("The function says: I cannot help", "not-json"),
+        ("I can help with that.", "not-json"),
+    ],
+)
+def test_an_apology_is_no_refusal(answer: str, label: str) -> None:
+    assert outcome("json_fields", answer, WANTED) == label
+
+
+def test_a_right_answer_that_apologises_is_right() -> None:
+    assert outcome("contains", "I'm sorry, I cannot help but say Paris", "Paris") == PASSES

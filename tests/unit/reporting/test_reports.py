@@ -76,7 +76,7 @@ def test_page_says_what_was_decided_and_from_what(sample: Sample, page: str) -> 
         "ab12cd34ef56ab78",
         "11aa22bb33cc44dd",
         "sha256:0f0f",
-        "480 of them from the run log",
+        "480, all from the run log",
     ):
         assert wanted in text
     assert "burnish verdict --base base.jsonl --candidate candidate.jsonl --json" in text

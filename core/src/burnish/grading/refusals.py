@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import re
 
-OPENING_CHARACTERS = 200
-_REFUSAL = re.compile(
-    r"^\W*(?:i['’]?m (?:very |really )?(?:sorry|afraid)\b|sorry\b|i apologi[sz]e\b|unfortunately,? i\b|"
-    r"as an ai\b|i (?:can(?:no|['’]?)t|am (?:not able|unable)|won['’]?t|do not|don['’]?t) (?:help|assist|provide|answer|to|do|have (?:access|enough|the))\b)",
-    re.IGNORECASE,
+OPENING_CHARACTERS = 250
+_APOLOGY = r"(?:i['’]?m (?:\w+ )?(?:sorry|afraid)|sorry|(?:my )?apologies|i apologi[sz]e|unfortunately|as an? (?:[\w-]+ ){0,3}ai)\b"
+_INABILITY = (
+    r"\bi(?: can(?:not| not|['’]?t)| could(?: not|n['’]t)| won['’]?t| will not|(?: am|['’]m) (?:unable|not able)(?: to)?) "
+    r"(?:\w+ )?(?:help|assist|provide|answer|do|access|comply|fulfil|give|generate|create|share|process|complete|browse)|"
+    r"\bi (?:do not|don['’]?t) have (?:the ability|access|enough|any)"
 )
+_REFUSAL = re.compile(rf"^\W*(?:{_APOLOGY}.{{0,150}}?)?(?:{_INABILITY})", re.IGNORECASE | re.DOTALL)
 
 
 def is_refusal(answer: str) -> bool:
-    """Whether an English answer opens like a refusal. A heuristic on the opening only: it never decides pass or fail."""
+    """Whether an English answer opens by saying that it cannot or will not; an apology alone is none.
+
+    A heuristic on the opening only: it names a failure and never decides pass or fail.
+    """
     return _REFUSAL.match(answer[:OPENING_CHARACTERS]) is not None

@@ -36,7 +36,8 @@ def lineage(meta: ReportMeta) -> list[tuple[str, str]]:
 
 def method(meta: ReportMeta, base_rows: Sequence[EvalRow], candidate_rows: Sequence[EvalRow]) -> list[tuple[str, str]]:
     """(what, how) of the asking."""
-    reused = f", {meta.reused_base_answers} of them from the run log" if meta.reused_base_answers else ""
+    which = "all" if meta.reused_base_answers == len(base_rows) else f"{meta.reused_base_answers} of them"
+    reused = f", {which} from the run log" if meta.reused_base_answers else ""
     return [
         ("Base answers", f"{len(base_rows)}{reused}; up to {_samples(base_rows)} a question"),
         ("Candidate answers", f"{len(candidate_rows)}; up to {_samples(candidate_rows)} a question"),

@@ -137,10 +137,14 @@ def _rung(pairs: Sequence[Pair], base_labels: dict[str, str], meta: ReportMeta) 
         "instruction, or with guided decoding, so it is not shown that training was needed.",
         f"- For training: of {len(failing)} held-out questions that the base fails, the adapter passes {fixed}.",
     ]
-    if failing:
+    if by_form:
         lines.append(
-            f"- For a cheaper rung: {len(by_form)} of those {len(failing)} fail in form ({_counts(examples.count_labels(by_form, base_labels)) if by_form else 'none'}), "
+            f"- For a cheaper rung: {len(by_form)} of those {len(failing)} fail in form ({_counts(examples.count_labels(by_form, base_labels))}), "
             "which guided decoding or a firmer prompt may prevent; the others are wrong in content."
+        )
+    elif failing:
+        lines.append(
+            "- Against a cheaper rung: none of them fails in form alone, so guided decoding would not have been enough."
         )
     if meta.clusters:
         lines.append("- Retrieval is not the cause: the clusters count only failures whose evidence was in the prompt.")
