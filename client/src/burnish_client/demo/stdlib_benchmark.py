@@ -1,0 +1,170 @@
+"""The demo's benchmark: questions that a code assistant is asked about functions of the standard library, with graders.
+
+Each question shows one function as evidence; its known-good answer comes from `ast`. A slice is a kind of question.
+"""
+
+from __future__ import annotations
+
+import json
+import random
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from burnish.digests import prompt_key
+from burnish.errors import InvalidInputError
+from burnish.schemas.base import Message
+from burnish.schemas.benchmark import BenchmarkQuestion, GraderSpec
+from burnish_client.demo.stdlib_functions import Function, sample_functions, standard_library
+
+SYSTEM_PROMPT = "You are a code assistant. Answer from the source."
+WHOLE_WORDS = GraderSpec(name="contains", args={"case_sensitive": True, "whole_words": True})
+
+
+@dataclass(frozen=True)
+class Slice:
+    """A kind of question. accepts: functions it can be asked of; answer: the known-good answer."""
+
+    name: str
+    question: Callable[[Function], str]
+    answer: Callable[[Function], str]
+    accepts: Callable[[Function], bool]
+    grader: GraderSpec
+    max_tokens: int
+    weight: int  # share of the benchmark, relative to the other slices
+
+
+def signature_answer(function: Function) -> str:
+    return json.dumps({"file": function.file, "symbol": function.symbol, "parameters": list(function.parameters)})
+
+
+def class_name(function: Function) -> str:
+    return function.symbol.rpartition(".")[0]
+
+
+def default_value(function: Function) -> str:
+    """Default of the first parameter that has one; a string's text without quotes."""
+    return function.defaults[0][1].strip("'\"")
+
+
+def first_docstring_line(function: Function) -> str:
+    return (function.docstring or "").strip().split("\n")[0]
+
+
+SLICES: tuple[Slice, ...] = (
+    Slice(
+        name="signature-json",
+        question=lambda f: (
+            'Answer only with a JSON object with the keys "file" (path), "symbol" (Class.name for a method) '
+            'and "parameters" (list of names, no stars).'
+        ),
+        answer=signature_answer,
+        accepts=lambda f: 1 <= len(f.parameters) <= 4 and not f.is_special,
+        grader=GraderSpec(name="json_fields"),
+        max_tokens=64,
+        weight=6,
+    ),
+    Slice(
+        name="function-name",
+        question=lambda f: "What is the function above called?",
+        answer=lambda f: f.name,
+        accepts=lambda f: not f.is_special,
+        grader=WHOLE_WORDS,
+        max_tokens=20,
+        weight=2,
+    ),
+    Slice(
+        name="class-of-method",
+        question=lambda f: "Which class does this method belong to?",
+        answer=class_name,
+        accepts=lambda f: "." in f.symbol,
+        grader=WHOLE_WORDS,
+        max_tokens=20,
+        weight=2,
+    ),
+    Slice(
+        name="default-value",
+        question=lambda f: f"What is the default value of {f.defaults[0][0]}?",
+        answer=default_value,
+        accepts=lambda f: len(f.defaults) == 1 and 2 <= len(default_value(f)) <= 20,
+        grader=WHOLE_WORDS,
+        max_tokens=20,
+        weight=2,
+    ),
+    Slice(
+        name="docstring",
+        question=lambda f: "Quote the docstring.",
+        answer=first_docstring_line,
+        accepts=lambda f: 3 <= len(first_docstring_line(f).split()) <= 12,
+        grader=GraderSpec(name="token_f1", args={"threshold": 0.5}),
+        max_tokens=32,
+        weight=2,
+    ),
+)
+
+
+def generate(seed: int, size: int = 280, library: Path | None = None) -> list[BenchmarkQuestion]:
+    """`size` questions over all SLICES, each about another function; the same seed and library give the same list.
+
+    Raises InvalidInputError where the library has too few short functions for the size.
+    """
+    rng = random.Random(seed)
+    wanted = quotas(size)
+    chosen: dict[str, list[BenchmarkQuestion]] = {kind.name: [] for kind in SLICES}
+    prompts: set[str] = set()
+    for function in sample_functions(rng, library or standard_library()):
+        kind = _neediest(function, wanted, chosen)
+        if kind is None:
+            continue
+        question = ask_about(function, kind)
+        key = prompt_key(message.model_dump() for message in question.prompt_messages())
+        if key not in prompts:
+            prompts.add(key)
+            chosen[kind.name].append(question)
+        if all(len(chosen[name]) == number for name, number in wanted.items()):
+            questions = [question for found in chosen.values() for question in found]
+            rng.shuffle(questions)
+            return questions
+    found = ", ".join(f"{len(chosen[name])} of {number} {name}" for name, number in wanted.items())
+    raise InvalidInputError(
+        f"the standard library has too few short functions for {size} questions ({found}): ask for fewer"
+    )
+
+
+def quotas(size: int) -> dict[str, int]:
+    """Questions of each slice: by weight, what rounding leaves over to the first slice. At least one each."""
+    total = sum(kind.weight for kind in SLICES)
+    wanted = {kind.name: size * kind.weight // total for kind in SLICES}
+    if min(wanted.values()) < 1:
+        raise InvalidInputError(
+            f"{size} questions are too few for {len(SLICES)} slices: ask for {total} or more", field="size"
+        )
+    wanted[SLICES[0].name] += size - sum(wanted.values())
+    return wanted
+
+
+def _neediest(
+    function: Function, wanted: Mapping[str, int], chosen: Mapping[str, list[BenchmarkQuestion]]
+) -> Slice | None:
+    """Of the slices that accept the function, the one that has the least of its share so far; None where all are full."""
+    open_slices = [k for k in SLICES if len(chosen[k.name]) < wanted[k.name] and k.accepts(function)]
+    return min(open_slices, key=lambda k: len(chosen[k.name]) / wanted[k.name], default=None)
+
+
+def ask_about(function: Function, kind: Slice) -> BenchmarkQuestion:
+    """The question of one slice about one function."""
+    text = kind.question(function)
+    return BenchmarkQuestion(
+        question_id=f"{kind.name}:{function.file}:{function.symbol}",
+        messages=[
+            Message(role="system", content=SYSTEM_PROMPT),
+            Message(role="user", content=f"{function.evidence}\n\n{text}"),
+        ],
+        expected_answer=kind.answer(function),
+        grader=kind.grader,
+        slice=kind.name,
+        max_tokens=kind.max_tokens,
+        question=text,
+        evidence_text=function.evidence,
+        evidence_files=[function.file],
+    )

@@ -1,0 +1,59 @@
+"""Which failures the demo trains on, decided from the diagnosis, and how it fills the review file. Pure but for that file."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from burnish.errors import InvalidInputError, PreconditionError
+from burnish.schemas.runlog import Diagnosis, FailureCluster, ReviewItem
+
+
+@dataclass(frozen=True)
+class Target:
+    """The clusters to train on. slice: the kind of question that the largest of them fails at."""
+
+    clusters: tuple[FailureCluster, ...]
+    slice: str
+
+    @property
+    def labels(self) -> list[str]:
+        return [cluster.label for cluster in self.clusters]
+
+    @property
+    def sentence(self) -> str:
+        """The rule and what it gave, for people."""
+        first, *others = self.labels
+        more = f"; with it {', '.join(others)}, which only {self.slice} shows too" if others else ""
+        return f"targeted: {first}, the largest candidate, mostly in {self.slice}{more}"
+
+
+def choose_target(diagnosis: Diagnosis) -> Target:
+    """The candidate cluster with most failing lines, and every other candidate that fails in its main slice alone.
+
+    One kind of question may fail in several ways (no JSON, JSON cut off): they are one thing to correct. Raises
+    PreconditionError where no cluster is a candidate.
+    """
+    candidates = [cluster for cluster in diagnosis.clusters if cluster.candidate]
+    if not candidates:
+        reasons = "; ".join(f"{cluster.label}: {cluster.why_not}" for cluster in diagnosis.clusters) or "nothing failed"
+        raise PreconditionError(f"no failure of this model is worth training on ({reasons}): try another --seed")
+    largest = max(candidates, key=lambda cluster: cluster.size)
+    main_slice = max(largest.slices, key=lambda name: largest.slices[name])
+    others = [cluster for cluster in candidates if cluster is not largest and set(cluster.slices) == {main_slice}]
+    return Target((largest, *others), main_slice)
+
+
+def fill_review_file(path: Path, known_good: Mapping[str, str]) -> int:
+    """Write each question's known-good answer into `corrected_output`, in place, as a person would; how many."""
+    items = [ReviewItem.model_validate_json(line) for line in path.read_bytes().splitlines() if line]
+    unknown = [item.question_id for item in items if item.question_id not in known_good]
+    if unknown:
+        raise InvalidInputError(f"{path}: question {unknown[0]!r} is not in the benchmark", field="question_id")
+    write_review_file(path, [i.model_copy(update={"corrected_output": known_good[i.question_id]}) for i in items])
+    return len(items)
+
+
+def write_review_file(path: Path, items: list[ReviewItem]) -> None:
+    path.write_bytes(b"".join(item.model_dump_json().encode() + b"\n" for item in items))

@@ -1,0 +1,74 @@
+"""The demo's training step: the job submitted over gRPC, and its progress on the screen."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from rich.live import Live
+
+from burnish.errors import InternalError
+from burnish.schemas.dataset import DatasetManifest
+from burnish_client.cli import console
+from burnish_client.cli.following import Board, plain_line
+from burnish_client.demo.recipe import Recipe
+from burnish_client.trainer_client import TrainerClient, TuningJob, TuningJobEvent, state_name, tuning_spec
+
+
+def train(trainer: TrainerClient, dataset: DatasetManifest, recipe: Recipe, seed: int) -> tuple[str, str]:
+    """Name and version of the new adapter. Raises InternalError with the job's own error where it failed."""
+    spec = tuning_spec(
+        "sft",
+        dataset_name=dataset.name,
+        dataset_version=dataset.version,
+        adapter_name=dataset.name,
+        rank=recipe.rank,
+        learning_rate=recipe.learning_rate,
+        max_steps=recipe.training_steps,
+        batch_size=recipe.batch_size,
+        gradient_accumulation_steps=recipe.gradient_accumulation_steps,
+        evaluation_interval_steps=recipe.evaluation_interval_steps,
+        seed=seed,
+    )
+    console.out().print(
+        f"SFT, LoRA of rank {recipe.rank}, {recipe.training_steps} steps of "
+        f"{recipe.batch_size * recipe.gradient_accumulation_steps} rows, learning rate {recipe.learning_rate:g} "
+        "(the product's default is 1e-4 for three passes; a demo has minutes)",
+        soft_wrap=True,
+    )
+    job = trainer.create_job(spec)
+    try:
+        job = _follow(trainer, job.job_id)
+    except KeyboardInterrupt:
+        trainer.cancel_job(job.job_id)
+        raise
+    if state_name(job.state) != "succeeded":
+        raise InternalError(
+            f"{job.job_id} ended {state_name(job.state)}: {job.error.message or 'no reason given'}: `burnish jobs show {job.job_id}`"
+        )
+    console.out().print(f"adapter {job.adapter.name}@{job.adapter.version} stands in the object store")
+    return job.adapter.name, job.adapter.version
+
+
+def _follow(trainer: TrainerClient, job_id: str) -> TuningJob:
+    with _display(job_id) as show:
+        for event in trainer.watch(job_id):
+            show(event)
+    return trainer.get_job(job_id)
+
+
+@contextmanager
+def _display(job_id: str) -> Iterator[Callable[[TuningJobEvent], None]]:
+    """A live board on a terminal, a line an event elsewhere."""
+    out = console.out()
+    if not out.is_terminal:
+        yield lambda event: out.print(plain_line(event), soft_wrap=True, markup=False)
+        return
+    board = Board(job_id)
+    with Live(board.render(), console=out, refresh_per_second=4) as live:
+
+        def show(event: TuningJobEvent) -> None:
+            board.take(event)
+            live.update(board.render())
+
+        yield show
