@@ -163,11 +163,9 @@ class Launch:
             return
         with _handling((signal.SIGINT, signal.SIGTERM, signal.SIGHUP), signal.SIG_IGN):
             if self._process.stdin:
-                self._process.stdin.close()
-            if self._process.poll() is None:
-                self._process.terminate()
-                with suppress(subprocess.TimeoutExpired):
-                    self._process.wait(END_LIMIT_SECONDS)
+                self._process.stdin.close()  # the end of the lifeline: the supervisor ends the stack
+            with suppress(subprocess.TimeoutExpired):
+                self._process.wait(END_LIMIT_SECONDS)
             kill_remains(self.home)
             self._process.wait()
 

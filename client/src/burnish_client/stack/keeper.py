@@ -27,7 +27,7 @@ class RestartPolicy:
     most: int = 5
     window_seconds: float = 600.0
     first_pause_seconds: float = 0.5
-    probe_interval_seconds: float = 3.0
+    probe_interval_seconds: float = 5.0
     hung_seconds: float = 60.0
 
 
@@ -127,11 +127,12 @@ class Keeper:
             while True:
                 with suppress(TimeoutError):
                     return f"ended, {_how(await asyncio.wait_for(asyncio.shield(ended), self.policy.probe_interval_seconds))}"
-                if await self.part.alive():
+                alive = await self.part.alive()
+                if alive:
                     answered = time.monotonic()
                 elif time.monotonic() - answered > self.policy.hung_seconds:
                     return f"did not answer for {self.policy.hung_seconds:.0f} s"
-                self._note_readiness(await self.part.ready())
+                self._note_readiness(alive if self.part.ready is self.part.alive else await self.part.ready())
         finally:
             ended.cancel()
 
