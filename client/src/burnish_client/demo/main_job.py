@@ -74,7 +74,7 @@ def run(
         if keep_up:
             launch.detach()
             console.out().print("the stack is left running: `burnish status` shows it, `burnish down` ends it")
-    _check_improved(evaluation)
+    check_improved(evaluation)
     return evaluation
 
 
@@ -310,7 +310,8 @@ def _show_ending(done: Evaluation, clock: Clock, folder: Path) -> None:
         out.print("[yellow]It improved, but something else got worse: read the regressions before shipping it.[/]")
 
 
-def _check_improved(done: Evaluation) -> None:
+def check_improved(done: Evaluation) -> None:
+    """Raise NotImprovedError, with the most decisive reason, unless the verdict says that the target improved."""
     if done.verdict.verdict not in IMPROVED:
         raise NotImprovedError(
             f"the adapter did not improve measurably: verdict {done.verdict.verdict}. {done.verdict.reasons[0]}",
