@@ -12,7 +12,15 @@ from burnish.errors import InvalidInputError, NotFoundError
 from burnish.schemas.benchmark import BenchmarkManifest, BenchmarkQuestion
 from burnish.schemas.dataset import DatasetManifest, DatasetSpec, ExportForm
 from burnish.schemas.evaluation import EvalManifest
-from burnish.schemas.runlog import Diagnosis, ReviewImport, ReviewItem, RunLogImport, RunLogLine, RunLogManifest
+from burnish.schemas.runlog import (
+    Diagnosis,
+    RejectedLine,
+    ReviewImport,
+    ReviewItem,
+    RunLogImport,
+    RunLogLine,
+    RunLogManifest,
+)
 from burnish_client.config import ClientSettings
 from burnish_client.http_door import HttpDoor
 
@@ -64,6 +72,13 @@ class CuratorClient(HttpDoor):
         params = _given(offset=offset, limit=limit, label=label, grade=grade)
         body = self._get(f"/v1/runlogs/{_part(run_log_id)}/rows", params).json()
         return RunLogRows([RunLogLine.model_validate(row) for row in body["rows"]], body["total"])
+
+    def rejected_lines(self, run_log_id: str) -> Iterator[RejectedLine]:
+        """Every refused line, as they come (the manifest has the first 100)."""
+        with self._stream(f"/v1/runlogs/{_part(run_log_id)}/rejected") as response:
+            for line in response.iter_lines():
+                if line:
+                    yield RejectedLine.model_validate_json(line)
 
     def diagnosis(self, run_log_id: str) -> Diagnosis:
         return Diagnosis.model_validate_json(self._get(f"/v1/runlogs/{_part(run_log_id)}/diagnosis").content)

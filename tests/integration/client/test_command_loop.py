@@ -69,6 +69,8 @@ def test_the_loop_up_to_training(run: Here, run_log: Path, tmp_path: Path) -> No
     assert imported.returncode == 0, imported.stderr
     assert "60 lines taken, 2 rejected" in imported.stdout
     assert "line 61: not JSON" in imported.stderr
+    assert [line.split(":")[0] for line in run("runs", "rejected").stdout.splitlines()] == ["line 61", "line 62"]
+    assert json.loads(run("runs", "rejected", "--json").stdout.splitlines()[0])["excerpt"] == "not json"
     (manifest,) = run.json("runs", "ls")
     assert manifest["name"] == "support-runs"
 

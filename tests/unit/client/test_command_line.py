@@ -35,7 +35,17 @@ def test_every_command_has_help_within_80_columns(
 ) -> None:
     monkeypatch.setenv("COLUMNS", "80")
     commands = ["up", "status", "down", "demo", "diagnose", "eval", "verdict"]
-    commands += ["runs import", "runs ls", "runs show", "review export", "review import", "dataset build", "dataset ls"]
+    commands += [
+        "runs import",
+        "runs ls",
+        "runs show",
+        "runs rejected",
+        "benchmark run",
+        "review export",
+        "review import",
+        "dataset build",
+        "dataset ls",
+    ]
     commands += ["dataset show", "dataset export", "train sft", "train dpo", "jobs ls", "jobs show", "jobs watch"]
     commands += ["jobs cancel", "adapters ls", "adapters show", "benchmark import", "benchmark ls", "benchmark show"]
     for command in commands:

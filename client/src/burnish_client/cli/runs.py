@@ -67,9 +67,7 @@ def _show_rejected(manifest: RunLogManifest) -> None:
     for line in manifest.rejected_lines[:SHOWN_REJECTED]:
         console.note(f"[yellow]line {line.line_number}:[/] {console.one_line(line.reason)}")
     if manifest.rejected > SHOWN_REJECTED:
-        console.note(
-            f"[dim]… and {manifest.rejected - SHOWN_REJECTED:,} more: `burnish runs show {manifest.id} --json`[/]"
-        )
+        console.note(f"[dim]… and {manifest.rejected - SHOWN_REJECTED:,} more: burnish runs rejected {manifest.id}[/]")
 
 
 @app.command("ls")
@@ -153,3 +151,17 @@ def show_run_log(
                 console.one_line(row.answer)[:200],
             )
         console.show_table(shown)
+
+
+@app.command("rejected")
+def list_rejected(run_log: RunLog = None, json: JsonFlag = False) -> None:
+    """Every line that was not taken, with its number and the reason; --json prints one a line."""
+    from burnish_client.curator_client import CuratorClient
+
+    out = console.out()
+    with CuratorClient.from_settings() as client:
+        for line in client.rejected_lines(resolve_run_log(client, run_log).id):
+            if json:
+                console.print_json_line(line.model_dump(mode="json"))
+            else:
+                out.print(f"[yellow]line {line.line_number}:[/] {console.one_line(line.reason)}", soft_wrap=True)
