@@ -9,13 +9,13 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
+import orjson
 import psutil
 import pytest
 from adapter_making import CONFIG, WEIGHTS, make_manifest, publish
 from safetensors.numpy import load, save
 
 from burnish.errors import UnavailableError
-from burnish.objectstores.s3 import S3ObjectStore
 from burnish.schemas.adapter import AdapterManifest
 from burnish.schemas.models import BaseModelRecord, read_record
 
@@ -49,7 +49,7 @@ def reference(front, base_model_dir: Path, tmp_path_factory: pytest.TempPathFact
     tokenizer = AutoTokenizer.from_pretrained(base_model_dir)
     model = AutoModelForCausalLM.from_pretrained(base_model_dir, dtype=torch.float32)
 
-    def continuations(chosen) -> list[str]:  # type: ignore[no-untyped-def]
+    def continuations(chosen) -> list[str]:
         texts = []
         for prompt in PROMPTS:
             tokens = tokenizer(prompt, return_tensors="pt")
@@ -85,24 +85,19 @@ def record(base_model_dir: Path) -> BaseModelRecord:
 
 
 @pytest.fixture(scope="module")
-def bucket(seaweed) -> S3ObjectStore:  # type: ignore[no-untyped-def]
-    return seaweed.store("inference-test")
-
-
-@pytest.fixture(scope="module")
-def adapters(reference, record, bucket) -> dict[str, AdapterManifest]:  # type: ignore[no-untyped-def]
+def adapters(reference, record, bucket) -> dict[str, AdapterManifest]:
     return {
         name: publish(bucket, make_manifest(name, files, record, RANK), files)
         for name, files in reference.files.items()
     }
 
 
-def complete(front, model: str, prompt: str, **parameters):  # type: ignore[no-untyped-def]
+def complete(front, model: str, prompt: str, **parameters):
     body = {"model": model, "prompt": prompt, "max_tokens": NEW_TOKENS, "temperature": 0, **parameters}
     return front.http.post("/v1/completions", json=body)
 
 
-def answers(front, models: list[str]) -> dict[str, list[str]]:  # type: ignore[no-untyped-def]
+def answers(front, models: list[str]) -> dict[str, list[str]]:
     """Every prompt to every model, all at once, so that their rows share batches."""
     with ThreadPoolExecutor(len(models) * len(PROMPTS)) as pool:
         pending = {
@@ -139,8 +134,6 @@ def test_a_streamed_answer_equals_the_whole_one(front, reference, adapters):
         assert response.headers["x-burnish-adapter-version"] == adapters["one"].version
         events = [line.removeprefix("data: ") for line in response.iter_lines() if line]
     assert events[-1] == "[DONE]"
-    import orjson
-
     assert "".join(orjson.loads(event)["choices"][0]["text"] for event in events[:-1]) == reference.texts["one"][0]
 
 
@@ -211,7 +204,7 @@ def test_vllms_own_refusals_pass_as_4xx(front, record):
     assert "2048" in error["message"]
 
 
-def engine_processes(front) -> list[psutil.Process]:  # type: ignore[no-untyped-def]
+def engine_processes(front) -> list[psutil.Process]:
     """The guard and everything below it."""
     return psutil.Process(front.process.pid).children(recursive=True)
 

@@ -1,0 +1,85 @@
+"""Starts the real inference front, with vLLM behind it, as a process of its own."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import httpx
+import pytest
+
+TOKEN = "test-token-of-the-inference-front"
+START_LIMIT_SECONDS = 240
+
+
+@dataclass
+class Front:
+    """A running `python -m burnish_inference.main`."""
+
+    process: subprocess.Popen[bytes]
+    port: int
+    log: Path
+    http: httpx.Client = field(init=False)
+
+    def __post_init__(self) -> None:
+        headers = {"Authorization": f"Bearer {TOKEN}"}
+        self.http = httpx.Client(
+            base_url=f"http://127.0.0.1:{self.port}", headers=headers, timeout=120, trust_env=False
+        )
+
+    def is_ready(self) -> bool:
+        try:
+            return self.http.get("/readyz").status_code == httpx.codes.OK
+        except httpx.TransportError:
+            return False
+
+    def wait_ready(self, limit_seconds: float = START_LIMIT_SECONDS) -> None:
+        deadline = time.monotonic() + limit_seconds
+        while not self.is_ready():
+            if self.process.poll() is not None or time.monotonic() > deadline:
+                pytest.fail(f"the front is not ready; the end of its log:\n{self.log.read_text()[-4000:]}")
+            time.sleep(0.2)
+
+
+def find_python() -> Path:
+    """The interpreter that has vLLM."""
+    repository = Path(__file__).resolve().parents[1]
+    python = Path(os.environ.get("BURNISH_INFERENCE_PYTHON", repository / ".venv-inference/bin/python"))
+    if not python.exists():
+        pytest.fail(f"no Python with vLLM at {python}: run `make setup`")
+    return python
+
+
+@contextmanager
+def started(folder: Path, settings: Mapping[str, str]) -> Iterator[Front]:
+    """The front, not yet ready: call wait_ready. settings: variables of its environment beside the token, port and cache."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = int(listener.getsockname()[1])
+    own = {
+        "BURNISH_TOKEN": TOKEN,
+        "BURNISH_INFERENCE_PORT": str(port),
+        "BURNISH_INFERENCE_CACHE_DIR": str(folder / "cache"),
+    }
+    log = folder / "front.log"
+    with log.open("wb") as output:
+        command = [str(find_python()), "-m", "burnish_inference.main"]
+        process = subprocess.Popen(command, env=os.environ | own | dict(settings), stdout=output, stderr=output)
+    front = Front(process, port, log)
+    try:
+        yield front
+    finally:
+        front.http.close()
+        if process.poll() is None:
+            process.send_signal(signal.SIGTERM)
+        try:
+            process.wait(timeout=30)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
