@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 
 import orjson
+from pydantic import BaseModel
 from rich.live import Live
 
 from burnish.errors import BurnishError, Code
@@ -70,10 +71,11 @@ def run(
         with clock.step("The stack"):
             state = _start(launch)
         with open_doors(state) as doors:
-            evaluation = _main_job(doors, seed, recipe, folder, clock)
+            evaluation = MainJob(doors, seed, recipe, folder, clock).do()
+        _show_ending(evaluation, clock, folder)
         if keep_up:
             launch.detach()
-            console.out().print("the stack is left running: `burnish status` shows it, `burnish down` ends it")
+            _say("the stack is left running: `burnish status` shows it, `burnish down` ends it")
     check_improved(evaluation)
     return evaluation
 
@@ -89,225 +91,215 @@ def _start(launch: Launch) -> StackState:
         state = launch.wait_healthy()
     terminal.print(stack_command.parts_table(state))
     started = "started for this demo" if launch.is_owner else "found running, and left running afterwards"
-    terminal.print(f"{started}; state in {console.path_text(launch.home)}", soft_wrap=True)
+    _say(f"{started}; state in {console.path_text(launch.home)}")
     return state
 
 
-def _main_job(doors: Doors, seed: int, recipe: Recipe, folder: Path, clock: Clock) -> Evaluation:
-    sampling = Sampling(seed=seed)
-    with clock.step("A benchmark from this machine's standard library"):
-        questions, benchmark = _make_benchmark(doors, seed, recipe, folder)
-    with clock.step(f"The base model answers it {recipe.base_samples} times: a graded run log"):
-        run_log = _ask_base(doors, questions, sampling, recipe, folder)
-    with clock.step("Import and diagnosis"):
-        run_log_id, target = _diagnose(doors, benchmark.name, folder)
-    with clock.step("Review file out, corrections in"):
-        _correct(doors, run_log_id, target, questions, folder)
-    with clock.step("Dataset"):
-        dataset = _build_dataset(doors, run_log_id, target, benchmark, seed, recipe)
-    with clock.step("Training"):
-        reference = train(doors.trainer, dataset, recipe, seed)
-    with clock.step("The new adapter answers, from the vLLM that has been running all along"):
-        adapter = serving.first_answer(doors, reference, questions, dataset)
-        serving.mixed_batch(doors, adapter, questions, dataset, run_log, sampling, folder)
-    with clock.step("Evaluation: base and adapter, paired question by question"):
-        evaluation = _evaluate(doors, questions, benchmark, dataset, adapter, run_log, target, sampling, recipe, folder)
-    with clock.step("Verdict"):
-        _store(doors, evaluation)
-        _show_verdict(evaluation)
-    _show_ending(evaluation, clock, folder)
-    return evaluation
+@dataclass(frozen=True)
+class MainJob:
+    """One run of the job on a stack that is up. Every method is a step or a part of one."""
+
+    doors: Doors
+    seed: int
+    recipe: Recipe
+    folder: Path
+    clock: Clock
+
+    @property
+    def sampling(self) -> Sampling:
+        return Sampling(seed=self.seed)
+
+    def do(self) -> Evaluation:
+        step = self.clock.step
+        with step("A benchmark from this machine's standard library"):
+            questions, benchmark = self.make_benchmark()
+        with step(f"The base model answers it {self.recipe.base_samples} times: a graded run log"):
+            run_log = self.ask_base(questions)
+        with step("Import and diagnosis"):
+            run_log_id, target = self.diagnose(benchmark.name)
+        with step("Review file out, corrections in"):
+            self.correct(run_log_id, target, questions)
+        with step("Dataset"):
+            dataset = self.build_dataset(run_log_id, target, benchmark)
+        with step("Training"):
+            reference = train(self.doors.trainer, dataset, self.recipe, self.seed)
+        with step("The new adapter answers, from the vLLM that has been running all along"):
+            adapter = serving.first_answer(self.doors, reference, questions, dataset)
+            serving.mixed_batch(self.doors, adapter, questions, dataset, run_log, self.sampling, self.folder)
+        with step("Evaluation: base and adapter, paired question by question"):
+            evaluation = self.evaluate(questions, benchmark, dataset, adapter, run_log, target)
+        with step("Verdict"):
+            self.store(evaluation)
+            _show_verdict(evaluation)
+        return evaluation
+
+    def make_benchmark(self) -> tuple[list[BenchmarkQuestion], BenchmarkManifest]:
+        questions = generate(self.seed, self.recipe.questions)
+        check_questions(questions)
+        path = self.folder / "benchmark.jsonl"
+        path.write_bytes(_jsonl(questions))
+        manifest = self.doors.curator.import_benchmark(path, name=f"stdlib-seed-{self.seed}")
+        _show_benchmark(questions, manifest, path)
+        return questions, manifest
+
+    def ask_base(self, questions: Sequence[BenchmarkQuestion]) -> list[RunLogLine]:
+        """Ask, grade, and write the run log to disk."""
+        with asking.answer_progress("answers") as progress:
+            answers = asyncio.run(
+                ask(
+                    self.doors.endpoint,
+                    self.doors.base_model,
+                    questions,
+                    out=self.folder / "answers-base.jsonl",
+                    samples=self.recipe.base_samples,
+                    concurrency=self.recipe.concurrency,
+                    max_tokens=self.sampling.max_tokens,
+                    temperature=self.sampling.temperature,
+                    seed=self.sampling.seed,
+                    progress=progress,
+                )
+            )
+        lines = make_run_log(questions, answers, run_id="base")
+        path = self.folder / "runlog.jsonl"
+        path.write_bytes(_jsonl(lines))
+        failed = sum(answer.error is not None for answer in answers)
+        _say(
+            f"{self.doors.base_model}: {len(lines)} graded answers, {failed} without one, in {console.path_text(path)}"
+        )
+        _show_pass_rates(lines)
+        return lines
+
+    def diagnose(self, name: str) -> tuple[str, Target]:
+        """Id of the imported run log, and what to train on."""
+        manifest = self.doors.curator.import_run_log(self.folder / "runlog.jsonl", name).manifest
+        _say(f"imported {manifest.accepted} lines, {manifest.rejected} rejected")
+        diagnosis = self.doors.curator.diagnosis(manifest.id)
+        diagnose_command.show(diagnosis)
+        target = choose_target(diagnosis)
+        console.out().print(f"[bold]{console.one_line(target.sentence)}[/]")
+        return manifest.id, target
+
+    def correct(self, run_log_id: str, target: Target, questions: Sequence[BenchmarkQuestion]) -> None:
+        curator, path = self.doors.curator, self.folder / "review.jsonl"
+        items = curator.export_review(run_log_id, target.labels)
+        write_review_file(path, items)
+        _say(f"{len(items)} failed questions out, with an empty `corrected_output`: {console.path_text(path)}")
+        filled = fill_review_file(path, {question.question_id: question.expected_answer for question in questions})
+        _say(
+            "a person would correct them in that file, or in a browser at "
+            f"{curator.review_page_url(run_log_id, target.labels[0])}"
+        )
+        _say(f"here the benchmark's known-good answers have filled {filled} of them, in the same file")
+        answer = curator.import_review(run_log_id, path)
+        _say(f"{answer.accepted} corrections in, {answer.empty} empty, {len(answer.rejected_lines)} rejected")
+
+    def build_dataset(self, run_log_id: str, target: Target, benchmark: BenchmarkManifest) -> DatasetManifest:
+        spec = DatasetSpec(
+            name=f"fix-{target.slice}",
+            run_log_id=run_log_id,
+            labels=target.labels,
+            held_out_share=self.recipe.held_out_share,
+            anchor_ratio=self.recipe.anchor_ratio,
+            benchmark=f"{benchmark.name}/{benchmark.version}",
+            seed=self.seed,
+        )
+        dataset = self.doors.curator.build_dataset(spec)
+        dataset_command.show(dataset)
+        return dataset
+
+    def evaluate(
+        self,
+        questions: Sequence[BenchmarkQuestion],
+        benchmark: BenchmarkManifest,
+        dataset: DatasetManifest,
+        adapter: AdapterManifest,
+        run_log: Sequence[RunLogLine],
+        target: Target,
+    ) -> Evaluation:
+        with asking.answer_progress("answers") as progress:
+            done = asyncio.run(
+                evaluate(
+                    questions,
+                    dataset,
+                    self.doors.endpoint,
+                    base_model=self.doors.base_model,
+                    candidate_model=f"{adapter.name}@{adapter.version}",
+                    out=self.folder,
+                    benchmark=f"{benchmark.name}/{benchmark.version}",
+                    base_run_log=run_log,
+                    adapter=adapter,
+                    clusters=target.clusters,
+                    base_samples=self.recipe.base_samples,
+                    sampling=self.sampling,
+                    concurrency=self.recipe.concurrency,
+                    reproduce=[f"burnish demo --seed {self.seed} --questions {len(questions)}"],
+                    progress=progress,
+                )
+            )
+        asked_again = len(done.base_rows) - done.reused_base_answers
+        _say(
+            f"{len(done.candidate_rows)} answers of the adapter; of the base {done.reused_base_answers} came from the "
+            f"run log and {asked_again} were asked again"
+        )
+        return done
+
+    def store(self, done: Evaluation) -> None:
+        """Files first; the manifest, last, makes the eval exist."""
+        for entry in done.manifest.files:
+            self.doors.curator.put_eval_file(done.manifest.id, entry.path, done.folder / entry.path)
+        self.doors.curator.create_eval(done.manifest)
 
 
-def _make_benchmark(
-    doors: Doors, seed: int, recipe: Recipe, folder: Path
-) -> tuple[list[BenchmarkQuestion], BenchmarkManifest]:
-    questions = generate(seed, recipe.questions)
-    check_questions(questions)
-    path = folder / "benchmark.jsonl"
-    path.write_bytes(b"".join(q.model_dump_json(exclude_none=True).encode() + b"\n" for q in questions))
-    manifest = doors.curator.import_benchmark(path, name=f"stdlib-seed-{seed}")
-    out = console.out()
+def _say(line: str) -> None:
+    """A line as it is: paths and addresses in it stay whole."""
+    console.out().print(line, soft_wrap=True, markup=False)
+
+
+def _jsonl(models: Iterable[BaseModel]) -> bytes:
+    return b"".join(model.model_dump_json(exclude_none=True).encode() + b"\n" for model in models)
+
+
+def _show_benchmark(questions: Sequence[BenchmarkQuestion], manifest: BenchmarkManifest, path: Path) -> None:
     shown = console.table("slice", ">questions", "grader", "~for example")
     for name, number in manifest.slices.items():
         example = next(question for question in questions if question.slice == name)
         shown.add_row(name, str(number), example.grader.name, console.one_line(example.question))
     console.show_table(shown)
-    sources = len({file for question in questions for file in question.evidence_files})
-    out.print(
-        f"{len(questions)} questions on functions of {sources} files, answers read off by ast; every one passes its grader"
+    files = len({file for question in questions for file in question.evidence_files})
+    _say(
+        f"{len(questions)} questions on functions of {files} files; known-good answers read off by ast, all pass their graders"
     )
-    out.print(
-        f"stored as benchmark {manifest.name}@{manifest.version}, and in {console.path_text(path)}", soft_wrap=True
-    )
-    return questions, manifest
-
-
-def _ask_base(
-    doors: Doors, questions: Sequence[BenchmarkQuestion], sampling: Sampling, recipe: Recipe, folder: Path
-) -> list[RunLogLine]:
-    with asking.answer_progress("answers") as progress:
-        answers = asyncio.run(
-            ask(
-                doors.endpoint,
-                doors.base_model,
-                questions,
-                out=folder / "answers-base.jsonl",
-                samples=recipe.base_samples,
-                concurrency=recipe.concurrency,
-                max_tokens=sampling.max_tokens,
-                temperature=sampling.temperature,
-                seed=sampling.seed,
-                progress=progress,
-            )
-        )
-    lines = make_run_log(questions, answers, run_id="base")
-    path = folder / "runlog.jsonl"
-    path.write_bytes(b"".join(line.model_dump_json(exclude_none=True).encode() + b"\n" for line in lines))
-    failed = sum(answer.error is not None for answer in answers)
-    console.out().print(
-        f"{doors.base_model}: {len(lines)} graded answers, {failed} without one, in {console.path_text(path)}",
-        soft_wrap=True,
-    )
-    _show_pass_rates(lines)
-    return lines
+    _say(f"benchmark {manifest.name}@{manifest.version}, also in {console.path_text(path)}")
 
 
 def _show_pass_rates(lines: Sequence[RunLogLine]) -> None:
     runs = sorted({line.run_id or "" for line in lines})
     asked = Counter((line.slice, line.run_id) for line in lines)
     passed = Counter((line.slice, line.run_id) for line in lines if line.grade == "correct")
-    shown = console.table("slice", *(f">passed, run {run}" for run in runs))
+    shown = console.table("slice", *(f">passed in {run}" for run in runs))
     for name in sorted({line.slice or "" for line in lines}):
         shown.add_row(name, *(f"{passed[name, run]} of {asked[name, run]}" for run in runs))
     console.show_table(shown)
 
 
-def _diagnose(doors: Doors, name: str, folder: Path) -> tuple[str, Target]:
-    imported = doors.curator.import_run_log(folder / "runlog.jsonl", name)
-    manifest = imported.manifest
-    out = console.out()
-    out.print(f"imported {manifest.accepted} lines, {manifest.rejected} rejected")
-    diagnosis = doors.curator.diagnosis(manifest.id)
-    diagnose_command.show(diagnosis)
-    target = choose_target(diagnosis)
-    out.print(f"[bold]{console.one_line(target.sentence)}[/]")
-    return manifest.id, target
-
-
-def _correct(
-    doors: Doors, run_log_id: str, target: Target, questions: Sequence[BenchmarkQuestion], folder: Path
-) -> None:
-    out, path = console.out(), folder / "review.jsonl"
-    items = doors.curator.export_review(run_log_id, target.labels)
-    write_review_file(path, items)
-    out.print(
-        f"{len(items)} failed questions out, with an empty `corrected_output`: {console.path_text(path)}",
-        soft_wrap=True,
-    )
-    filled = fill_review_file(path, {question.question_id: question.expected_answer for question in questions})
-    out.print(
-        f"A person would fill them in this file or at {doors.curator.review_page_url(run_log_id, target.labels[0])}; "
-        f"here the benchmark's known-good answers filled {filled}, in the same file.",
-        soft_wrap=True,
-    )
-    answer = doors.curator.import_review(run_log_id, path)
-    out.print(f"{answer.accepted} corrections in, {answer.empty} empty, {len(answer.rejected_lines)} rejected")
-
-
-def _build_dataset(
-    doors: Doors, run_log_id: str, target: Target, benchmark: BenchmarkManifest, seed: int, recipe: Recipe
-) -> DatasetManifest:
-    dataset = doors.curator.build_dataset(
-        DatasetSpec(
-            name=f"fix-{target.slice}",
-            run_log_id=run_log_id,
-            labels=target.labels,
-            held_out_share=recipe.held_out_share,
-            anchor_ratio=recipe.anchor_ratio,
-            benchmark=f"{benchmark.name}/{benchmark.version}",
-            seed=seed,
-        )
-    )
-    dataset_command.show(dataset)
-    return dataset
-
-
-def _evaluate(
-    doors: Doors,
-    questions: Sequence[BenchmarkQuestion],
-    benchmark: BenchmarkManifest,
-    dataset: DatasetManifest,
-    adapter: AdapterManifest,
-    run_log: Sequence[RunLogLine],
-    target: Target,
-    sampling: Sampling,
-    recipe: Recipe,
-    folder: Path,
-) -> Evaluation:
-    with asking.answer_progress("answers") as progress:
-        done = asyncio.run(
-            evaluate(
-                questions,
-                dataset,
-                doors.endpoint,
-                base_model=doors.base_model,
-                candidate_model=f"{adapter.name}@{adapter.version}",
-                out=folder,
-                benchmark=f"{benchmark.name}/{benchmark.version}",
-                base_run_log=run_log,
-                adapter=adapter,
-                clusters=target.clusters,
-                base_samples=recipe.base_samples,
-                sampling=sampling,
-                concurrency=recipe.concurrency,
-                reproduce=[f"burnish demo --seed {dataset.spec.seed} --questions {len(questions)}"],
-                progress=progress,
-            )
-        )
-    console.out().print(
-        f"{len(done.candidate_rows)} questions asked of the adapter; {done.reused_base_answers} answers of the base "
-        "reused from the run log, none asked again"
-        if done.reused_base_answers == len(done.base_rows)
-        else f"{len(done.candidate_rows)} questions asked of the adapter; {done.reused_base_answers} of {len(done.base_rows)} "
-        "answers of the base reused from the run log",
-        soft_wrap=True,
-    )
-    return done
-
-
-def _store(doors: Doors, done: Evaluation) -> None:
-    """Files first; the manifest, last, makes the eval exist."""
-    for entry in done.manifest.files:
-        doors.curator.put_eval_file(done.manifest.id, entry.path, done.folder / entry.path)
-    doors.curator.create_eval(done.manifest)
-
-
 def _show_verdict(done: Evaluation) -> None:
     verdict_command.show(done.verdict)
-    folder = console.path_text(done.folder)
-    console.out().print(
-        console.facts(
-            [
-                ("stored", f"eval {done.manifest.id}, adapter {done.manifest.candidate_model}"),
-                ("report", f"{folder}/report.html"),
-                ("postmortem", f"{folder}/postmortem.md"),
-            ]
-        )
-    )
+    _say(f"stored as eval {done.manifest.id}; the adapter is {done.manifest.candidate_model}")
 
 
 def _show_ending(done: Evaluation, clock: Clock, folder: Path) -> None:
     (folder / "timings.json").write_bytes(orjson.dumps(clock.seconds, option=orjson.OPT_INDENT_2))
-    out = console.out()
-    out.print()
     shown = console.table("~step", ">time")
     for title, seconds in clock.seconds.items():
         shown.add_row(title, console.duration(seconds))
     shown.add_row("[bold]all[/]", f"[bold]{console.duration(clock.total_seconds)}[/]")
+    out = console.out()
+    out.print()
     console.show_table(shown)
     if done.verdict.verdict == "investigate":
-        out.print("[yellow]It improved, but something else got worse: read the regressions before shipping it.[/]")
+        out.print("[yellow]It improved, and something else got worse: read the regressions before shipping it.[/]")
+    _say(f"postmortem  {console.path_text(folder)}/postmortem.md")
+    _say(f"report      {console.path_text(folder)}/report.html")
 
 
 def check_improved(done: Evaluation) -> None:
