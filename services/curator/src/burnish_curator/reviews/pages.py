@@ -9,7 +9,7 @@ from __future__ import annotations
 import secrets
 from dataclasses import dataclass
 from typing import Annotated, Any
-from urllib.parse import urlencode
+from urllib.parse import quote, urlencode
 
 from fastapi import APIRouter, Depends, Form, Query, Request, Response
 from fastapi.responses import HTMLResponse, JSONResponse, RedirectResponse
@@ -40,10 +40,12 @@ class Filters:
     show: str = "all"
     page: int = 1
 
-    def address(self, **changes: Any) -> str:
+    def address(self, action: str = "", **changes: Any) -> str:
+        """The page with some filters changed, or what an action on it posts to."""
         wanted = {"label": self.label, "show": self.show, "page": self.page} | changes
         query = {key: value for key, value in wanted.items() if value not in (None, "all", 1)}
-        return f"{ROOT}/{self.run_log_id}" + (f"?{urlencode(query)}" if query else "")
+        path = f"{ROOT}/{quote(self.run_log_id, safe='')}{action}"
+        return f"{path}?{urlencode(query)}" if query else path
 
 
 @dataclass(frozen=True)
@@ -164,7 +166,7 @@ def _links(filters: Filters, view: ReviewView) -> dict[str, Any]:
         "open": filters.address(show="open", page=1),
         "back": filters.address(page=view.page - 1) if view.page > 1 else None,
         "on": filters.address(page=view.page + 1) if view.page < view.pages else None,
-        "save": filters.address().replace(filters.run_log_id, f"{filters.run_log_id}/corrections", 1),
+        "save": filters.address("/corrections"),
     }
 
 
