@@ -14,7 +14,9 @@ from pathlib import Path
 from typing import Any
 
 import psutil
+import pytest
 
+from burnish_client import cli
 from burnish_client.config import ClientSettings
 
 
@@ -76,6 +78,23 @@ class Home:
                 if process.environ().get("BURNISH_HOME") == str(self.path):
                     found.append(f"{process.pid} {' '.join(process.cmdline())[:120]}")
         return found
+
+
+class Here:
+    """The burnish command run within this process, in the shared home."""
+
+    def __init__(self, capsys: pytest.CaptureFixture[str]) -> None:
+        self._capsys = capsys
+
+    def __call__(self, *words: str) -> subprocess.CompletedProcess[str]:
+        code = cli.run(list(words))
+        printed = self._capsys.readouterr()
+        return subprocess.CompletedProcess(words, code, printed.out, printed.err)
+
+    def json(self, *words: str) -> Any:
+        done = self(*words, "--json")
+        assert done.returncode == 0, done.stderr
+        return json.loads(done.stdout)
 
 
 def until(condition: Callable[[], object], limit_seconds: float = 60.0) -> None:

@@ -3,18 +3,14 @@
 from __future__ import annotations
 
 import json
-import subprocess
 from pathlib import Path
-from typing import Any
 
 import pytest
-from integration.client.homes import Home
-
-from burnish_client import cli
+from integration.client.homes import Here
 
 
 @pytest.fixture(scope="module")
-def run_log(running_home: Home, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def run_log(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Two runs of 30 questions: ten fail alike, two more alike, one for want of evidence; and two lines that are none."""
     path = tmp_path_factory.mktemp("logs") / "Support Runs.jsonl"
     with path.open("w") as file:
@@ -36,32 +32,6 @@ def run_log(running_home: Home, tmp_path_factory: pytest.TempPathFactory) -> Pat
                 file.write(json.dumps(line) + "\n")
         file.write('not json\n{"question_id": "x"}\n')
     return path
-
-
-class Here:
-    """The burnish command run within this process, in the running home."""
-
-    def __init__(self, capsys: pytest.CaptureFixture[str]) -> None:
-        self._capsys = capsys
-
-    def __call__(self, *words: str) -> subprocess.CompletedProcess[str]:
-        code = cli.run(list(words))
-        printed = self._capsys.readouterr()
-        return subprocess.CompletedProcess(words, code, printed.out, printed.err)
-
-    def json(self, *words: str) -> Any:
-        done = self(*words, "--json")
-        assert done.returncode == 0, done.stderr
-        return json.loads(done.stdout)
-
-
-@pytest.fixture
-def run(running_home: Home, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Here:
-    monkeypatch.setenv("BURNISH_HOME", str(running_home.path))
-    monkeypatch.setenv("COLUMNS", "80")
-    for name in ("BURNISH_TOKEN", "BURNISH_CURATOR_URL", "BURNISH_TRAINER_ADDRESS", "BURNISH_INFERENCE_URL"):
-        monkeypatch.delenv(name, raising=False)
-    return Here(capsys)
 
 
 def test_the_loop_up_to_training(run: Here, run_log: Path, tmp_path: Path) -> None:

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from burnish_client.cli import console
 from burnish_client.cli.console import JsonFlag
 from burnish_client.cli.runs import RunLog, resolve_run_log
+
+if TYPE_CHECKING:
+    from burnish.schemas.runlog import ReviewImport
 
 app = typer.Typer(help="Corrections: a review file out, the corrected one in.", no_args_is_help=True)
 SHOWN_REJECTED = 10
@@ -74,4 +77,17 @@ def import_review(
     for line in answer.rejected_lines[:SHOWN_REJECTED]:
         console.note(f"[yellow]{file}, line {line.line_number}:[/] {console.one_line(line.reason)}")
     if answer.accepted:
-        console.next_step(f"burnish dataset build NAME --run-log {run_log_id} --label LABEL")
+        labels = "".join(f" --label {label}" for label in _corrected_labels(file, answer))
+        console.next_step(f"burnish dataset build NAME --run-log {run_log_id}{labels}")
+
+
+def _corrected_labels(file: Path, answer: ReviewImport) -> list[str]:
+    """The failure labels of the lines that were taken, in the file's order."""
+    from burnish.schemas.runlog import ReviewItem
+
+    rejected = {line.line_number for line in answer.rejected_lines}
+    numbered = enumerate(file.read_bytes().splitlines(), start=1)
+    items = [
+        ReviewItem.model_validate_json(line) for number, line in numbered if line.strip() and number not in rejected
+    ]
+    return list(dict.fromkeys(item.failure_label for item in items if item.corrected_output))

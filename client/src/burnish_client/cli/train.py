@@ -37,8 +37,8 @@ TargetModule = Annotated[
 ]
 MaxSteps = Annotated[int | None, _option("Optimizer steps at most. Default: from --epochs.", OPTIMIZER)]
 Epochs = Annotated[float | None, _option("Passes over the training rows. Default: 3.", OPTIMIZER)]
-BatchSize = Annotated[int | None, _option("Rows a device step. Default: 4 on CPU.", OPTIMIZER)]
-Accumulation = Annotated[int | None, _option("Device steps an optimizer step. Default: 2.", OPTIMIZER)]
+BatchSize = Annotated[int | None, _option("Rows a device step. Default: 8.", OPTIMIZER)]
+Accumulation = Annotated[int | None, _option("Device steps an optimizer step. Default: 1.", OPTIMIZER)]
 WarmupShare = Annotated[float | None, _option("Share of the steps, in [0,1). Default: 0.1.", OPTIMIZER, "SHARE")]
 MaxLength = Annotated[int | None, _option("Tokens; longer rows are refused before training. Default: 2048.", OPTIMIZER)]
 Interval = Annotated[

@@ -51,10 +51,12 @@ def show(decision: Verdict) -> None:
     """The word, the reasons, the four comparisons, the slices, the regressions."""
     out = console.out()
     out.print(f"[{COLOURS[decision.verdict]}]{decision.verdict}[/]")
+    sentences = Table.grid(padding=(0, 1))
     for reason in decision.reasons:
-        out.print(f"  • {console.one_line(reason)}")
+        sentences.add_row(" •", console.one_line(reason))
     for warning in decision.warnings:
-        out.print(f"  [yellow]! {console.one_line(warning)}[/]")
+        sentences.add_row(" [yellow]![/]", f"[yellow]{console.one_line(warning)}[/]")
+    out.print(sentences)
     shown = console.table("questions", ">n", ">base", ">candidate", ">change", ">95 % interval", ">p")
     named = [
         ("targeted, held out", decision.targeted),

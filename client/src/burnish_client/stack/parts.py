@@ -116,6 +116,7 @@ def _objectstore(settings: StackSettings, layout: Layout) -> Part:
         ready=check,
         alive=check,
         start_limit_seconds=60,
+        grace_seconds=5,  # at times it takes ever longer to end; kill -9 harms no object
     )
 
 

@@ -20,6 +20,7 @@ from typing import IO, cast
 
 from burnish.errors import BurnishError, UnavailableError
 from burnish.schemas.models import read_record
+from burnish_client.config import STATE_FILE
 from burnish_client.stack import processes
 from burnish_client.stack.control import DETACH, LOCKED_EXIT_CODE
 from burnish_client.stack.keeper import Keeper
@@ -164,7 +165,10 @@ class Supervisor:
         if self._logged.get(status.name) != status.state:
             self._logged[status.name] = status.state
             log.info("%s: %s%s", status.name, status.state, f" ({status.reason})" if status.reason else "")
-        self._save()
+        try:
+            self._save()
+        except OSError as error:  # a full disk is no reason to end the parts
+            log.error("%s could not be written: %s", self._home / STATE_FILE, error)
 
     def _save(self) -> None:
         names = {keeper.part.name for keeper in self._keepers}

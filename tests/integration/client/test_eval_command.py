@@ -1,0 +1,144 @@
+"""`burnish benchmark run` and `burnish eval` against the real curator, with a model server whose answers are known."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import pytest
+from integration.client.homes import Here
+from integration.client.test_inference_client import manifest
+
+from burnish.schemas.base import Parent
+from burnish_client.curator_client import CuratorClient
+
+TARGETED, REST = 40, 60
+ADAPTER = "fixes@1111"
+
+
+def question(number: int) -> dict[str, Any]:
+    """The first TARGETED ask for JSON, the others for a word."""
+    if number < TARGETED:
+        grader = {"name": "json_fields", "args": {"fields": {"file": "exact"}}}
+        return {
+            "question_id": f"q{number}",
+            "prompt": f"as JSON: {number}",
+            "expected_answer": json.dumps({"file": f"m{number}.py"}),
+            "grader": grader,
+            "slice": "json",
+        }
+    return {
+        "question_id": f"q{number}",
+        "prompt": f"as a word: {number}",
+        "expected_answer": f"m{number}.py",
+        "grader": {"name": "contains"},
+        "slice": "word",
+    }
+
+
+class Models(BaseHTTPRequestHandler):
+    """The base names the file in prose; the adapter answers in JSON where asked to."""
+
+    trained_on: Parent | None = None
+    asked: list[str] = []
+
+    def do_GET(self) -> None:
+        parents = [self.trained_on] if self.trained_on else []
+        adapter = manifest("1111").model_copy(update={"parents": parents}).model_dump(mode="json")
+        models = [{"id": "base", "root": "base", "parent": None}, {"id": ADAPTER, "root": "base", "parent": "base"}]
+        answers = {"/v1/models": {"data": models}, "/v1/adapters/fixes": {"adapters": [adapter]}}
+        self._answer(answers.get(self.path, adapter))
+
+    def do_POST(self) -> None:
+        body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        self.asked.append(body["model"])
+        form, _, number = body["messages"][-1]["content"].rpartition(": ")
+        text = f"It is in m{number}.py."
+        if body["model"] == ADAPTER and form == "as JSON":
+            text = json.dumps({"file": f"m{number}.py"})
+        choice = {"message": {"role": "assistant", "content": text}, "finish_reason": "stop"}
+        self._answer(
+            {"model": body["model"], "choices": [choice], "usage": {"prompt_tokens": 1, "completion_tokens": 1}}
+        )
+
+    def _answer(self, body: object) -> None:
+        content = json.dumps(body).encode()
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(content)))
+        self.end_headers()
+        self.wfile.write(content)
+
+    def log_message(self, *arguments: object) -> None:
+        """Nothing: a test's output is its own."""
+
+
+@pytest.fixture(scope="module")
+def models_url() -> Iterator[str]:
+    with ThreadingHTTPServer(("127.0.0.1", 0), Models) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+
+
+def test_from_benchmark_to_a_stored_verdict(
+    run: Here, models_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("BURNISH_INFERENCE_URL", models_url)
+    monkeypatch.chdir(tmp_path)
+    Path("files.jsonl").write_text("".join(json.dumps(question(number)) + "\n" for number in range(TARGETED + REST)))
+
+    asked = run("benchmark", "run", "files.jsonl", "--out", "runs.jsonl")
+    assert asked.returncode == 0, asked.stderr
+    assert f"200 graded answers, {2 * REST} correct; 0 without a grade" in asked.stdout
+    assert "answers: 200/200" in asked.stderr
+    asked_so_far = len(Models.asked)
+    again = run("benchmark", "run", "files.jsonl", "--out", "runs.jsonl")
+    assert again.returncode == 0
+    assert len(Models.asked) == asked_so_far == 200
+
+    assert run("runs", "import", "runs.jsonl", "--name", "base-runs").returncode == 0
+    (cluster,) = run.json("diagnose", "base-runs")["clusters"]
+    assert (cluster["questions"], cluster["repeated_questions"], cluster["candidate"]) == (TARGETED, TARGETED, True)
+    assert run("review", "export", "base-runs", "--out", "review.jsonl").returncode == 0
+    items = [json.loads(line) for line in Path("review.jsonl").read_text().splitlines()]
+    answers = {f"q{number}": question(number)["expected_answer"] for number in range(TARGETED)}
+    Path("review.jsonl").write_text(
+        "".join(json.dumps(item | {"corrected_output": answers[item["question_id"]]}) + "\n" for item in items)
+    )
+    corrected = run("review", "import", "review.jsonl", "--run-log", "base-runs")
+    assert f"--label {cluster['label']}" in corrected.stderr
+    built = run.json(
+        "dataset", "build", "fixes", "--run-log", "base-runs", "--label", cluster["label"], "--benchmark", "files"
+    )
+    monkeypatch.setattr(Models, "trained_on", Parent(kind="dataset", name="fixes", digest=built["version"]))
+
+    done = run("eval", "--benchmark", "files", "--adapter", "fixes", "--base-runs", "base-runs", "--out", "result")
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith("ship")
+    assert "200 answers of the base were taken from the run log" in done.stderr
+    assert Models.asked[200:] == [ADAPTER] * (TARGETED + REST)
+    assert "result/report.html" in done.stdout
+    assert all(len(line) <= 80 for line in done.stdout.splitlines())
+    verdict = run("verdict", "--base", "result/base.jsonl", "--candidate", "result/candidate.jsonl", "--json")
+    assert verdict.returncode == 0
+    held_out = json.loads(verdict.stdout)["targeted"]
+    assert (held_out["n"], held_out["base"], held_out["candidate"]) == (built["counts"]["held_out"], 0.0, 1.0)
+
+    with CuratorClient.from_settings() as curator:
+        (stored,) = curator.evals()
+        assert (stored.verdict, stored.candidate_model, stored.dataset) == (
+            "ship",
+            ADAPTER,
+            f"fixes/{built['version']}",
+        )
+        assert curator.eval_file(stored.id, "report.html") == Path("result/report.html").read_bytes()
+    repeated = run(
+        "eval", "--benchmark", "files", "--adapter", ADAPTER, "--base-runs", "base-runs", "--out", "result", "--json"
+    )
+    assert repeated.returncode == 0, repeated.stderr
+    assert json.loads(repeated.stdout)["verdict"]["verdict"] == "ship"
+    assert len(Models.asked) == 300
