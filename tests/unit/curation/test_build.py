@@ -160,6 +160,29 @@ def test_discards_are_counted_by_reason(workshop: Workshop) -> None:
     assert found == {"no correction": 2, "conflicting corrections of one prompt": 2, "benchmark_only": 1}
 
 
+def test_a_log_of_whole_conversations_is_not_trained_on(workshop: Workshop) -> None:
+    """Its prompts end with the answer itself; the other lines are used."""
+    chat = [{"role": "user", "content": "a"}, {"role": "assistant", "content": "wrong answer"}]
+    lines = [
+        *LINES,
+        run("talk", messages=chat),
+        passing("chat", messages=[{"role": "user", "content": "b"}, *chat[1:]]),
+    ]
+    found = workshop.manifest(lines, anchor_ratio=10, anchor_pool_share=1.0)
+    assert found.counts.discarded == {
+        "anchor: messages end with the model's own turn": 1,
+        "messages end with the model's own turn: log what it was sent, without its answer": 1,
+    }
+    assert "talk" not in found.split.targeted
+    assert "chat" not in found.split.anchors
+
+
+def test_a_correction_that_is_wrong_under_another_label_is_not_trained_on(workshop: Workshop) -> None:
+    lines = [*LINES, run("both", answer="x"), run("both", failure_label="wrong-field", answer="y")]
+    found = workshop.manifest(lines, corrections(lines, both="y"), labels=["wrong-field"])
+    assert found.counts.discarded == {"the correction repeats the wrong answer": 1}
+
+
 def test_nothing_to_build_from_says_what_to_do(workshop: Workshop) -> None:
     with pytest.raises(PreconditionError, match=r"20 × no correction.*burnish review export log1 --label 'not-json'"):
         workshop.build(given={})

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from burnish.curation.splitting import hash_rank
-from burnish.curation.targets import always_passing, message_key
+from burnish.curation.targets import always_passing, is_answered, message_key
 from burnish.diagnosis.clusters import RunCodes
 from burnish.runlogs.prompts import prompt_messages
 from burnish.runlogs.reader import RunLogReader
@@ -17,6 +17,7 @@ BENCHMARK_ONLY = "anchor: benchmark_only"
 GUARDED = "anchor: a targeted or guarded question has the same prompt"
 DUPLICATE = "anchor: another anchor has the same prompt"
 EMPTY = "anchor: the passing answer is empty"
+ANSWERED = "anchor: messages end with the model's own turn"
 
 
 @dataclass(frozen=True)
@@ -100,4 +101,6 @@ def _refusal(anchor: Anchor, key: str, taken: set[str], rules: AnchorRules) -> s
         return DUPLICATE
     if not anchor.answer.strip():
         return EMPTY
+    if is_answered(anchor.prompt):
+        return ANSWERED
     return None

@@ -22,6 +22,8 @@ NO_CORRECTION = "no correction"
 CONFLICT = "conflicting corrections of one prompt"
 DUPLICATE = "duplicate: another question has the same prompt"
 BENCHMARK_ONLY = "benchmark_only"
+ANSWERED = "messages end with the model's own turn: log what it was sent, without its answer"
+REPEATED = "the correction repeats the wrong answer"
 _PROMPT_COLUMNS = ["question_id", "question", "system_prompt", "evidence_text", "messages"]
 
 
@@ -68,6 +70,11 @@ def message_key(prompt: Iterable[Message]) -> str:
     return prompt_key(message.model_dump() for message in prompt)
 
 
+def is_answered(prompt: Sequence[Message]) -> bool:
+    """Whether the prompt already holds the answer, as logs of whole conversations do: nothing to train on."""
+    return prompt[-1].role == "assistant"
+
+
 def read_targets(log: RunLogReader, codes: RunCodes, labels: Sequence[str]) -> list[Target]:
     """The first model-attributed failure of every question under these labels, in the order of the log."""
     return [
@@ -94,6 +101,8 @@ def collect_examples(
     for target in targets:
         if target.question_id in benchmark_only:
             result.discarded[BENCHMARK_ONLY] += 1
+        elif is_answered(target.prompt):
+            result.discarded[ANSWERED] += 1
         else:
             groups[target.key].append(target)
     for key, group in groups.items():
@@ -103,11 +112,15 @@ def collect_examples(
             result.discarded[CONFLICT if outputs else NO_CORRECTION] += len(group)
             continue
         first = corrected[0]
+        output = outputs.pop()
+        if output.strip() == first.wrong_answer.strip():
+            result.discarded[REPEATED] += len(group)
+            continue
         others = sorted(t.question_id for t in group if t.question_id != first.question_id)
         if others:
             result.discarded[DUPLICATE] += len(others)
         ids = (first.question_id, *others)
-        result.examples.append(Example(key, ids, first.label, first.prompt, outputs.pop(), first.wrong_answer))
+        result.examples.append(Example(key, ids, first.label, first.prompt, output, first.wrong_answer))
     return result
 
 
