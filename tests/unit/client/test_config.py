@@ -7,9 +7,11 @@ from pathlib import Path
 
 import pytest
 from pydantic import ValidationError
+from pydantic_settings import BaseSettings
 
 from burnish.errors import CorruptDataError, PreconditionError
 from burnish_client.config import ClientSettings
+from burnish_client.stack.settings import StackSettings
 
 STACK = {
     "curator_url": "http://127.0.0.1:1001",
@@ -84,3 +86,11 @@ def test_settings_are_frozen_and_do_not_show_the_token(home: Path) -> None:
     with pytest.raises(ValidationError):
         settings.home = Path("/elsewhere")  # type: ignore[misc]
     assert "from-the-stack" not in repr(settings)
+
+
+@pytest.mark.parametrize("settings", [ClientSettings, StackSettings])
+def test_every_setting_is_described_and_documented(settings: type[BaseSettings]) -> None:
+    table = (Path(__file__).resolve().parents[3] / "ARCHITECTURE.md").read_text()
+    for name, field in settings.model_fields.items():
+        assert field.description
+        assert f"`BURNISH_{name.upper()}`" in table

@@ -40,7 +40,7 @@ from burnish_client.stack.state import (
 
 LOCK_FILE = "stack.lock"
 FAILED = 1
-LOCK_WAIT_SECONDS = 2.0
+LOCK_WAIT_SECONDS = 0.5
 
 log = logging.getLogger("burnish.supervisor")
 
