@@ -98,8 +98,15 @@ class StandingEngine:
 def serve(app: Any, listener: socket.socket) -> None:
     import uvicorn
 
-    server = uvicorn.Server(uvicorn.Config(app, log_config=None, access_log=False, lifespan="off"))
-    asyncio.run(server.serve(sockets=[listener]))
+    uvicorn.Server(uvicorn.Config(app, log_config=None, access_log=False, lifespan="off")).run(sockets=[listener])
+
+
+def listening() -> socket.socket:
+    """On a free loopback port. The protocol is named, since asyncio switches Nagle's algorithm off only where it is."""
+    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+    listener.bind(("127.0.0.1", 0))
+    listener.listen(1024)
+    return listener
 
 
 @contextlib.contextmanager
@@ -108,8 +115,8 @@ def stand() -> Iterator[tuple[str, str]]:
     context = multiprocessing.get_context("fork")
     with (
         tempfile.TemporaryDirectory() as folder,
-        socket.create_server(("127.0.0.1", 0)) as one,
-        socket.create_server(("127.0.0.1", 0)) as two,
+        listening() as one,
+        listening() as two,
     ):
         direct, front = (f"http://127.0.0.1:{listener.getsockname()[1]}" for listener in (one, two))
         processes = [
@@ -170,7 +177,7 @@ def main() -> None:
     parser.add_argument("--front", help="URL of the front before it")
     parser.add_argument("--model", default="tiny", help="model to ask; one token a request")
     parser.add_argument("--concurrency", type=int, nargs="+", default=[1, 4, 8])
-    parser.add_argument("--requests", type=int, default=200, help="a run")
+    parser.add_argument("--requests", type=int, default=100, help="a run")
     parser.add_argument("--runs", type=int, default=5)
     given = parser.parse_args()
     if (given.direct is None) != (given.front is None):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import os
 import sys
@@ -45,9 +44,11 @@ async def run(settings: InferenceSettings, s3: S3Settings, token: str) -> None:
 
 
 def main() -> None:
+    import uvloop
+
     logs.configure()
     try:
-        asyncio.run(run(InferenceSettings(), S3Settings(), TokenSettings().token.get_secret_value()))
+        uvloop.run(run(InferenceSettings(), S3Settings(), TokenSettings().token.get_secret_value()))
     except BurnishError as error:
         log.error("%s", error)
         sys.exit(1)

@@ -49,18 +49,14 @@ class Proxy:
             timeout=TIMEOUT,
         )
         try:
-            answer = await until_gone(request, self._upstream.send(outgoing, stream=True))
-            if answer.is_success and answer.headers.get("content-type", "").startswith("text/event-stream"):
-                return StreamingResponse(self._events(answer), headers=headers, media_type="text/event-stream")
-            try:
-                body = await until_gone(request, answer.aread())
-            finally:
-                await answer.aclose()
+            answer, body = await until_gone(request, self._exchange(outgoing))
         except ClientGone:
             return Response(status_code=CLIENT_CLOSED_REQUEST)
         except httpx.TransportError as error:
             await self._engine.check()
             raise went_down() from error
+        if body is None:
+            return StreamingResponse(self._events(answer), headers=headers, media_type="text/event-stream")
         if answer.is_success:
             return Response(body, headers=headers, media_type=answer.headers.get("content-type"))
         if answer.is_client_error:
@@ -71,6 +67,16 @@ class Proxy:
                 f"the engine failed on this request; its log has it near request id {request.state.request_id}"
             )
         raise went_down()
+
+    async def _exchange(self, outgoing: httpx.Request) -> tuple[httpx.Response, bytes | None]:
+        """The answer with its body; with None, and still open, where it is a stream of events."""
+        answer = await self._upstream.send(outgoing, stream=True)
+        if answer.is_success and answer.headers.get("content-type", "").startswith("text/event-stream"):
+            return answer, None
+        try:
+            return answer, await answer.aread()
+        finally:
+            await answer.aclose()
 
     async def _events(self, answer: httpx.Response) -> AsyncIterator[bytes]:
         """The bytes as they come; an event with an error in OpenAI's shape where vLLM breaks off."""
