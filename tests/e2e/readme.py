@@ -1,0 +1,41 @@
+"""Reads the console sessions of README.md, so that a test can run what it shows."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from dataclasses import dataclass
+from pathlib import Path
+
+BLOCK = re.compile(r"^```console\n(.*?)^```", re.MULTILINE | re.DOTALL)
+WORD = re.compile(r"[A-Za-z][A-Za-z'-]{2,}")
+
+
+@dataclass(frozen=True)
+class Step:
+    """One `$ command` and the output shown below it. exit_code: from a trailing `# exit N`, else 0."""
+
+    words: tuple[str, ...]
+    shown: str
+    exit_code: int
+
+
+def steps(readme: Path, heading: str) -> list[Step]:
+    """The commands in the console blocks of the section under `heading` (a `## ` line), in order."""
+    section = re.split(rf"^## {re.escape(heading)}$", readme.read_text(), flags=re.MULTILINE)[1]
+    section = re.split(r"^## ", section, flags=re.MULTILINE)[0]
+    found: list[Step] = []
+    for block in BLOCK.findall(section):
+        for part in re.split(r"^\$ ", block, flags=re.MULTILINE)[1:]:
+            command, _, shown = part.partition("\n")
+            while command.endswith("\\"):
+                more, _, shown = shown.partition("\n")
+                command = command[:-1] + more.strip()
+            command, _, comment = command.partition("  # exit ")
+            found.append(Step(tuple(shlex.split(command)), shown, int(comment or 0)))
+    return found
+
+
+def words_of(text: str) -> set[str]:
+    """The words of an output, without numbers, ids and frames: what must stay the same from run to run."""
+    return {w.casefold() for w in WORD.findall(re.sub(r"\b[0-9a-f]{8,}\b|\S*[0-9/]\S*|…", " ", text))}

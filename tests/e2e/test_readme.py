@@ -1,0 +1,52 @@
+"""Runs what the README shows, on the example it names: same commands, same exit codes, same words."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from e2e.command import Run
+from e2e.readme import Step, steps, words_of
+
+REPO = Path(__file__).parents[2]
+WALK = steps(REPO / "README.md", "Your own failures")
+STACK_COMMANDS = ("up", "down")  # the fixture does these two
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The example as cloned."""
+    target = tmp_path_factory.mktemp("walk") / "support-tickets"
+    shutil.copytree(REPO / "examples/support-tickets", target)
+    return target
+
+
+def test_the_walk_covers_the_loop() -> None:
+    nouns = [step.words[1] for step in WALK if step.words[0] == "burnish"]
+    loop = ["up", "runs", "diagnose", "review", "dataset", "train", "jobs", "adapters", "eval", "verdict", "down"]
+    assert [noun for noun in loop if noun not in nouns] == []
+
+
+@pytest.mark.vllm
+@pytest.mark.model
+@pytest.mark.timeout(900)
+def test_the_readme_walk_does_what_it_shows(stack: Run, folder: Path) -> None:
+    for step in WALK:
+        if step.words[0] != "burnish":
+            run_aside(step, folder)
+        elif step.words[1] not in STACK_COMMANDS:
+            done = stack(*step.words[1:], cwd=folder)
+            assert done.returncode == step.exit_code, f"{step.words}: {done.stdout}{done.stderr}"
+            missing = words_of(step.shown) - words_of(done.stdout + done.stderr)
+            assert not missing, f"{step.words}: the README shows {sorted(missing)}, the command printed\n{done.stdout}"
+
+
+def run_aside(step: Step, folder: Path) -> None:
+    """A step that is not ours: `python script arguments > file`, without a shell."""
+    *words, arrow, target = step.words
+    assert (words[0], arrow) == ("python", ">"), step.words
+    with (folder / target).open("wb") as output:
+        subprocess.run([sys.executable, *words[1:]], cwd=folder, stdout=output, check=True, timeout=60)
