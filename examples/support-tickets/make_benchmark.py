@@ -26,7 +26,26 @@ COMPLAINTS = [
     "The export button does nothing.",
 ]
 CLOSINGS = ["Please help.", "I need this solved today.", "No rush.", "Just letting you know.", "Thank you."]
-NAMES = "Amina Bruno Chloe Dmitri Elena Farid Grace Hugo Ines Jonas Keiko Liam Maya Nils Olga Pedro Ruth Sven".split()
+NAMES = [
+    "Amina",
+    "Bruno",
+    "Chloe",
+    "Dmitri",
+    "Elena",
+    "Farid",
+    "Grace",
+    "Hugo",
+    "Ines",
+    "Jonas",
+    "Keiko",
+    "Liam",
+    "Maya",
+    "Nils",
+    "Olga",
+    "Pedro",
+    "Ruth",
+    "Sven",
+]
 RECORD = (
     "You file support tickets. Answer with one JSON object and nothing else, "
     'with the keys "customer" (first name) and "order" (number as text).'
