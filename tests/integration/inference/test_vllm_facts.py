@@ -32,7 +32,6 @@ def test_the_installed_vllm_takes_our_command(facts, base_model_dir, device):
         "port": 4321,
         "dtype": "bfloat16",
         "max_model_len": 2048,
-        "max_num_seqs": 32,
         "enable_lora": True,
         "max_lora_rank": 32,
         "max_loras": 4,

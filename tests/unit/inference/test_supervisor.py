@@ -15,10 +15,10 @@ import psutil
 import pytest
 from fastapi import FastAPI
 
-from burnish.errors import InternalError, UnavailableError
-from burnish_inference.engine.child import GUARD, free_port
+from burnish.errors import InternalError, PreconditionError, UnavailableError
+from burnish_inference.engine.child import GUARD
 from burnish_inference.engine.supervisor import Policy, State, Supervisor
-from burnish_inference.server import serve
+from burnish_inference.server import listen, serve
 
 PROGRAM = Path(__file__).with_name("child_program.py")
 QUICK = Policy(
@@ -189,8 +189,9 @@ async def test_sigterm_drains_running_requests_and_then_ends_the_engine(tmp_path
         return "done"
 
     async with supervisor(tmp_path, "well") as engine:
-        port = free_port("127.0.0.1")
-        serving = asyncio.create_task(serve(app, "127.0.0.1", port, 5, engine))
+        listener = listen("127.0.0.1", 0)
+        port = listener.getsockname()[1]
+        serving = asyncio.create_task(serve(app, listener, 5, engine))
         async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", trust_env=False) as client:
             asking = asyncio.create_task(answered(client))
             await asyncio.wait_for(entered.wait(), 8)
@@ -213,6 +214,13 @@ async def answered(client: httpx.AsyncClient) -> httpx.Response:
 async def test_serve_ends_with_the_engines_error_when_its_first_start_fails(tmp_path):
     async with supervisor(tmp_path, "refuse") as engine:
         with pytest.raises(InternalError, match="cannot be served"):
-            await asyncio.wait_for(serve(FastAPI(), "127.0.0.1", 0, 1, engine), 8)
+            await asyncio.wait_for(serve(FastAPI(), listen("127.0.0.1", 0), 1, engine), 8)
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().remove_signal_handler(number)
+
+
+def test_an_address_in_use_is_told_before_anything_is_started():
+    with listen("127.0.0.1", 0) as taken:
+        taken.listen()
+        with pytest.raises(PreconditionError, match="BURNISH_INFERENCE_PORT"):
+            listen("127.0.0.1", taken.getsockname()[1])

@@ -15,7 +15,7 @@ from burnish_inference.app import create_app
 from burnish_inference.dependencies import Deps
 from burnish_inference.engine.command import pick_device, vllm_command, vllm_environment
 from burnish_inference.engine.supervisor import Policy, Supervisor
-from burnish_inference.server import serve
+from burnish_inference.server import listen, serve
 from burnish_inference.settings import InferenceSettings, S3Settings, TokenSettings
 
 log = logging.getLogger("burnish_inference")
@@ -23,11 +23,12 @@ log = logging.getLogger("burnish_inference")
 
 async def run(settings: InferenceSettings, s3: S3Settings, token: str) -> None:
     base, device = BaseModel.open(settings.base_model), pick_device(settings)
+    listener = listen(settings.host, settings.port)
     environment = vllm_environment(settings, device, os.environ)
     settings.cache_dir.mkdir(parents=True, exist_ok=True)
     policy = Policy(start_limit=settings.start_limit_seconds, hang_limit=settings.hang_limit_seconds)
     unbounded = httpx.Limits(max_connections=None, max_keepalive_connections=256)
-    log.info("serving %s on %s:%s, device %s", base.record.name, settings.host, settings.port, device)
+    log.info("serving %s on %s:%d, device %s", base.record.name, *listener.getsockname()[:2], device)
     async with (
         httpx.AsyncClient(limits=unbounded, trust_env=False) as upstream,
         Supervisor(
@@ -40,7 +41,7 @@ async def run(settings: InferenceSettings, s3: S3Settings, token: str) -> None:
             token=token, max_request_bytes=settings.max_request_bytes, max_lora_rank=settings.max_lora_rank,
             cache_dir=settings.cache_dir, base=base, store=s3.open(), engine=engine, upstream=upstream,
         )  # fmt: skip
-        await serve(create_app(deps), settings.host, settings.port, settings.drain_seconds, engine)
+        await serve(create_app(deps), listener, settings.drain_seconds, engine)
 
 
 def main() -> None:

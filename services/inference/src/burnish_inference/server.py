@@ -3,30 +3,46 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import signal
+import socket
 from collections.abc import Iterator
-from contextlib import contextmanager
 
 import uvicorn
 from fastapi import FastAPI
 
+from burnish.errors import PreconditionError
 from burnish_inference.engine.supervisor import Supervisor
 
 
 class QuietServer(uvicorn.Server):
     """Leaves signals to `serve`: uvicorn's own handling raises them again on leaving, which would skip ending vLLM."""
 
-    @contextmanager
+    @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
         yield
 
 
-async def serve(app: FastAPI, host: str, port: int, drain_seconds: int, engine: Supervisor) -> None:
+def listen(host: str, port: int) -> socket.socket:
+    """A bound socket; PreconditionError where the address is taken or not this machine's. Port 0: a free one."""
+    try:
+        family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        with contextlib.ExitStack() as on_error:
+            listener = on_error.enter_context(socket.socket(family, kind, protocol))
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            listener.bind(address)
+            on_error.pop_all()
+    except OSError as error:
+        raise PreconditionError(
+            f"cannot listen on {host}:{port}: {error.strerror}; end what uses it, or set BURNISH_INFERENCE_HOST and BURNISH_INFERENCE_PORT"
+        ) from error
+    return listener
+
+
+async def serve(app: FastAPI, listener: socket.socket, drain_seconds: int, engine: Supervisor) -> None:
     """Until SIGTERM or SIGINT: no new connections, running requests get drain_seconds. Raises what made the engine fail for good."""
     config = uvicorn.Config(
         app,
-        host=host,
-        port=port,
         log_config=None,
         access_log=False,
         lifespan="off",
@@ -39,7 +55,7 @@ async def serve(app: FastAPI, host: str, port: int, drain_seconds: int, engine: 
 
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop)
-    serving = asyncio.create_task(server.serve())
+    serving = asyncio.create_task(server.serve(sockets=[listener]))
     await asyncio.wait([serving, engine.failed], return_when=asyncio.FIRST_COMPLETED)
     stop()
     await serving

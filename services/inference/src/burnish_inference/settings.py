@@ -67,7 +67,6 @@ class InferenceSettings(BaseSettings):
     max_cpu_loras: int = Field(
         default=8, ge=1, le=1024, description="adapters in memory; others are read again from disk"
     )
-    max_num_seqs: int = Field(default=32, ge=1, le=1024, description="requests generated at one time; others wait")
     kv_cache_gib: int = Field(
         default=1, ge=1, description="GiB of key-value cache on the CPU; on CUDA vLLM takes what is free"
     )

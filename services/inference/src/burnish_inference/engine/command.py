@@ -35,7 +35,6 @@ def vllm_command(
         *(sys.executable, "-m", "burnish_inference.engine.vllm_server", "--model", str(settings.base_model)),
         *("--served-model-name", served_name, "--host", LOOPBACK, "--port", str(port)),
         *("--dtype", settings.dtype, "--max-model-len", str(settings.max_model_len)),
-        *("--max-num-seqs", str(settings.max_num_seqs)),
         *("--enable-lora", "--max-lora-rank", str(settings.max_lora_rank)),
         *("--max-loras", str(settings.max_loras), "--max-cpu-loras", str(settings.max_cpu_loras)),
         *("--lora-target-modules", *sorted(target_modules)),
