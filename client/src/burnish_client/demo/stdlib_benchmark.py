@@ -55,18 +55,17 @@ SLICES: tuple[Slice, ...] = (
     Slice(
         name="signature-json",
         question=lambda f: (
-            'Answer only with a JSON object with the keys "file" (path), "symbol" (Class.name for a method) '
-            'and "parameters" (list of names, no stars).'
+            'Answer only with JSON: "file", "symbol" (Class.name in a class) and "parameters" (list of names).'
         ),
         answer=signature_answer,
-        accepts=lambda f: 1 <= len(f.parameters) <= 4 and not f.is_special,
+        accepts=lambda f: 1 <= len(f.parameters) <= 4 and not f.is_special and not f.has_stars,
         grader=GraderSpec(name="json_fields"),
         max_tokens=64,
         weight=6,
     ),
     Slice(
         name="function-name",
-        question=lambda f: "What is the function above called?",
+        question=lambda f: "Name the function.",
         answer=lambda f: f.name,
         accepts=lambda f: not f.is_special,
         grader=WHOLE_WORDS,
@@ -75,7 +74,7 @@ SLICES: tuple[Slice, ...] = (
     ),
     Slice(
         name="class-of-method",
-        question=lambda f: "Which class does this method belong to?",
+        question=lambda f: "Which class is defined above?",
         answer=class_name,
         accepts=lambda f: "." in f.symbol,
         grader=WHOLE_WORDS,

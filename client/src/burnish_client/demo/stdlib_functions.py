@@ -20,9 +20,9 @@ SKIPPED_FOLDERS = frozenset(
     {"test", "tests", "idlelib", "lib2to3", "turtledemo", "site-packages", "dist-packages", "ensurepip", "__phello__"}
 )
 MINIMUM_CHARACTERS = 60
-MAXIMUM_CHARACTERS = 240
-MAXIMUM_LINES = 9
-MAXIMUM_FUNCTIONS_PER_FILE = 6
+MAXIMUM_CHARACTERS = 200
+MAXIMUM_LINES = 8
+MAXIMUM_FUNCTIONS_PER_FILE = 3
 
 DefNode = ast.FunctionDef | ast.AsyncFunctionDef
 
@@ -34,6 +34,7 @@ class Function:
     file: str  # relative to the standard library's folder, with '/'
     symbol: str  # name, or Class.name
     parameters: tuple[str, ...]  # as the signature lists them, without stars
+    has_stars: bool  # takes *args or **kwargs
     docstring: str | None
     defaults: tuple[tuple[str, str], ...]  # (parameter, its default value as the code writes it)
     code: str  # compiles alone; a method stands inside its class
@@ -126,6 +127,7 @@ def read_function(node: DefNode, scope: ast.Module | ast.ClassDef, lines: list[s
         file=file,
         symbol=symbol,
         parameters=parameter_names(shown.args),
+        has_stars=bool(shown.args.vararg or shown.args.kwarg),
         docstring=ast.get_docstring(shown),
         defaults=default_values(shown.args, code),
         code=code,
