@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+import subprocess
 import sys
 import time
 from collections.abc import Callable
@@ -208,3 +209,24 @@ async def test_a_leftover_is_killed_with_its_session_and_a_gone_one_is_no_error(
     await leader.wait()
     await until(lambda: ProcessIdentity.of(child_pid) is None)
     assert not processes.end_leftover(identity)
+
+
+def test_what_a_dead_part_left_is_killed_and_reaped_to_the_last_generation() -> None:
+    """A child dies that has a child with a child of its own, each in a session of its own; another child is kept."""
+    code = (
+        "import os, psutil, signal, subprocess, sys, time\n"
+        "from burnish_client.stack import processes\n"
+        "processes.adopt_orphans()\n"
+        'nest = \'import subprocess, sys, time; n = int(sys.argv[1]); a = [sys.executable, "-S", "-c", sys.argv[2], str(n - 1), sys.argv[2]]\\n\'\n'
+        "nest += 'n and subprocess.Popen(a, start_new_session=True); time.sleep(60)'\n"
+        "kept = subprocess.Popen(['sleep', '60'])\n"
+        "child = subprocess.Popen([sys.executable, '-S', '-c', nest, '2', nest], start_new_session=True)\n"
+        "while len(psutil.Process().children(recursive=True)) < 4: time.sleep(0.01)\n"
+        "child.kill(); child.wait()\n"
+        "processes.end_adopted([kept.pid])\n"
+        "print([process.pid == kept.pid for process in psutil.Process().children(recursive=True)])\n"
+        "processes.end_adopted([])\n"
+        "print(psutil.Process().children())\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=30)
+    assert done.stdout.splitlines() == ["[True]", "[]"], done.stderr

@@ -46,17 +46,14 @@ def adopt_orphans() -> None:
 
 
 def end_adopted(leaders: Iterable[int]) -> None:
-    """Kill and reap this process's children other than the leaders of living parts, with all below them."""
+    """Kill and reap this process's children other than the leaders of living parts, then what these had below them in turn."""
     keep = set(leaders)
-    for child in psutil.Process().children():
-        if child.pid in keep:
-            continue
-        with suppress(psutil.NoSuchProcess):
-            for descendant in [*child.children(recursive=True), child]:
-                with suppress(psutil.NoSuchProcess):
-                    descendant.kill()
-        with suppress(ChildProcessError):
-            os.waitpid(child.pid, 0)
+    while adopted := [child for child in psutil.Process().children() if child.pid not in keep]:
+        for child in adopted:
+            with suppress(psutil.NoSuchProcess):
+                child.kill()
+            with suppress(ChildProcessError):
+                os.waitpid(child.pid, 0)
 
 
 def kill_session(leader_pid: int) -> None:
