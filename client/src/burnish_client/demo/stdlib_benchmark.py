@@ -35,7 +35,7 @@ class Slice:
 
 
 def signature_answer(function: Function) -> str:
-    return json.dumps({"file": function.file, "symbol": function.symbol, "parameters": list(function.parameters)})
+    return json.dumps({"file": function.file, "symbol": function.name, "parameters": list(function.parameters)})
 
 
 def class_name(function: Function) -> str:
@@ -54,11 +54,9 @@ def first_docstring_line(function: Function) -> str:
 SLICES: tuple[Slice, ...] = (
     Slice(
         name="signature-json",
-        question=lambda f: (
-            'Answer only with JSON: "file", "symbol" (Class.name in a class) and "parameters" (list of names).'
-        ),
+        question=lambda f: 'Answer only with JSON: "file" (path), "symbol" (name) and "parameters" (list of names).',
         answer=signature_answer,
-        accepts=lambda f: 1 <= len(f.parameters) <= 4 and not f.is_special and not f.has_stars,
+        accepts=lambda f: 2 <= len(f.parameters) <= 4 and not f.is_special and not f.has_stars,
         grader=GraderSpec(name="json_fields"),
         max_tokens=64,
         weight=6,
