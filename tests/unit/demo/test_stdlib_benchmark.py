@@ -30,16 +30,31 @@ def of_slice(name: str) -> list[BenchmarkQuestion]:
     return found
 
 
+class Anything:
+    """Stands in for whatever a default value takes from its module."""
+
+    def __getattr__(self, name: str) -> Anything:
+        return self
+
+    def __call__(self, *positional: object, **named: object) -> Anything:
+        return self
+
+    __or__ = __ror__ = __and__ = __mul__ = __rmul__ = __add__ = __sub__ = __getitem__ = __call__
+
+
+class Names(dict):
+    """Builtins in which every other name stands for Anything."""
+
+    def __missing__(self, name: str) -> Anything:
+        return Anything()
+
+
 def constructed(question: BenchmarkQuestion) -> tuple[types.FunctionType, str]:
     """The function of the evidence as Python itself makes it, and its name or Class.name; names it needs are stood in for."""
     code = compile(f"from __future__ import annotations\n{question.evidence_text}", question.evidence_files[0], "exec")
 
-    class Anything(dict):
-        def __missing__(self, name: str) -> object:
-            return object()
-
     space: dict = {}
-    exec(code, {"__builtins__": Anything(vars(builtins))}, space)
+    exec(code, {"__builtins__": Names(vars(builtins))}, space)
     made = [value for value in space.values() if isinstance(value, type | types.FunctionType)]
     (outer,) = made
     if isinstance(outer, types.FunctionType):
