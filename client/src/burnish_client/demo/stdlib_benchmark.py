@@ -83,7 +83,7 @@ SLICES: tuple[Slice, ...] = (
         name="default-value",
         question=lambda f: f"What is the default value of {f.defaults[0][0]}?",
         answer=default_value,
-        accepts=lambda f: len(f.defaults) == 1 and 2 <= len(default_value(f)) <= 20,
+        accepts=lambda f: len(f.defaults) == 1 and 2 <= len(default_value(f)) <= 20 and default_value(f) != "...",
         grader=WHOLE_WORDS,
         max_tokens=20,
         weight=2,
