@@ -1,8 +1,7 @@
 """What the inference front adds to a request: the same requests direct and through the front, over real sockets.
 
-    .venv/bin/python tests/bench/bench_proxy.py                    a stand-in upstream that answers after 20 ms
-    .venv/bin/python tests/bench/bench_proxy.py --direct http://127.0.0.1:PORT --front http://127.0.0.1:PORT --model NAME
-                                                                   a running vLLM and the front before it (token: BURNISH_TOKEN)
+    PYTHONPATH=tests .venv-inference/bin/python tests/bench/bench_proxy.py     a stand-in upstream that answers after 20 ms
+    … --direct http://127.0.0.1:PORT --front http://127.0.0.1:PORT --model NAME     a running vLLM and the front before it (token: BURNISH_TOKEN)
 
 Client, front and upstream are three processes. Direct and front take turns, run by run; printed are medians over all runs.
 """
@@ -18,13 +17,20 @@ import socket
 import statistics
 import tempfile
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Coroutine, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import httpx
 import orjson
+import uvicorn
+from adapter_making import make_base
+
+from burnish.objectstores.memory import MemoryObjectStore
+from burnish_inference.adapters.base import BaseModel
+from burnish_inference.app import create_app
+from burnish_inference.dependencies import Deps, open_upstream
 
 TOKEN = "bench-token"
 UPSTREAM_SECONDS = 0.02
@@ -59,31 +65,29 @@ async def upstream(scope: dict[str, Any], receive: Any, send: Any) -> None:
     await send({"type": "http.response.body", "body": ANSWER})
 
 
-def serve_upstream(listener: socket.socket) -> None:
-    serve(upstream, listener)
+def run_upstream(listener: socket.socket) -> None:
+    run(serve(upstream, listener))
 
 
-def serve_front(listener: socket.socket, upstream_url: str, folder: Path) -> None:
+def run_front(listener: socket.socket, upstream_url: str, folder: Path) -> None:
+    run(serve_front(listener, upstream_url, folder))
+
+
+async def serve_front(listener: socket.socket, upstream_url: str, folder: Path) -> None:
     """The real application; only the engine behind it is the stand-in."""
-    from adapter_making import make_base
-
-    from burnish.objectstores.memory import MemoryObjectStore
-    from burnish_inference.adapters.base import BaseModel
-    from burnish_inference.app import create_app
-    from burnish_inference.dependencies import Deps
-
     make_base(folder / "base")
-    deps = Deps.wire(
-        token=TOKEN,
-        max_request_bytes=2**20,
-        max_lora_rank=8,
-        cache_dir=folder,
-        base=BaseModel.open(folder / "base"),
-        store=MemoryObjectStore(),
-        engine=StandingEngine(upstream_url),
-        upstream=httpx.AsyncClient(limits=httpx.Limits(max_connections=None), trust_env=False),
-    )
-    serve(create_app(deps), listener)
+    async with open_upstream() as towards_upstream:
+        deps = Deps.wire(
+            token=TOKEN,
+            max_request_bytes=2**20,
+            max_lora_rank=8,
+            cache_dir=folder,
+            base=BaseModel.open(folder / "base"),
+            store=MemoryObjectStore(),
+            engine=StandingEngine(upstream_url),
+            upstream=towards_upstream,
+        )
+        await serve(create_app(deps), listener)
 
 
 @dataclass
@@ -95,10 +99,16 @@ class StandingEngine:
         return True
 
 
-def serve(app: Any, listener: socket.socket) -> None:
-    import uvicorn
+async def serve(app: Any, listener: socket.socket) -> None:
+    await uvicorn.Server(uvicorn.Config(app, log_config=None, access_log=False, lifespan="off")).serve(
+        sockets=[listener]
+    )
 
-    uvicorn.Server(uvicorn.Config(app, log_config=None, access_log=False, lifespan="off")).run(sockets=[listener])
+
+def run(main: Coroutine[Any, Any, None]) -> None:
+    """On uvloop where it is installed, as the front itself runs."""
+    with asyncio.Runner(loop_factory=uvicorn.Config(None).get_loop_factory()) as runner:
+        runner.run(main)
 
 
 def listening() -> socket.socket:
@@ -120,8 +130,8 @@ def stand() -> Iterator[tuple[str, str]]:
     ):
         direct, front = (f"http://127.0.0.1:{listener.getsockname()[1]}" for listener in (one, two))
         processes = [
-            context.Process(target=serve_upstream, args=(one,)),
-            context.Process(target=serve_front, args=(two, direct, Path(folder))),
+            context.Process(target=run_upstream, args=(one,)),
+            context.Process(target=run_front, args=(two, direct, Path(folder))),
         ]
         for process in processes:
             process.start()
@@ -179,6 +189,7 @@ def main() -> None:
     parser.add_argument("--concurrency", type=int, nargs="+", default=[1, 4, 8])
     parser.add_argument("--requests", type=int, default=100, help="a run")
     parser.add_argument("--runs", type=int, default=5)
+    parser.add_argument("--limit-ms", type=float, help="exit 1 where the front adds more at any concurrency")
     given = parser.parse_args()
     if (given.direct is None) != (given.front is None):
         parser.error("give both --direct and --front, or neither")
@@ -186,10 +197,10 @@ def main() -> None:
         direct, front = (given.direct, given.front) if given.direct else stack.enter_context(stand())
         token = os.environ["BURNISH_TOKEN"] if given.direct else TOKEN
         for concurrency in given.concurrency:
-            print(
-                asyncio.run(measure(direct, front, token, given.model, concurrency, given.requests, given.runs)).line(),
-                flush=True,
-            )
+            overhead = asyncio.run(measure(direct, front, token, given.model, concurrency, given.requests, given.runs))
+            print(overhead.line(), flush=True)
+            if given.limit_ms is not None and overhead.added_ms >= given.limit_ms:
+                raise SystemExit(1)
 
 
 if __name__ == "__main__":

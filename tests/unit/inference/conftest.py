@@ -29,7 +29,7 @@ from burnish.schemas.adapter import AdapterManifest
 from burnish.schemas.models import BaseModelRecord
 from burnish_inference.adapters.base import BaseModel
 from burnish_inference.app import create_app
-from burnish_inference.dependencies import Deps
+from burnish_inference.dependencies import Deps, open_upstream
 
 TOKEN = "unit-test-token"
 MAX_REQUEST_BYTES = 4096
@@ -246,7 +246,7 @@ async def stand(tmp_path: Path, base: BaseModel, upstream_socket: Socket, front_
     limits = httpx.Limits(max_connections=None)
     headers = {"Authorization": f"Bearer {TOKEN}"}
     async with (
-        httpx.AsyncClient(limits=limits, trust_env=False) as client,
+        open_upstream() as client,
         httpx.AsyncClient(
             base_url=front_socket.url, headers=headers, limits=limits, timeout=20, trust_env=False
         ) as http,

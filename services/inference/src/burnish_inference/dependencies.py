@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Self
 
-import httpx
+import aiohttp
 
 from burnish.ports import ObjectStore
 from burnish_inference.adapters.base import BaseModel
@@ -16,6 +16,14 @@ from burnish_inference.adapters.folders import AdapterFolders
 from burnish_inference.adapters.loader import AdapterLoader, Engine
 from burnish_inference.adapters.resolver import ModelResolver
 from burnish_inference.proxy import Proxy
+
+KEEP_ALIVE_SECONDS = 2.0  # below vLLM's own 5 s: a connection it is about to close is never used for a request
+
+
+def open_upstream() -> aiohttp.ClientSession:
+    """The client towards vLLM: as many connections as there are requests. To be opened inside the running loop, and closed."""
+    connector = aiohttp.TCPConnector(limit=0, keepalive_timeout=KEEP_ALIVE_SECONDS)
+    return aiohttp.ClientSession(connector=connector, skip_auto_headers={"Accept-Encoding"})
 
 
 @dataclass(frozen=True)
@@ -40,7 +48,7 @@ class Deps:
         base: BaseModel,
         store: ObjectStore,
         engine: Engine,
-        upstream: httpx.AsyncClient,
+        upstream: aiohttp.ClientSession,
     ) -> Self:
         catalog = AdapterCatalog(store)
         return cls(

@@ -6,13 +6,11 @@ import logging
 import os
 import sys
 
-import httpx
-
 from burnish.errors import BurnishError
 from burnish_inference import logs
 from burnish_inference.adapters.base import BaseModel
 from burnish_inference.app import create_app
-from burnish_inference.dependencies import Deps
+from burnish_inference.dependencies import Deps, open_upstream
 from burnish_inference.engine.command import pick_device, vllm_command, vllm_environment
 from burnish_inference.engine.supervisor import Policy, Supervisor
 from burnish_inference.server import listen, serve
@@ -27,10 +25,9 @@ async def run(settings: InferenceSettings, s3: S3Settings, token: str) -> None:
     environment = vllm_environment(settings, device, os.environ)
     settings.cache_dir.mkdir(parents=True, exist_ok=True)
     policy = Policy(start_limit=settings.start_limit_seconds, hang_limit=settings.hang_limit_seconds)
-    unbounded = httpx.Limits(max_connections=None, max_keepalive_connections=256)
     log.info("serving %s on %s:%d, device %s", base.record.name, *listener.getsockname()[:2], device)
     async with (
-        httpx.AsyncClient(limits=unbounded, trust_env=False) as upstream,
+        open_upstream() as upstream,
         Supervisor(
             lambda port: (vllm_command(settings, device, base.record.name, base.target_modules, port), environment),
             settings.cache_dir / "vllm.log",

@@ -7,7 +7,7 @@ import logging
 from collections.abc import AsyncIterator, Awaitable
 from typing import Any, TypeVar
 
-import httpx
+import aiohttp
 import orjson
 from fastapi import Request
 from fastapi.responses import Response, StreamingResponse
@@ -22,7 +22,7 @@ log = logging.getLogger(__name__)
 T = TypeVar("T")
 CLIENT_CLOSED_REQUEST = 499  # nobody reads it; it is what the log line says
 # A generation may wait long in vLLM's queue, so there is no read limit: the supervisor restarts a vLLM that hangs.
-TIMEOUT = httpx.Timeout(None, connect=5.0)
+TIMEOUT = aiohttp.ClientTimeout(total=None, sock_connect=5)
 
 
 class ClientGone(Exception):
@@ -32,7 +32,7 @@ class ClientGone(Exception):
 class Proxy:
     """The engine's URL is asked for at each request: it changes with every restart of vLLM."""
 
-    def __init__(self, engine: Engine, upstream: httpx.AsyncClient) -> None:
+    def __init__(self, engine: Engine, upstream: aiohttp.ClientSession) -> None:
         self._engine = engine
         self._upstream = upstream
 
@@ -41,55 +41,52 @@ class Proxy:
 
         Raises UnavailableError where vLLM is down or goes down, InternalError where it fails and lives on.
         """
-        outgoing = self._upstream.build_request(
-            "POST",
-            self._engine.url + path,
-            content=orjson.dumps(payload),
-            headers={"content-type": "application/json", REQUEST_ID_HEADER: request.state.request_id},
-            timeout=TIMEOUT,
-        )
+        url = self._engine.url + path
+        own = {"content-type": "application/json", REQUEST_ID_HEADER: request.state.request_id}
         try:
-            answer, body = await until_gone(request, self._exchange(outgoing))
+            answer, body = await until_gone(request, self._exchange(url, orjson.dumps(payload), own))
         except ClientGone:
             return Response(status_code=CLIENT_CLOSED_REQUEST)
-        except httpx.TransportError as error:
+        except aiohttp.ClientError as error:
             await self._engine.check()
             raise went_down() from error
         if body is None:
             return StreamingResponse(self._events(answer), headers=headers, media_type="text/event-stream")
-        if answer.is_success:
-            return Response(body, headers=headers, media_type=answer.headers.get("content-type"))
-        if answer.is_client_error:
-            return upstream_response(answer.status_code, body)
-        log.error("vLLM answered %d: %s", answer.status_code, body[:1000].decode(errors="replace"))
+        if answer.ok:
+            return Response(body, headers=headers, media_type=answer.content_type)
+        if answer.status < 500:
+            return upstream_response(answer.status, body)
+        log.error("vLLM answered %d: %s", answer.status, body[:1000].decode(errors="replace"))
         if await self._engine.check():
             raise InternalError(
                 f"the engine failed on this request; its log has it near request id {request.state.request_id}"
             )
         raise went_down()
 
-    async def _exchange(self, outgoing: httpx.Request) -> tuple[httpx.Response, bytes | None]:
+    async def _exchange(
+        self, url: str, body: bytes, headers: dict[str, str]
+    ) -> tuple[aiohttp.ClientResponse, bytes | None]:
         """The answer with its body; with None, and still open, where it is a stream of events."""
-        answer = await self._upstream.send(outgoing, stream=True)
-        if answer.is_success and answer.headers.get("content-type", "").startswith("text/event-stream"):
+        answer = await self._upstream.post(url, data=body, headers=headers, timeout=TIMEOUT)
+        if answer.ok and answer.content_type == "text/event-stream":
             return answer, None
         try:
-            return answer, await answer.aread()
+            return answer, await answer.read()
         finally:
-            await answer.aclose()
+            answer.close()
 
-    async def _events(self, answer: httpx.Response) -> AsyncIterator[bytes]:
+    async def _events(self, answer: aiohttp.ClientResponse) -> AsyncIterator[bytes]:
         """The bytes as they come; an event with an error in OpenAI's shape where vLLM breaks off."""
         try:
-            async for chunk in answer.aiter_raw():
+            async for chunk in answer.content.iter_any():
                 yield chunk
-        except httpx.TransportError:
+        except aiohttp.ClientError:
             log.exception("vLLM broke off a stream")
             await self._engine.check()
             error = went_down()
             yield b"data: " + error_body(error.code.http_status, error.message, error.reason.lower()) + b"\n\n"
         finally:
-            await answer.aclose()
+            answer.close()  # before its end, this closes the connection, which cancels the request in vLLM
 
 
 def went_down() -> UnavailableError:

@@ -5,10 +5,11 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
+from http import HTTPStatus
 from pathlib import Path
 from typing import Protocol
 
-import httpx
+import aiohttp
 
 from burnish.errors import IncompatibleAdapterError, InternalError, UnavailableError
 from burnish.schemas.adapter import AdapterManifest
@@ -19,7 +20,7 @@ from burnish_inference.single_flight import SingleFlight
 
 log = logging.getLogger(__name__)
 
-LOAD_TIMEOUT_SECONDS = 120.0
+LOAD_TIMEOUT = aiohttp.ClientTimeout(total=120)
 ALREADY_LOADED = "has already been loaded"
 
 
@@ -41,7 +42,7 @@ class AdapterLoader:
     """Registered names are `name@version`; a new generation of the engine knows none, so they are registered again on demand."""
 
     def __init__(
-        self, base: BaseModel, max_rank: int, folders: AdapterFolders, engine: Engine, upstream: httpx.AsyncClient
+        self, base: BaseModel, max_rank: int, folders: AdapterFolders, engine: Engine, upstream: aiohttp.ClientSession
     ) -> None:
         self._base = base
         self._max_rank = max_rank
@@ -78,16 +79,16 @@ class AdapterLoader:
 
     async def _register(self, name: str, folder: Path) -> None:
         body = {"lora_name": name, "lora_path": str(folder)}
+        url = f"{self._engine.url}/v1/load_lora_adapter"
         try:
-            answer = await self._upstream.post(
-                f"{self._engine.url}/v1/load_lora_adapter", json=body, timeout=LOAD_TIMEOUT_SECONDS
-            )
-        except httpx.TransportError as error:
+            async with self._upstream.post(url, json=body, timeout=LOAD_TIMEOUT) as answer:
+                text = await answer.text()
+        except (aiohttp.ClientError, TimeoutError) as error:
             raise UnavailableError(f"the engine did not answer while adapter {name} was loaded: ask again") from error
-        if answer.is_success or (answer.status_code == httpx.codes.BAD_REQUEST and ALREADY_LOADED in answer.text):
+        if answer.ok or (answer.status == HTTPStatus.BAD_REQUEST and ALREADY_LOADED in text):
             return
-        if answer.is_client_error:
-            raise IncompatibleAdapterError(f"the engine refused adapter {name}: {answer.text[:500]}")
+        if answer.status < HTTPStatus.INTERNAL_SERVER_ERROR:
+            raise IncompatibleAdapterError(f"the engine refused adapter {name}: {text[:500]}")
         if await self._engine.check():
             raise InternalError(f"the engine failed to load adapter {name}; its log has the reason")
         raise UnavailableError(f"the engine went down while adapter {name} was loaded: ask again in a few seconds")

@@ -12,11 +12,12 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
+from http import HTTPStatus
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-import httpx
+import aiohttp
 
 from burnish.errors import InternalError, UnavailableError
 from burnish_inference.engine.child import Child, free_port
@@ -66,9 +67,10 @@ class Supervisor:
         self._policy = policy
         self._child: Child | None = None
         self._task: asyncio.Task[None] | None = None
-        self._probe = httpx.AsyncClient(timeout=policy.probe_timeout, trust_env=False)
+        self._probe: aiohttp.ClientSession | None = None
 
     async def __aenter__(self) -> Self:
+        self._probe = aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=self._policy.probe_timeout))
         self._task = asyncio.create_task(self._run(), name="vllm-supervisor")
         return self
 
@@ -76,11 +78,12 @@ class Supervisor:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         assert self._task is not None
+        assert self._probe is not None
         self._task.cancel()
         with contextlib.suppress(asyncio.CancelledError, InternalError):  # `failed` is where the error is read
             await self._task
         self.state = State.STOPPED
-        await self._probe.aclose()
+        await self._probe.close()
 
     @property
     def failed(self) -> asyncio.Task[None]:
@@ -177,11 +180,12 @@ class Supervisor:
 
     async def _is_healthy(self, child: Child) -> bool | None:
         """True on 200, False on any other answer, None where there was none."""
+        assert self._probe is not None
         try:
-            answer = await self._probe.get(f"http://{LOOPBACK}:{child.port}/health")
-        except httpx.TransportError:
+            async with self._probe.get(f"http://{LOOPBACK}:{child.port}/health") as answer:
+                return answer.status == HTTPStatus.OK
+        except (aiohttp.ClientError, TimeoutError):
             return None
-        return answer.status_code == httpx.codes.OK
 
 
 def start_failure(what: str, child: Child, log_path: Path) -> str:
