@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import psycopg
 import pytest
 from unit.trainer.made import tiny_model
+from unit.trainer.runs import Runner
 
 from burnish_trainer.database import Database
 from burnish_trainer.repository import JobRepository
@@ -55,3 +57,18 @@ def repository(database: Database) -> JobRepository:
 @pytest.fixture(scope="session")
 def tiny_base(base_model_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tiny_model(base_model_dir, tmp_path_factory.mktemp("models") / "tiny")
+
+
+@pytest.fixture(scope="module")
+def module_runner(tiny_base: Path, tmp_path_factory: pytest.TempPathFactory) -> Runner:
+    return Runner(tiny_base, lambda: tmp_path_factory.mktemp("job"))
+
+
+@pytest.fixture
+def runner(module_runner: Runner) -> Runner:
+    return module_runner
+
+
+@pytest.fixture
+def fp32_runner(module_runner: Runner) -> Runner:
+    return replace(module_runner, dtype="float32")

@@ -56,11 +56,6 @@ class Progress(TrainerCallback):
         metrics = metrics_of(dict(logs) | {"step": state.global_step}, self._plan)
         if metrics is None:
             return
-        if metrics.train_loss is not None and not math.isfinite(metrics.train_loss):
-            raise PreconditionError(
-                f"the loss is {metrics.train_loss} at step {metrics.step}: train again with a lower learning rate",
-                step=metrics.step,
-            )
         self._ctx.events.write(metrics.model_copy(update=self._pace(metrics)))
 
     def on_evaluate(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
@@ -95,10 +90,16 @@ class Progress(TrainerCallback):
 
 
 def metrics_of(entry: Mapping[str, Any], plan: Plan, repeated: bool = False) -> Metrics | None:
-    """A record of the training library's log as an event; None for its closing summary."""
-    if "loss" not in entry and "eval_loss" not in entry:
+    """A record of the training library's log as an event; None for its closing summary.
+
+    PreconditionError where the loss is no number any more: every later step would be lost.
+    """
+    loss = entry.get("loss", entry.get("eval_loss"))
+    if loss is None:
         return None
     step = int(entry["step"])
+    if not math.isfinite(loss):
+        raise PreconditionError(f"the loss is {loss} at step {step}: train again with a lower learning rate", step=step)
     return Metrics(
         step=step,
         total_steps=plan.steps,

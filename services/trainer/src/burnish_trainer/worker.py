@@ -13,6 +13,7 @@ import signal
 import sys
 import threading
 import time
+from collections.abc import Callable
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import IO, Any
@@ -48,7 +49,8 @@ def main() -> int:
     assignment = Assignment.model_validate_json((folder / "spec.json").read_bytes())
     with _only_worker(folder.parent):
         writer = EventWriter(folder / "events.jsonl")
-        final = attempt(assignment, folder.parent, S3Settings().open(), writer, stop)
+        store = S3Settings().open()
+        final = ended_by(lambda: train(make_context(assignment, folder.parent, store, writer, stop)))
         writer.write(final)
     return 1 if isinstance(final, Failed) else 0
 
@@ -74,12 +76,10 @@ def _only_worker(job_folder: Path) -> IO[str]:
             time.sleep(0.1)
 
 
-def attempt(
-    assignment: Assignment, job_folder: Path, store: ObjectStore, writer: EventWriter, stop: threading.Event
-) -> Event:
-    """Train and publish; returns the event that ends the attempt, whatever happened."""
+def ended_by(training: Callable[[], VersionRef]) -> Event:
+    """Run the training; returns the event that ends the attempt, whatever happened."""
     try:
-        return Succeeded(adapter=_train(assignment, job_folder, store, writer, stop))
+        return Succeeded(adapter=training())
     except StopRequested as stopped:
         return Suspended(step=stopped.step)
     except BurnishError as error:
@@ -104,29 +104,32 @@ def _unexpected(error: Exception) -> Failed:
     return Failed(error=defect.to_dict(), retry=True)
 
 
-def _train(
+def make_context(
     assignment: Assignment, job_folder: Path, store: ObjectStore, writer: EventWriter, stop: threading.Event
-) -> VersionRef:
-    spec = assignment.spec
-    base_model = _verified_base(assignment.base_model)
+) -> RunContext:
+    """Check the base model, and choose device, precision and backend."""
     device = hardware.device(assignment.device)
-    ctx = RunContext(
+    return RunContext(
         job_id=assignment.job_id,
-        spec=spec,
+        spec=assignment.spec,
         folder=job_folder,
         base_model_folder=assignment.base_model,
-        base_model=base_model,
+        base_model=_verified_base(assignment.base_model),
         store=store,
         events=writer,
         device=device,
         dtype=hardware.dtype(device),
-        backend=backends.choose(spec.backend, device),
+        backend=backends.choose(assignment.spec.backend, device),
         stop=stop,
     )
-    ctx.say(f"{ctx.backend.why}; {ctx.dtype} on {hardware.describe(device)}")
-    method = methods.named(spec.method)
-    params = method.Params.model_validate(spec.params)
-    return publish(ctx, method.run(spec, params, ctx))
+
+
+def train(ctx: RunContext) -> VersionRef:
+    """Train by the spec's method and publish the adapter."""
+    ctx.say(f"{ctx.backend.why}; {ctx.dtype} on {hardware.describe(ctx.device)}")
+    method = methods.named(ctx.spec.method)
+    params = method.Params.model_validate(ctx.spec.params)
+    return publish(ctx, method.run(ctx.spec, params, ctx))
 
 
 def _verified_base(folder: Path) -> BaseModelRef:

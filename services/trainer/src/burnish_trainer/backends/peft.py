@@ -19,7 +19,9 @@ def load(request: ModelRequest) -> PeftModel:
     model = _base(request)
     set_seed(request.seed)
     if request.initial_adapter is not None:
-        return PeftModel.from_pretrained(model, str(request.initial_adapter), is_trainable=True)
+        continued = PeftModel.from_pretrained(model, str(request.initial_adapter), is_trainable=True)
+        continued.peft_config["default"].base_model_name_or_path = str(request.folder)  # saving looks for it there
+        return continued
     config = LoraConfig(
         task_type="CAUSAL_LM",
         r=request.lora.rank,
