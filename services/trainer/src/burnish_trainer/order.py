@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import islice
+from itertools import count
 
 from burnish_trainer.spec import OptimizerSpec, total_steps
 
@@ -43,30 +43,29 @@ class Plan:
 def make_plan(row_tokens: Sequence[int], trained_tokens: Sequence[int], optimizer: OptimizerSpec, seed: int) -> Plan:
     """Whole passes, each shuffled by (seed, pass), cut into full steps of rows of like length.
 
-    Every step is full: the last one of a pass takes its missing rows from the next pass. Same input, same plan.
+    Every step is full: the rows that a pass has left over begin the next one. Same input, same plan.
     """
     rows_per_step = optimizer.rows_per_step
     steps = total_steps(len(row_tokens), optimizer.epochs, optimizer.max_steps, rows_per_step)
-    shuffled = list(islice(_passes(len(row_tokens), seed), steps * rows_per_step))
     order: list[int] = []
-    pool = POOL_STEPS * rows_per_step
-    for start in range(0, len(shuffled), pool):
-        order += _by_length(shuffled[start : start + pool], row_tokens, rows_per_step, random.Random(f"{seed}:{start}"))
-    return Plan(tuple(order), steps, rows_per_step, tuple(row_tokens), tuple(trained_tokens))
-
-
-def _passes(rows: int, seed: int) -> Iterator[int]:
-    number = 0
-    while True:
-        order = list(range(rows))
-        random.Random(f"{seed}/{number}").shuffle(order)
-        yield from order
-        number += 1
+    rest: list[int] = []
+    for number in count():
+        if len(order) >= steps * rows_per_step:
+            break
+        random_ = random.Random(f"{seed}/{number}")
+        rows = rest + random_.sample(range(len(row_tokens)), len(row_tokens))
+        full = len(rows) // rows_per_step * rows_per_step
+        order += _by_length(rows[:full], row_tokens, rows_per_step, random_)
+        rest = rows[full:]
+    return Plan(tuple(order[: steps * rows_per_step]), steps, rows_per_step, tuple(row_tokens), tuple(trained_tokens))
 
 
 def _by_length(rows: list[int], lengths: Sequence[int], rows_per_step: int, random_: random.Random) -> list[int]:
-    """The pool's rows in steps of like length; the steps themselves in random order."""
-    ranked = sorted(rows, key=lambda row: lengths[row], reverse=True)
-    steps = [ranked[start : start + rows_per_step] for start in range(0, len(ranked), rows_per_step)]
-    random_.shuffle(steps)
-    return [row for step in steps for row in step]
+    """One pass in steps of like length. Pools keep it random which rows meet; the steps of a pool come in random order."""
+    order: list[int] = []
+    for start in range(0, len(rows), POOL_STEPS * rows_per_step):
+        ranked = sorted(rows[start : start + POOL_STEPS * rows_per_step], key=lambda row: lengths[row])
+        steps = [ranked[first : first + rows_per_step] for first in range(0, len(ranked), rows_per_step)]
+        random_.shuffle(steps)
+        order += [row for step in steps for row in step]
+    return order

@@ -1,0 +1,164 @@
+"""What is refused before a job is queued, and what is filled in."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from unit.trainer.made import dpo_rows, put_dataset, sft_rows
+
+from burnish.digests import canonical_json
+from burnish.errors import BurnishError, CorruptDataError, IncompatibleAdapterError, NotFoundError, PreconditionError
+from burnish.layout import adapter as adapter_key
+from burnish.objectstores.memory import MemoryObjectStore
+from burnish.schemas.adapter import AdapterManifest, TrainingSummary
+from burnish.schemas.base import BaseModelRef
+from burnish_trainer.acceptance import Acceptance
+from burnish_trainer.spec import TARGET_MODULES, JobSpec, VersionRef
+
+BASE = BaseModelRef(name="base", digest="sha256:" + "b" * 64)
+SUMMARY = TrainingSummary(
+    steps=1,
+    best_step=1,
+    first_train_loss=1,
+    final_train_loss=1,
+    best_validation_loss=None,
+    trained_tokens=1,
+    duration_seconds=1,
+    peak_memory_bytes=1,
+    stopped_early=False,
+)
+
+
+class Desk:
+    """A store with one dataset of each format and one adapter, and the acceptance over it."""
+
+    def __init__(self) -> None:
+        self.store = MemoryObjectStore()
+        self.sft = put_dataset(self.store, sft_rows(60))
+        self.dpo = put_dataset(self.store, dpo_rows(8), name="pairs")
+        self.adapter = self.put_adapter(BASE.digest)
+        self.acceptance = Acceptance(self.store, BASE, "cpu")
+
+    def put_adapter(self, base_digest: str) -> VersionRef:
+        ref = VersionRef(name="first", version=base_digest[-16:])
+        manifest = AdapterManifest(
+            name=ref.name,
+            version=ref.version,
+            base_model=BaseModelRef(name="base", digest=base_digest),
+            job_id="job-1",
+            method="sft",
+            backend="peft",
+            quantization="none",
+            rank=4,
+            alpha=8,
+            target_modules=["q_proj", "v_proj"],
+            seed=0,
+            params={},
+            training=SUMMARY,
+            packages={},
+        )
+        self.store.put(adapter_key(ref.name, ref.version), canonical_json(manifest.model_dump(mode="json")))
+        return ref
+
+    def accept(self, method: str = "sft", **fields: Any) -> JobSpec:
+        dataset = (self.sft if method == "sft" else self.dpo).model_dump()
+        return self.acceptance.accept({"method": method, "dataset": dataset, "adapter_name": "fixed", **fields})
+
+
+@pytest.fixture
+def desk() -> Desk:
+    return Desk()
+
+
+def test_defaults_of_sft(desk: Desk) -> None:
+    spec = desk.accept()
+    assert (spec.lora.rank, spec.lora.alpha, spec.lora.dropout) == (32, 32, 0)
+    assert spec.lora.target_modules == TARGET_MODULES
+    optimizer = spec.optimizer
+    assert (optimizer.learning_rate, optimizer.batch_size, optimizer.gradient_accumulation_steps) == (1e-4, 8, 1)
+    assert (optimizer.epochs, optimizer.max_steps, optimizer.warmup_share, optimizer.max_length) == (3, 0, 0.1, 2048)
+    assert (optimizer.evaluation_interval_steps, optimizer.early_stopping_patience) == (4, 3)  # a fifth of 23 steps
+    assert (spec.quantization, spec.backend, spec.seed) == ("none", "auto", 0)
+
+
+def test_defaults_of_dpo(desk: Desk) -> None:
+    spec = desk.accept("dpo")
+    assert spec.params == {"beta": 0.1, "initial_adapter": None}
+    assert spec.optimizer.learning_rate == 5e-5
+
+
+def test_what_is_set_is_kept(desk: Desk) -> None:
+    spec = desk.accept(lora={"rank": 16}, optimizer={"max_steps": 3, "early_stopping_patience": 0}, seed=7)
+    assert (spec.lora.rank, spec.lora.alpha, spec.seed) == (16, 16, 7)
+    assert (spec.optimizer.evaluation_interval_steps, spec.optimizer.early_stopping_patience) == (1, 0)
+
+
+@pytest.mark.parametrize(
+    ("fields", "field"),
+    [
+        ({"lora": {"rank": 0}}, "lora.rank"),
+        ({"lora": {"rank": 513}}, "lora.rank"),
+        ({"lora": {"alpha": 0}}, "lora.alpha"),
+        ({"lora": {"dropout": 1.0}}, "lora.dropout"),
+        ({"lora": {"target_modules": ["lm_head"]}}, "lora.target_modules"),
+        ({"optimizer": {"learning_rate": 0.0}}, "optimizer.learning_rate"),
+        ({"optimizer": {"learning_rate": float("nan")}}, "optimizer.learning_rate"),
+        ({"optimizer": {"max_steps": -1}}, "optimizer.max_steps"),
+        ({"optimizer": {"epochs": 0.0}}, "optimizer.epochs"),
+        ({"optimizer": {"batch_size": 0}}, "optimizer.batch_size"),
+        ({"optimizer": {"gradient_accumulation_steps": 0}}, "optimizer.gradient_accumulation_steps"),
+        ({"optimizer": {"warmup_share": 1.0}}, "optimizer.warmup_share"),
+        ({"optimizer": {"max_length": 0}}, "optimizer.max_length"),
+        ({"optimizer": {"evaluation_interval_steps": 0}}, "optimizer.evaluation_interval_steps"),
+        ({"optimizer": {"early_stopping_patience": -1}}, "optimizer.early_stopping_patience"),
+        ({"adapter_name": ""}, "adapter_name"),
+        ({"adapter_name": "../escape"}, "adapter_name"),
+        ({"seed": -1}, "seed"),
+        ({"dataset": {"name": "colours"}}, "dataset.version"),
+        ({"dataset": {"name": "colours", "version": "latest"}}, "dataset.version"),
+        ({"dataset": {"name": "a/b", "version": "0" * 16}}, "dataset.name"),
+        ({"method": "dpo", "params": {"beta": 0.0}}, "dpo.beta"),
+        ({"method": "dpo"}, "dataset"),
+    ],
+)
+def test_a_wrong_field_is_named(desk: Desk, fields: dict[str, Any], field: str) -> None:
+    with pytest.raises(BurnishError) as refusal:
+        desk.acceptance.accept({"method": "sft", "dataset": desk.sft.model_dump(), "adapter_name": "fixed", **fields})
+    assert refusal.value.reason == "INVALID_INPUT"
+    assert refusal.value.metadata["field"] == field
+    assert field.rsplit(".", 1)[-1] in refusal.value.message
+
+
+def test_a_missing_dataset_is_not_found(desk: Desk) -> None:
+    with pytest.raises(NotFoundError, match=r"colours/0000000000000000 does not exist.*dataset ls"):
+        desk.accept(dataset={"name": "colours", "version": "0" * 16})
+
+
+def test_a_broken_dataset_manifest_is_data_loss(desk: Desk) -> None:
+    desk.store.put(f"datasets/colours/{'1' * 16}/manifest.json", b"{}")
+    with pytest.raises(CorruptDataError, match="no dataset manifest"):
+        desk.accept(dataset={"name": "colours", "version": "1" * 16})
+
+
+def test_a_continued_adapter_keeps_its_shape(desk: Desk) -> None:
+    spec = desk.accept("dpo", params={"initial_adapter": desk.adapter.model_dump()})
+    assert (spec.lora.rank, spec.lora.alpha, spec.lora.target_modules) == (4, 8, ("q_proj", "v_proj"))
+    with pytest.raises(BurnishError, match=r"lora.rank: first/b+ has 4 and the job asks for 32"):
+        desk.accept("dpo", params={"initial_adapter": desk.adapter.model_dump()}, lora={"rank": 32})
+
+
+def test_an_adapter_of_another_base_is_refused(desk: Desk) -> None:
+    other = desk.put_adapter("sha256:" + "c" * 64)
+    with pytest.raises(IncompatibleAdapterError, match="trained on base"):
+        desk.accept("dpo", params={"initial_adapter": other.model_dump()})
+
+
+def test_a_missing_adapter_is_not_found(desk: Desk) -> None:
+    with pytest.raises(NotFoundError, match="adapters ls"):
+        desk.accept("dpo", params={"initial_adapter": {"name": "first", "version": "0" * 16}})
+
+
+def test_unsloth_is_refused_where_there_is_no_gpu(desk: Desk) -> None:
+    with pytest.raises(PreconditionError, match="NVIDIA"):
+        desk.accept(backend="unsloth")
