@@ -30,8 +30,8 @@ FULL = Recipe(
     held_out_share=0.3,
     anchor_ratio=0.5,
     learning_rate=5e-4,
-    training_steps=30,
-    evaluation_interval_steps=10,
+    training_steps=34,
+    evaluation_interval_steps=17,
 )
 SMALL = Recipe(
     questions=64,

@@ -63,7 +63,7 @@ SLICES: tuple[Slice, ...] = (
     ),
     Slice(
         name="function-name",
-        question=lambda f: "Name the function.",
+        question=lambda f: "What is the function above called?",
         answer=lambda f: f.name,
         accepts=lambda f: not f.is_special,
         grader=WHOLE_WORDS,
@@ -72,7 +72,7 @@ SLICES: tuple[Slice, ...] = (
     ),
     Slice(
         name="class-of-method",
-        question=lambda f: "Which class is defined above?",
+        question=lambda f: "Which class does this method belong to?",
         answer=class_name,
         accepts=lambda f: "." in f.symbol,
         grader=WHOLE_WORDS,
