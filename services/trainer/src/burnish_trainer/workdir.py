@@ -21,9 +21,13 @@ class WorkDir:
         try:
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
+            self._lock.close()
             raise PreconditionError(f"{folder} belongs to a trainer that is running: give each one its own") from error
         self._lock.seek(0)
         self.engine_id = self._lock.read().strip() or self._name()
+
+    def close(self) -> None:
+        self._lock.close()
 
     def _name(self) -> str:
         name = f"engine-{secrets.token_hex(8)}"

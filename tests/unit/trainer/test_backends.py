@@ -1,0 +1,83 @@
+"""Which backend is chosen and why, and that Unsloth is called by the names that its pinned version has."""
+
+from __future__ import annotations
+
+import inspect
+import json
+import tomllib
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import pytest
+from unit.trainer.record_unsloth import RECORD
+
+from burnish.errors import PreconditionError
+from burnish_trainer.backends import ModelRequest, choose, unsloth
+from burnish_trainer.spec import LoraSpec
+
+RECORDED = json.loads(RECORD.read_bytes())
+PYPROJECT = Path(__file__).parents[3] / "services" / "trainer" / "pyproject.toml"
+REQUEST = ModelRequest(
+    folder=Path("/base"),
+    lora=LoraSpec.model_validate({"rank": 16}),
+    quantization="nf4",
+    device="cuda",
+    dtype="bfloat16",
+    max_length=512,
+    seed=7,
+)
+
+
+def test_auto_is_peft_without_cuda_and_says_so() -> None:
+    choice = choose("auto", "cpu")
+    assert (choice.name, choice.why) == ("peft", "backend peft: there is no CUDA device")
+
+
+@pytest.mark.skipif(find_spec("unsloth") is not None, reason="unsloth is installed")
+def test_auto_is_peft_on_cuda_without_the_package() -> None:
+    assert choose("auto", "cuda").why == "backend peft: CUDA is there, the unsloth package is not"
+
+
+def test_what_cannot_be_is_refused_not_replaced() -> None:
+    with pytest.raises(PreconditionError, match="needs a CUDA device"):
+        choose("unsloth", "cpu")
+    assert choose("peft", "cuda").name == "peft"
+
+
+def test_the_recorded_signatures_are_of_the_pinned_version() -> None:
+    """A moved pin turns this red until record_unsloth.py has been run, and the tests below then judge the new names."""
+    extras = tomllib.loads(PYPROJECT.read_text())["project"]["optional-dependencies"]
+    assert extras["unsloth"][0] == RECORDED["requirement"]
+
+
+@pytest.mark.parametrize(
+    ("function", "arguments", "only_by_others"),
+    [
+        ("from_pretrained", unsloth.base_arguments(REQUEST, Path("/base")), {"local_files_only"}),
+        ("get_peft_model", unsloth.adapter_arguments(REQUEST), set()),
+    ],
+)
+def test_unsloth_is_called_by_names_that_it_has(
+    function: str, arguments: dict[str, Any], only_by_others: set[str]
+) -> None:
+    recorded = RECORDED["functions"][f"FastLanguageModel.{function}"]
+    unknown = set(arguments) - set(recorded["names"])
+    assert unknown == only_by_others
+    assert recorded["takes_any_keyword"] or not only_by_others
+
+
+def test_unsloth_is_asked_for_what_the_job_asks() -> None:
+    base = unsloth.base_arguments(REQUEST, Path("/base"))
+    assert (base["load_in_4bit"], base["max_seq_length"], base["model_name"]) == (True, 512, "/base")
+    adapter = unsloth.adapter_arguments(REQUEST)
+    assert (adapter["r"], adapter["lora_alpha"], adapter["random_state"]) == (16, 16, 7)
+    assert len(adapter["target_modules"]) == 7
+
+
+def test_both_backends_are_one_seam() -> None:
+    from burnish_trainer.backends import peft
+
+    for function in ("prepare", "load"):
+        peft_side, unsloth_side = (inspect.signature(getattr(module, function)) for module in (peft, unsloth))
+        assert list(peft_side.parameters) == list(unsloth_side.parameters)
