@@ -11,14 +11,20 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import grpc
 import pytest
+from unit.trainer.made import tiny_model
 
 from burnish.objectstores.s3 import S3ObjectStore
+from burnish_protos.trainer.v1 import trainer_pb2 as pb
 from burnish_protos.trainer.v1.trainer_pb2_grpc import TrainerStub
+from burnish_trainer.spec import VersionRef
 
 TOKEN = "integration-token"
+METADATA = (("authorization", f"Bearer {TOKEN}"),)
+JOB_SECONDS = 240
 START_SECONDS = 30
 SERVING = re.compile(rb"serving on [^:]+:(\d+)")
 
@@ -85,39 +91,83 @@ class TrainerProcess:
                     pids.append(int(entry.name))
         return pids
 
+    def call(self) -> TrainerCalls:
+        return TrainerCalls(self.address)
 
-@pytest.fixture(scope="session")
-def trainer(seaweed, base_model_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[TrainerProcess]:
-    """One trainer for the session; tests may kill it and start it again, and leave it running."""
-    store = seaweed.store("trainer-integration")
-    store.ensure_bucket()
-    environment = {
+
+class TrainerCalls:
+    """The RPCs with the token, over a channel of its own."""
+
+    def __init__(self, address: str) -> None:
+        self.channel = grpc.insecure_channel(address)
+        self._stub = TrainerStub(self.channel)
+
+    def create(self, dataset: VersionRef, request_id: str = "", **fields: Any) -> pb.TuningJob:
+        spec = pb.TuningSpec(
+            **{
+                "dataset": pb.DatasetRef(name=dataset.name, version=dataset.version),
+                "adapter_name": "colours",
+                "sft": pb.SftParams(),
+                **fields,
+            }
+        )
+        return self._stub.CreateTuningJob(
+            pb.CreateTuningJobRequest(spec=spec, request_id=request_id), metadata=METADATA
+        )
+
+    def get(self, job_id: str) -> pb.TuningJob:
+        return self._stub.GetTuningJob(pb.GetTuningJobRequest(job_id=job_id), metadata=METADATA, wait_for_ready=True)
+
+    def cancel(self, job_id: str) -> pb.TuningJob:
+        return self._stub.CancelTuningJob(pb.CancelTuningJobRequest(job_id=job_id), metadata=METADATA)
+
+    def watch(self, job_id: str, after: int = 0) -> Iterator[pb.TuningJobEvent]:
+        request = pb.WatchTuningJobRequest(job_id=job_id, after_sequence=after)
+        return iter(self._stub.WatchTuningJob(request, metadata=METADATA, timeout=JOB_SECONDS, wait_for_ready=True))
+
+
+def _environment(seaweed: Any) -> dict[str, str]:
+    return {
         "BURNISH_S3_ENDPOINT": seaweed.endpoint,
         "BURNISH_S3_ACCESS_KEY": seaweed.access_key,
         "BURNISH_S3_SECRET_KEY": seaweed.secret_key,
     }
-    running = TrainerProcess(tmp_path_factory.mktemp("trainer"), base_model_dir, store, environment)
+
+
+@pytest.fixture(scope="session")
+def trainer_store(seaweed: Any) -> S3ObjectStore:
+    """The bucket that the trainers work on."""
+    store: S3ObjectStore = seaweed.store("trainer-integration")
+    store.ensure_bucket()
+    return store
+
+
+@pytest.fixture(scope="session")
+def trainer(
+    seaweed: Any, trainer_store: S3ObjectStore, base_model_dir: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[TrainerProcess]:
+    """A trainer on a small random base model; tests may kill it and start it again, and leave it running."""
+    folder = tmp_path_factory.mktemp("trainer")
+    running = TrainerProcess(folder, tiny_model(base_model_dir, folder / "tiny"), trainer_store, _environment(seaweed))
     running.start()
     yield running
     running.stop()
     assert running.worker_pids() == []
 
 
-@pytest.fixture(scope="session")
-def trainer_store(seaweed, trainer: TrainerProcess) -> S3ObjectStore:
-    """The bucket that the trainer works on."""
-    return seaweed.store("trainer-integration")
+@pytest.fixture
+def smollm_trainer(
+    seaweed: Any, trainer_store: S3ObjectStore, base_model_dir: Path, tmp_path: Path
+) -> Iterator[TrainerProcess]:
+    """A trainer on the real SmolLM2."""
+    running = TrainerProcess(tmp_path, base_model_dir, trainer_store, _environment(seaweed))
+    running.start()
+    yield running
+    running.stop()
 
 
 @pytest.fixture
-def channel(trainer: TrainerProcess) -> Iterator[grpc.Channel]:
-    with grpc.insecure_channel(trainer.address) as channel:
-        yield channel
-
-
-METADATA = (("authorization", f"Bearer {TOKEN}"),)
-
-
-@pytest.fixture
-def stub(channel: grpc.Channel) -> TrainerStub:
-    return TrainerStub(channel)
+def calls(trainer: TrainerProcess) -> Iterator[TrainerCalls]:
+    calls = trainer.call()
+    yield calls
+    calls.channel.close()
