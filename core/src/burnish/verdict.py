@@ -187,7 +187,7 @@ def _find_harm(rest: Sequence[Pair], missing: float, limits: Thresholds) -> Find
     explained = _largest_explained(len(stable), rate, limits.alpha)
     counts = f"{lost} of {len(stable)} rest questions that the base always passes were lost; noise and tolerance explain up to {explained}"
     overall = f"Rest: {_change(comparison)}."
-    reasons = [f"The rest got worse: {counts}."] if lost > explained else []
+    reasons = [f"Something else broke: {counts}."] if lost > explained else []
     if _is_worse(comparison, limits):
         reasons.append(f"The rest got worse on the whole: one-sided exact p = {_p(comparison.p_value)}.")
     reasons += [
