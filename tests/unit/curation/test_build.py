@@ -197,6 +197,13 @@ def test_anchors_come_from_questions_that_always_pass(workshop: Workshop) -> Non
     assert anchors == [f"ok-{n:03d}" for n in range(2, 60)]
 
 
+def test_anchors_are_whole_answers(workshop: Workshop) -> None:
+    lines = [{**line, "finish_reason": "length" if line["question_id"] < "ok-020" else "stop"} for line in LINES]
+    found = workshop.manifest(lines, anchor_ratio=10, anchor_pool_share=1.0)
+    assert found.split.anchors == [f"ok-{n:03d}" for n in range(20, 60)]
+    assert found.counts.discarded == {"anchor: the answer was cut off at its token limit": 20}
+
+
 def test_anchors_are_spread_over_slices_and_leave_the_pool_share_alone(workshop: Workshop) -> None:
     anchors = workshop.manifest(anchor_ratio=0.86).split.anchors
     assert len(anchors) == 12

@@ -19,7 +19,7 @@ def make_run_log(questions: Sequence[BenchmarkQuestion], answers: Iterable[Answe
 
     grade is `correct` or `incorrect`, failure_label the grader's. Sample i is run `<run_id>-<i>`: asking again is
     another run, so diagnosis sees what repeats. retrieval_hit: the question's evidence_text stands in the prompt (a
-    question without evidence_text has all it needs in its prompt). Extra key `sampling_digest`: see `reuse_run_log`.
+    question without evidence_text has all it needs in its prompt). Extra keys `sampling_digest`, see `reuse_run_log`, and `finish_reason` (`length`: cut off).
     """
     by_id = {question.question_id: question for question in questions}
     now = datetime.now(UTC).isoformat(timespec="seconds")
@@ -51,6 +51,7 @@ def make_run_log(questions: Sequence[BenchmarkQuestion], answers: Iterable[Answe
                     "timestamp": now,
                     "latency_ms": answer.latency_ms,
                     "sampling_digest": answer.sampling_digest,
+                    "finish_reason": answer.finish_reason,
                 }
             )
         )
@@ -93,6 +94,7 @@ def _reused(
                 prompt_digest=prompt,
                 sampling_digest=digest,
                 text=line.answer,
+                finish_reason=(line.model_extra or {}).get("finish_reason"),
                 latency_ms=line.latency_ms,
             )
 

@@ -18,13 +18,17 @@ GUARDED = "anchor: a targeted or guarded question has the same prompt"
 DUPLICATE = "anchor: another anchor has the same prompt"
 EMPTY = "anchor: the passing answer is empty"
 ANSWERED = "anchor: messages end with the model's own turn"
+CUT_OFF = "anchor: the answer was cut off at its token limit"
 
 
 @dataclass(frozen=True)
 class Anchor:
+    """is_cut_off: the line's `finish_reason` is "length": training on it would teach the model to stop in mid-sentence."""
+
     question_id: str
     prompt: list[Message]
     answer: str
+    is_cut_off: bool
 
 
 @dataclass(frozen=True)
@@ -89,7 +93,8 @@ def _in_turn(pool: list[tuple[float, int]], codes: RunCodes) -> list[int]:
 
 def _read(log: RunLogReader, rows: list[int]) -> Iterator[Anchor]:
     for line in log.lines(rows):
-        yield Anchor(line.question_id, prompt_messages(line), line.answer)
+        cut_off = (line.model_extra or {}).get("finish_reason") == "length"
+        yield Anchor(line.question_id, prompt_messages(line), line.answer, cut_off)
 
 
 def _refusal(anchor: Anchor, key: str, taken: set[str], rules: AnchorRules) -> str | None:
@@ -103,4 +108,6 @@ def _refusal(anchor: Anchor, key: str, taken: set[str], rules: AnchorRules) -> s
         return EMPTY
     if is_answered(anchor.prompt):
         return ANSWERED
+    if anchor.is_cut_off:
+        return CUT_OFF
     return None
