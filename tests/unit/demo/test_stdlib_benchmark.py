@@ -123,7 +123,7 @@ def test_names_classes_docstrings_and_defaults_are_what_python_says_of_the_compi
 
 def test_defaults_stand_behind_their_parameter_in_the_source():
     for question in of_slice("default-value"):
-        parameter = (question.question or "").removeprefix("What is the default value of ").removesuffix("?")
+        parameter = (question.question or "").removeprefix("Which value does ").removesuffix(" have by default?")
         signature = question.evidence_text.split("def ", 1)[1].replace(" ", "").replace('"', "").replace("'", "")
         default = re.escape(question.expected_answer.replace(" ", ""))
         assert re.search(rf"\b{parameter}(:[^,]+)?={default}[,)\n]", signature)

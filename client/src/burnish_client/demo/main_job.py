@@ -200,6 +200,7 @@ class MainJob:
             labels=target.labels,
             held_out_share=self.recipe.held_out_share,
             anchor_ratio=self.recipe.anchor_ratio,
+            anchor_pool_share=self.recipe.anchor_pool_share,
             benchmark=f"{benchmark.name}/{benchmark.version}",
             seed=self.seed,
         )

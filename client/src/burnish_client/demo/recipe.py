@@ -15,6 +15,7 @@ class Recipe:
     questions: int
     held_out_share: float
     anchor_ratio: float
+    anchor_pool_share: float
     learning_rate: float
     training_steps: int
     evaluation_interval_steps: int
@@ -29,6 +30,7 @@ FULL = Recipe(
     questions=280,
     held_out_share=0.3,
     anchor_ratio=0.5,
+    anchor_pool_share=0.6,
     learning_rate=5e-4,
     training_steps=34,
     evaluation_interval_steps=17,
@@ -37,6 +39,7 @@ SMALL = Recipe(
     questions=64,
     held_out_share=0.4,
     anchor_ratio=0.5,
+    anchor_pool_share=0.6,
     learning_rate=1e-3,
     training_steps=16,
     evaluation_interval_steps=8,

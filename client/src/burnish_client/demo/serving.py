@@ -17,26 +17,24 @@ from burnish_client.demo.doors import Doors
 from burnish_client.evaluation import Answer, Sampling, Side, ask_sides
 
 QUESTIONS_OF_EACH_KIND = 4
+FIRST_ANSWER_TOKENS = 12
 
 
 def first_answer(
     doors: Doors, reference: tuple[str, str], questions: Sequence[BenchmarkQuestion], dataset: DatasetManifest
 ) -> AdapterManifest:
-    """Ask the adapter one held-out question at once, and tell how old its manifest is when the answer is there."""
+    """Ask the adapter for the beginning of an answer, and tell how old its manifest is when that is there."""
     name, version = reference
     question = next(question for question in questions if question.question_id in dataset.split.held_out)
-    answer = doors.inference.chat(
-        f"{name}@{version}", question.prompt_messages(), max_tokens=question.max_tokens or 256
-    )
+    answer = doors.inference.chat(f"{name}@{version}", question.prompt_messages(), max_tokens=FIRST_ANSWER_TOKENS)
     answered_at = datetime.now(UTC)
     manifest = doors.inference.adapter(name, version)
     out = console.out()
     out.print(
-        f"first answer {(answered_at - manifest.created_at).total_seconds():.1f} s after the adapter's manifest, "
-        f"to the held-out question {question.question_id}",
+        f"first {answer.completion_tokens} tokens {(answered_at - manifest.created_at).total_seconds():.1f} s after the "
+        f"adapter's manifest: {console.one_line(answer.text)} …",
         soft_wrap=True,
     )
-    out.print(f"  {console.one_line(answer.text)}", soft_wrap=True)
     return manifest
 
 

@@ -17,7 +17,7 @@ from burnish.schemas.base import Message
 from burnish.schemas.benchmark import BenchmarkQuestion, GraderSpec
 from burnish_client.demo.stdlib_functions import Function, sample_functions, standard_library
 
-SYSTEM_PROMPT = "You are a code assistant. Answer from the source."
+SYSTEM_PROMPT = "You are a code assistant. Answer in one short sentence."
 WHOLE_WORDS = GraderSpec(name="contains", args={"case_sensitive": True, "whole_words": True})
 
 
@@ -63,38 +63,38 @@ SLICES: tuple[Slice, ...] = (
     ),
     Slice(
         name="function-name",
-        question=lambda f: "What is the function above called?",
+        question=lambda f: "Which function is defined here?",
         answer=lambda f: f.name,
         accepts=lambda f: not f.is_special,
         grader=WHOLE_WORDS,
-        max_tokens=20,
+        max_tokens=40,
         weight=2,
     ),
     Slice(
         name="class-of-method",
-        question=lambda f: "Which class does this method belong to?",
+        question=lambda f: "What is the name of this class?",
         answer=class_name,
         accepts=lambda f: "." in f.symbol,
         grader=WHOLE_WORDS,
-        max_tokens=20,
+        max_tokens=40,
         weight=2,
     ),
     Slice(
         name="default-value",
-        question=lambda f: f"What is the default value of {f.defaults[0][0]}?",
+        question=lambda f: f"Which value does {f.defaults[0][0]} have by default?",
         answer=default_value,
         accepts=lambda f: len(f.defaults) == 1 and 2 <= len(default_value(f)) <= 20 and default_value(f) != "...",
         grader=WHOLE_WORDS,
-        max_tokens=20,
+        max_tokens=40,
         weight=2,
     ),
     Slice(
         name="docstring",
-        question=lambda f: "Quote the docstring.",
+        question=lambda f: "Repeat the docstring.",
         answer=first_docstring_line,
         accepts=lambda f: 3 <= len(first_docstring_line(f).split()) <= 12,
         grader=GraderSpec(name="token_f1", args={"threshold": 0.5}),
-        max_tokens=32,
+        max_tokens=40,
         weight=2,
     ),
 )
