@@ -82,7 +82,7 @@ def test_unknown_job_is_not_found(repository: JobRepository) -> None:
 def test_racing_creates_with_one_request_id_make_one_job(repository: JobRepository) -> None:
     jobs = race(lambda _: repository.create(SPEC, "request", "digest"))
     assert len({job.job_id for job in jobs}) == 1
-    assert len(repository.list([], 100, None)) == 1
+    assert len(repository.newest([], 100, None)) == 1
 
 
 def test_a_request_id_with_another_body_is_refused(repository: JobRepository) -> None:
@@ -262,11 +262,11 @@ def test_list_pages_newest_first_without_gaps(repository: JobRepository) -> None
     repository.cancel(made[2])
     seen: list[str] = []
     before = None
-    while page := repository.list([], 2, before):
+    while page := repository.newest([], 2, before):
         seen += [job.job_id for job in page]
         before = (page[-1].create_time, page[-1].job_id)
     assert seen == made[::-1]
-    assert [job.job_id for job in repository.list([State.CANCELLED], 10, None)] == [made[2]]
+    assert [job.job_id for job in repository.newest([State.CANCELLED], 10, None)] == [made[2]]
 
 
 def test_a_database_that_is_gone_is_unavailable() -> None:

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 
 from burnish.errors import IncompatibleAdapterError, InvalidInputError, NotFoundError, PreconditionError
 from burnish.ports import ObjectStore
@@ -19,6 +19,8 @@ from burnish.schemas.dataset import DatasetManifest
 from burnish_trainer import adapters, methods
 from burnish_trainer.rows import read_manifest
 from burnish_trainer.spec import JobSpec, OptimizerSpec, VersionRef, total_steps
+
+Model = TypeVar("Model", bound=BaseModel)
 
 EVALUATIONS_A_RUN = 5
 NVIDIA_DEVICE = Path("/dev/nvidiactl")
@@ -94,7 +96,7 @@ class Acceptance:
             )
 
 
-def _validated(model: type[Any], fields: Mapping[str, Any], prefix: str = "") -> Any:
+def _validated(model: type[Model], fields: Mapping[str, Any], prefix: str = "") -> Model:
     """The model over the fields; InvalidInputError names the first wrong field."""
     try:
         return model.model_validate(fields)

@@ -77,7 +77,10 @@ class Engine:
             self._news.tell(job.job_id)
             task = asyncio.create_task(self._drive_guarded(job))
             self._running[job.job_id] = task
-            task.add_done_callback(lambda _task, job_id=job.job_id: self._running.pop(job_id))
+            task.add_done_callback(partial(self._forget, job.job_id))
+
+    def _forget(self, job_id: str, _task: asyncio.Task[None]) -> None:
+        del self._running[job_id]
 
     async def _drive_guarded(self, job: Job) -> None:
         """One job's failure must not end the engine: the job stays claimable once its lease has run out."""

@@ -9,7 +9,7 @@ import hmac
 import logging
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable
-from typing import Any
+from typing import Any, TypeAlias
 
 import grpc
 import grpc.aio
@@ -26,13 +26,12 @@ STATUS_DETAILS = "grpc-status-details-bin"
 REQUEST_ID = "x-request-id"
 CODES = {code.value[0]: code for code in grpc.StatusCode}
 
-Details = grpc.HandlerCallDetails
-Context = grpc.aio.ServicerContext
-Continuation = Callable[[Details], Awaitable[Any]]
-Guard = Callable[[Context], Awaitable[None]]
+Details: TypeAlias = grpc.HandlerCallDetails
+Context: TypeAlias = grpc.aio.ServicerContext
+Continuation: TypeAlias = Callable[[Details], Awaitable[Any]]
 
 
-class TokenInterceptor(grpc.aio.ServerInterceptor):
+class TokenInterceptor(grpc.aio.ServerInterceptor):  # type: ignore[misc]  # grpc is untyped
     """Refuses every call without the bearer token, but health checks. Compares in constant time."""
 
     def __init__(self, token: str) -> None:
@@ -61,7 +60,7 @@ async def _refuse_stream(request: Any, context: Context) -> AsyncIterator[Any]:
     yield
 
 
-class ErrorInterceptor(grpc.aio.ServerInterceptor):
+class ErrorInterceptor(grpc.aio.ServerInterceptor):  # type: ignore[misc]  # grpc is untyped
     """Translates what a handler raises; must stand outermost."""
 
     async def intercept_service(self, continuation: Continuation, details: Details) -> Any:
@@ -124,7 +123,10 @@ def _request_id(context: Context) -> str:
 
 
 def _behaviour(handler: grpc.RpcMethodHandler) -> Callable[..., Any]:
-    return handler.unary_unary or handler.unary_stream or handler.stream_unary or handler.stream_stream
+    behaviour: Callable[..., Any] = (
+        handler.unary_unary or handler.unary_stream or handler.stream_unary or handler.stream_stream
+    )
+    return behaviour
 
 
 def _replaced(

@@ -51,7 +51,8 @@ async def serve(settings: TrainerSettings, s3: S3Settings, token: str) -> None:
 
 def main() -> None:
     logs.configure()
-    asyncio.run(serve(TrainerSettings(), S3Settings(), TokenSettings().token.get_secret_value()))
+    settings, s3, token = TrainerSettings(), S3Settings(), TokenSettings()  # type: ignore[call-arg]  # from the environment
+    asyncio.run(serve(settings, s3, token.token.get_secret_value()))
 
 
 if __name__ == "__main__":

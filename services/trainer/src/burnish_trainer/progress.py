@@ -50,10 +50,8 @@ class Progress(TrainerCallback):
         if self._ctx.stop.is_set():
             control.should_save = control.should_training_stop = True
 
-    def on_log(
-        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, logs: Mapping[str, float], **_: Any
-    ) -> None:
-        metrics = metrics_of(dict(logs) | {"step": state.global_step}, self._plan)
+    def on_log(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **said: Any) -> None:
+        metrics = metrics_of(said["logs"] | {"step": state.global_step}, self._plan)
         if metrics is None:
             return
         self._ctx.events.write(metrics.model_copy(update=self._pace(metrics)))
@@ -114,7 +112,7 @@ def metrics_of(entry: Mapping[str, Any], plan: Plan, repeated: bool = False) -> 
 
 def ran_out_of_patience(log_history: list[dict[str, Any]], patience: int) -> bool:
     """True where the last `patience` evaluations all failed to beat the best one before them."""
-    losses = [entry["eval_loss"] for entry in log_history if "eval_loss" in entry]
+    losses: list[float] = [entry["eval_loss"] for entry in log_history if "eval_loss" in entry]
     if not patience or len(losses) <= patience:
         return False
     return min(losses[-patience:]) >= min(losses[:-patience])

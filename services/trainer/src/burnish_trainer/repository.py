@@ -80,7 +80,7 @@ class JobRepository:
         with self._database.reading() as session:
             return _job(_row(session, job_id))
 
-    def list(self, states: Sequence[State], limit: int, before: tuple[datetime, str] | None) -> list[Job]:
+    def newest(self, states: Sequence[State], limit: int, before: tuple[datetime, str] | None) -> list[Job]:
         """Newest first; `before` is (create_time, job_id) of the last one already seen."""
         query = select(JobRow).order_by(JobRow.create_time.desc(), JobRow.job_id.desc()).limit(limit)
         if states:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Generic, TypeVar
 
 from pydantic import ValidationError
@@ -10,7 +11,6 @@ from burnish.digests import sha256_hex
 from burnish.errors import CorruptDataError
 from burnish.layout import dataset as dataset_key
 from burnish.ports import ObjectStore
-from burnish.schemas.base import Frozen
 from burnish.schemas.dataset import DatasetManifest, DpoRow, SftRow
 from burnish_trainer.spec import VersionRef
 
@@ -19,7 +19,8 @@ TRAIN = "train.jsonl"
 VALIDATION = "validation.jsonl"
 
 
-class Rows(Frozen, Generic[Row]):
+@dataclass(frozen=True)
+class Rows(Generic[Row]):
     """train is never empty; validation may be."""
 
     train: list[Row]
@@ -46,7 +47,7 @@ def read_rows(store: ObjectStore, ref: VersionRef, kind: type[Row]) -> Rows[Row]
     ):
         if read != stated:
             raise CorruptDataError(f"dataset {ref.name}/{ref.version}: {stated} {split} rows stated, {read} found")
-    return Rows[kind](train=train, validation=validation)  # type: ignore[valid-type]
+    return Rows(train, validation)
 
 
 def _read_file(store: ObjectStore, ref: VersionRef, manifest: DatasetManifest, file: str, kind: type[Row]) -> list[Row]:

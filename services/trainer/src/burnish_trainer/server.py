@@ -34,7 +34,7 @@ class Health:
 
 def build_server(servicer: TrainerServicer, token: str, health: Health) -> grpc.aio.Server:
     server = grpc.aio.server(interceptors=[ErrorInterceptor(), TokenInterceptor(token)], options=OPTIONS)
-    add_TrainerServicer_to_server(servicer, server)
+    add_TrainerServicer_to_server(servicer, server)  # type: ignore[no-untyped-call]  # generated
     health_pb2_grpc.add_HealthServicer_to_server(health.servicer, server)
     reflection.enable_server_reflection(
         (SERVICE_NAME, health_pb2.DESCRIPTOR.services_by_name["Health"].full_name, reflection.SERVICE_NAME), server

@@ -8,7 +8,7 @@ import binascii
 import json
 from collections.abc import AsyncIterator, Callable
 from datetime import datetime
-from typing import Any, TypeVar
+from typing import Any, TypeAlias, TypeVar
 
 import grpc.aio
 from google.protobuf.json_format import MessageToDict
@@ -29,7 +29,7 @@ from burnish_trainer.repository import JobRepository
 from burnish_trainer.spec import JobSpec, VersionRef
 
 Answer = TypeVar("Answer")
-Context = grpc.aio.ServicerContext
+Context: TypeAlias = grpc.aio.ServicerContext
 
 SERVICE_NAME: str = pb.DESCRIPTOR.services_by_name["Trainer"].full_name
 DEFAULT_PAGE_SIZE = 100
@@ -73,7 +73,7 @@ class TrainerServicer(rpc.TrainerServicer):
             raise InvalidInputError(f"page_size: {size} is not in 1…{MAXIMUM_PAGE_SIZE}", field="page_size")
         states = [_state(number) for number in request.states]
         before = _read_page_token(request.page_token) if request.page_token else None
-        jobs = await _in_thread(self._repository.list, states, size + 1, before)
+        jobs = await _in_thread(self._repository.newest, states, size + 1, before)
         answer = pb.ListTuningJobsResponse(jobs=[job_message(job) for job in jobs[:size]])
         if len(jobs) > size:
             answer.next_page_token = _page_token(jobs[size - 1])

@@ -94,7 +94,7 @@ def train(trainer: Trainer, plan: Plan, ctx: RunContext) -> Outcome:
     return Outcome(kept.folder, _summary(state, plan, seconds))
 
 
-def _train_adapter_in_fp32(model: torch.nn.Module) -> None:
+def _train_adapter_in_fp32(model: Any) -> None:
     """TRL turns a 4-bit model's LoRA weights into bf16, in which an update of 1e-4 of a weight is lost to rounding."""
     for parameter in model.parameters():
         if parameter.requires_grad:

@@ -49,7 +49,7 @@ def main() -> int:
     assignment = Assignment.model_validate_json((folder / "spec.json").read_bytes())
     with _only_worker(folder.parent):
         writer = EventWriter(folder / "events.jsonl")
-        store = S3Settings().open()
+        store = S3Settings().open()  # type: ignore[call-arg]  # from the environment
         final = ended_by(lambda: train(make_context(assignment, folder.parent, store, writer, stop)))
         writer.write(final)
     return 1 if isinstance(final, Failed) else 0

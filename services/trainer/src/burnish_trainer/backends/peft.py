@@ -30,14 +30,14 @@ def load(request: ModelRequest) -> PeftModel:
         target_modules=list(request.lora.target_modules),
         bias="none",
     )
-    return get_peft_model(model, config)  # type: ignore[return-value]
+    return get_peft_model(model, config)
 
 
 def _base(request: ModelRequest) -> Any:
     dtype = getattr(torch, request.dtype)
     arguments: dict[str, Any] = {"dtype": dtype, "local_files_only": True}
     if request.quantization == "nf4":
-        arguments["quantization_config"] = BitsAndBytesConfig(
+        arguments["quantization_config"] = BitsAndBytesConfig(  # type: ignore[no-untyped-call]
             load_in_4bit=True,
             bnb_4bit_quant_type="nf4",
             bnb_4bit_use_double_quant=True,
@@ -59,4 +59,4 @@ def _keep_4bit_weights_unpacked(model: torch.nn.Module) -> None:
     """
     for module in model.modules():
         if hasattr(module, "support_avx512bf16_for_cpu"):
-            module.support_avx512bf16_for_cpu = False
+            module.support_avx512bf16_for_cpu = False  # type: ignore[assignment]

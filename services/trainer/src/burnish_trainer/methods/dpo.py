@@ -8,6 +8,8 @@ log-probabilities are computed once before the first step, so no second copy of 
 
 from __future__ import annotations
 
+from typing import Any
+
 from pydantic import Field
 
 from burnish.schemas.base import Frozen
@@ -33,7 +35,7 @@ def run(spec: JobSpec, params: Params, ctx: RunContext) -> Outcome:
 
     from datasets import Dataset
     from transformers import AutoTokenizer
-    from trl import DPOConfig, DPOTrainer
+    from trl import DPOConfig, DPOTrainer  # type: ignore[attr-defined]  # trl exports lazily
 
     from burnish_trainer.training import loop_arguments, loop_precision, train
 
@@ -68,7 +70,8 @@ def run(spec: JobSpec, params: Params, ctx: RunContext) -> Outcome:
         )
     model.delete_adapter("ref")  # has given its log-probabilities; else it would be saved with every checkpoint
     position = {row: index for index, row in enumerate(used)}
-    trainer.train_dataset = trainer.train_dataset.select([position[row] for row in plan.order])
+    pairs: Any = trainer.train_dataset
+    trainer.train_dataset = pairs.select([position[row] for row in plan.order])
     return train(trainer, plan, ctx)
 
 

@@ -28,7 +28,7 @@ def run(spec: JobSpec, params: Params, ctx: RunContext) -> Outcome:
 
     from datasets import Dataset
     from transformers import AutoTokenizer
-    from trl import SFTConfig, SFTTrainer
+    from trl import SFTConfig, SFTTrainer  # type: ignore[attr-defined]  # trl exports lazily
 
     from burnish_trainer.training import loop_arguments, train
 
