@@ -15,10 +15,14 @@ REPO = Path(__file__).parents[3]
 
 def wheel(folder: Path, requires: list[str]) -> None:
     """A wheel called torch 2.13.0 with the given requirements and no content."""
-    metadata = "Metadata-Version: 2.1\nName: torch\nVersion: 2.13.0\n" + "".join(f"Requires-Dist: {r}\n" for r in requires)
+    metadata = "Metadata-Version: 2.1\nName: torch\nVersion: 2.13.0\n" + "".join(
+        f"Requires-Dist: {r}\n" for r in requires
+    )
     with zipfile.ZipFile(folder / "torch-2.13.0-py3-none-any.whl", "w") as archive:
         archive.writestr("torch-2.13.0.dist-info/METADATA", metadata)
-        archive.writestr("torch-2.13.0.dist-info/WHEEL", "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n")
+        archive.writestr(
+            "torch-2.13.0.dist-info/WHEEL", "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n"
+        )
         archive.writestr("torch-2.13.0.dist-info/RECORD", "")
 
 

@@ -46,7 +46,7 @@ def main() -> None:
 
     logs.configure()
     try:
-        uvloop.run(run(InferenceSettings(), S3Settings(), TokenSettings().token.get_secret_value()))
+        uvloop.run(run(InferenceSettings(), S3Settings(), TokenSettings().token.get_secret_value()))  # type: ignore[call-arg]
     except BurnishError as error:
         log.error("%s", error)
         sys.exit(1)
