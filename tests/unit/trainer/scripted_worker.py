@@ -5,6 +5,7 @@ Speaks the real worker's protocol (events.jsonl, SIGTERM, standard input), so th
 
 from __future__ import annotations
 
+import os
 import signal
 import subprocess
 import sys
@@ -27,7 +28,7 @@ if script != "hangs":
 
 
 def end_with_parent() -> None:
-    sys.stdin.read()
+    os.read(sys.stdin.fileno(), 1)
     writer.write(Note(message="parent gone"))
     signal.raise_signal(signal.SIGKILL)
 

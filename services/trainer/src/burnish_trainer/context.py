@@ -70,7 +70,7 @@ class RunContext:
             raise StopRequested(0)
 
     def fetch_adapter(self, ref: VersionRef) -> Path:
-        return adapters.fetch(self.store, ref, self.folder / "initial-adapter")
+        return adapters.fetch(self.store, ref, self.folder / FOLDER / "initial-adapter")
 
     def model_request(self, initial_adapter: Path | None = None) -> ModelRequest:
         return ModelRequest(

@@ -12,6 +12,7 @@ import logging
 import shutil
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import TypeVar
 
@@ -50,6 +51,9 @@ class Engine:
         self._policy = policy
         self._running: dict[str, asyncio.Task[None]] = {}
         self._stopping = asyncio.Event()
+        self._threads = ThreadPoolExecutor(
+            policy.workers + 2, "engine"
+        )  # its own: callers' waiting must not hold it up
 
     async def run(self) -> None:
         """Claim and drive jobs until `stop`; then return once every worker has ended."""
@@ -58,6 +62,7 @@ class Engine:
             await self._claim_free_slots()
             await self._pause(self._policy.poll_seconds)
         await asyncio.gather(*self._running.values())
+        self._threads.shutdown()
 
     def stop(self) -> None:
         """Claim nothing more; workers save a checkpoint at their step boundary and end; their jobs go back to the queue."""
@@ -110,7 +115,11 @@ class Engine:
 
     async def _attempt(self, job: Job) -> tuple[Job, str]:
         """Run one worker to its end. Returns the job as it then stands, and how the worker ended."""
-        worker = await self._call(self._executor.start, job)
+        try:
+            worker = await self._call(self._executor.start, job)
+        except OSError as error:
+            reason = f"no worker could be started: {error}"
+            return await self._write(self._repository.note, job, reason), reason
         log.info("attempt %s started", job.attempts, extra={"job_id": job.job_id, "attempt": job.attempts})
         try:
             job = await self._follow(job, worker)
@@ -198,7 +207,7 @@ class Engine:
         return changed
 
     async def _call(self, function: Callable[..., Answer], *arguments: object) -> Answer:
-        return await asyncio.to_thread(partial(function, *arguments))
+        return await asyncio.get_running_loop().run_in_executor(self._threads, partial(function, *arguments))
 
     async def _pause(self, seconds: float) -> None:
         with contextlib.suppress(TimeoutError):

@@ -98,7 +98,7 @@ class LocalExecutor:
                 stdin=subprocess.PIPE,
                 stdout=output,
                 stderr=output,
-                env=_base_environment() | self._environment,
+                env=_base_environment() | self._environment | {"TMPDIR": str(folder)},
                 start_new_session=True,
             )
         return LocalWorker(process, log)
