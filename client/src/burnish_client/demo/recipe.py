@@ -29,11 +29,11 @@ class Recipe:
 FULL = Recipe(
     questions=280,
     held_out_share=0.3,
-    anchor_ratio=0.5,
+    anchor_ratio=0.8,
     anchor_pool_share=0.6,
-    learning_rate=5e-4,
-    training_steps=34,
-    evaluation_interval_steps=17,
+    learning_rate=3e-4,
+    training_steps=42,
+    evaluation_interval_steps=14,
 )
 SMALL = Recipe(
     questions=64,
