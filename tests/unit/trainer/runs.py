@@ -20,7 +20,7 @@ from burnish.schemas.adapter import AdapterManifest
 from burnish.schemas.dataset import DpoRow, SftRow
 from burnish_trainer import events
 from burnish_trainer.assignment import Assignment
-from burnish_trainer.backends import DType
+from burnish_trainer.backends import Device, DType
 from burnish_trainer.events import Event, EventWriter, Metrics, Succeeded
 from burnish_trainer.spec import JobSpec, VersionRef
 from burnish_trainer.worker import ended_by, make_context, train
@@ -61,7 +61,7 @@ class Run:
         path = folder / f"events-{next(_numbers)}.jsonl"
         writer = EventWriter(path)
         assignment = Assignment(
-            job_id=self.job_id, attempt=1, spec=self.spec, base_model=self.runner.base_model, device="cpu"
+            job_id=self.job_id, attempt=1, spec=self.spec, base_model=self.runner.base_model, device=self.runner.device
         )
 
         def training() -> VersionRef:
@@ -109,6 +109,7 @@ class Runner:
     base_model: Path
     folders: Callable[[], Path]
     dtype: DType | None = None
+    device: Device = "cpu"
 
     def sft(self, **arguments: Any) -> Run:
         return self._run("sft", sft_rows, **arguments)
