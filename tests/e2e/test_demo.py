@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 from e2e.command import Run
@@ -22,6 +23,12 @@ def demo(stack: Run, tmp_path_factory: pytest.TempPathFactory) -> tuple[str, Pat
 
 def rows(path: Path) -> list[dict[str, object]]:
     return [json.loads(line) for line in path.read_text().splitlines()]
+
+
+def newest_of_demo(stack: Run, noun: str) -> dict[str, Any]:
+    """The newest dataset or adapter that the demo named."""
+    found = json.loads(stack(noun, "ls", "--json").stdout)
+    return next(item for item in found if item["name"].startswith("fix-"))
 
 
 @pytest.mark.vllm
@@ -49,19 +56,22 @@ def test_what_it_shows_is_what_its_files_say(demo: tuple[str, Path], stack: Run)
     assert verdict == json.loads((out / "verdict.json").read_text())
     assert verdict["verdict"] in printed
     held_out = {r["question_id"] for r in rows(out / "candidate.jsonl") if r["targeted"] and r["held_out"]}
-    dataset = json.loads(stack("dataset", "ls", "--json").stdout)["datasets"][0]
+    dataset = newest_of_demo(stack, "dataset")
     assert held_out == set(dataset["split"]["held_out"])
     exported = stack("dataset", "export", f"{dataset['name']}@{dataset['version']}", "--form", "openai-messages").stdout
-    questions = {r["question_id"]: r for r in rows(out / "benchmark.jsonl")}
-    for question_id in held_out:
-        assert json.dumps(questions[question_id]["messages"][-1]["content"]) not in exported
+    prompts = {
+        r["question_id"]: json.dumps(r["messages"][-1]["content"], ensure_ascii=False)
+        for r in rows(out / "benchmark.jsonl")
+    }
+    assert all(prompts[question_id] in exported for question_id in dataset["split"]["train"])
+    assert not any(prompts[question_id] in exported for question_id in held_out)
 
 
 @pytest.mark.vllm
 @pytest.mark.model
 @pytest.mark.timeout(900)
 def test_lineage_walks_from_the_verdict_to_the_run_log(demo: tuple[str, Path], stack: Run) -> None:
-    adapter = json.loads(stack("adapters", "ls", "--json").stdout)["adapters"][0]
+    adapter = newest_of_demo(stack, "adapters")
     parents = {parent["kind"]: parent for parent in adapter["parents"]}
     dataset = json.loads(
         stack("dataset", "show", f"{parents['dataset']['name']}@{parents['dataset']['digest']}", "--json").stdout
