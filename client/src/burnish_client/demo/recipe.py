@@ -31,9 +31,9 @@ FULL = Recipe(
     held_out_share=0.3,
     anchor_ratio=0.8,
     anchor_pool_share=0.6,
-    learning_rate=3e-4,
-    training_steps=42,
-    evaluation_interval_steps=14,
+    learning_rate=4e-4,
+    training_steps=36,
+    evaluation_interval_steps=12,
 )
 SMALL = Recipe(
     questions=64,

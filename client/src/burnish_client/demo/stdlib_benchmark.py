@@ -47,10 +47,6 @@ def default_value(function: Function) -> str:
     return function.defaults[0][1].strip("'\"")
 
 
-def first_docstring_line(function: Function) -> str:
-    return (function.docstring or "").strip().split("\n")[0]
-
-
 SLICES: tuple[Slice, ...] = (
     Slice(
         name="signature-json",
@@ -59,7 +55,7 @@ SLICES: tuple[Slice, ...] = (
         accepts=lambda f: 2 <= len(f.parameters) <= 4 and not f.is_special and not f.has_stars,
         grader=GraderSpec(name="json_fields"),
         max_tokens=64,
-        weight=6,
+        weight=2,
     ),
     Slice(
         name="function-name",
@@ -68,7 +64,7 @@ SLICES: tuple[Slice, ...] = (
         accepts=lambda f: not f.is_special,
         grader=WHOLE_WORDS,
         max_tokens=40,
-        weight=2,
+        weight=1,
     ),
     Slice(
         name="class-of-method",
@@ -77,7 +73,7 @@ SLICES: tuple[Slice, ...] = (
         accepts=lambda f: "." in f.symbol,
         grader=WHOLE_WORDS,
         max_tokens=40,
-        weight=2,
+        weight=1,
     ),
     Slice(
         name="default-value",
@@ -86,16 +82,7 @@ SLICES: tuple[Slice, ...] = (
         accepts=lambda f: len(f.defaults) == 1 and 2 <= len(default_value(f)) <= 20 and default_value(f) != "...",
         grader=WHOLE_WORDS,
         max_tokens=40,
-        weight=2,
-    ),
-    Slice(
-        name="docstring",
-        question=lambda f: "Repeat the docstring.",
-        answer=first_docstring_line,
-        accepts=lambda f: 3 <= len(first_docstring_line(f).split()) <= 12,
-        grader=GraderSpec(name="token_f1", args={"threshold": 0.5}),
-        max_tokens=40,
-        weight=2,
+        weight=1,
     ),
 )
 

@@ -35,7 +35,6 @@ class Function:
     symbol: str  # name, or Class.name
     parameters: tuple[str, ...]  # as the signature lists them, without stars
     has_stars: bool  # takes *args or **kwargs
-    docstring: str | None
     defaults: tuple[tuple[str, str], ...]  # (parameter, its default value as the code writes it)
     code: str  # compiles alone; a method stands inside its class
 
@@ -128,7 +127,6 @@ def read_function(node: DefNode, scope: ast.Module | ast.ClassDef, lines: list[s
         symbol=symbol,
         parameters=parameter_names(shown.args),
         has_stars=bool(shown.args.vararg or shown.args.kwarg),
-        docstring=ast.get_docstring(shown),
         defaults=default_values(shown.args, code),
         code=code,
     )
