@@ -23,12 +23,14 @@ from burnish.ports import ObjectStore
 from burnish_trainer import checkpoints, events
 from burnish_trainer.executors import Executor, Worker
 from burnish_trainer.jobs import Job, State
-from burnish_trainer.news import News, Subscription
+from burnish_trainer.news import QUEUE, News, Subscription
 from burnish_trainer.policy import EnginePolicy
 from burnish_trainer.repository import JobRepository, LeaseLost
 
 log = logging.getLogger(__name__)
 Answer = TypeVar("Answer")
+
+IDLE_POLL_SECONDS = 1.0  # for jobs that came in through another process; those of this one are told
 
 
 class Engine:
@@ -58,15 +60,17 @@ class Engine:
     async def run(self) -> None:
         """Claim and drive jobs until `stop`; then return once every worker has ended."""
         await self._call(self._sweep)
-        while not self._stopping.is_set():
-            await self._claim_free_slots()
-            await self._pause(self._policy.poll_seconds)
+        with self._news.subscribe(QUEUE) as queue:
+            while not self._stopping.is_set():
+                await self._claim_free_slots()
+                await queue.changed(IDLE_POLL_SECONDS)
         await asyncio.gather(*self._running.values())
         self._threads.shutdown()
 
     def stop(self) -> None:
         """Claim nothing more; workers save a checkpoint at their step boundary and end; their jobs go back to the queue."""
         self._stopping.set()
+        self._news.tell(QUEUE)
 
     async def _claim_free_slots(self) -> None:
         while len(self._running) < self._policy.workers:
@@ -86,6 +90,7 @@ class Engine:
 
     def _forget(self, job_id: str, _task: asyncio.Task[None]) -> None:
         del self._running[job_id]
+        self._news.tell(QUEUE)
 
     async def _drive_guarded(self, job: Job) -> None:
         """One job's failure must not end the engine: the job stays claimable once its lease has run out."""

@@ -7,6 +7,8 @@ import contextlib
 from collections import defaultdict
 from collections.abc import Iterator
 
+QUEUE = "queue"  # told where a job may be free to be claimed
+
 
 class Subscription:
     """What happened between two looks is not missed: `changed` returns at once when it came before the wait."""

@@ -24,7 +24,7 @@ from burnish_trainer.acceptance import Acceptance
 from burnish_trainer.events import Metrics
 from burnish_trainer.interceptors import to_status
 from burnish_trainer.jobs import Job, JobEvent, State
-from burnish_trainer.news import News
+from burnish_trainer.news import QUEUE, News
 from burnish_trainer.repository import JobRepository
 from burnish_trainer.spec import JobSpec, VersionRef
 
@@ -52,7 +52,9 @@ class TrainerServicer(rpc.TrainerServicer):
         self._news = news
 
     async def CreateTuningJob(self, request: pb.CreateTuningJobRequest, context: Context) -> pb.TuningJob:
-        return job_message(await _in_thread(self._create, request))
+        job = await _in_thread(self._create, request)
+        self._news.tell(QUEUE)
+        return job_message(job)
 
     def _create(self, request: pb.CreateTuningJobRequest) -> Job:
         if len(request.request_id) > MAXIMUM_REQUEST_ID:
