@@ -151,6 +151,24 @@ async def test_cancel_ends_a_hung_worker_and_its_children(start: Start) -> None:
     assert not child.is_running() or child.status() == psutil.STATUS_ZOMBIE
 
 
+async def test_cancel_ends_a_job_that_waits_for_its_next_attempt(start: Start) -> None:
+    bench = await start(retry_delay_seconds=60)
+    job_id = bench.queue("crashes")
+    await bench.until(job_id, lambda _: bool(bench.messages(job_id)))
+    bench.repository.cancel(job_id)
+    job = await bench.until(job_id, lambda job: job.state.ended)
+    assert (job.state, job.attempts) == (State.CANCELLED, 1)
+
+
+async def test_a_worker_that_cannot_be_started_counts_as_an_attempt(start: Start, tmp_path: Path) -> None:
+    bench = await start()
+    (tmp_path / "jobs").write_text("in the way of the job folders")
+    job = await bench.ended("succeeds")
+    assert job.error is not None
+    assert (job.state, job.attempts) == (State.FAILED, 3)
+    assert "no worker could be started" in job.error["message"]
+
+
 async def test_stopping_lets_workers_save_and_queues_their_jobs(start: Start) -> None:
     bench = await start(stop_grace_seconds=10)
     job_id = bench.queue("waits")

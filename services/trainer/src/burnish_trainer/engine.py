@@ -114,8 +114,10 @@ class Engine:
                 return
             elif job.strikes >= self._policy.max_attempts:
                 job = await self._end(job, State.FAILED, _exhausted(job, reason))
-            elif not await self._stopped_while_waiting(job):
-                job, reason = await self._attempt(await self._write(self._repository.start_attempt, job))
+            else:
+                job = await self._wait_before_retry(job)
+                if not (job.cancel_requested or self._stopping.is_set()):
+                    job, reason = await self._attempt(await self._write(self._repository.start_attempt, job))
         await self._call(self._clean_up, job)
 
     async def _attempt(self, job: Job) -> tuple[Job, str]:
@@ -179,18 +181,14 @@ class Engine:
             return job
         return await self._write(self._repository.ingest, job, said, job.event_offset, job.event_offset + length)
 
-    async def _stopped_while_waiting(self, job: Job) -> bool:
-        """Wait as long as the strikes ask for; true where the engine or the job was told to stop meanwhile."""
-        waited_until = time.monotonic() + (
-            self._policy.retry_delay_seconds * 2 ** (job.strikes - 1) if job.strikes else 0
-        )
-        while time.monotonic() < waited_until and not self._stopping.is_set():
-            if (
-                await self._write(self._repository.renew, job, self._policy.lease_seconds, quiet=True)
-            ).cancel_requested:
-                return True
-            await self._pause(min(0.5, waited_until - time.monotonic()))
-        return self._stopping.is_set()
+    async def _wait_before_retry(self, job: Job) -> Job:
+        """Wait as long as the strikes ask for, or until engine or job is told to stop. Returns the job as it then stands."""
+        seconds = self._policy.retry_delay_seconds * 2 ** (job.strikes - 1) if job.strikes else 0.0
+        over_at = time.monotonic() + seconds
+        while time.monotonic() < over_at and not (job.cancel_requested or self._stopping.is_set()):
+            await self._pause(min(0.5, over_at - time.monotonic()))
+            job = await self._write(self._repository.renew, job, self._policy.lease_seconds, quiet=True)
+        return job
 
     async def _end(self, job: Job, state: State, error: BurnishError | None = None) -> Job:
         log.info("%s: %s", state.value, error or "", extra={"job_id": job.job_id})
