@@ -119,6 +119,11 @@ def test_names_and_classes_are_what_python_says_of_the_compiled_evidence():
         assert question.expected_answer == constructed(question)[1].split(".")[0]
 
 
+def test_file_names_are_those_of_the_evidence():
+    for question in of_slice("file-name"):
+        assert question.expected_answer == Path(question.evidence_files[0]).name
+
+
 def test_defaults_stand_behind_their_parameter_in_the_source():
     for question in of_slice("default-value"):
         parameter = (question.question or "").removeprefix("Which value does ").removesuffix(" have by default?")

@@ -32,8 +32,8 @@ FULL = Recipe(
     anchor_ratio=0.8,
     anchor_pool_share=0.6,
     learning_rate=4e-4,
-    training_steps=36,
-    evaluation_interval_steps=12,
+    training_steps=44,
+    evaluation_interval_steps=11,
 )
 SMALL = Recipe(
     questions=64,

@@ -42,6 +42,10 @@ def class_name(function: Function) -> str:
     return function.symbol.rpartition(".")[0]
 
 
+def file_name(function: Function) -> str:
+    return function.file.rpartition("/")[2]
+
+
 def default_value(function: Function) -> str:
     """Default of the first parameter that has one; a string's text without quotes."""
     return function.defaults[0][1].strip("'\"")
@@ -55,7 +59,7 @@ SLICES: tuple[Slice, ...] = (
         accepts=lambda f: 2 <= len(f.parameters) <= 4 and not f.is_special and not f.has_stars,
         grader=GraderSpec(name="json_fields"),
         max_tokens=64,
-        weight=2,
+        weight=8,
     ),
     Slice(
         name="function-name",
@@ -64,16 +68,25 @@ SLICES: tuple[Slice, ...] = (
         accepts=lambda f: not f.is_special,
         grader=WHOLE_WORDS,
         max_tokens=40,
-        weight=1,
+        weight=3,
     ),
     Slice(
         name="class-of-method",
-        question=lambda f: "What is the name of this class?",
+        question=lambda f: "Which class does this method belong to?",
         answer=class_name,
         accepts=lambda f: "." in f.symbol,
         grader=WHOLE_WORDS,
         max_tokens=40,
-        weight=1,
+        weight=3,
+    ),
+    Slice(
+        name="file-name",
+        question=lambda f: "What is the file called?",
+        answer=file_name,
+        accepts=lambda f: file_name(f) != "__init__.py",
+        grader=WHOLE_WORDS,
+        max_tokens=40,
+        weight=3,
     ),
     Slice(
         name="default-value",
@@ -82,7 +95,7 @@ SLICES: tuple[Slice, ...] = (
         accepts=lambda f: len(f.defaults) == 1 and 2 <= len(default_value(f)) <= 20 and default_value(f) != "...",
         grader=WHOLE_WORDS,
         max_tokens=40,
-        weight=1,
+        weight=3,
     ),
 )
 
