@@ -11,6 +11,7 @@ from burnish.schemas.adapter import AdapterManifest
 from burnish.schemas.base import Frozen
 from burnish.schemas.benchmark import BenchmarkQuestion
 from burnish.schemas.dataset import DatasetManifest
+from burnish.schemas.evaluation import Cost, Forgetting
 from burnish.schemas.runlog import FailureCluster
 
 
@@ -32,4 +33,6 @@ class ReportMeta(Frozen):
     reused_base_answers: int = Field(
         default=0, description="base answers taken from the run log instead of asked again"
     )
+    forgetting: Forgetting | None = None
+    costs: list[Cost] = []
     reproduce: list[str] = Field(default=[], description="commands that make this evaluation again")

@@ -32,6 +32,10 @@ class BenchmarkQuestion(Frozen):
     question: str | None = Field(default=None, description="the bare question, where prompt/messages hold evidence too")
     evidence_text: str = ""
     evidence_files: list[str] = []
+    cluster: str | None = Field(
+        default=None,
+        description="questions that share this are not independent; None: those that share an evidence file",
+    )
     extra: dict[str, Any] = {}
 
     @model_validator(mode="after")

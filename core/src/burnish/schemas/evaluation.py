@@ -31,6 +31,16 @@ class EvalRow(Frozen):
     latency_ms: float | None = None
     error: str | None = None
     failure_label: str | None = None
+    cluster: str | None = Field(
+        default=None, description="questions that share a document share this; None: the question stands alone"
+    )
+    grader: str | None = Field(default=None, description="name of the grader")
+    judge: str | None = Field(
+        default=None,
+        description="digest of judge model and rubric where a judge graded; binds the row to a calibration",
+    )
+    prompt_tokens: int | None = None
+    completion_tokens: int | None = None
 
 
 class Comparison(Frozen):
@@ -47,6 +57,103 @@ class Comparison(Frozen):
     )
     gained: int = Field(default=0, description="questions base failed and candidate passed")
     lost: int = Field(default=0, description="questions base passed and candidate failed")
+
+
+class ScoreComparison(Frozen):
+    """Mean scores in [0,1], paired by question (mean over samples), clusters respected. Shown beside pass/fail."""
+
+    n: int
+    base: float | None
+    candidate: float | None
+    delta: float | None
+    ci_low: float | None
+    ci_high: float | None
+    p_value: float | None
+
+
+class JudgeCalibration(Frozen):
+    """How often a judge agrees with people: made by `burnish judge calibrate` from labelled answers.
+
+    Bound to `judge` (digest of judge model + rubric): a calibration of another judge never applies. Rates in [0,1],
+    intervals at 95 %.
+    """
+
+    judge: str
+    judge_model: str
+    rubric_digest: str
+    n: int = Field(description="answers with a human label that the judge could grade")
+    positives: int = Field(description="of these, passed by the human")
+    kappa: float
+    kappa_low: float
+    kappa_high: float
+    true_positive_rate: float
+    true_positive_low: float
+    true_positive_high: float
+    true_negative_rate: float
+    true_negative_low: float
+    true_negative_high: float
+
+
+class NoiseFloor(Frozen):
+    """What the base does to its own results when asked again (A/A). None: asked once."""
+
+    samples: int = Field(description="base samples a question")
+    flip_rate: float | None = Field(description="share of rest questions whose base samples disagree")
+    self_loss_rate: float | None = Field(
+        description="how often one more asking fails a question that every other asking passed"
+    )
+    flaky: dict[str, float] = Field(default={}, description="question_id -> flip rate of the flaky rest questions")
+
+
+class ArmComparison(Frozen):
+    """A control arm: the base model with a cheaper means than training, on the same questions."""
+
+    name: str
+    what: str = Field(description="a sentence: what the arm does")
+    targeted: Comparison = Field(description="arm against base, held-out targeted questions")
+    rest: Comparison = Field(description="arm against base, rest questions")
+    against_candidate: Comparison = Field(
+        description="held-out targeted questions: base = the adapter, candidate = the arm, delta = arm − adapter"
+    )
+    does_it: bool = Field(
+        description="not worse than the adapter on the target (non-inferior), improves it, and holds the rest"
+    )
+    reason: str
+
+
+class ProbeCategory(Comparison):
+    category: str
+
+
+class Forgetting(Frozen):
+    """Base against adapter on the probe set that Burnish ships and on plain text. Never part of the two claims.
+
+    Cross-entropy in nats a token, mean over texts weighted by tokens; delta = candidate − base (above 0: forgot).
+    """
+
+    probe: Comparison
+    categories: list[ProbeCategory]
+    lost: list[str] = Field(default=[], description="probe items that the base passed and the adapter fails")
+    texts: int = 0
+    tokens: int = 0
+    base_cross_entropy: float | None = None
+    candidate_cross_entropy: float | None = None
+    delta_cross_entropy: float | None = None
+    delta_low: float | None = None
+    delta_high: float | None = None
+
+
+class Cost(Frozen):
+    """What one side cost to ask. money: in `currency`, None where no price was given."""
+
+    side: str = Field(description="base, candidate, arm:<name>, probe, judge")
+    asked: int = Field(description="requests really made; answers from a cache or a run log are not in here")
+    reused: int = 0
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+    seconds: float = Field(default=0.0, description="sum of latencies")
+    money: float | None = None
+    currency: str = ""
 
 
 class Regression(Frozen):
@@ -79,6 +186,25 @@ class Verdict(Frozen):
     slices: list[SliceComparison] = Field(description="held-out questions by slice; p-values corrected by Holm")
     needs_questions: int | None = Field(
         description="how many more held-out targeted questions would settle it; None where settled"
+    )
+    needs_rest_questions: int | None = Field(
+        default=None,
+        description="how many more rest questions would show that the rest is not worse; None where settled",
+    )
+    margin: float = Field(
+        default=0.02, description="the rest may be worse by less than this, in [0,1] (non-inferiority margin)"
+    )
+    targeted_score: ScoreComparison | None = None
+    rest_score: ScoreComparison | None = None
+    noise: NoiseFloor | None = None
+    clusters: int = Field(default=0, description="independent clusters of questions among those that decide")
+    calibration: JudgeCalibration | None = Field(default=None, description="of the judge that graded rows, if any")
+    judged: Comparison | None = Field(
+        default=None, description="questions graded by an uncalibrated judge: shown, never decisive"
+    )
+    arms: list[ArmComparison] = []
+    cheaper_rung: str | None = Field(
+        default=None, description="name of the control arm that does it, None if none does"
     )
     reasons: list[str] = Field(description="sentences, most decisive first")
     warnings: list[str] = []
