@@ -20,7 +20,7 @@ from burnish.statistics import (
     tail_probability,
     tango_interval,
 )
-from burnish.statistics.intervals import _score
+from burnish.statistics.intervals import score
 
 
 def test_mcnemar_published_value() -> None:
@@ -75,7 +75,7 @@ def test_score_uses_the_constrained_maximum_likelihood(gained: int, lost: int, n
     bounds = (max(0.0, -delta), (1 - delta) / 2)
     q = minimize_scalar(negative_log_likelihood, bounds=bounds, method="bounded", options={"xatol": 1e-12}).x
     expected = (gained - lost - n * delta) / math.sqrt(n * (2 * q + delta * (1 - delta)))
-    assert _score(gained, lost, n, delta) == pytest.approx(expected, abs=1e-4)
+    assert score(gained, lost, n, delta) == pytest.approx(expected, abs=1e-4)
 
 
 def test_tango_edges() -> None:

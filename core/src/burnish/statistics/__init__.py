@@ -1,24 +1,52 @@
-"""Statistics of paired pass/fail comparisons: exact, for small n. numpy and scipy only; called by burnish.verdict.
+"""Statistics of paired comparisons: exact, for small n. numpy and scipy only; called by burnish.claims and burnish.verdict.
 
 Sign convention everywhere: gained = base failed and candidate passed, lost = the reverse, delta = (gained − lost) / n,
-so that positive is better for the candidate.
+difference = candidate − base, so that positive is better for the candidate.
 """
 
-from burnish.statistics.intervals import tango_interval
+from burnish.statistics.intervals import design_effect, effective_counts, paired_interval, tango_interval
+from burnish.statistics.judge import cohens_kappa, rogan_gladen_delta, wilson_interval
 from burnish.statistics.mcnemar import Alternative, mcnemar_exact
-from burnish.statistics.multiplicity import holm
+from burnish.statistics.multiplicity import benjamini_hochberg, holm
 from burnish.statistics.noise import flip_rate, self_loss_rate, tail_probability
-from burnish.statistics.power import mcnemar_power, needs_questions, required_questions
+from burnish.statistics.noninferiority import (
+    noninferiority,
+    noninferiority_bound,
+    noninferiority_p,
+    noninferiority_power,
+    prudent_design_effect,
+    required_rest_questions,
+)
+from burnish.statistics.power import detectable_difference, mcnemar_power, needs_questions, required_questions
+from burnish.statistics.scores import compare_scores, mean_interval
+from burnish.statistics.sign_flip import sign_flip_exact
 
 __all__ = [
     "Alternative",
+    "benjamini_hochberg",
+    "cohens_kappa",
+    "compare_scores",
+    "design_effect",
+    "detectable_difference",
+    "effective_counts",
     "flip_rate",
     "holm",
     "mcnemar_exact",
     "mcnemar_power",
+    "mean_interval",
     "needs_questions",
+    "noninferiority",
+    "noninferiority_bound",
+    "noninferiority_p",
+    "noninferiority_power",
+    "paired_interval",
+    "prudent_design_effect",
     "required_questions",
+    "required_rest_questions",
+    "rogan_gladen_delta",
     "self_loss_rate",
+    "sign_flip_exact",
     "tail_probability",
     "tango_interval",
+    "wilson_interval",
 ]

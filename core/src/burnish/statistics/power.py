@@ -50,6 +50,27 @@ def required_questions(gain_rate: float, loss_rate: float, alpha: float = 0.05, 
     return high
 
 
+def detectable_difference(n: int, discordance: float = 0.0, alpha: float = 0.05, power: float = 0.8) -> float | None:
+    """Smallest true improvement that the one-sided exact McNemar test over n questions shows with `power`, to 0.001.
+
+    discordance: share of questions that gain and lose evenly beside the improvement (noise; 0: every change is a gain).
+    None where even the largest, 1 − discordance, is not shown.
+    """
+    if not 0 <= discordance < 1:
+        raise ValueError(f"discordance {discordance} is not in [0, 1)")
+
+    def shown(delta: float) -> float:
+        return mcnemar_power(n, discordance / 2 + delta, discordance / 2, alpha)
+
+    low, high = 0.0, 1 - discordance
+    if shown(high) < power:
+        return None
+    while high - low > 1e-3:
+        middle = (low + high) / 2
+        low, high = (low, middle) if shown(middle) >= power else (middle, high)
+    return high
+
+
 def needs_questions(gained: int, lost: int, n: int, least_improvement: float, alpha: float = 0.05) -> int | None:
     """How many questions beyond n would settle whether the candidate improves by `least_improvement`, at 80 % power.
 

@@ -1,0 +1,50 @@
+"""Paired comparison of real-valued scores, clusters respected. Called by burnish.verdict."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import ArrayLike
+from scipy.stats import t
+
+from burnish.schemas.evaluation import ScoreComparison
+from burnish.statistics.intervals import Clusters
+from burnish.statistics.mcnemar import Alternative
+from burnish.statistics.sign_flip import cluster_sums, sign_flip_exact
+
+
+def compare_scores(
+    base: ArrayLike, candidate: ArrayLike, clusters: Clusters = None, alternative: Alternative = "two-sided"
+) -> ScoreComparison:
+    """Mean scores of both sides, their difference with a 95 % interval, and the sign-flip p-value.
+
+    base, candidate: (N,) mean score a question. The interval is Student's with C − 1 degrees and the cluster-robust variance
+    of the mean; (-1, 1) for a single cluster; all None for no question.
+    Source: Cameron & Miller 2015, J Hum Resour 50:317–372, sections II and VI (t with C − 1 degrees).
+    """
+    base_N, candidate_N = np.asarray(base, dtype=np.float64), np.asarray(candidate, dtype=np.float64)
+    n = base_N.size
+    if n == 0:
+        return ScoreComparison(n=0, base=None, candidate=None, delta=None, ci_low=None, ci_high=None, p_value=None)
+    low, high = mean_interval(candidate_N - base_N, clusters)
+    return ScoreComparison(
+        n=n,
+        base=float(base_N.mean()),
+        candidate=float(candidate_N.mean()),
+        delta=float((candidate_N - base_N).mean()),
+        ci_low=low,
+        ci_high=high,
+        p_value=sign_flip_exact(candidate_N - base_N, clusters, alternative),
+    )
+
+
+def mean_interval(differences: ArrayLike, clusters: Clusters = None, confidence: float = 0.95) -> tuple[float, float]:
+    """Two-sided t interval of the mean of (N,) differences in [-1, 1], cut to [-1, 1]; (-1, 1) below two clusters."""
+    array = np.asarray(differences, dtype=np.float64)
+    sums, counts = cluster_sums(array, clusters), cluster_sums(np.ones(array.size), clusters)
+    count = sums.size
+    if count < 2:
+        return -1.0, 1.0
+    mean = float(array.mean())
+    variance = float(((sums - counts * mean) ** 2).sum()) * count / (count - 1) / array.size**2
+    half = float(t.ppf(0.5 + confidence / 2, count - 1)) * variance**0.5
+    return max(-1.0, mean - half), min(1.0, mean + half)
