@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack, ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from burnish.errors import InvalidInputError
+from burnish.schemas.base import Message
 from burnish.schemas.benchmark import BenchmarkQuestion
 from burnish_client.evaluation.answers import Answer, AnswerKey, AnswerLog
 from burnish_client.evaluation.chat import ChatClient, Endpoint, Sampling, prompt_digest, sampling_digest
@@ -29,14 +31,36 @@ ProgressCallback = Callable[[Progress], None]
 
 
 @dataclass(frozen=True)
+class Wording:
+    """A question put in another way: the messages that are sent, and request parameters on top of the sampling's."""
+
+    messages: tuple[Message, ...]
+    parameters: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
 class Side:
-    """One model to ask, how often, and the log its answers go to. known: answers that need not be asked (a run log's)."""
+    """One model to ask, how often, and the log its answers go to. known: answers that need not be asked (a run log's).
+
+    wordings: question_id -> how this side puts it (a control arm's); a question without one is asked as it stands.
+    """
 
     endpoint: Endpoint
     model: str
     out: Path
     samples: int = 1
     known: tuple[Answer, ...] = ()
+    wordings: Mapping[str, Wording] = field(default_factory=dict)
+
+    def request(
+        self, question: BenchmarkQuestion, sampling: Sampling, sample: int
+    ) -> tuple[list[Message], dict[str, Any]]:
+        """Messages and request parameters of one asking."""
+        wording = self.wordings.get(question.question_id)
+        parameters = sampling.body(sample, question.max_tokens)
+        if wording is None:
+            return question.prompt_messages(), parameters
+        return list(wording.messages), {**parameters, **wording.parameters}
 
 
 @dataclass(frozen=True)
@@ -137,8 +161,7 @@ class _Run:
     async def _work(self, queue: Iterator[_Job]) -> None:
         for job in queue:
             side = self._sides[job.side]
-            parameters = self._sampling.body(job.sample, job.question.max_tokens)
-            messages = job.question.prompt_messages()
+            messages, parameters = side.request(job.question, self._sampling, job.sample)
             reply = await self._clients[side.endpoint].complete(side.model, messages, parameters)
             model, question_id, sample, prompt, sampling = job.key
             answer = Answer(
@@ -172,12 +195,12 @@ class _Run:
 def _jobs(sides: Sequence[Side], questions: Sequence[BenchmarkQuestion], sampling: Sampling) -> Iterator[_Job]:
     """Question by question, sample by sample, side by side."""
     for question in questions:
-        prompt = prompt_digest(question.prompt_messages())
         for sample in range(max(side.samples for side in sides)):
-            parameters = sampling_digest(sampling.body(sample, question.max_tokens))
             for index, side in enumerate(sides):
                 if sample < side.samples:
-                    key = (side.model, question.question_id, sample, prompt, parameters)
+                    messages, parameters = side.request(question, sampling, sample)
+                    prompt, sent = prompt_digest(messages), sampling_digest(parameters)
+                    key = (side.model, question.question_id, sample, prompt, sent)
                     yield _Job(index, question, sample, key)
 
 
