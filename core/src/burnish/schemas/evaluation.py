@@ -134,6 +134,8 @@ class Forgetting(Frozen):
     probe: Comparison
     categories: list[ProbeCategory]
     lost: list[str] = Field(default=[], description="probe items that the base passed and the adapter fails")
+    probe_version: str = Field(default="", description="digest of the probe set and its texts")
+    ungraded: int = Field(default=0, description="probe items that one side or both gave no answer to: left out")
     texts: int = 0
     tokens: int = 0
     base_cross_entropy: float | None = None
@@ -141,6 +143,7 @@ class Forgetting(Frozen):
     delta_cross_entropy: float | None = None
     delta_low: float | None = None
     delta_high: float | None = None
+    cross_entropy_missing: str | None = Field(default=None, description="a sentence: why there is no cross-entropy")
 
 
 class Cost(Frozen):
