@@ -5,10 +5,10 @@ difference = candidate − base, so that positive is better for the candidate.
 """
 
 from burnish.statistics.intervals import design_effect, effective_counts, paired_interval, tango_interval
-from burnish.statistics.judge import cohens_kappa, rogan_gladen_delta, wilson_interval
+from burnish.statistics.judge import cohens_kappa, rogan_gladen_delta, wilson_interval, youden_index
 from burnish.statistics.mcnemar import Alternative, mcnemar_exact
 from burnish.statistics.multiplicity import benjamini_hochberg, holm
-from burnish.statistics.noise import flip_rate, self_loss_rate, tail_probability
+from burnish.statistics.noise import disagreement_rate, flip_rate, self_loss_rate, tail_probability
 from burnish.statistics.noninferiority import (
     noninferiority,
     noninferiority_bound,
@@ -28,6 +28,7 @@ __all__ = [
     "compare_scores",
     "design_effect",
     "detectable_difference",
+    "disagreement_rate",
     "effective_counts",
     "flip_rate",
     "holm",
@@ -49,4 +50,5 @@ __all__ = [
     "tail_probability",
     "tango_interval",
     "wilson_interval",
+    "youden_index",
 ]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 from scipy.stats import norm
 
 DRAWS = 20_000
@@ -52,6 +52,22 @@ def cohens_kappa(judge: ArrayLike, human: ArrayLike, confidence: float = 0.95) -
     return kappa, max(-1.0, kappa - half), min(1.0, kappa + half)
 
 
+def youden_index(
+    true_positives: tuple[int, int], true_negatives: tuple[int, int], confidence: float = 0.95, seed: int = 0
+) -> tuple[float, float, float] | None:
+    """(J, low, high), J = true-positive rate + true-negative rate − 1; None where the judge cannot tell a pass from a fail.
+
+    Arguments as for `rogan_gladen_delta`. None: J <= 0, its interval reaches 0, or people passed or failed none.
+    Source: Youden 1950, Cancer 3:32–35; interval: seeded draws from Jeffreys posteriors of the two rates.
+    """
+    drawn = _draw_youden(true_positives, true_negatives, np.random.default_rng(seed))
+    if drawn is None:
+        return None
+    low, high = np.percentile(drawn, [50 * (1 - confidence), 50 * (1 + confidence)])
+    index = true_positives[0] / true_positives[1] + true_negatives[0] / true_negatives[1] - 1
+    return None if index <= 0 or low <= 0 else (index, min(index, float(low)), max(index, float(high)))
+
+
 def rogan_gladen_delta(
     delta: float,
     interval: tuple[float, float],
@@ -70,22 +86,30 @@ def rogan_gladen_delta(
     Source: Rogan & Gladen 1978, Am J Epidemiol 107:71–76; uncertainty of the rates: Lang & Reiczigel 2014, Prev Vet Med
     113:13–22 (there by adjusted counts).
     """
+    youden = youden_index(true_positives, true_negatives, confidence, seed)
+    if youden is None:
+        return None
+    random = np.random.default_rng(seed)
+    drawn = _draw_youden(true_positives, true_negatives, random)
+    assert drawn is not None
+    z = float(norm.ppf(0.5 + confidence / 2))
+    normal = random.standard_normal(DRAWS)
+    spread = np.where(normal < 0, delta - interval[0], interval[1] - delta) / z
+    corrected = (delta + normal * spread) / np.maximum(drawn, 1e-6)
+    low, high = np.clip(np.percentile(corrected, [50 * (1 - confidence), 50 * (1 + confidence)]), -1.0, 1.0)
+    estimate = float(np.clip(delta / youden[0], -1.0, 1.0))
+    return estimate, min(estimate, float(low)), max(estimate, float(high))
+
+
+def _draw_youden(
+    true_positives: tuple[int, int], true_negatives: tuple[int, int], random: np.random.Generator
+) -> NDArray[np.float64] | None:
     for right, of in (true_positives, true_negatives):
         if not 0 <= right <= of:
             raise ValueError(f"{right} right of {of} is no count")
         if of == 0:
             return None
-    youden = true_positives[0] / true_positives[1] + true_negatives[0] / true_negatives[1] - 1
-    random = np.random.default_rng(seed)
-    draws = [random.beta(right + 0.5, of - right + 0.5, DRAWS) for right, of in (true_positives, true_negatives)]
-    youden_draws = draws[0] + draws[1] - 1
-    tails = [50 * (1 - confidence), 50 * (1 + confidence)]
-    if youden <= 0 or float(np.percentile(youden_draws, tails[0])) <= 0:
-        return None
-    z = float(norm.ppf(0.5 + confidence / 2))
-    normal = random.standard_normal(DRAWS)
-    spread = np.where(normal < 0, delta - interval[0], interval[1] - delta) / z
-    corrected = (delta + normal * spread) / np.maximum(youden_draws, 1e-6)
-    low, high = np.clip(np.percentile(corrected, tails), -1.0, 1.0)
-    estimate = float(np.clip(delta / youden, -1.0, 1.0))
-    return estimate, min(estimate, float(low)), max(estimate, float(high))
+    first, second = (
+        random.beta(right + 0.5, of - right + 0.5, DRAWS) for right, of in (true_positives, true_negatives)
+    )
+    return np.asarray(first + second - 1, dtype=np.float64)

@@ -15,6 +15,20 @@ def flip_rate(samples: Sequence[Sequence[bool]]) -> float | None:
     return sum(len(set(passes)) > 1 for passes in repeated) / len(repeated)
 
 
+def disagreement_rate(samples: Sequence[Sequence[bool]]) -> float | None:
+    """How often two askings of one question differ, mean over the questions asked at least twice; None where there is none.
+
+    Unbiased: of m outcomes with k passes, k (m − k) of the m (m − 1) / 2 pairs differ. This is the discordance that a candidate
+    equal to the base has against it, one sample of either.
+    """
+    rates = [
+        2 * sum(passes) * (len(passes) - sum(passes)) / (len(passes) * (len(passes) - 1))
+        for passes in samples
+        if len(passes) >= 2
+    ]
+    return sum(rates) / len(rates) if rates else None
+
+
 def self_loss_rate(samples: Sequence[Sequence[bool]]) -> float | None:
     """How often one more asking of the same model fails a question that all its other askings passed.
 
