@@ -26,7 +26,7 @@ def outcome(name: str, answer: str, expected: str, **args: object) -> str:
 
 
 def test_registry_has_all_and_describes_them() -> None:
-    assert names() == ALL
+    assert names() == sorted([*ALL, "judge"])
     assert describe("contains").startswith(
         "contains(case_sensitive: bool = False, whole_words: bool = False): The expected"
     )
@@ -295,7 +295,9 @@ def test_json_fields_checks_only_the_fields_named_and_the_schema() -> None:
 
 
 def test_json_fields_skips_an_expected_answer_that_is_no_object() -> None:
-    assert graded("json_fields", "{}", "heapq").skipped_reason == "the expected answer is not a JSON object"
+    assert graded("json_fields", "{}", "heapq").skipped_reason == (
+        "the expected answer is not a JSON object (of at most 100 levels)"
+    )
     assert graded("json_fields", "{}", "[1]").passed is None
 
 

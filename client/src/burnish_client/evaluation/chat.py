@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -13,7 +14,9 @@ import httpx
 
 from burnish.digests import canonical_json, sha256_hex
 from burnish.errors import BurnishError, InvalidInputError, UnavailableError
+from burnish.grading import request_parameters
 from burnish.schemas.base import Message
+from burnish.schemas.benchmark import BenchmarkQuestion
 from burnish_client import wire
 from burnish_client.evaluation.pace import Pace, backoff_seconds, retry_after_seconds
 from burnish_client.http_door import LOOPBACK
@@ -21,6 +24,7 @@ from burnish_client.http_door import LOOPBACK
 TIMEOUT_COSTS_ATTEMPTS = 4  # a timeout is long: of 8 attempts it leaves one more
 MOST_FAILURES_IN_A_ROW = 5
 LONGEST_RETRY_AFTER_SECONDS = 600.0
+LEAST_LOGPROB = -9999.0  # stands for minus infinity, which JSON does not have
 BUSY_STATUSES = frozenset({429, 503})  # everyone waits
 RETRIED_STATUSES = frozenset({408, 425, 500, 502, 504})  # this question waits
 FATAL_STATUSES = frozenset({401, 403, 404})  # the same for every question: stop at once
@@ -62,6 +66,10 @@ class Sampling:
         seed = {} if self.seed is None else {"seed": self.seed + sample}
         return {"max_tokens": max_tokens or self.max_tokens, "temperature": self.temperature, **seed, **self.extra}
 
+    def of(self, question: BenchmarkQuestion, sample: int) -> dict[str, Any]:
+        """Request parameters of one sample of a question: its own budget, and what its grader needs (log-probabilities)."""
+        return {**self.body(sample, question.max_tokens), **request_parameters(question.grader)}
+
 
 @dataclass(frozen=True)
 class Reply:
@@ -73,6 +81,7 @@ class Reply:
     latency_ms: float | None = None
     prompt_tokens: int | None = None
     completion_tokens: int | None = None
+    first_token_logprobs: dict[str, float] | None = None
 
 
 @dataclass(frozen=True)
@@ -182,7 +191,9 @@ def _reply(response: httpx.Response, latency_ms: float) -> Reply:
     try:
         body = response.json()
         choice = body["choices"][0]
-        text = choice["message"]["content"] or ""
+        text = (
+            (choice["message"]["content"] or "").encode(errors="replace").decode()
+        )  # half a surrogate pair is no text
         usage = body.get("usage") or {}
         return Reply(
             text=text,
@@ -190,11 +201,29 @@ def _reply(response: httpx.Response, latency_ms: float) -> Reply:
             latency_ms=round(latency_ms, 3),
             prompt_tokens=usage.get("prompt_tokens"),
             completion_tokens=usage.get("completion_tokens"),
+            first_token_logprobs=_first_token_logprobs(choice),
         )
     except (ValueError, KeyError, IndexError, TypeError, AttributeError) as error:
         return Reply(
             error=f"the answer is not a chat completion ({type(error).__name__} {error}): {response.text[:200]}"
         )
+
+
+def _first_token_logprobs(choice: Mapping[str, Any]) -> dict[str, float] | None:
+    """Text of a token -> log-probability of standing first; tokens of the same text are added up. None where none are given."""
+    content = (choice.get("logprobs") or {}).get("content") or []
+    if not content or not content[0].get("top_logprobs"):
+        return None
+    found: dict[str, float] = {}
+    for candidate in content[0]["top_logprobs"]:
+        token = str(candidate["token"]).encode(errors="replace").decode()
+        value = max(float(candidate["logprob"]), LEAST_LOGPROB)
+        found[token] = _log_of_sum(found[token], value) if token in found else value
+    return found
+
+
+def _log_of_sum(a: float, b: float) -> float:
+    return max(a, b) + math.log1p(math.exp(-abs(a - b)))
 
 
 def prompt_digest(messages: list[Message]) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any, Literal
 
-from burnish.grading.text import fold, normalise
+from burnish.grading.text import canonical, fold, normalise
 
 FieldRule = Literal["exact", "normalised", "contains", "number", "unordered", "present"]
 
@@ -49,7 +49,9 @@ def _key(value: Any) -> str:
 
 def _plain(value: Any) -> Any:
     if isinstance(value, dict):
-        return {name: _plain(member) for name, member in value.items()}
+        return {canonical(name): _plain(member) for name, member in value.items()}
     if isinstance(value, list):
         return [_plain(member) for member in value]
+    if isinstance(value, str):
+        return canonical(value)
     return int(value) if isinstance(value, float) and value.is_integer() else value

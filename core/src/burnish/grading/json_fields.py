@@ -7,12 +7,14 @@ from typing import Any, Literal
 
 from burnish.errors import InvalidInputError
 from burnish.grading.field_rules import FieldRule, matches
-from burnish.grading.json_text import JsonProblem, find_object
+from burnish.grading.json_text import JsonProblem, find_object, too_deep
+from burnish.grading.patterns import PatternTimeoutError
 from burnish.grading.registry import Grade, failing, grader, passing, skipping
 from burnish.grading.schema_check import schema_violation
 
 FieldOutcome = Literal["right", "right-value-wrong-field", "missing-field", "wrong-value"]
-WORST_FIRST: tuple[FieldOutcome, ...] = ("right-value-wrong-field", "missing-field", "wrong-value")
+MISPLACED: FieldOutcome = "right-value-wrong-field"
+WORST_FIRST: tuple[FieldOutcome, ...] = (MISPLACED, "missing-field", "wrong-value")
 
 
 @grader
@@ -31,12 +33,13 @@ def json_fields(
     strict (default): nothing around the object (`json-in-prose`) and no field beyond those expected (`extra-field`);
     else the first object in the text counts and extra fields are ignored. json_schema: a JSON Schema the object must meet.
 
-    Labels, the first that holds: not-json, json-cut-off, not-an-object, duplicate-key, json-in-prose, schema-mismatch,
-    right-value-wrong-field (an expected value stands under another field), missing-field, wrong-value, extra-field.
+    Labels, the first that holds: not-json, json-cut-off, nested-too-deep, not-an-object, duplicate-key, json-in-prose,
+    right-value-wrong-field (an expected value stands under another field: said even where the schema is not met
+    either, since it is the cause), schema-mismatch, missing-field, wrong-value, extra-field.
     """
     wanted = _expected_object(expected)
     if wanted is None:
-        return skipping("the expected answer is not a JSON object")
+        return skipping("the expected answer is not a JSON object (of at most 100 levels)")
     rules: dict[str, FieldRule] = fields if fields is not None else dict.fromkeys(wanted, "exact")
     absent = sorted(name for name, rule in rules.items() if rule != "present" and name not in wanted)
     if absent:
@@ -51,13 +54,16 @@ def json_fields(
     score = sum(outcome == "right" for outcome in outcomes.values()) / len(outcomes) if outcomes else 1.0
     if strict and found.surrounded:
         return failing("json-in-prose", "there is text or a code fence around the object", score)
-    violation = schema_violation(found.value, json_schema)
-    if violation:
-        return failing("schema-mismatch", violation, score)
+    try:
+        violation = schema_violation(found.value, json_schema)
+    except PatternTimeoutError as error:
+        return skipping(str(error))
     for label in WORST_FIRST:
         wrong = [name for name, outcome in outcomes.items() if outcome == label]
-        if wrong:
+        if wrong and (violation is None or label == MISPLACED):
             return failing(label, _describe(wrong, wanted, found.value), score)
+    if violation:
+        return failing("schema-mismatch", violation, score)
     extra = sorted(set(found.value) - set(rules) - set(wanted))
     if strict and extra:
         return failing("extra-field", f"not asked for: {', '.join(extra)}", score)
@@ -67,9 +73,9 @@ def json_fields(
 def _expected_object(expected: str) -> dict[str, Any] | None:
     try:
         value = json.loads(expected)
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
-    return value if isinstance(value, dict) else None
+    return value if isinstance(value, dict) and not too_deep(value) else None
 
 
 def _outcome(
@@ -78,7 +84,7 @@ def _outcome(
     if name in got and (rule == "present" or matches(rule, got[name], wanted[name])):
         return "right"
     if rule != "present" and _stands_elsewhere(name, rule, wanted, got):
-        return "right-value-wrong-field"
+        return MISPLACED
     return "wrong-value" if name in got else "missing-field"
 
 
@@ -102,5 +108,5 @@ def _describe(names: list[str], wanted: dict[str, Any], got: dict[str, Any]) -> 
 
 
 def _short(value: Any) -> str:
-    text = json.dumps(value, ensure_ascii=False)
+    text = json.dumps(value, ensure_ascii=False).encode(errors="replace").decode()
     return text if len(text) <= 80 else text[:77] + "…"

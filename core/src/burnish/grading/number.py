@@ -9,8 +9,10 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from burnish.grading.registry import Grade, failing, grader, passing, skipping
+from burnish.grading.text import narrow, visible
 
 NUMBER = re.compile(r"(?<![\w.])[-+−]?(?:\d{1,3}(?:,\d{3})+|\d+)?(?:\.\d+|(?<=\d)\.?)(?:[eE][-+]?\d{1,3})?(?![\d_])")
+MAX_DIGITS = 1000
 NonNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 
 
@@ -25,7 +27,8 @@ def number(
 ) -> Grade:
     """The picked number of the answer is within max(tolerance, relative_tolerance × |expected|) of the expected one.
 
-    Reads 1,234.5 · -3 · −3 · .5 · 1e-3; not NaN or infinity. pick `only`: the answer must hold exactly one number.
+    Reads 1,234.5 · -3 · −3 · .5 · 1e-3, digits of any script and of full width; not NaN, infinity, number words, a decimal
+    comma (1,5 is 1 and 5) or numbers over 1000 characters. pick `only`: the answer must hold exactly one number.
     Without any tolerance two numbers are equal if they are the same double.
     """
     wanted = numbers_in(expected)
@@ -44,5 +47,6 @@ def number(
 
 def numbers_in(text: str) -> list[float]:
     """Every finite decimal number that stands by itself in the text (not the tail of a word such as `v2`; a unit may follow, `5kg`), in order."""
-    values = (float(match.group().replace(",", "").replace("−", "-")) for match in NUMBER.finditer(text))
+    found = (match.group().replace(",", "").replace("−", "-") for match in NUMBER.finditer(narrow(visible(text))))
+    values = (float(digits) for digits in found if len(digits) <= MAX_DIGITS)
     return [value for value in values if math.isfinite(value)]

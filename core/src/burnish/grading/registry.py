@@ -12,7 +12,9 @@ import orjson
 from pydantic import BaseModel, ConfigDict, ValidationError, create_model
 
 from burnish.errors import InvalidInputError
+from burnish.grading.evidence import NO_EVIDENCE, Evidence
 from burnish.grading.refusals import is_refusal
+from burnish.grading.text import visible
 from burnish.schemas.benchmark import GraderSpec
 
 MAX_ANSWER_CHARACTERS = 1_000_000
@@ -51,15 +53,18 @@ GraderFunction = Callable[..., Grade]
 
 @dataclass(frozen=True)
 class _Registered:
+    """takes_evidence: the function has a third positional parameter, the Evidence."""
+
     function: GraderFunction
     args_model: type[BaseModel]
+    takes_evidence: bool
 
 
 _registry: dict[str, _Registered] = {}
 
 
 def grader(function: GraderFunction) -> GraderFunction:
-    """Register `function(answer, expected, *, args…) -> Grade` under its own name; the keyword-only parameters are its args."""
+    """Register `function(answer, expected[, evidence], *, args…) -> Grade` under its own name; keyword-only parameters are its args."""
     parameters = list(inspect.signature(function, eval_str=True).parameters.values())
     fields: dict[str, Any] = {
         p.name: (p.annotation, ... if p.default is inspect.Parameter.empty else p.default)
@@ -67,7 +72,8 @@ def grader(function: GraderFunction) -> GraderFunction:
         if p.kind is inspect.Parameter.KEYWORD_ONLY
     }
     config = ConfigDict(extra="forbid", strict=True, protected_namespaces=())
-    _registry[function.__name__] = _Registered(function, create_model(function.__name__, __config__=config, **fields))
+    args_model = create_model(function.__name__, __config__=config, **fields)
+    _registry[function.__name__] = _Registered(function, args_model, takes_evidence=len(parameters) - len(fields) == 3)
     return function
 
 
@@ -88,24 +94,40 @@ def check(spec: GraderSpec) -> None:
     _arguments_of(spec)
 
 
-def grade(spec: GraderSpec, answer: str, expected: str) -> Grade:
+def arguments(spec: GraderSpec) -> dict[str, Any]:
+    """The spec's arguments, checked, defaults filled in. Raises InvalidInputError as `check` does."""
+    return dict(_arguments_of(spec))
+
+
+def grade(spec: GraderSpec, answer: str, expected: str, evidence: Evidence = NO_EVIDENCE) -> Grade:
     """Grade one answer.
 
-    The same for every grader: an empty answer fails as `empty-answer`, one over a million characters as `too-long`; a
-    failing answer that opens like a refusal is labelled `refusal`. An empty `expected` is skipped: anything contains it.
+    The same for every grader: an empty answer (nothing visible in it) fails as `empty-answer`, unless its first token's
+    log-probabilities are known; one over a million characters as `too-long`; a failing answer that opens like a refusal
+    is labelled `refusal`. An empty `expected` is skipped: anything contains it.
     Raises InvalidInputError for an unknown grader or bad arguments.
     """
     args = _arguments_of(spec)
-    if not expected.strip():
-        return skipping("the expected answer is empty")
-    if not answer.strip():
-        return failing(EMPTY_ANSWER, "the answer is empty")
-    if len(answer) > MAX_ANSWER_CHARACTERS:
-        return failing(TOO_LONG, f"the answer has {len(answer)} characters; at most {MAX_ANSWER_CHARACTERS} are graded")
-    result = _lookup(spec.name).function(answer, expected, **args)
+    early = ungradable(answer, expected, evidence)
+    if early is not None:
+        return early
+    registered = _lookup(spec.name)
+    given = (answer, expected, evidence) if registered.takes_evidence else (answer, expected)
+    result = registered.function(*given, **args)
     if result.passed is False and is_refusal(answer):
         return failing(REFUSAL, f"the model refused ({result.failure_label})", score=result.score or 0.0)
     return result
+
+
+def ungradable(answer: str, expected: str, evidence: Evidence = NO_EVIDENCE) -> Grade | None:
+    """The grade that no grader is needed for (nothing expected, nothing answered, far too much answered), or None."""
+    if not visible(expected).strip():
+        return skipping("the expected answer is empty")
+    if len(answer) > MAX_ANSWER_CHARACTERS:
+        return failing(TOO_LONG, f"the answer has {len(answer)} characters; at most {MAX_ANSWER_CHARACTERS} are graded")
+    if not visible(answer).strip() and evidence.first_token_logprobs is None:
+        return failing(EMPTY_ANSWER, "the answer is empty")
+    return None
 
 
 def _lookup(name: str) -> _Registered:
