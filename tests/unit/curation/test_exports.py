@@ -38,6 +38,7 @@ def one(row: SftRow | DpoRow, form: ExportForm) -> dict[str, Any]:
 @pytest.mark.parametrize(
     ("form", "expected"),
     [
+        ("rows", SFT.model_dump(mode="json")),
         ("prompt-completion", {"prompt": "Be brief.\n\nWhy?", "completion": "Because."}),
         ("openai-messages", {"messages": PROMPT + CHOSEN}),
         ("together", {"messages": PROMPT + CHOSEN}),

@@ -160,7 +160,7 @@ def show(manifest: DatasetManifest) -> None:
 def export_dataset(
     dataset: Reference,
     form: Annotated[
-        Literal["prompt-completion", "openai-messages", "dpo", "together", "vertex"],
+        Literal["rows", "prompt-completion", "openai-messages", "dpo", "together", "vertex"],
         typer.Option(help="Who is to read it."),
     ] = "openai-messages",
     split: Annotated[Literal["train", "validation"], typer.Option(help="Which rows.")] = "train",

@@ -30,13 +30,17 @@ def parse_rows(data: bytes, dataset_format: DatasetFormat) -> Iterator[Row]:
 def export(rows: Iterable[Row], form: ExportForm) -> Iterator[bytes]:
     """One JSONL line a row.
 
-    prompt-completion and openai-messages are supervised forms: of a DPO row they take the chosen answer. together and
+    rows is the stored row itself, with question_id and source. prompt-completion and openai-messages are supervised forms: of a DPO row they take the chosen answer. together and
     vertex follow the dataset: supervised from sft, preference pairs from dpo. dpo is pairs only: InvalidInputError on an
     sft row, and on a role that the provider has no word for.
     """
     convert = FORMS[form]
     for row in rows:
         yield orjson.dumps(convert(row), option=orjson.OPT_APPEND_NEWLINE)
+
+
+def stored(row: Row) -> dict[str, Any]:
+    return row.model_dump(mode="json")
 
 
 def prompt_completion(row: Row) -> dict[str, Any]:
@@ -83,6 +87,7 @@ def vertex(row: Row) -> dict[str, Any]:
 
 
 FORMS: dict[ExportForm, Callable[[Row], dict[str, Any]]] = {
+    "rows": stored,
     "prompt-completion": prompt_completion,
     "openai-messages": openai_messages,
     "dpo": dpo,

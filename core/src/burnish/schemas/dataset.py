@@ -9,7 +9,7 @@ from pydantic import Field
 from burnish.schemas.base import Frozen, Manifest, Message
 
 DatasetFormat = Literal["sft", "dpo"]
-ExportForm = Literal["prompt-completion", "openai-messages", "dpo", "together", "vertex"]
+ExportForm = Literal["rows", "prompt-completion", "openai-messages", "dpo", "together", "vertex"]
 
 
 class DatasetSpec(Frozen):

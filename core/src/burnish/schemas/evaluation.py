@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import Field
 
@@ -213,6 +213,17 @@ class Verdict(Frozen):
     warnings: list[str] = []
 
 
+class ArmRecord(Frozen):
+    """What a control arm did, so that its rows can be read and made again."""
+
+    name: str
+    what: str = Field(description="a sentence")
+    file: str = Field(description="its rows, in the eval's folder")
+    changed: int = Field(description="questions that the arm asked in another way")
+    plain: int = Field(description="questions that it had to ask as the base is asked")
+    details: dict[str, Any] = {}
+
+
 class EvalManifest(Manifest):
     """evals/<id>/manifest.json."""
 
@@ -222,3 +233,4 @@ class EvalManifest(Manifest):
     benchmark: str
     dataset: str | None = None
     verdict: VerdictName
+    arms: list[ArmRecord] = []

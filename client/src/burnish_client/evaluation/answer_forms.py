@@ -1,0 +1,146 @@
+"""What form an answer must have, read off a question's grader: as request parameters of guided decoding, and in words.
+
+A form never holds an answer: of an expected JSON object only field names and JSON types count, taken over all questions
+of the slice together; a pattern or schema counts only where questions with different expected answers share it.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from burnish.digests import canonical_json
+from burnish.schemas.benchmark import BenchmarkQuestion, GraderSpec
+
+NOT_FOR_GRAMMARS = re.compile(r"\(\?|\\[bBAZ1-9]")  # look-around, flags, word boundaries, back references
+JSON_TYPES: dict[type, str] = {
+    str: "string",
+    bool: "boolean",
+    int: "number",
+    float: "number",
+    list: "array",
+    dict: "object",
+}
+ANY_TYPE = [
+    "string",
+    "number",
+    "boolean",
+    "array",
+    "object",
+    "null",
+]  # an expected null says nothing about other answers
+SAID_OF: dict[str, str] = {
+    "exact": "Answer with the text that is asked for and nothing else: no sentence around it, no quotes, no code fence.",
+    "normalised_exact": "Answer with the text that is asked for and nothing else: no sentence around it.",
+    "contains": "Name what is asked for in full, spelt exactly as in the text you were given.",
+    "number": "Answer with one number in digits and nothing else.",
+    "multiple_choice": "Answer with the letter of one choice and nothing else.",
+    "token_f1": "Answer in as few words as possible, in the words of the text you were given.",
+}
+
+
+@dataclass(frozen=True)
+class Form:
+    """parameters: of an OpenAI-compatible request, empty where guided decoding has nothing to hold to. instruction: in words, or ''."""
+
+    parameters: Mapping[str, Any] = field(default_factory=dict)
+    instruction: str = ""
+
+
+def forms_of(questions: Sequence[BenchmarkQuestion]) -> dict[str, Form]:
+    """question_id -> form."""
+    shared = _Shared(questions)
+    return {question.question_id: _form(question, shared) for question in questions}
+
+
+class _Shared:
+    """What several questions have in common, so that a form says nothing about one question's answer."""
+
+    def __init__(self, questions: Sequence[BenchmarkQuestion]) -> None:
+        self._answers: dict[bytes, set[str]] = defaultdict(set)
+        self._objects: dict[bytes, list[dict[str, Any]]] = defaultdict(list)
+        for question in questions:
+            self._answers[_spelled(question.grader)].add(question.expected_answer.strip())
+            if question.grader.name == "json_fields" and (wanted := _object(question.expected_answer)):
+                self._objects[_group(question)].append(wanted)
+
+    def is_form(self, grader: GraderSpec) -> bool:
+        """Whether these arguments fit more than one expected answer, so that they cannot give one away."""
+        return len(self._answers[_spelled(grader)]) > 1
+
+    def schema(self, question: BenchmarkQuestion) -> dict[str, Any] | None:
+        """Field names and types of the question's slice: fields that every expected object has are required."""
+        objects = self._objects[_group(question)]
+        if not objects:
+            return None
+        names = list(dict.fromkeys(name for wanted in objects for name in wanted))
+        return {
+            "type": "object",
+            "properties": {name: _type_of([wanted[name] for wanted in objects if name in wanted]) for name in names},
+            "required": [name for name in names if all(name in wanted for wanted in objects)],
+            "additionalProperties": False,
+        }
+
+
+def _form(question: BenchmarkQuestion, shared: _Shared) -> Form:
+    grader = question.grader
+    if grader.name == "json_fields":
+        given = grader.args.get("json_schema")
+        schema = given if given and shared.is_form(grader) else shared.schema(question)
+        return Form(_json_schema(schema), _say_object(schema)) if schema else Form()
+    if grader.name == "multiple_choice":
+        letters = sorted(letter.upper() for letter in grader.args.get("choices") or {})
+        parameters = {"structured_outputs": {"choice": letters}} if letters else {}
+        return Form(parameters, SAID_OF["multiple_choice"])
+    pattern = grader.args.get("pattern")
+    if grader.name == "regex" and pattern and shared.is_form(grader):
+        guidable = not NOT_FOR_GRAMMARS.search(pattern) and not grader.args.get("ignore_case")
+        parameters = {"structured_outputs": {"regex": pattern.removeprefix("^").removesuffix("$")}} if guidable else {}
+        return Form(parameters, f"Answer with text that this regular expression matches and nothing else: {pattern}")
+    return Form(instruction=SAID_OF.get(grader.name, ""))
+
+
+def _json_schema(schema: Mapping[str, Any]) -> dict[str, Any]:
+    named = {"name": "answer", "schema": schema, "strict": True}
+    return {"response_format": {"type": "json_schema", "json_schema": named}}
+
+
+def _say_object(schema: Mapping[str, Any]) -> str:
+    said = "Answer with one JSON object and nothing else: no prose around it, no code fence, no comment."
+    fields = [f"{json.dumps(name)} ({_say_type(kind)})" for name, kind in schema.get("properties", {}).items()]
+    return f"{said} Its fields are {', '.join(fields)}, and no others." if fields else said
+
+
+def _say_type(kind: Mapping[str, Any]) -> str:
+    types = kind.get("type", "any value")
+    return types if isinstance(types, str) else " or ".join(types)
+
+
+def _type_of(values: Sequence[Any]) -> dict[str, Any]:
+    types = sorted({JSON_TYPES[type(value)] for value in values if value is not None})
+    if len(types) != 1 or None in values:
+        return {"type": ANY_TYPE if not types or None in values else types}
+    if types == ["array"]:
+        items = [item for value in values for item in value]
+        return {"type": "array", "items": _type_of(items)} if items else {"type": "array"}
+    return {"type": types[0]}
+
+
+def _object(expected: str) -> dict[str, Any] | None:
+    try:
+        value = json.loads(expected)
+    except ValueError:
+        return None
+    return value if isinstance(value, dict) else None
+
+
+def _group(question: BenchmarkQuestion) -> bytes:
+    return canonical_json([question.slice, question.grader.args.get("fields")])
+
+
+def _spelled(grader: GraderSpec) -> bytes:
+    return canonical_json(grader.model_dump())
