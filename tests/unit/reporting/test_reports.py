@@ -9,8 +9,9 @@ import pytest
 from unit.reporting.sample import HOSTILE, Sample, make_sample
 
 from burnish.reporting import ReportMeta, headline, postmortem_md, report_html
+from burnish.reporting.sentences import HEADLINES
 from burnish.reporting.visible import visible
-from burnish.schemas.evaluation import EXIT_CODES
+from burnish.schemas.evaluation import EXIT_CODES, VerdictName
 from burnish.testing import eval_side
 from burnish.verdict import decide
 
@@ -110,7 +111,7 @@ def test_postmortem_answers_five_questions(sample: Sample, postmortem: str) -> N
         "20 corrections and 10 anchor examples, 27 rows trained on and 3 for validation; 40 targeted questions held out"
         in postmortem
     )
-    assert "Discarded: `empty` 2" in postmortem
+    assert "Discarded, by reason: `empty` 2" in postmortem
     assert "loss 1.100 → 0.040" in postmortem
     assert f"| Targeted, held out (decides) | {sample.verdict.targeted.n} |" in postmortem
     for regression in sample.verdict.regressions:
@@ -145,16 +146,13 @@ def test_both_say_what_they_do_not_know() -> None:
     assert "None: no rest question that the base always passes was lost. Noise: not measured" in text
 
 
-def test_every_verdict_has_a_sentence_and_a_page() -> None:
-    sentences = set()
-    for targeted, rest in [("FP", "PP"), ("FP", "PF"), ("FF", "PP"), ("FF", "PF"), ("F", "PP")]:
-        count = 60 if len(targeted) == 2 else 2
-        base = eval_side([targeted[0]] * count, prefix="t", targeted=True) + eval_side([rest[0]] * 40, prefix="r")
-        candidate = eval_side([targeted[-1]] * count, prefix="t", targeted=True) + eval_side([rest[1]] * 40, prefix="r")
-        verdict = decide(base, candidate)
-        sentences.add((verdict.verdict, headline(verdict)))
-        page = report_html(verdict, base, candidate, ReportMeta(base_model="a", candidate_model="b"))
-        assert headline(verdict) in page
-    assert {name for name, _ in sentences} == set(EXIT_CODES)
-    assert all(sentence.endswith(".") for _, sentence in sentences)
-    assert any("more held-out targeted questions would" in sentence for _, sentence in sentences)
+@pytest.mark.parametrize("name", sorted(EXIT_CODES))
+def test_every_verdict_has_a_sentence_and_a_page(name: VerdictName, sample: Sample) -> None:
+    verdict = sample.verdict.model_copy(
+        update={"verdict": name, "needs_questions": 44, "needs_rest_questions": 120, "cheaper_rung": "few-shot"}
+    )
+    assert headline(verdict).startswith(HEADLINES[name])
+    assert headline(verdict).endswith(
+        "About 44 more held-out targeted questions and 120 more rest questions would. A cheaper rung does it: few-shot."
+    )
+    assert headline(verdict) in report_html(verdict, sample.base, sample.candidate, sample.meta)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import count
 from pathlib import Path
 
 from burnish.digests import canonical_json, file_sha256, version_of
@@ -20,6 +22,8 @@ from burnish_client.evaluation.asking import ProgressCallback, Side, ask_sides
 from burnish_client.evaluation.chat import Endpoint, Sampling
 from burnish_client.evaluation.rows import check_questions, eval_rows
 from burnish_client.evaluation.run_log import reuse_run_log
+
+logger = logging.getLogger(__name__)
 
 FILES = ("base.jsonl", "candidate.jsonl", "verdict.json", "report.html", "postmortem.md")
 
@@ -96,11 +100,28 @@ async def evaluate(
     texts = [
         verdict.model_dump_json(indent=2).encode() + b"\n",
         report_html(verdict, base_rows, candidate_rows, meta).encode(),
-        postmortem_md(verdict, base_rows, candidate_rows, meta).encode(),
+        _postmortem(out / "postmortem.md", verdict, base_rows, candidate_rows, meta).encode(errors="surrogateescape"),
     ]
     for name, content in zip(FILES, [*row_files, *texts], strict=True):
         (out / name).write_bytes(content)
     return Evaluation(verdict, _manifest(meta, verdict, out), out, base_rows, candidate_rows, len(known))
+
+
+def _postmortem(
+    path: Path, verdict: Verdict, base_rows: Sequence[EvalRow], candidate_rows: Sequence[EvalRow], meta: ReportMeta
+) -> str:
+    """The postmortem, with the words that a person wrote into the one at `path`.
+
+    Where those cannot be told from the rest of it, the file is kept beside, as postmortem.kept-<n>.md, and a warning says so.
+    """
+    previous = path.read_bytes().decode(errors="surrogateescape") if path.exists() else None
+    try:
+        return postmortem_md(verdict, base_rows, candidate_rows, meta, previous=previous)
+    except InvalidInputError as error:
+        kept = next(k for n in count(1) if not (k := path.with_name(f"postmortem.kept-{n}.md")).exists())
+        path.rename(kept)
+        logger.warning("%s; it stands as it was in %s", error, kept)
+        return postmortem_md(verdict, base_rows, candidate_rows, meta)
 
 
 def _check_held_out(questions: Sequence[BenchmarkQuestion], dataset: DatasetManifest) -> None:

@@ -1,4 +1,4 @@
-"""`postmortem.md`: the five answers kept with every run, filled in from what is known and nothing else."""
+"""`postmortem.md`: the five answers kept with every run, filled in from what is known, and a person's own words."""
 
 from __future__ import annotations
 
@@ -8,10 +8,14 @@ from collections.abc import Sequence
 from burnish.pairing import Pair, pair
 from burnish.reporting import examples
 from burnish.reporting.lineage import lineage
+from burnish.reporting.markdown import code, counts, line
 from burnish.reporting.meta import ReportMeta
-from burnish.reporting.sentences import headline, interval, p_value, percent, points
-from burnish.schemas.evaluation import Comparison, EvalRow, Verdict
+from burnish.reporting.own_words import own_words, with_words
+from burnish.reporting.patterns import regression_traits
+from burnish.reporting.sentences import headline, interval, p_value, pattern_sentence, percent, points
+from burnish.schemas.evaluation import ArmComparison, Comparison, EvalRow, Verdict
 
+MOST_REGRESSIONS_NAMED = 20
 # Ways of failing that a stricter output (guided decoding, a schema, a firmer instruction) might prevent without training.
 FORM_LABELS = frozenset(
     {
@@ -30,15 +34,24 @@ FORM_LABELS = frozenset(
 
 
 def postmortem_md(
-    verdict: Verdict, base_rows: Sequence[EvalRow], candidate_rows: Sequence[EvalRow], meta: ReportMeta
+    verdict: Verdict,
+    base_rows: Sequence[EvalRow],
+    candidate_rows: Sequence[EvalRow],
+    meta: ReportMeta,
+    *,
+    previous: str | None = None,
 ) -> str:
-    """Five questions, five answers, in Markdown."""
+    """Five questions, five answers, in Markdown, and the words a person wrote into `previous`, an earlier postmortem.
+
+    Raises InvalidInputError where `previous` is damaged so that words could be lost (see burnish.reporting.own_words).
+    """
+    words = own_words(previous)
     pairs = pair(base_rows, candidate_rows).pairs
     base_labels = examples.labels_of(base_rows)
-    parts = [
-        f"# Postmortem: {_code(meta.candidate_model)} against {_code(meta.base_model)}",
-        f"**Verdict: {verdict.verdict}.** {headline(verdict)}",
-        "\n".join(f"- {_line(reason)}" for reason in [*verdict.reasons, *verdict.warnings]),
+    before = [
+        f"# Postmortem: {code(meta.candidate_model)} against {code(meta.base_model)}",
+        f"**Verdict: {verdict.verdict}.** {line(headline(verdict))}",
+        "\n".join(f"- {line(reason)}" for reason in [*verdict.reasons, *verdict.warnings]),
         "## 1. Which failure cluster?",
         _cluster(meta, pairs, base_labels),
         "## 2. Which data?",
@@ -46,31 +59,32 @@ def postmortem_md(
         "## 3. Did it improve?",
         _improvement(verdict),
         "## 4. What regressed?",
-        _regressions(verdict, examples.labels_of(candidate_rows)),
+        _regressions(verdict, pairs, candidate_rows, meta),
         "## 5. Was fine-tuning the right rung?",
-        _rung(pairs, base_labels, meta),
-        "## Lineage",
-        "\n".join(f"- {what}: {_code(which)}" for what, which in lineage(meta)),
+        _rung(verdict, pairs, base_labels, meta),
+        "## In your own words",
+        "What is between the two comments is yours: a rebuild keeps it.",
     ]
-    return "\n\n".join(parts) + "\n"
+    after = ["## Lineage", "\n".join(f"- {what}: {code(which)}" for what, which in lineage(meta))]
+    return with_words("\n\n".join(before), "\n\n".join(after), words)
 
 
 def _cluster(meta: ReportMeta, pairs: Sequence[Pair], base_labels: dict[str, str]) -> str:
     lines = [
-        f"- {_code(c.label)}: {c.size} model-attributed failures over {c.questions} questions, {c.repeated_questions} of them repeated, "
-        f"{percent(c.share_of_failures)} of all failures; slices {_counts(list(c.slices.items()))}."
+        f"- {code(c.label)}: {c.size} model-attributed failures over {c.questions} questions, {c.repeated_questions} of them repeated, "
+        f"{percent(c.share_of_failures)} of all failures; slices {counts(list(c.slices.items()))}."
         for c in meta.clusters
     ]
     if not lines and meta.dataset:
         lines = [
-            f"- Labels trained on: {', '.join(_code(label) for label in meta.dataset.spec.labels)} (run log {_code(meta.dataset.spec.run_log_id)})."
+            f"- Labels trained on: {', '.join(code(label) for label in meta.dataset.spec.labels)} (run log {code(meta.dataset.spec.run_log_id)})."
         ]
     if not lines:
         lines = ["- Not given to this evaluation: neither the diagnosis nor the dataset manifest."]
     targeted = [p for p in pairs if p.targeted]
     failing = [p for p in targeted if not p.base_passed]
     lines.append(
-        f"- In this benchmark: {len(targeted)} targeted questions, of which the base fails {len(failing)}: {_counts(examples.count_labels(failing, base_labels))}."
+        f"- In this benchmark: {len(targeted)} targeted questions, of which the base fails {len(failing)}: {counts(examples.count_labels(failing, base_labels))}."
     )
     return "\n".join(lines)
 
@@ -78,11 +92,12 @@ def _cluster(meta: ReportMeta, pairs: Sequence[Pair], base_labels: dict[str, str
 def _data(meta: ReportMeta) -> str:
     if meta.dataset is None:
         return "Not given to this evaluation: no dataset manifest."
-    counts, spec = meta.dataset.counts, meta.dataset.spec
+    used, spec = meta.dataset.counts, meta.dataset.spec
+    discarded = sorted(used.discarded.items(), key=lambda item: (-item[1], item[0]))
     lines = [
-        f"- Dataset {_code(f'{meta.dataset.name}@{meta.dataset.version}')}, format {spec.format}: {counts.corrections} corrections and {counts.anchors} anchor examples, "
-        f"{counts.train} rows trained on and {counts.validation} for validation; {counts.held_out} targeted questions held out.",
-        f"- Discarded: {_counts(sorted(counts.discarded.items())) if counts.discarded else 'nothing'}.",
+        f"- Dataset {code(f'{meta.dataset.name}@{meta.dataset.version}')}, format {spec.format}: {used.corrections} corrections and {used.anchors} anchor examples, "
+        f"{used.train} rows trained on and {used.validation} for validation; {used.held_out} targeted questions held out.",
+        f"- Discarded, by reason: {counts(discarded)}." if discarded else "- Discarded: nothing.",
     ]
     if meta.adapter:
         training = meta.adapter.training
@@ -108,38 +123,42 @@ def _table_row(name: str, c: Comparison) -> str:
     return f"| {name} | {c.n} | {percent(c.base)} | {percent(c.candidate)} | {points(c.delta)} | {interval(c)} | {c.gained} | {c.lost} | {p_value(c.p_value)} |"
 
 
-def _regressions(verdict: Verdict, candidate_labels: dict[str, str]) -> str:
+def _regressions(verdict: Verdict, pairs: Sequence[Pair], candidate_rows: Sequence[EvalRow], meta: ReportMeta) -> str:
     noise = (
-        "not measured: the base was asked once"
+        "not measured: the base was asked once (`burnish eval --samples 2` measures it)"
         if verdict.noise_flip_rate is None
         else f"{percent(verdict.noise_flip_rate)} of rest questions flip when the base is asked again"
     )
     if not verdict.regressions:
         return f"None: no rest question that the base always passes was lost. Noise: {noise}."
-    slices = Counter(regression.slice for regression in verdict.regressions)
-    labels = Counter(candidate_labels.get(regression.question_id, "failed") for regression in verdict.regressions)
+    labels = examples.labels_of(candidate_rows)
+    lost = [regression.question_id for regression in verdict.regressions]
+    traits = regression_traits(pairs, lost, {q.question_id: q for q in meta.questions}, candidate_rows)
+    more = len(lost) - MOST_REGRESSIONS_NAMED
     return "\n".join(
         [
-            f"- {len(verdict.regressions)} rest questions that the base always passes and the candidate fails: {', '.join(_code(r.question_id) for r in verdict.regressions[:20])}"
-            + (" …" if len(verdict.regressions) > 20 else "."),
-            f"- By slice: {_counts(slices.most_common())}. By the way the candidate fails: {_counts(labels.most_common())}.",
+            f"- {len(lost)} rest questions that the base always passes and the candidate fails: "
+            f"{', '.join(map(code, lost[:MOST_REGRESSIONS_NAMED]))}{f' and {more} more' if more > 0 else ''}.",
+            f"- By slice: {counts(Counter(r.slice for r in verdict.regressions).most_common())}. "
+            f"By the way the candidate fails: {counts(Counter(labels.get(i, 'failed') for i in lost).most_common())}.",
+            f"- {line(pattern_sentence(traits, len(lost)))}",
             f"- Noise: {noise}.",
         ]
     )
 
 
-def _rung(pairs: Sequence[Pair], base_labels: dict[str, str], meta: ReportMeta) -> str:
+def _rung(verdict: Verdict, pairs: Sequence[Pair], base_labels: dict[str, str], meta: ReportMeta) -> str:
     failing = [p for p in pairs if p.targeted and p.held_out and not p.base_passed]
     by_form = [p for p in failing if base_labels.get(p.question_id) in FORM_LABELS]
     fixed = sum(p.candidate_passed for p in failing)
     lines = [
-        "- **Open.** No control arm was run in this evaluation: the base was not asked with the corrections as few-shot examples, with a stricter "
-        "instruction, or with guided decoding, so it is not shown that training was needed.",
+        _rung_answer(verdict),
+        *(_arm(arm) for arm in verdict.arms),
         f"- For training: of {len(failing)} held-out questions that the base fails, the adapter passes {fixed}.",
     ]
     if by_form:
         lines.append(
-            f"- For a cheaper rung: {len(by_form)} of those {len(failing)} fail in form ({_counts(examples.count_labels(by_form, base_labels))}), "
+            f"- For a cheaper rung: {len(by_form)} of those {len(failing)} fail in form ({counts(examples.count_labels(by_form, base_labels))}), "
             "which guided decoding or a firmer prompt may prevent; the others are wrong in content."
         )
     elif failing:
@@ -151,19 +170,32 @@ def _rung(pairs: Sequence[Pair], base_labels: dict[str, str], meta: ReportMeta) 
     return "\n".join(lines)
 
 
-def _counts(items: Sequence[tuple[str, int]]) -> str:
-    return ", ".join(f"{_code(name)} {count}" for name, count in items) or "none"
+def _rung_answer(verdict: Verdict) -> str:
+    if verdict.cheaper_rung is not None:
+        return f"- **No: a cheaper rung does it.** {code(verdict.cheaper_rung)} needs no training and is not worse than the adapter."
+    if not verdict.arms:
+        return (
+            "- **Open.** No control arm was run in this evaluation: the base was not asked with the corrections as few-shot examples, with a stricter "
+            "instruction, or with guided decoding, so it is not shown that training was needed. `burnish eval --control` would tell."
+        )
+    tried = (
+        f"none of the {len(verdict.arms)} control arms does what was wanted"
+        if len(verdict.arms) > 1
+        else "the one control arm does not do it"
+    )
+    if verdict.verdict in {"ship", "investigate"}:
+        return f"- **Yes, as far as was tried:** {tried}."
+    return f"- **Open.** It is not shown that training improved the cluster, and {tried}."
+
+
+def _arm(arm: ArmComparison) -> str:
+    does = "does it" if arm.does_it else "does not do it"
+    return (
+        f"- {code(arm.name)} {does}: {line(arm.reason)} Target {percent(arm.targeted.base)} → {percent(arm.targeted.candidate)}, "
+        f"against the adapter {points(arm.against_candidate.delta)} points ({interval(arm.against_candidate)}); "
+        f"rest {points(arm.rest.delta)} ({interval(arm.rest)})."
+    )
 
 
 def _number(value: float | None) -> str:
     return "unknown" if value is None else f"{value:.3f}"
-
-
-def _code(text: str) -> str:
-    """An inline code span that its content cannot leave: on one line, no backtick, no table bar."""
-    line = " ".join(text.split()).replace("`", "ˋ").replace("|", "¦")
-    return f"`{line or '–'}`"
-
-
-def _line(text: str) -> str:
-    return " ".join(text.split()).replace("<", "&lt;")

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from burnish.schemas.evaluation import Comparison, Verdict, VerdictName
+from collections.abc import Sequence
+
+from burnish.reporting.patterns import Trait
+from burnish.schemas.evaluation import Comparison, ScoreComparison, Verdict, VerdictName
 
 HEADLINES: dict[VerdictName, str] = {
     "ship": "It fixed the cluster and nothing else broke beyond noise.",
@@ -14,11 +17,40 @@ HEADLINES: dict[VerdictName, str] = {
 
 
 def headline(verdict: Verdict) -> str:
-    """One sentence; for an open verdict, with how many more questions would settle it where that is known."""
-    sentence = HEADLINES[verdict.verdict]
-    if verdict.needs_questions is None:
-        return sentence
-    return f"{sentence} About {verdict.needs_questions} more held-out targeted questions would."
+    """The verdict's sentence; then how many more questions would settle it, and that a cheaper rung does it, where known."""
+    sentences = [HEADLINES[verdict.verdict]]
+    wanted = [
+        f"{count} more {which} questions"
+        for count, which in (
+            (verdict.needs_questions, "held-out targeted"),
+            (verdict.needs_rest_questions, "rest"),
+        )
+        if count is not None
+    ]
+    if wanted:
+        sentences.append(f"About {' and '.join(wanted)} would.")
+    if verdict.cheaper_rung is not None:
+        sentences.append(f"A cheaper rung does it: {verdict.cheaper_rung}.")
+    return " ".join(sentences)
+
+
+def pattern_sentence(traits: Sequence[Trait], lost: int) -> str:
+    """What the regressions share, with its odds and exact p; or that they share nothing that chance does not explain."""
+    if not traits:
+        return f"No pattern: {'one regression' if lost == 1 else f'{lost} regressions'} with no trait in common."
+    patterns = [trait for trait in traits if trait.is_pattern][:3]
+    if not patterns:
+        return (
+            f"No pattern that chance would not make. The most over-represented trait: {_trait(traits[0], len(traits))}."
+        )
+    return f"Pattern: {'; '.join(_trait(trait, len(traits)) for trait in patterns)}."
+
+
+def _trait(t: Trait, tried: int) -> str:
+    return (
+        f"“{t.name}”, {t.shared} of {t.lost} regressions against {t.elsewhere} of {t.others} other rest questions {t.against} "
+        f"(odds ratio {t.odds_ratio:.3g}, exact one-sided p {p_equals(t.p_value)} after Holm over {tried} traits)"
+    )
 
 
 def percent(share: float | None) -> str:
@@ -30,7 +62,7 @@ def points(share: float | None) -> str:
     return "–" if share is None else f"{100 * share:+.1f}".replace("-", "−")
 
 
-def interval(comparison: Comparison) -> str:
+def interval(comparison: Comparison | ScoreComparison) -> str:
     return "–" if comparison.ci_low is None else f"{points(comparison.ci_low)} to {points(comparison.ci_high)}"
 
 
@@ -38,3 +70,19 @@ def p_value(value: float | None) -> str:
     if value is None:
         return "–"
     return "< 0.0001" if value < 0.0001 else f"{value:.4f}" if value < 0.01 else f"{value:.2f}"
+
+
+def p_equals(value: float) -> str:
+    """With its relation: `= 0.03`, `< 0.0001`."""
+    text = p_value(value)
+    return text if text.startswith("<") else f"= {text}"
+
+
+def fixed(value: float | None, digits: int) -> str:
+    """A plain number with a true minus and no sign in front of a positive one; a dash for None."""
+    return "–" if value is None else f"{value:.{digits}f}".replace("-", "−")
+
+
+def grouped(count: int) -> str:
+    """A count with thin spaces between its thousands."""
+    return f"{count:,}".replace(",", "\u202f")
