@@ -145,10 +145,13 @@ class Harm:
         return self.answer == "no"
 
 
-def find_improvement(targeted: Outcomes, limits: Thresholds, missing: float = 0.0) -> Improvement:
+def find_improvement(
+    targeted: Outcomes, limits: Thresholds, missing: float = 0.0, *, details: bool = True
+) -> Improvement:
     """yes: one-sided sign-flip p < alpha and delta > 0. no: not yes, and the 95 % interval ends below least_improvement.
 
     unknown: otherwise, or no question, or a share of more than most_missing is ungraded.
+    details: False leaves out needs, which decides nothing (a simulation asks a million times).
     """
     if targeted.n == 0:
         return Improvement("unknown", 0)
@@ -160,7 +163,7 @@ def find_improvement(targeted: Outcomes, limits: Thresholds, missing: float = 0.
         answer = "yes"
     elif not too_many and high < limits.least_improvement:
         answer = "no"
-    needs = _targeted_needed(targeted, limits) if answer == "unknown" else None
+    needs = _targeted_needed(targeted, limits) if details and answer == "unknown" else None
     return Improvement(answer, targeted.n, delta, (low, high), p_value, too_many, needs)
 
 

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from functools import cache
 
 import numpy as np
 from numpy.typing import ArrayLike
 from scipy.optimize import brentq
+from scipy.special import ndtri
 from scipy.stats import norm, t
 
 from burnish.statistics.sign_flip import cluster_sums
@@ -28,7 +30,7 @@ def tango_interval(gained: float, lost: float, n: float, confidence: float = 0.9
         raise ValueError(f"confidence {confidence} is not between 0 and 1")
     if n == 0:
         return -1.0, 1.0
-    critical = float(norm.ppf(0.5 + confidence / 2))
+    critical = float(ndtri(0.5 + confidence / 2))
     estimate = (gained - lost) / n
 
     def excess(delta: float) -> float:
@@ -83,9 +85,15 @@ def design_effect(differences: ArrayLike, clusters: Clusters = None) -> float:
     counts = cluster_sums(np.ones(n), clusters)
     count = sums.size
     robust = float(((sums - counts * array.mean()) ** 2).sum()) * count / (count - 1)
-    few = float(t.ppf(0.975, count - 1) / norm.ppf(0.975)) ** 2
+    few = _few_clusters(count)
     least = 1.0 if binary else float(sizes.min())
     return float(np.clip(robust * few / independent, least, n))
+
+
+@cache
+def _few_clusters(count: int) -> float:
+    """(t quantile with count − 1 degrees / normal quantile)² at 97.5 %."""
+    return float(t.ppf(0.975, count - 1) / norm.ppf(0.975)) ** 2
 
 
 def score(gained: float, lost: float, n: float, delta: float) -> float:
