@@ -22,7 +22,7 @@ from burnish.errors import (
 from burnish.objectstores.seaweedfs import Ports
 from burnish_client.evaluation import Answer, Endpoint, Progress, Sampling, Side, ask, ask_sides
 from burnish_client.evaluation.answers import AnswerLog
-from burnish_client.evaluation.pace import Pace, retry_after_seconds
+from burnish_client.evaluation.pace import retry_after_seconds
 
 
 async def test_every_question_and_sample_is_asked_once(server: ChatServer, tmp_path: Path) -> None:
@@ -216,19 +216,10 @@ def test_errors_are_logged_but_count_as_not_asked(tmp_path: Path) -> None:
         assert log.get(answer(1).key) is None
 
 
-async def test_pace_halves_once_a_burst_and_recovers() -> None:
-    pace = Pace(16)
-    for _ in range(10):
-        pace.pushed_back(0.0)
-    assert pace.limit == 8
-    for _ in range(200):
-        pace.answered()
-    assert pace.limit == 16
-
-
 def test_retry_after_forms() -> None:
     assert retry_after_seconds(None) is None
     assert retry_after_seconds("3") == 3.0
+    assert retry_after_seconds("0.5") == 0.5
     assert retry_after_seconds("soon") is None
     in_a_minute = format_datetime(datetime.now(UTC) + timedelta(seconds=60), usegmt=True)
     assert 57 < (retry_after_seconds(in_a_minute) or 0) <= 60

@@ -6,23 +6,29 @@ whole comparison into a folder. Used by the CLI, the demo and whoever imports th
 
 from burnish_client.evaluation.answers import Answer
 from burnish_client.evaluation.asking import Progress, Side, ask, ask_sides
+from burnish_client.evaluation.cache import AnswerCache, model_digest_of
 from burnish_client.evaluation.chat import Endpoint, Sampling
 from burnish_client.evaluation.comparison import Evaluation, evaluate
+from burnish_client.evaluation.cost import Prices, costs
 from burnish_client.evaluation.rows import check_questions, eval_rows
 from burnish_client.evaluation.run_log import make_run_log, reuse_run_log
 
 __all__ = [
     "Answer",
+    "AnswerCache",
     "Endpoint",
     "Evaluation",
+    "Prices",
     "Progress",
     "Sampling",
     "Side",
     "ask",
     "ask_sides",
     "check_questions",
+    "costs",
     "eval_rows",
     "evaluate",
     "make_run_log",
+    "model_digest_of",
     "reuse_run_log",
 ]

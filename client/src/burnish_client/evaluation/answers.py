@@ -23,6 +23,7 @@ class Answer(Frozen):
     """What one model said to one question, once: a line of an answer log. Exactly one of text and error is set.
 
     latency_ms: of the attempt that answered, from sending to the last byte. sampling_digest: of all parameters sent.
+    reused: taken from a cache or a run log, not asked in this run (nor in the part of it before an interruption).
     first_token_logprobs: token -> natural log of its probability to stand first, where it was asked for and given.
     """
 
@@ -37,6 +38,7 @@ class Answer(Frozen):
     latency_ms: float | None = None
     prompt_tokens: int | None = None
     completion_tokens: int | None = None
+    reused: bool = False
     first_token_logprobs: dict[str, float] | None = None
 
     @property

@@ -4,21 +4,22 @@ from __future__ import annotations
 
 import asyncio
 import math
+import re
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 from urllib.parse import urlsplit
 
 import httpx
 
 from burnish.digests import canonical_json, sha256_hex
-from burnish.errors import BurnishError, InvalidInputError, UnavailableError
+from burnish.errors import BurnishError, InvalidInputError, PreconditionError, UnavailableError
 from burnish.grading import request_parameters
 from burnish.schemas.base import Message
 from burnish.schemas.benchmark import BenchmarkQuestion
 from burnish_client import wire
-from burnish_client.evaluation.pace import Pace, backoff_seconds, retry_after_seconds
+from burnish_client.evaluation.pace import Pace, backoff_seconds, rate_limit_seconds, retry_after_seconds
 from burnish_client.http_door import LOOPBACK
 
 TIMEOUT_COSTS_ATTEMPTS = 4  # a timeout is long: of 8 attempts it leaves one more
@@ -27,7 +28,12 @@ LONGEST_RETRY_AFTER_SECONDS = 600.0
 LEAST_LOGPROB = -9999.0  # stands for minus infinity, which JSON does not have
 BUSY_STATUSES = frozenset({429, 503})  # everyone waits
 RETRIED_STATUSES = frozenset({408, 425, 500, 502, 504})  # this question waits
-FATAL_STATUSES = frozenset({401, 403, 404})  # the same for every question: stop at once
+FATAL_STATUSES = frozenset({401, 402, 403, 404})  # the same for every question: stop at once
+OUT_OF_QUOTA = "insufficient_quota"  # a 429 that no waiting cures
+REFUSED_PARAMETER = re.compile(
+    r"un(?:supported|recogni[sz]ed|known|expected)|not (?:supported|permitted|allowed|recogni[sz]ed)|extra (?:inputs|fields)|additional propert",
+    re.IGNORECASE,
+)
 
 
 @dataclass(frozen=True)
@@ -36,6 +42,8 @@ class Endpoint:
 
     url: with or without the trailing /v1. token: None sends no Authorization header. timeout_seconds: of one request.
     attempts: most requests for one answer; the delay between them starts at first_delay_seconds and doubles up to 30 s.
+    without: request parameters that it does not take (`seed`, `temperature`, …) and that are therefore not sent: its answers
+    are then what it makes of that. max_tokens_name: what it calls `max_tokens`. `parameters` is what is sent.
     """
 
     url: str
@@ -43,10 +51,17 @@ class Endpoint:
     timeout_seconds: float = 300.0
     attempts: int = 8
     first_delay_seconds: float = 0.5
+    without: frozenset[str] = frozenset()
+    max_tokens_name: Literal["max_tokens", "max_completion_tokens"] = "max_tokens"
 
     @property
     def base_url(self) -> str:
         return self.url.rstrip("/").removesuffix("/v1") + "/v1"
+
+    def parameters(self, wanted: Mapping[str, Any]) -> dict[str, Any]:
+        """Of the wanted request parameters, those that this endpoint takes, under its names."""
+        names = {"max_tokens": self.max_tokens_name}
+        return {names.get(name, name): value for name, value in wanted.items() if name not in self.without}
 
 
 @dataclass(frozen=True)
@@ -98,13 +113,14 @@ class ChatClient:
     """Asks one endpoint at an adaptive pace. An async context manager.
 
     Connection errors, timeouts, 408, 425, 429 and 5xx are tried `attempts` times with back-off; 429, 503 and their
-    Retry-After hold up every question, the others their own only. A question that still fails gets a Reply with `error`. Raises what concerns every question: wrong token,
-    unknown model, an adapter that does not fit, an endpoint that cannot be reached, five failed questions in a row.
+    Retry-After (or x-ratelimit-*) hold up every question, the others their own only. A question that still fails gets a
+    Reply with `error`. Raises what concerns every question: wrong token, no quota, unknown model, a parameter that the
+    endpoint does not take, an adapter that does not fit, an endpoint that cannot be reached, five failed in a row.
     """
 
     def __init__(self, endpoint: Endpoint, concurrency: int) -> None:
         self.endpoint = endpoint
-        self.pace = Pace(concurrency)
+        self.pace = Pace(concurrency, endpoint.timeout_seconds)
         self._answered = self._failed_in_a_row = 0
         headers = {"Authorization": f"Bearer {endpoint.token}"} if endpoint.token else {}
         self._http = httpx.AsyncClient(
@@ -127,8 +143,8 @@ class ChatClient:
         spent, retry = 0, _Retry("not asked", 0.0)
         while spent < self.endpoint.attempts:
             await asyncio.sleep(retry.delay_seconds)
-            async with self.pace.turn():
-                outcome = await self._once(body, spent)
+            async with self.pace.turn() as sent_at:
+                outcome = await self._once(body, spent, sent_at)
             if isinstance(outcome, Reply):
                 self._failed_in_a_row = 0
                 return outcome
@@ -143,31 +159,44 @@ class ChatClient:
             )
         return Reply(error=f"given up after several attempts: {retry.failure}")
 
-    async def _once(self, body: dict[str, Any], attempt: int) -> Reply | _Retry:
-        started = time.monotonic()
+    async def _once(self, body: dict[str, Any], attempt: int, sent_at: float) -> Reply | _Retry:
         own_delay_seconds = backoff_seconds(attempt, self.endpoint.first_delay_seconds)
         try:
             response = await self._http.post("/chat/completions", json=body)
         except httpx.ReadTimeout:
-            self.pace.pushed_back(0.0)
+            self.pace.pushed_back(0.0, sent_at)
             late = f"no answer within {self.endpoint.timeout_seconds:g} s"
             return _Retry(late, own_delay_seconds, attempts_spent=TIMEOUT_COSTS_ATTEMPTS)
         except httpx.TransportError as error:
-            self.pace.pushed_back(0.0)
+            self.pace.pushed_back(0.0, sent_at)
             return _Retry(f"{type(error).__name__} {error}".strip(), own_delay_seconds, unreachable=True)
         if response.status_code in BUSY_STATUSES:
-            self.pace.pushed_back(self._pause_seconds(response, own_delay_seconds))
+            self.pace.pushed_back(self._pause_seconds(response, own_delay_seconds), sent_at)
             return _Retry(_excerpt(response), 0.0)
         if response.status_code in RETRIED_STATUSES:
             return _Retry(_excerpt(response), own_delay_seconds)
         if response.is_error:
-            return self._refusal(response)
+            return self._refusal(response, body)
+        return self._accepted(response, seconds=time.monotonic() - sent_at)
+
+    def _accepted(self, response: httpx.Response, seconds: float) -> Reply:
+        reply = _reply(response, latency_ms=seconds * 1000)
         self._answered += 1
-        self.pace.answered()
-        return _reply(response, latency_ms=(time.monotonic() - started) * 1000)
+        self.pace.answered(seconds, reply.completion_tokens or 1)
+        spent_for = rate_limit_seconds(response.headers)
+        if spent_for is not None:
+            self.pace.pause(min(spent_for, LONGEST_RETRY_AFTER_SECONDS))
+        return reply
 
     def _pause_seconds(self, response: httpx.Response, otherwise: float) -> float:
+        if OUT_OF_QUOTA in response.text:
+            raise PreconditionError(
+                f"endpoint {self.endpoint.base_url} has no quota left for this token ({_excerpt(response)}): "
+                "run the same command again when it has; the answers so far are kept"
+            )
         asked = retry_after_seconds(response.headers.get("retry-after"))
+        if asked is None:
+            asked = rate_limit_seconds(response.headers)
         if asked is not None and asked > LONGEST_RETRY_AFTER_SECONDS:
             raise UnavailableError(
                 f"endpoint {self.endpoint.base_url} asks to wait {asked:.0f} s (HTTP {response.status_code}): "
@@ -175,12 +204,33 @@ class ChatClient:
             )
         return otherwise if asked is None else asked
 
-    def _refusal(self, response: httpx.Response) -> Reply:
+    def _refusal(self, response: httpx.Response, body: Mapping[str, Any]) -> Reply:
         """A 4xx that another attempt would not change: about this question only (a Reply), or about all (raised)."""
         error: BurnishError = wire.from_http(response, f"endpoint {self.endpoint.base_url}")
         if response.status_code in FATAL_STATUSES or not isinstance(error, InvalidInputError):
             raise error
+        refused = _refused_parameter(response, body)
+        if refused is not None:
+            raise InvalidInputError(
+                f"endpoint {self.endpoint.base_url} does not take the parameter {refused!r} (HTTP "
+                f"{response.status_code}: {error.message}): {_remedy(refused, error.message)}",
+                field=refused,
+            )
         return Reply(error=f"HTTP {response.status_code}: {error.message}")
+
+
+def _refused_parameter(response: httpx.Response, body: Mapping[str, Any]) -> str | None:
+    """The request parameter that a 4xx says is not taken at all; None where it is about a value or about the prompt."""
+    if not REFUSED_PARAMETER.search(response.text):
+        return None
+    sent = [name for name in body if name not in ("model", "messages")]
+    return next((name for name in sent if re.search(rf"\b{re.escape(name)}\b", response.text)), None)
+
+
+def _remedy(parameter: str, message: str) -> str:
+    if parameter == "max_tokens" and "max_completion_tokens" in message:
+        return "say so with --max-tokens-name max_completion_tokens (Endpoint.max_tokens_name)"
+    return f"leave it out with --without {parameter} (Endpoint.without)"
 
 
 def _excerpt(response: httpx.Response) -> str:
