@@ -44,7 +44,7 @@ async def test_a_cure_ships_and_everything_is_written(server: ChatServer, tmp_pa
     server.say = says
     out = tmp_path / "out"
     result = await evaluate(
-        make_questions(80),
+        make_questions(200),
         make_dataset(),
         Endpoint(server.url),
         base_model="base",
@@ -55,7 +55,7 @@ async def test_a_cure_ships_and_everything_is_written(server: ChatServer, tmp_pa
     verdict = result.verdict
     assert verdict.verdict == "ship"
     assert (verdict.targeted.n, verdict.targeted.base, verdict.targeted.candidate) == (20, 0.0, 1.0)
-    assert (verdict.trained.n, verdict.rest.n, verdict.anchored.n) == (10, 49, 1)
+    assert (verdict.trained.n, verdict.rest.n, verdict.anchored.n) == (10, 169, 1)
     assert verdict.noise_flip_rate == 0.0
     assert decide(read_rows(out / "base.jsonl"), read_rows(out / "candidate.jsonl")) == verdict
     assert orjson.loads((out / "verdict.json").read_bytes()) == verdict.model_dump(mode="json")
@@ -66,13 +66,13 @@ async def test_a_cure_ships_and_everything_is_written(server: ChatServer, tmp_pa
     ]
     assert "ship" in (out / "report.html").read_text()
     assert "**Verdict: ship.**" in (out / "postmortem.md").read_text()
-    assert server.requests == 80 * 3
+    assert server.requests == 200 * 3
 
 
 async def test_a_cure_that_breaks_the_rest_is_investigated(server: ChatServer, tmp_path: Path) -> None:
     server.say = says
     result = await evaluate(
-        make_questions(80),
+        make_questions(200),
         make_dataset(),
         Endpoint(server.url),
         base_model="base",
@@ -81,12 +81,12 @@ async def test_a_cure_that_breaks_the_rest_is_investigated(server: ChatServer, t
         benchmark="bench/v1",
     )
     assert result.verdict.verdict == "investigate"
-    assert len(result.verdict.regressions) == 49
+    assert len(result.verdict.regressions) == 169
 
 
 async def test_base_answers_of_the_run_log_are_not_asked_again(server: ChatServer, tmp_path: Path) -> None:
     server.say = says
-    questions, endpoint = make_questions(60), Endpoint(server.url)
+    questions, endpoint = make_questions(200), Endpoint(server.url)
     answers = await ask(endpoint, "base", questions, samples=2, out=tmp_path / "first.jsonl", max_tokens=20)
     asked = server.requests
     result = await evaluate(
@@ -100,8 +100,8 @@ async def test_base_answers_of_the_run_log_are_not_asked_again(server: ChatServe
         base_run_log=make_run_log(questions, answers, "run"),
         sampling=Sampling(max_tokens=20),
     )
-    assert server.requests - asked == 60, "only the candidate is asked"
-    assert result.reused_base_answers == 120
+    assert server.requests - asked == 200, "only the candidate is asked"
+    assert result.reused_base_answers == 400
     assert result.verdict.verdict == "ship"
 
 
