@@ -44,7 +44,9 @@ class Pace:
         self._changed = asyncio.Event()
         self._rate_before = self._best_rate = 0.0
         self._rounds = 0
-        self._start_round(clock())
+        self._round_started_at = clock()
+        self._answers = self._tokens = 0
+        self._longest_seconds = 0.0
 
     @asynccontextmanager
     async def turn(self) -> AsyncIterator[float]:
@@ -93,9 +95,8 @@ class Pace:
 
     def _start_round(self, now: float) -> None:
         self._round_started_at = now
-        self._answers = 0
-        self._tokens = 0
-        self._longest_seconds: float = 0.0
+        self._answers = self._tokens = 0
+        self._longest_seconds = 0.0
 
     def _end_round(self) -> None:
         now = self._clock()
