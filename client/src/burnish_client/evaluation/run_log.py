@@ -19,7 +19,8 @@ def make_run_log(questions: Sequence[BenchmarkQuestion], answers: Iterable[Answe
 
     grade is `correct` or `incorrect`, failure_label the grader's. Sample i is run `<run_id>-<i>`: asking again is
     another run, so diagnosis sees what repeats. retrieval_hit: the question's evidence_text stands in the prompt (a
-    question without evidence_text has all it needs in its prompt). Extra keys `sampling_digest`, see `reuse_run_log`, and `finish_reason` (`length`: cut off).
+    question without evidence_text has all it needs in its prompt). Extra keys `sampling_digest`, see `reuse_run_log`,
+    `finish_reason` (`length`: cut off) and `first_token_logprobs`. A judge's questions have no judgement here: no line.
     """
     by_id = {question.question_id: question for question in questions}
     now = datetime.now(UTC).isoformat(timespec="seconds")
@@ -52,6 +53,7 @@ def make_run_log(questions: Sequence[BenchmarkQuestion], answers: Iterable[Answe
                     "latency_ms": answer.latency_ms,
                     "sampling_digest": answer.sampling_digest,
                     "finish_reason": answer.finish_reason,
+                    "first_token_logprobs": answer.first_token_logprobs,
                 }
             )
         )
@@ -83,7 +85,7 @@ def _reused(
         if prompt_digest(prompt_messages(line)) == prompt:
             by_digest[(line.model_extra or {}).get("sampling_digest")].append(line)
     for sample in range(samples):
-        digest = sampling_digest(sampling.body(sample, question.max_tokens))
+        digest = sampling_digest(sampling.of(question, sample))
         source = by_digest[digest] or by_digest[None]
         if source:
             line = source.pop(0)
@@ -96,6 +98,7 @@ def _reused(
                 text=line.answer,
                 finish_reason=(line.model_extra or {}).get("finish_reason"),
                 latency_ms=line.latency_ms,
+                first_token_logprobs=(line.model_extra or {}).get("first_token_logprobs"),
             )
 
 

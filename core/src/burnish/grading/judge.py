@@ -16,20 +16,20 @@ from burnish.grading.judge_prompt import TEMPLATE
 from burnish.grading.registry import Grade, failing, grader, passing, skipping
 
 Mode = Literal["single", "pairwise"]
-Rubric = Annotated[str, Field(min_length=1)]
+Rubric = Annotated[str, Field(min_length=1, pattern=r"\S")]
 NEEDS_A_JUDGE = "needs a judge: give --judge-model"
 
 
 def judge_digest(judge_model: str, rubric: str, mode: Mode = "single") -> str:
     """16 hex characters over the judge's model name, the rubric, the mode and our wording of the task.
 
-    Any of them changed is another judge: a calibration of the one says nothing of the other.
+    White space around the rubric does not count. Any of them changed is another judge: a calibration of the one says nothing of the other.
     """
-    return version_of(canonical_json([judge_model, rubric, mode, TEMPLATE]))
+    return version_of(canonical_json([judge_model, rubric.strip(), mode, TEMPLATE]))
 
 
 def rubric_digest(rubric: str) -> str:
-    return version_of(rubric.encode())
+    return version_of(rubric.strip().encode())
 
 
 @grader

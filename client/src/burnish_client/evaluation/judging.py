@@ -1,0 +1,266 @@
+"""Asking a judge model about answers: resumable like any asking, one log file of its own, nothing asked twice.
+
+Answers of the same text to the same question are judged once. Called by the comparison and by `burnish judge calibrate`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TypeVar
+
+from burnish.errors import InvalidInputError
+from burnish.grading import Judgement, needs
+from burnish.grading.judge import Mode, judge_digest
+from burnish.grading.judge_prompt import (
+    REMINDER,
+    pair_messages,
+    pair_score,
+    parse_pair,
+    parse_single,
+    response_format,
+    single_messages,
+)
+from burnish.grading.registry import arguments, ungradable
+from burnish.schemas.base import Message
+from burnish.schemas.benchmark import BenchmarkQuestion, GraderSpec
+from burnish_client.evaluation.answers import Answer, AnswerKey
+from burnish_client.evaluation.asking import ProgressCallback, Side, ask_sides
+from burnish_client.evaluation.chat import Endpoint, Sampling, prompt_digest
+
+Judgements = dict[AnswerKey, Judgement]
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class JudgeSettings:
+    """The model that judges, and where it is. max_tokens: of one judgement, its reason included."""
+
+    endpoint: Endpoint
+    model: str
+    max_tokens: int = 512
+    concurrency: int = 16
+
+
+@dataclass(frozen=True)
+class Judged:
+    """judgements: one mapping a side. replies: all that the judge said, for its cost; retries included."""
+
+    judgements: list[Judgements]
+    replies: list[Answer] = field(default_factory=list)
+
+
+def judge_digests(questions: Iterable[BenchmarkQuestion], judge_model: str) -> set[str]:
+    """The digests that rows of these questions will carry: one a rubric and mode. Empty: no judge is needed."""
+    return {_digest(question, judge_model) for question in questions if needs(question.grader) == "judge"}
+
+
+async def judge_answers(
+    questions: Sequence[BenchmarkQuestion],
+    answers: Sequence[Answer],
+    judge: JudgeSettings,
+    out: Path,
+    progress: ProgressCallback | None = None,
+) -> Judgements:
+    """Judgements of one side's answers; see `judge_sides`. Pairwise questions have no other side and so a problem."""
+    return (await judge_sides(questions, [answers], judge, out, progress)).judgements[0]
+
+
+async def judge_sides(
+    questions: Sequence[BenchmarkQuestion],
+    sides: Sequence[Sequence[Answer]],
+    judge: JudgeSettings,
+    out: Path,
+    progress: ProgressCallback | None = None,
+) -> Judged:
+    """Judgements of the answers of each side to the questions whose grader is `judge`; others have none.
+
+    sides: base, candidate, then any others. Pairwise questions compare base and candidate, same sample with same sample,
+    in both orders; an answer without a partner gets a judgement with a `problem`. out: JSONL of the judge's replies; the
+    same call after a kill asks only what is missing. An answer that needs no judge (empty, far too long) is not sent.
+    A reply that is not exactly the JSON asked for is asked again once, then it is a problem, never a guess.
+    Raises what `ask_sides` raises.
+    """
+    judged_questions = {q.question_id: q for q in questions if needs(q.grader) == "judge"}
+    single = {q.question_id: q for q in judged_questions.values() if _mode(q) == "single"}
+    pairwise = {q.question_id: q for q in judged_questions.values() if _mode(q) == "pairwise"}
+    replies: list[Answer] = []
+    singles = await _singles(single, sides, judge, out, progress, replies)
+    pairs = await _pairs(pairwise, sides, judge, out, progress, replies)
+    return Judged([{**a, **b} for a, b in zip(singles, pairs, strict=True)], replies)
+
+
+async def _singles(
+    questions: Mapping[str, BenchmarkQuestion],
+    sides: Sequence[Sequence[Answer]],
+    judge: JudgeSettings,
+    out: Path,
+    progress: ProgressCallback | None,
+    replies: list[Answer],
+) -> list[Judgements]:
+    asked: dict[str, BenchmarkQuestion] = {}
+    tasks: list[dict[AnswerKey, tuple[str, str]]] = []
+    for side in sides:
+        tasks.append({})
+        for answer in side:
+            question = questions.get(answer.question_id)
+            if question is None or not _worth_judging(question, answer):
+                continue
+            messages = single_messages(
+                question.prompt_messages(), question.expected_answer, answer.text or "", _rubric(question)
+            )
+            task = _task(question.question_id, messages)
+            asked[task.question_id] = task
+            tasks[-1][answer.key] = (task.question_id, _digest(question, judge.model))
+    said, problems = await _ask(asked, "single", parse_single, judge, out, progress, replies)
+
+    def judgement(task: str, digest: str) -> Judgement:
+        if task in problems:
+            return Judgement(digest, None, problem=problems[task])
+        passed, reason = said[task]
+        return Judgement(digest, 1.0 if passed else 0.0, reason)
+
+    return [{key: judgement(*asked_as) for key, asked_as in side.items()} for side in tasks]
+
+
+async def _pairs(
+    questions: Mapping[str, BenchmarkQuestion],
+    sides: Sequence[Sequence[Answer]],
+    judge: JudgeSettings,
+    out: Path,
+    progress: ProgressCallback | None,
+    replies: list[Answer],
+) -> list[Judgements]:
+    found: list[Judgements] = [
+        {
+            answer.key: Judgement(
+                _digest(questions[answer.question_id], judge.model),
+                None,
+                problem="a pairwise judge compares base and candidate: the other side has no such answer",
+            )
+            for answer in side
+            if answer.question_id in questions
+        }
+        for side in sides
+    ]
+    asked: dict[str, BenchmarkQuestion] = {}
+    tasks: list[tuple[Answer, Answer, str, str]] = []
+    for base, candidate in _partners(questions, sides):
+        question = questions[base.question_id]
+        if not (_worth_judging(question, base) and _worth_judging(question, candidate)):
+            _judge_lone_answer(question, base, candidate, judge.model, found)
+            continue
+        prompt, rubric = question.prompt_messages(), _rubric(question)
+        texts = (candidate.text or "", base.text or "")
+        orders = [
+            _task(question.question_id, pair_messages(prompt, question.expected_answer, first, second, rubric))
+            for first, second in (texts, texts[::-1])
+        ]
+        asked.update({task.question_id: task for task in orders})
+        tasks.append((base, candidate, orders[0].question_id, orders[1].question_id))
+    said, problems = await _ask(asked, "pairwise", parse_pair, judge, out, progress, replies)
+    for base, candidate, first, second in tasks:
+        digest = _digest(questions[base.question_id], judge.model)
+        problem = problems.get(first) or problems.get(second)
+        if problem:
+            found[0][base.key] = found[1][candidate.key] = Judgement(digest, None, problem=problem)
+            continue
+        score = pair_score(said[first][0], said[second][0])
+        reason = f"candidate first: {said[first][1]} / base first: {said[second][1]}"
+        found[0][base.key] = Judgement(digest, 1.0 - score, reason)
+        found[1][candidate.key] = Judgement(digest, score, reason)
+    return found
+
+
+def _judge_lone_answer(
+    question: BenchmarkQuestion, base: Answer, candidate: Answer, model: str, found: list[Judgements]
+) -> None:
+    """Of two answers only one can be judged: it is better than an empty or endless one, which fails by itself."""
+    for side, answer in enumerate((base, candidate)):
+        if _worth_judging(question, answer):
+            reason = "the other side's answer is empty or too long"
+            found[side][answer.key] = Judgement(_digest(question, model), 1.0, reason)
+
+
+def _partners(
+    questions: Mapping[str, BenchmarkQuestion], sides: Sequence[Sequence[Answer]]
+) -> list[tuple[Answer, Answer]]:
+    """(base, candidate) of the same question and sample, where both answered."""
+    if len(sides) < 2:
+        return []
+    base, candidate = (
+        {(a.question_id, a.sample): a for a in side if a.question_id in questions and a.text is not None}
+        for side in sides[:2]
+    )
+    return [(base[key], candidate[key]) for key in base if key in candidate]
+
+
+async def _ask(
+    tasks: Mapping[str, BenchmarkQuestion],
+    mode: Mode,
+    parse: Callable[[str], T],
+    judge: JudgeSettings,
+    out: Path,
+    progress: ProgressCallback | None,
+    replies: list[Answer],
+) -> tuple[dict[str, T], dict[str, str]]:
+    """(task -> what the judge said, parsed; task -> why there is nothing). Every task is in one of them."""
+    found: dict[str, T] = {}
+    problems: dict[str, str] = {}
+    waiting = list(tasks.values())
+    for _ in range(2):
+        if not waiting:
+            break
+        side = Side(judge.endpoint, judge.model, out)
+        sampling = Sampling(judge.max_tokens, extra={"response_format": response_format(mode)})
+        (answers,) = await ask_sides(
+            [side], waiting, sampling=sampling, concurrency=judge.concurrency, progress=progress
+        )
+        replies.extend(answers)
+        unparsed = []
+        for task, answer in zip(waiting, answers, strict=True):
+            if answer.text is None:
+                problems[task.question_id] = f"asking it failed: {answer.error}"
+                continue
+            try:
+                found[task.question_id] = parse(answer.text)
+                problems.pop(task.question_id, None)
+            except InvalidInputError as error:
+                problems[task.question_id] = error.message
+                unparsed.append(_reminded(task))
+        waiting = unparsed
+    return found, problems
+
+
+def _task(question_id: str, messages: Sequence[Message]) -> BenchmarkQuestion:
+    """A judgement as something to ask: named after the question it is about and what is sent."""
+    return BenchmarkQuestion(
+        question_id=f"{question_id}:{prompt_digest(list(messages))[:16]}",
+        messages=list(messages),
+        expected_answer="a judgement",
+        grader=GraderSpec(name="exact"),
+    )
+
+
+def _reminded(task: BenchmarkQuestion) -> BenchmarkQuestion:
+    *before, last = task.prompt_messages()
+    reminded = last.model_copy(update={"content": f"{last.content}\n\n{REMINDER}"})
+    return task.model_copy(update={"messages": [*before, reminded]})
+
+
+def _worth_judging(question: BenchmarkQuestion, answer: Answer) -> bool:
+    return answer.text is not None and ungradable(answer.text, question.expected_answer) is None
+
+
+def _rubric(question: BenchmarkQuestion) -> str:
+    return str(arguments(question.grader)["rubric"])
+
+
+def _mode(question: BenchmarkQuestion) -> Mode:
+    mode: Mode = arguments(question.grader)["mode"]
+    return mode
+
+
+def _digest(question: BenchmarkQuestion, judge_model: str) -> str:
+    return judge_digest(judge_model, _rubric(question), _mode(question))
