@@ -19,6 +19,7 @@ from burnish_client.cli import (
     diagnose,
     evaluate,
     jobs,
+    probe,
     review,
     runs,
     stack,
@@ -43,6 +44,7 @@ ORDER = (
     "benchmark",
     "eval",
     "verdict",
+    "probe",
 )
 
 
@@ -75,6 +77,7 @@ app.add_typer(adapters.app, name="adapters", rich_help_panel="The loop")
 app.add_typer(benchmark.app, name="benchmark", rich_help_panel="The loop")
 app.command("eval", rich_help_panel="The loop")(evaluate.evaluate)
 app.command("verdict", rich_help_panel="The loop")(verdict.verdict)
+app.add_typer(probe.app, name="probe", rich_help_panel="The loop")
 
 
 @app.callback()
