@@ -19,6 +19,7 @@ from burnish_client.cli import (
     diagnose,
     evaluate,
     jobs,
+    judge,
     probe,
     review,
     runs,
@@ -42,6 +43,7 @@ ORDER = (
     "jobs",
     "adapters",
     "benchmark",
+    "judge",
     "eval",
     "verdict",
     "probe",
@@ -75,6 +77,7 @@ app.add_typer(train.app, name="train", rich_help_panel="The loop")
 app.add_typer(jobs.app, name="jobs", rich_help_panel="The loop")
 app.add_typer(adapters.app, name="adapters", rich_help_panel="The loop")
 app.add_typer(benchmark.app, name="benchmark", rich_help_panel="The loop")
+app.add_typer(judge.app, name="judge", rich_help_panel="The loop")
 app.command("eval", rich_help_panel="The loop")(evaluate.evaluate)
 app.command("verdict", rich_help_panel="The loop")(verdict.verdict)
 app.add_typer(probe.app, name="probe", rich_help_panel="The loop")
