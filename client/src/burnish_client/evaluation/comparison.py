@@ -5,25 +5,36 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping, Sequence
+from contextlib import nullcontext
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from burnish.errors import InvalidInputError
+from burnish.grading import needs
 from burnish.pairing import name_some
 from burnish.reporting import ReportMeta
 from burnish.schemas.adapter import AdapterManifest
 from burnish.schemas.benchmark import BenchmarkQuestion
 from burnish.schemas.dataset import DatasetManifest, Split
-from burnish.schemas.evaluation import EvalManifest, EvalRow, Forgetting, JudgeCalibration, Verdict
+from burnish.schemas.evaluation import Cost, EvalManifest, EvalRow, Forgetting, JudgeCalibration, Verdict
 from burnish.schemas.runlog import FailureCluster, RunLogLine
 from burnish.verdict import Thresholds, decide
 from burnish_client.evaluation import folder
+from burnish_client.evaluation.answers import Answer
 from burnish_client.evaluation.asking import ProgressCallback, Side, ask_sides
+from burnish_client.evaluation.cache import AnswerCache, model_digest_of
 from burnish_client.evaluation.chat import Endpoint, Sampling
 from burnish_client.evaluation.controls import Arm, ArmName, Controls, plan_arms
+from burnish_client.evaluation.cost import Prices, costs
 from burnish_client.evaluation.folder import BASE, CANDIDATE, FILES
-from burnish_client.evaluation.forgetting import forgetting_sentence, measure_forgetting
+from burnish_client.evaluation.forgetting import (
+    BASE_ANSWERS,
+    CANDIDATE_ANSWERS,
+    forgetting_sentence,
+    measure_forgetting,
+)
+from burnish_client.evaluation.judging import Judged, JudgeSettings, judge_digests, judge_sides
 from burnish_client.evaluation.rows import check_questions, eval_rows
 from burnish_client.evaluation.run_log import reuse_run_log
 
@@ -41,6 +52,7 @@ class Evaluation:
     candidate_rows: list[EvalRow]
     reused_base_answers: int
     arm_rows: dict[str, list[EvalRow]]
+    costs: list[Cost]
     forgetting: Forgetting | None = None
 
 
@@ -66,7 +78,10 @@ async def evaluate(
     sampling: Sampling | None = None,
     concurrency: int = 16,
     thresholds: Thresholds | None = None,
+    judge: JudgeSettings | None = None,
     calibration: JudgeCalibration | None = None,
+    cache: Path | None = None,
+    prices: Mapping[str, Prices] | Prices | None = None,
     reproduce: Sequence[str] = (),
     progress: ProgressCallback | None = None,
     probe_progress: ProgressCallback | None = None,
@@ -77,7 +92,9 @@ async def evaluate(
     given. Who is targeted: the dataset's split says; without a dataset `targeted` (question ids), else the questions'
     own mark (`extra.targeted` is true). base_run_log: base answers found there (same model, prompt and sampling, see
     `reuse_run_log`) are reused, not asked again. Two base samples measure the noise floor. arms: control arms, asked of
-    the base as often as the candidate is asked, made from `controls`. forgetting: also ask the probe set.
+    the base as often as the candidate is asked, made from `controls`. forgetting: also ask the probe set. judge: for the
+    questions whose grader is `judge`. cache: a folder where answers are shared between runs; it needs `adapter`, whose
+    digests pin both models. prices: of all sides, or by Cost.side.
     Answers are logged in `out`/answers-*.jsonl as they come: the same call after a kill asks only what is missing.
     The eval's id is the digest of the rows of all sides and of what was compared on what.
 
@@ -85,21 +102,41 @@ async def evaluate(
     of the dataset's held-out questions, or where nothing says what is targeted, and LeakageError for an arm whose
     examples an evaluation may not show, before anything is asked; and what `ask_sides` and `decide` raise.
     """
-    sampling, base_endpoint = sampling or Sampling(), base_endpoint or endpoint
+    sampling = sampling or Sampling()
     check_questions(questions)
+    _check_judge(questions, judge)
     split = split_of(questions, dataset, targeted)
     planned = plan_arms(
         arms, questions, split if dataset else None, controls or Controls(), max_tokens=sampling.max_tokens
     )
 
     known = reuse_run_log(base_run_log, questions, base_model, sampling, base_samples)
-    base = Side(base_endpoint, base_model, out / "answers-base.jsonl", base_samples, known)
-    candidate = Side(endpoint, candidate_model, out / "answers-candidate.jsonl", candidate_samples)
-    sides = [base, candidate, *(_arm_side(arm, base, out, candidate_samples) for arm in planned)]
-    answers = await ask_sides(sides, questions, sampling=sampling, concurrency=concurrency, progress=progress)
+    base_digest, candidate_digest = _digests(adapter if base_endpoint is None else None)
+    base_endpoint = base_endpoint or endpoint
+    base = Side(base_endpoint, base_model, out / "answers-base.jsonl", base_samples, known, digest=base_digest)
+    candidate = Side(
+        endpoint, candidate_model, out / "answers-candidate.jsonl", candidate_samples, digest=candidate_digest
+    )
+    sides = {"base": base, "candidate": candidate}
+    sides |= {f"arm:{arm.name}": _arm_side(arm, base, candidate_samples) for arm in planned}
+    with AnswerCache(cache) if cache else nullcontext() as shared:
+        answers = await ask_sides(
+            list(sides.values()),
+            questions,
+            sampling=sampling,
+            concurrency=concurrency,
+            progress=progress,
+            cache=shared,
+        )
 
+    judged = Judged([{} for _ in sides])
+    if judge and judge_digests(questions, judge.model):
+        judged = await judge_sides(questions, answers, judge, out / "answers-judge.jsonl", progress)
     names = [BASE, CANDIDATE, *(arm.file for arm in planned)]
-    rows = {name: eval_rows(questions, given, split) for name, given in zip(names, answers, strict=True)}
+    rows = {
+        name: eval_rows(questions, given, split, judgements)
+        for name, given, judgements in zip(names, answers, judged.judgements, strict=True)
+    }
 
     verdict = decide(
         rows[BASE],
@@ -121,6 +158,9 @@ async def evaluate(
         )
         verdict = _with_warning(verdict, forgetting_sentence(forgot))
 
+    asked = dict(zip(sides, answers, strict=True))
+    asked |= {"judge": judged.replies} if judged.replies else {}
+    asked |= {"probe": probe_answers(out)} if forgetting else {}
     compared = [base_model, candidate_model, benchmark, dataset.version if dataset else ""]
     meta = ReportMeta(
         eval_id=folder.eval_id(rows, compared),
@@ -134,6 +174,7 @@ async def evaluate(
         sampling=sampling.body(0),
         reused_base_answers=len(known),
         forgetting=forgot,
+        costs=costs(asked, prices),
         reproduce=list(reproduce),
     )
     manifest = folder.write(out, verdict, rows, meta, [arm.record(len(questions)) for arm in planned])
@@ -144,6 +185,7 @@ async def evaluate(
         base_rows=rows[BASE],
         candidate_rows=rows[CANDIDATE],
         reused_base_answers=len(known),
+        costs=meta.costs,
         arm_rows={arm.name: rows[arm.file] for arm in planned},
         forgetting=forgot,
     )
@@ -178,10 +220,33 @@ def split_of(
     return Split(targeted=marked, held_out=marked, train=[], validation=[], anchors=[])
 
 
-def _arm_side(arm: Arm, base: Side, out: Path, samples: int) -> Side:
-    return Side(
-        base.endpoint, base.model, out / f"answers-arm-{arm.name}.jsonl", samples=samples, wordings=arm.wordings
-    )
+def _check_judge(questions: Sequence[BenchmarkQuestion], judge: JudgeSettings | None) -> None:
+    judged = [question.question_id for question in questions if needs(question.grader) == "judge"]
+    if judged and judge is None:
+        raise InvalidInputError(
+            f"{len(judged)} questions are graded by a judge ({name_some(judged)}): give --judge-model, and --judge-url "
+            "where it is not the candidate's endpoint",
+            field="judge",
+        )
+
+
+def _digests(adapter: AdapterManifest | None) -> tuple[str | None, str | None]:
+    """What pins the answers of base and candidate; None where only names are known."""
+    if adapter is None:
+        return None, None
+    base = adapter.base_model.digest
+    return model_digest_of(base), model_digest_of(base, adapter.version)
+
+
+def _arm_side(arm: Arm, base: Side, samples: int) -> Side:
+    log = base.out.with_name(f"answers-arm-{arm.name}.jsonl")
+    return replace(base, out=log, samples=samples, known=(), wordings=arm.wordings)
+
+
+def probe_answers(out: Path) -> list[Answer]:
+    """What the probe set's askings left in the folder."""
+    files = (out / BASE_ANSWERS, out / CANDIDATE_ANSWERS)
+    return [Answer.model_validate_json(line) for file in files for line in file.read_bytes().splitlines()]
 
 
 def _with_warning(verdict: Verdict, sentence: str | None) -> Verdict:

@@ -15,14 +15,15 @@ from burnish.schemas.evaluation import ArmRecord, EvalManifest, EvalRow, Verdict
 
 logger = logging.getLogger(__name__)
 
-BASE, CANDIDATE, VERDICT, REPORT, POSTMORTEM = FILES = (
+BASE, CANDIDATE, VERDICT, REPORT, POSTMORTEM, COSTS = FILES = (
     "base.jsonl",
     "candidate.jsonl",
     "verdict.json",
     "report.html",
     "postmortem.md",
+    "costs.json",
 )
-FORGETTING, COSTS = "forgetting.json", "costs.json"
+FORGETTING = "forgetting.json"
 
 
 def eval_id(rows: Mapping[str, Sequence[EvalRow]], compared: Sequence[str]) -> str:
@@ -46,8 +47,7 @@ def write(
     )
     if meta.forgetting:
         files[FORGETTING] = meta.forgetting.model_dump_json(indent=2).encode() + b"\n"
-    if meta.costs:
-        files[COSTS] = canonical_json([cost.model_dump() for cost in meta.costs]) + b"\n"
+    files[COSTS] = canonical_json([cost.model_dump() for cost in meta.costs]) + b"\n"
     for name, content in files.items():
         _replace(folder / name, content)
     return _manifest(folder, meta, verdict, arms, list(files))
