@@ -20,9 +20,10 @@ NAMED_AT_MOST = 5
 class Pair:
     """One question that both sides have graded answers to.
 
-    base, candidate: outcomes of all graded samples, in sample order. base_passed, candidate_passed: the outcome by
-    majority over the first k samples of each side, k the smaller of the two counts, a tie going to the first sample:
-    the same rule on both sides, so that asking one side more often favours neither.
+    base, candidate: outcomes of all graded samples, in sample order. All below is over the first k samples of each side, k the
+    smaller of the two counts: the same rule on both sides, so that asking one side more often favours neither.
+    base_passed, candidate_passed: by majority, a tie going to the first sample. base_rate, candidate_rate: share passed.
+    base_score, candidate_score: mean score, None where a sample has none. judges: digests of the judges that graded any row.
     """
 
     question_id: str
@@ -35,6 +36,23 @@ class Pair:
     candidate_passed: bool
     base_answer: str | None
     candidate_answer: str | None
+    cluster: str | None = None
+    judges: frozenset[str] = frozenset()
+    base_score: float | None = None
+    candidate_score: float | None = None
+
+    @property
+    def samples(self) -> int:
+        """k."""
+        return min(len(self.base), len(self.candidate))
+
+    @property
+    def base_rate(self) -> float:
+        return sum(self.base[: self.samples]) / self.samples
+
+    @property
+    def candidate_rate(self) -> float:
+        return sum(self.candidate[: self.samples]) / self.samples
 
     @property
     def is_regression(self) -> bool:
@@ -79,19 +97,21 @@ def read_rows(path: Path) -> list[EvalRow]:
     return rows
 
 
-def pair(base: Sequence[EvalRow], candidate: Sequence[EvalRow]) -> Pairing:
-    """Pair two sides by question_id.
+def pair(
+    base: Sequence[EvalRow], candidate: Sequence[EvalRow], names: tuple[str, str] = ("base", "candidate")
+) -> Pairing:
+    """Pair two sides by question_id; names are what errors call them.
 
     Raises InvalidInputError where either side is empty, malformed or without one graded answer, where a question stands
-    on one side only, or where the sides disagree on a question's slice, targeted or held_out.
+    on one side only, or where the sides disagree on a question's slice, targeted, held_out or cluster.
     """
-    check_rows(base, "base", lambda index: f"base row {index + 1}")
-    check_rows(candidate, "candidate", lambda index: f"candidate row {index + 1}")
+    check_rows(base, names[0], lambda index: f"{names[0]} row {index + 1}")
+    check_rows(candidate, names[1], lambda index: f"{names[1]} row {index + 1}")
     of_base, of_candidate = _by_question(base), _by_question(candidate)
-    _check_same_questions(of_base, of_candidate)
+    _check_same_questions(of_base, of_candidate, names)
     pairing = Pairing([], [])
     for question_id, base_rows in of_base.items():
-        outcome = _pair_one(base_rows, of_candidate[question_id])
+        outcome = _pair_one(base_rows, of_candidate[question_id], names)
         if isinstance(outcome, Pair):
             pairing.pairs.append(outcome)
         else:
@@ -116,7 +136,7 @@ def check_rows(rows: Sequence[EvalRow], side: str, where: Callable[[int], str]) 
         first = first_of_question.setdefault(row.question_id, index)
         if _nature(rows[first]) != _nature(row):
             raise InvalidInputError(
-                f"{where(index)}: question {row.question_id!r} has another slice, targeted or held_out than at {where(first)}",
+                f"{where(index)}: question {row.question_id!r} has another slice, targeted, held_out or cluster than at {where(first)}",
                 question_id=row.question_id,
             )
     if all(row.passed is None for row in rows):
@@ -150,8 +170,8 @@ def _check_consistent(row: EvalRow, where: str) -> None:
         )
 
 
-def _nature(row: EvalRow) -> tuple[str, bool, bool]:
-    return row.slice, row.targeted, row.held_out
+def _nature(row: EvalRow) -> tuple[str, bool, bool, str | None]:
+    return row.slice, row.targeted, row.held_out, row.cluster
 
 
 def _by_question(rows: Sequence[EvalRow]) -> dict[str, list[EvalRow]]:
@@ -161,29 +181,28 @@ def _by_question(rows: Sequence[EvalRow]) -> dict[str, list[EvalRow]]:
     return {question_id: sorted(group, key=lambda row: row.sample) for question_id, group in grouped.items()}
 
 
-def _check_same_questions(base: dict[str, list[EvalRow]], candidate: dict[str, list[EvalRow]]) -> None:
-    for side, other, names in (
-        ("base", "candidate", base.keys() - candidate),
-        ("candidate", "base", candidate.keys() - base),
-    ):
-        if names:
+def _check_same_questions(
+    base: dict[str, list[EvalRow]], candidate: dict[str, list[EvalRow]], names: tuple[str, str]
+) -> None:
+    for side, other, only in ((*names, base.keys() - candidate), (*names[::-1], candidate.keys() - base)):
+        if only:
             raise InvalidInputError(
-                f"{len(names)} questions stand in {side} only ({name_some(sorted(names))}): evaluate {other} on the same questions",
+                f"{len(only)} questions stand in {side} only ({name_some(sorted(only))}): evaluate {other} on the same questions",
                 side=side,
             )
     for question_id, rows in base.items():
         if _nature(rows[0]) != _nature(candidate[question_id][0]):
             raise InvalidInputError(
-                f"question {question_id!r}: base and candidate disagree on slice, targeted or held_out "
+                f"question {question_id!r}: {names[0]} and {names[1]} disagree on slice, targeted, held_out or cluster "
                 f"({_nature(rows[0])} against {_nature(candidate[question_id][0])})",
                 question_id=question_id,
             )
 
 
-def _pair_one(base: list[EvalRow], candidate: list[EvalRow]) -> Pair | Unpaired:
+def _pair_one(base: list[EvalRow], candidate: list[EvalRow], names: tuple[str, str]) -> Pair | Unpaired:
     first = base[0]
     passes = [tuple(row.passed for row in rows if row.passed is not None) for rows in (base, candidate)]
-    for side, rows, graded in (("base", base, passes[0]), ("candidate", candidate, passes[1])):
+    for side, rows, graded in ((names[0], base, passes[0]), (names[1], candidate, passes[1])):
         if not graded:
             reason = f"{side}: {rows[0].error or rows[0].skipped_reason}"
             return Unpaired(first.question_id, first.targeted, first.held_out, reason)
@@ -200,7 +219,17 @@ def _pair_one(base: list[EvalRow], candidate: list[EvalRow]) -> Pair | Unpaired:
         candidate_passed=candidate_passed,
         base_answer=_answer_with(base, base_passed),
         candidate_answer=_answer_with(candidate, candidate_passed),
+        cluster=first.cluster,
+        judges=frozenset(row.judge for row in (*base, *candidate) if row.judge is not None and row.passed is not None),
+        base_score=_mean_score(base, k),
+        candidate_score=_mean_score(candidate, k),
     )
+
+
+def _mean_score(rows: list[EvalRow], k: int) -> float | None:
+    scores = [row.score for row in rows if row.passed is not None][:k]
+    known = [score for score in scores if score is not None]
+    return sum(known) / k if len(known) == k else None
 
 
 def _majority(passes: tuple[bool, ...]) -> bool:

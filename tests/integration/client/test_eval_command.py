@@ -16,7 +16,7 @@ from integration.client.test_inference_client import manifest
 from burnish.schemas.base import Parent
 from burnish_client.curator_client import CuratorClient
 
-TARGETED, REST = 40, 60
+TARGETED, REST = 40, 170
 ADAPTER = "fixes@1111"
 
 
@@ -93,12 +93,12 @@ def test_from_benchmark_to_a_stored_verdict(
 
     asked = run("benchmark", "run", "files.jsonl", "--out", "runs.jsonl")
     assert asked.returncode == 0, asked.stderr
-    assert f"200 graded answers, {2 * REST} correct; 0 without a grade" in asked.stdout
-    assert "answers: 200/200" in asked.stderr
+    assert f"{2 * (TARGETED + REST)} graded answers, {2 * REST} correct; 0 without a grade" in asked.stdout
+    assert f"answers: {2 * (TARGETED + REST)}/{2 * (TARGETED + REST)}" in asked.stderr
     asked_so_far = len(Models.asked)
     again = run("benchmark", "run", "files.jsonl", "--out", "runs.jsonl")
     assert again.returncode == 0
-    assert len(Models.asked) == asked_so_far == 200
+    assert len(Models.asked) == asked_so_far == 2 * (TARGETED + REST)
 
     assert run("runs", "import", "runs.jsonl", "--name", "base-runs").returncode == 0
     (cluster,) = run.json("diagnose", "base-runs")["clusters"]
@@ -119,8 +119,8 @@ def test_from_benchmark_to_a_stored_verdict(
     done = run("eval", "--benchmark", "files", "--adapter", "fixes", "--base-runs", "base-runs", "--out", "result")
     assert done.returncode == 0, done.stderr
     assert done.stdout.startswith("ship")
-    assert "200 answers of the base were taken from the run log" in done.stderr
-    assert Models.asked[200:] == [ADAPTER] * (TARGETED + REST)
+    assert f"{2 * (TARGETED + REST)} answers of the base were taken from the run log" in done.stderr
+    assert Models.asked[2 * (TARGETED + REST) :] == [ADAPTER] * (TARGETED + REST)
     assert "result/report.html" in done.stdout
     assert all(len(line) <= 80 for line in done.stdout.splitlines())
     verdict = run("verdict", "--base", "result/base.jsonl", "--candidate", "result/candidate.jsonl", "--json")
@@ -141,4 +141,4 @@ def test_from_benchmark_to_a_stored_verdict(
     )
     assert repeated.returncode == 0, repeated.stderr
     assert json.loads(repeated.stdout)["verdict"]["verdict"] == "ship"
-    assert len(Models.asked) == 300
+    assert len(Models.asked) == 3 * (TARGETED + REST)

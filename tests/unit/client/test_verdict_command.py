@@ -12,8 +12,8 @@ from burnish_client import cli
 
 
 def rows(side: str, targeted_passed: int, rest_passed: int, samples: int) -> list[EvalRow]:
-    """40 held-out targeted questions and 100 others, of which the first so many pass."""
-    kinds = [("t", True, targeted_passed, 40), ("r", False, rest_passed, 100)]
+    """40 held-out targeted questions and 200 others, of which the first so many pass."""
+    kinds = [("t", True, targeted_passed, 40), ("r", False, rest_passed, 200)]
     return [
         EvalRow(
             question_id=f"{kind}{n}",
@@ -32,7 +32,7 @@ def rows(side: str, targeted_passed: int, rest_passed: int, samples: int) -> lis
 
 
 def write(folder: Path, candidate_targeted: int, candidate_rest: int) -> list[str]:
-    files = {"base": rows("base", 4, 60, 2), "candidate": rows("candidate", candidate_targeted, candidate_rest, 1)}
+    files = {"base": rows("base", 4, 120, 2), "candidate": rows("candidate", candidate_targeted, candidate_rest, 1)}
     for name, content in files.items():
         (folder / f"{name}.jsonl").write_text("".join(row.model_dump_json() + "\n" for row in content))
     return ["verdict", "--base", str(folder / "base.jsonl"), "--candidate", str(folder / "candidate.jsonl")]
@@ -40,7 +40,7 @@ def write(folder: Path, candidate_targeted: int, candidate_rest: int) -> list[st
 
 @pytest.mark.parametrize(
     ("targeted", "rest", "expected"),
-    [(36, 60, "ship"), (36, 40, "investigate"), (4, 60, "data-quality"), (2, 30, "stop")],
+    [(36, 120, "ship"), (36, 118, "inconclusive"), (36, 80, "investigate"), (4, 120, "data-quality"), (2, 60, "stop")],
 )
 def test_the_exit_code_is_the_verdict(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], targeted: int, rest: int, expected: str
@@ -57,13 +57,13 @@ def test_what_a_person_reads_fits_80_columns(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("COLUMNS", "80")
-    cli.run(write(tmp_path, 36, 40))
+    cli.run(write(tmp_path, 36, 100))
     text = capsys.readouterr().out
     assert text.startswith("investigate")
     assert "targeted, held out" in text
     assert "10%" in text
     assert "90%" in text
-    assert "20 regressions: r40" in text
+    assert "20 regressions: r100" in text
     assert all(len(line) <= 80 for line in text.splitlines())
 
 

@@ -41,11 +41,13 @@ def evaluation(targeted_passed: int, rest_passed: int) -> Evaluation:
     base, candidate = rows(0, 80, 2), rows(targeted_passed, rest_passed, 1)
     verdict = decide(base, candidate)
     manifest = EvalManifest(id="e", base_model="b", candidate_model="c", benchmark="n/v", verdict=verdict.verdict)
-    return Evaluation(verdict, manifest, Path(), base, candidate, reused_base_answers=len(base))
+    return Evaluation(verdict, manifest, Path(), base, candidate, reused_base_answers=len(base), arm_rows={}, costs=[])
 
 
-def test_an_improvement_passes_also_where_something_else_got_worse():
-    check_improved(evaluation(27, 80))
+def test_an_improvement_passes_also_where_the_rest_got_worse_or_is_not_settled():
+    unsettled = evaluation(27, 80)
+    assert unsettled.verdict.verdict == "inconclusive"
+    check_improved(unsettled)
     worse = evaluation(27, 40)
     assert worse.verdict.verdict == "investigate"
     check_improved(worse)

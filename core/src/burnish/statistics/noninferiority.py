@@ -17,7 +17,7 @@ from scipy.stats import norm
 from burnish.statistics.intervals import Clusters, design_effect, effective_counts, score
 from burnish.statistics.sign_flip import cluster_sums
 
-MOST_EXACT = 4000  # beyond, the score is normal enough
+MOST_EXACT = 2000  # beyond, the score is normal enough
 CLEARLY_NOT = 0.2  # asymptotic p-values above need no exact one
 STEP = 0.005  # the statistic is rounded down to multiples of this: p-values err upwards by little and are shared
 GRID = 40
@@ -42,7 +42,7 @@ def noninferiority_p(gained: float, lost: float, n: float, margin: float = 0.02)
 
     Exact unconditional: the largest probability, over all loss rates with delta = −margin, of a Tango score as large as the
     one seen, in trinomial samples of floor(n). Its size never exceeds alpha (up to the grid of loss rates). Asymptotic where that
-    alone is above 0.2, or n above 4,000. n < 1: 1.
+    alone is above 0.2, or n above 2,000. n < 1: 1.
     Source: Sidik 2003, Biometrical J 45:36–45 and Lloyd & Moldovan 2008, Stat Med 27:3540–3549 (exact unconditional
     non-inferiority of paired proportions); statistic: Tango 1998.
     """
@@ -88,7 +88,7 @@ def noninferiority_power(
 ) -> float:
     """Probability of showing non-inferiority over n independent pairs, of which a share `discordance` differs in truth.
 
-    delta: the true difference; |delta| <= discordance <= 1. Exact up to n = 4,000, normal beyond. 0 for n = 0.
+    delta: the true difference; |delta| <= discordance <= 1. Exact up to n = 2,000, normal beyond. 0 for n = 0.
     """
     if not abs(delta) <= discordance <= 1:
         raise ValueError(f"discordance {discordance} does not allow a difference of {delta}")
@@ -106,16 +106,24 @@ def noninferiority_power(
 def required_rest_questions(
     discordance: float, margin: float = 0.02, alpha: float = 0.05, power: float = 0.8
 ) -> int | None:
-    """Smallest number of independent pairs that shows non-inferiority with `power` when nothing truly changed on the net.
+    """About the smallest number of independent pairs that shows non-inferiority with `power` when nothing changed on the net.
 
-    By doubling and bisection; power saws with n, so that it is off by a few at most. None beyond 100,000.
+    By bisection up from the normal approximation, to 1 %; exact where no pair is discordant. None beyond 100,000.
     """
-    low, high = 0, 32
-    while noninferiority_power(high, discordance, margin, alpha) < power:
-        low, high = high, 2 * high
-        if low > 100_000:
-            return None
-    while high - low > 1:
+    return _required(round(discordance, 3), margin, alpha, power)
+
+
+@lru_cache(maxsize=4096)
+def _required(discordance: float, margin: float, alpha: float, power: float) -> int | None:
+    no_loss = math.ceil(math.log(alpha) / math.log1p(-margin))
+    z = float(norm.ppf(1 - alpha) + norm.ppf(power))
+    low = max(no_loss, math.floor(z * z * discordance / margin**2)) - 1
+    high = low + 1
+    while high <= 100_000 and noninferiority_power(high, discordance, margin, alpha) < power:
+        low, high = high, high + max(64, high // 4)
+    if high > 100_000:
+        return None
+    while high - low > max(1, high // 100):
         middle = (low + high) // 2
         if noninferiority_power(middle, discordance, margin, alpha) >= power:
             high = middle
@@ -149,7 +157,7 @@ def _exact(statistic: int, n: int, delta: float) -> float:
 @lru_cache(maxsize=4096)
 def _critical(n: int, delta: float, alpha: float) -> int:
     """Smallest statistic, in steps, whose exact p-value is below alpha."""
-    low, high = 0, math.ceil(10 / STEP)
+    low, high = 0, math.ceil(2 * norm.ppf(1 - alpha) / STEP)
     while high - low > 1:
         middle = (low + high) // 2
         if _exact(middle, n, delta) < alpha:
