@@ -1,5 +1,5 @@
 # `make demo` does the main job, `make test` passes the tests; both set everything up first.
-.PHONY: demo test setup check format protos bench clean
+.PHONY: demo test setup check format protos bench bench-eval clean
 PY := .venv/bin/python
 export HF_HUB_OFFLINE := 1
 export OMP_WAIT_POLICY := PASSIVE
@@ -25,6 +25,9 @@ protos: ## regenerate the gRPC stubs
 bench: setup ## the measurements behind the numbers in the docs
 	$(PY) tests/bench/bench_runlog.py
 	$(PY) tests/bench/bench_proxy.py
+
+bench-eval: setup ## the eval client's speed beside its endpoint's best and a transformers loop
+	$(PY) tests/bench/bench_eval.py $(ARGS)
 
 clean: ## everything that set-up made
 	rm -rf .venv .venv-inference .cache

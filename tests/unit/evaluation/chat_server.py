@@ -25,6 +25,10 @@ class ChatServer:
     refusal_status: int = 429
     refusal_headers: dict[str, str] = field(default_factory=dict)
     most_in_flight: int | None = None  # more than this at once: 429
+    refusal_code: str = "rate_limit"
+    refused_parameters: dict[str, str] = field(default_factory=dict)  # parameter -> message of the 400 it gets
+    headers: dict[str, str] = field(default_factory=dict)  # of every answer
+    usage: bool = True
     delay_seconds: float = 0.0
     say: Callable[[str, str], str] = lambda model, prompt: f"{model}: {prompt}"
     url: str = ""
@@ -56,13 +60,19 @@ class ChatServer:
             return _error(401, "UNAUTHENTICATED", "bad token")
         if self.requests <= self.refuse_first or (self.most_in_flight and self.in_flight > self.most_in_flight):
             self.refused += 1
-            return JSONResponse({"error": {"message": "slow down"}}, self.refusal_status, self.refusal_headers)
+            error = {"message": "slow down", "code": self.refusal_code}
+            return JSONResponse({"error": error}, self.refusal_status, self.refusal_headers)
+        for parameter, message in self.refused_parameters.items():
+            if parameter in body:
+                return _error(400, "unsupported_parameter", message)
         await asyncio.sleep(self.delay_seconds)
         prompt = body["messages"][-1]["content"]
         if body["model"] == "unknown":
             return _error(404, "not_found", "there is no model unknown")
         if prompt == "too long":
             return _error(400, "invalid_input", "the prompt has 9999 tokens, 2048 are allowed")
+        if prompt == "context":
+            return _error(400, "context_length_exceeded", "maximum context length is 8 tokens")
         if prompt == "broken":
             return _error(500, "internal", "a defect")
         if prompt == "malformed":
@@ -71,9 +81,10 @@ class ChatServer:
         self.order.append((body["model"], prompt))
         self.bodies.append(body)
         message = {"role": "assistant", "content": self.say(body["model"], prompt)}
-        usage = {"prompt_tokens": 7, "completion_tokens": 3}
+        usage = {"prompt_tokens": 7, "completion_tokens": 3} if self.usage else None
         return JSONResponse(
-            {"model": body["model"], "choices": [{"message": message, "finish_reason": "stop"}], "usage": usage}
+            {"model": body["model"], "choices": [{"message": message, "finish_reason": "stop"}], "usage": usage},
+            headers=self.headers,
         )
 
 

@@ -28,7 +28,9 @@ LONGEST_RETRY_AFTER_SECONDS = 600.0
 LEAST_LOGPROB = -9999.0  # stands for minus infinity, which JSON does not have
 BUSY_STATUSES = frozenset({429, 503})  # everyone waits
 RETRIED_STATUSES = frozenset({408, 425, 500, 502, 504})  # this question waits
-FATAL_STATUSES = frozenset({401, 402, 403, 404})  # the same for every question: stop at once
+REFUSING_STATUSES = frozenset(
+    {400, 413, 422}
+)  # this request is wrong; any other 4xx would be the same for every question
 OUT_OF_QUOTA = "insufficient_quota"  # a 429 that no waiting cures
 REFUSED_PARAMETER = re.compile(
     r"un(?:supported|recogni[sz]ed|known|expected)|not (?:supported|permitted|allowed|recogni[sz]ed)|extra (?:inputs|fields)|additional propert",
@@ -207,7 +209,7 @@ class ChatClient:
     def _refusal(self, response: httpx.Response, body: Mapping[str, Any]) -> Reply:
         """A 4xx that another attempt would not change: about this question only (a Reply), or about all (raised)."""
         error: BurnishError = wire.from_http(response, f"endpoint {self.endpoint.base_url}")
-        if response.status_code in FATAL_STATUSES or not isinstance(error, InvalidInputError):
+        if response.status_code not in REFUSING_STATUSES or not _is_of_the_request(error):
             raise error
         refused = _refused_parameter(response, body)
         if refused is not None:
@@ -217,6 +219,11 @@ class ChatClient:
                 field=refused,
             )
         return Reply(error=f"HTTP {response.status_code}: {error.message}")
+
+
+def _is_of_the_request(error: BurnishError) -> bool:
+    """An invalid request, ours or (the base class: a reason that is none of ours) a foreign endpoint's."""
+    return isinstance(error, InvalidInputError) or type(error) is BurnishError
 
 
 def _refused_parameter(response: httpx.Response, body: Mapping[str, Any]) -> str | None:
