@@ -31,6 +31,7 @@ class ChatServer:
     usage: bool = True
     delay_seconds: float = 0.0
     say: Callable[[str, str], str] = lambda model, prompt: f"{model}: {prompt}"
+    top_logprobs: dict[str, float] | None = None  # of the first token, for those who ask
     url: str = ""
     served: Counter[tuple[str, str, Any]] = field(default_factory=Counter)
     order: list[tuple[str, str]] = field(default_factory=list)
@@ -64,7 +65,7 @@ class ChatServer:
             return JSONResponse({"error": error}, self.refusal_status, self.refusal_headers)
         for parameter, message in self.refused_parameters.items():
             if parameter in body:
-                return _error(400, "unsupported_parameter", message)
+                return _error(400, "invalid_request_error", message)
         await asyncio.sleep(self.delay_seconds)
         prompt = body["messages"][-1]["content"]
         if body["model"] == "unknown":

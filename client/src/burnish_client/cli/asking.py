@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -18,7 +18,24 @@ if TYPE_CHECKING:
 
 PLAIN_LINES = 20  # printed over a whole run where stderr is no terminal
 
-Concurrency = Annotated[int, typer.Option(help="Requests under way at once.", metavar="N", min=1)]
+Concurrency = Annotated[
+    int,
+    typer.Option(help="Most requests under way at once; how many an endpoint gets is found out.", metavar="N", min=1),
+]
+MOST_CONCURRENCY = 64
+Without = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--without",
+        metavar="PARAMETER",
+        help="Request parameter that the endpoint does not take (seed, temperature); repeatable.",
+        show_default=False,
+    ),
+]
+MaxTokensName = Annotated[
+    Literal["max_tokens", "max_completion_tokens"],
+    typer.Option("--max-tokens-name", help="What the endpoint calls the answer budget."),
+]
 MaxTokens = Annotated[
     int, typer.Option(help="Answer budget of a question that has none of its own.", metavar="N", min=1)
 ]
@@ -44,7 +61,7 @@ def name_of(path: Path) -> str:
 
 @contextmanager
 def answer_progress(what: str) -> Iterator[Callable[[Progress], None]]:
-    """A bar with answers, errors and time left; about PLAIN_LINES lines where stderr is no terminal."""
+    """A bar with answers, errors, what was reused and time left; about PLAIN_LINES lines where stderr is no terminal."""
     from rich.progress import BarColumn, MofNCompleteColumn, SpinnerColumn, TextColumn
     from rich.progress import Progress as Bars
 
@@ -69,10 +86,12 @@ def answer_progress(what: str) -> Iterator[Callable[[Progress], None]]:
 
 
 def _plain(what: str) -> Callable[[Progress], None]:
-    told = -1
+    told, total = -1, -1
 
     def show(progress: Progress) -> None:
-        nonlocal told
+        nonlocal told, total
+        if progress.total != total:  # something else is asked now
+            told, total = -1, progress.total
         share = PLAIN_LINES * progress.done // max(progress.total, 1)
         if share > told:
             told = share
@@ -83,5 +102,6 @@ def _plain(what: str) -> Callable[[Progress], None]:
 
 def _more(progress: Progress) -> str:
     left = f"{console.duration(progress.seconds_left)} left" if progress.seconds_left else ""
+    reused = f"{progress.reused:,} reused" if progress.reused else ""
     errors = f"{progress.errors} errors" if progress.errors else ""
-    return "  ".join(word for word in (left, errors) if word)
+    return "  ".join(word for word in (left, reused, errors) if word)

@@ -110,7 +110,7 @@ def run_benchmark(
     samples: Annotated[
         int, typer.Option(help="Times each question is asked: what repeats is no accident.", metavar="N", min=1)
     ] = 2,
-    concurrency: Concurrency = 16,
+    concurrency: Concurrency = asking.MOST_CONCURRENCY,
     max_tokens: MaxTokens = 256,
     temperature: Temperature = 0.0,
     seed: Seed = 0,
