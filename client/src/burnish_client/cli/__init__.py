@@ -78,7 +78,7 @@ app.add_typer(jobs.app, name="jobs", rich_help_panel="The loop")
 app.add_typer(adapters.app, name="adapters", rich_help_panel="The loop")
 app.add_typer(benchmark.app, name="benchmark", rich_help_panel="The loop")
 app.add_typer(judge.app, name="judge", rich_help_panel="The loop")
-app.command("eval", rich_help_panel="The loop")(evaluate.evaluate)
+app.command("eval", cls=evaluate.EvalCommand, rich_help_panel="The loop")(evaluate.evaluate)
 app.command("verdict", rich_help_panel="The loop")(verdict.verdict)
 app.add_typer(probe.app, name="probe", rich_help_panel="The loop")
 

@@ -84,7 +84,6 @@ async def evaluate(
     prices: Mapping[str, Prices] | Prices | None = None,
     reproduce: Sequence[str] = (),
     progress: ProgressCallback | None = None,
-    probe_progress: ProgressCallback | None = None,
 ) -> Evaluation:
     """Compare candidate_model with base_model on a benchmark and write FILES, and one file an arm, into `out`.
 
@@ -97,6 +96,8 @@ async def evaluate(
     digests pin both models. prices: of all sides, or by Cost.side.
     Answers are logged in `out`/answers-*.jsonl as they come: the same call after a kill asks only what is missing.
     The eval's id is the digest of the rows of all sides and of what was compared on what.
+
+    progress: of the questions, then of judge and probe set, each with its own total.
 
     Raises InvalidInputError for a benchmark whose graders do not work on their own expected answers, which has none
     of the dataset's held-out questions, or where nothing says what is targeted, and LeakageError for an arm whose
@@ -154,7 +155,7 @@ async def evaluate(
             out,
             candidate_endpoint=endpoint,
             concurrency=concurrency,
-            progress=probe_progress,
+            progress=progress,
         )
         verdict = _with_warning(verdict, forgetting_sentence(forgot))
 
