@@ -5,13 +5,26 @@ from __future__ import annotations
 import random
 from dataclasses import dataclass
 
+from burnish.pairing import pair
 from burnish.reporting import ReportMeta
 from burnish.schemas.adapter import AdapterManifest, TrainingSummary
 from burnish.schemas.base import BaseModelRef
 from burnish.schemas.benchmark import BenchmarkQuestion, GraderSpec
 from burnish.schemas.dataset import DatasetCounts, DatasetManifest, DatasetSpec, LengthStatistics, Split
-from burnish.schemas.evaluation import EvalRow, Verdict
+from burnish.schemas.evaluation import (
+    ArmComparison,
+    Comparison,
+    Cost,
+    EvalRow,
+    Forgetting,
+    JudgeCalibration,
+    NoiseFloor,
+    ProbeCategory,
+    ScoreComparison,
+    Verdict,
+)
 from burnish.schemas.runlog import FailureCluster
+from burnish.statistics import mcnemar_exact, tango_interval
 from burnish.verdict import decide
 
 HOSTILE = "<script>document.title='owned'</script><img src=http://127.0.0.1:9/x onerror=document.title='owned'>`|</pre>\u202egnp"
@@ -39,6 +52,152 @@ def make_sample(seed: int = 3) -> Sample:
         now_passes = draw.random() < 0.9 if targeted else passes != (draw.random() < 0.03)
         candidate.append(_row(question, number, 0, now_passes))
     return Sample(decide(base, candidate), base, candidate, _meta(questions))
+
+
+def make_rich_sample() -> Sample:
+    """The sample with every section filled: scores, noise, control arms, judge, forgetting, cost; hostile names too.
+
+    The parts of the verdict that other rows would be needed for are made up, and so are its five regressions: three
+    of the slice `parameters`.
+    """
+    sample = make_sample()
+    lost = _lose(sample)
+    verdict = decide(sample.base, lost)
+    verdict = verdict.model_copy(
+        update={
+            "targeted_score": _scores(0.21, 0.93, 0.66, 0.78),
+            "rest_score": _scores(0.81, 0.80, -0.04, 0.02),
+            "noise": NoiseFloor(
+                samples=2,
+                flip_rate=0.061,
+                self_loss_rate=0.02,
+                flaky=dict.fromkeys(verdict.flaky_questions, 0.5) | {f"<b>{HOSTILE}": 0.25},
+            ),
+            "calibration": JudgeCalibration(
+                judge="sha256:77aa",
+                judge_model=f"judge-70b {HOSTILE}",
+                rubric_digest="aa",
+                n=120,
+                positives=71,
+                kappa=0.78,
+                kappa_low=0.66,
+                kappa_high=0.88,
+                true_positive_rate=0.94,
+                true_positive_low=0.86,
+                true_positive_high=0.98,
+                true_negative_rate=0.84,
+                true_negative_low=0.71,
+                true_negative_high=0.92,
+            ),
+            "judged": _comparison(40, 12, 5),
+            "arms": [
+                _arm("few-shot", 20, 4, 2, does_it=False),
+                _arm("few-shot-nearest", 33, 3, 1, does_it=True),
+                _arm("schema", 30, 1, 9, does_it=False),
+                _arm(f"prompt {HOSTILE}", 2, 3, 4, does_it=False),
+            ],
+            "cheaper_rung": "few-shot-nearest",
+        }
+    )
+    forgetting = Forgetting(
+        probe=_comparison(126, 3, 6),
+        categories=[
+            ProbeCategory(category=name, **_comparison(n, gained, losses).model_dump())
+            for name, n, gained, losses in (
+                ("arithmetic", 30, 1, 1),
+                ("everyday facts", 30, 1, 0),
+                ("format", 26, 0, 4),
+                ("instruction following", 24, 1, 1),
+                (HOSTILE, 16, 0, 0),
+            )
+        ],
+        lost=["format-03", HOSTILE],
+        ungraded=2,
+        texts=24,
+        tokens=18342,
+        base_cross_entropy=2.8714,
+        candidate_cross_entropy=2.9102,
+        delta_cross_entropy=0.0388,
+        delta_low=0.0291,
+        delta_high=0.0485,
+    )
+    costs = [
+        Cost(side="base", asked=0, reused=480, money=0.0, currency="EUR"),
+        _cost("candidate", 240),
+        _cost("arm:few-shot-nearest", 240),
+        _cost("probe", 252),
+        _cost("judge", 96),
+    ]
+    return Sample(verdict, sample.base, lost, sample.meta.model_copy(update={"forgetting": forgetting, "costs": costs}))
+
+
+def _lose(sample: Sample) -> list[EvalRow]:
+    """The candidate's rows with five stable rest questions more that fail, four of the slice `parameters`."""
+    stable = [p for p in pair(sample.base, sample.candidate).pairs if not p.targeted and p.held_out and all(p.base)]
+    kept = [p.question_id for p in stable if p.candidate_passed]
+    parameters = [name for name in kept if name.startswith("parameters")][:4]
+    lost = {*parameters, next(name for name in kept if name.startswith("docstring"))}
+    return [
+        row.model_copy(
+            update={
+                "passed": False,
+                "score": 0.0,
+                "failure_label": "wrong-value",
+                "answer": (row.answer or "").replace("heapq.py", "a/much/longer/path/to/bisect.py"),
+            }
+        )
+        if row.question_id in lost
+        else row
+        for row in sample.candidate
+    ]
+
+
+def _comparison(n: int, gained: int, lost: int) -> Comparison:
+    low, high = tango_interval(gained, lost, n)
+    base = (n - gained - lost) // 2 + lost
+    return Comparison(
+        n=n,
+        base=base / n,
+        candidate=(base + gained - lost) / n,
+        delta=(gained - lost) / n,
+        ci_low=low,
+        ci_high=high,
+        p_value=mcnemar_exact(gained, lost),
+        gained=gained,
+        lost=lost,
+    )
+
+
+def _scores(base: float, candidate: float, low: float, high: float) -> ScoreComparison:
+    return ScoreComparison(
+        n=40, base=base, candidate=candidate, delta=candidate - base, ci_low=low, ci_high=high, p_value=0.2
+    )
+
+
+def _arm(name: str, gained: int, lost: int, rest_lost: int, *, does_it: bool) -> ArmComparison:
+    return ArmComparison(
+        name=name,
+        what="The corrections nearest to the question stand in the prompt as examples.",
+        targeted=_comparison(40, gained, lost),
+        rest=_comparison(144, 2, rest_lost),
+        against_candidate=_comparison(40, 3, max(0, 33 - gained + lost - 3)),
+        does_it=does_it,
+        reason="Not worse than the adapter, and the rest holds."
+        if does_it
+        else "Worse than the adapter on the target.",
+    )
+
+
+def _cost(side: str, asked: int) -> Cost:
+    return Cost(
+        side=side,
+        asked=asked,
+        prompt_tokens=asked * 412,
+        completion_tokens=asked * 31,
+        seconds=asked * 0.31,
+        money=asked * 0.00021,
+        currency="EUR",
+    )
 
 
 def _question(number: int) -> BenchmarkQuestion:

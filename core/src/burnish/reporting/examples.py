@@ -1,58 +1,93 @@
-"""Questions whose outcome changed, with both answers: what a person reads to believe a number."""
+"""Questions whose outcome changed, with both answers and what differs: what a person reads to believe a number."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 from burnish.pairing import Pair
+from burnish.reporting.differences import Segment, mark_differences
+from burnish.reporting.visible import visible
 from burnish.schemas.benchmark import BenchmarkQuestion
 from burnish.schemas.evaluation import EvalRow
+
+Outcome = Literal["regression", "lost", "gained", "still failing"]
+ORDER: tuple[Outcome, ...] = ("regression", "lost", "gained")
+
+
+@dataclass(frozen=True)
+class Answer:
+    """One side's answer as segments made visible; None where there is none. label: how it failed, None where it passed."""
+
+    passed: bool
+    label: str | None
+    segments: list[Segment] | None
 
 
 @dataclass(frozen=True)
 class Example:
-    """One question, both answers, and how each side failed where it did."""
+    """One question with both answers. same: the two answers are one text, so that only the grading tells them apart."""
 
     question_id: str
     slice: str
+    group: str
+    outcome: Outcome
     question: str
     expected: str
-    base_passed: bool
-    candidate_passed: bool
-    base_answer: str | None
-    candidate_answer: str | None
-    base_label: str | None
-    candidate_label: str | None
+    base: Answer
+    candidate: Answer
+    same: bool
+
+    @property
+    def label(self) -> str | None:
+        """How the side that fails fails."""
+        return self.candidate.label if self.outcome != "gained" else self.base.label
 
 
-def fixed(pairs: Sequence[Pair]) -> list[Pair]:
-    """Held-out targeted questions that the base failed and the candidate passes."""
-    return [p for p in pairs if p.targeted and p.held_out and p.candidate_passed and not p.base_passed]
+class Examples:
+    """Makes examples out of pairs; knows the questions and how each side failed."""
+
+    def __init__(
+        self, questions: dict[str, BenchmarkQuestion], base_labels: dict[str, str], candidate_labels: dict[str, str]
+    ) -> None:
+        self.questions, self.base_labels, self.candidate_labels = questions, base_labels, candidate_labels
+
+    def of(self, p: Pair, regressions: Collection[str]) -> Example:
+        question = self.questions.get(p.question_id)
+        base, candidate = visible(p.base_answer), visible(p.candidate_answer)
+        segments = mark_differences(base, candidate)
+        if p.base_answer is None or p.candidate_answer is None:
+            segments = [Segment(base, changed=False)], [Segment(candidate, changed=False)]
+        return Example(
+            question_id=p.question_id,
+            slice=p.slice,
+            group=_group(p),
+            outcome=_outcome(p, regressions),
+            question=_text(question) if question else "",
+            expected=question.expected_answer if question else "",
+            base=_answer(p.base_passed, self.base_labels.get(p.question_id), p.base_answer, segments[0]),
+            candidate=_answer(
+                p.candidate_passed, self.candidate_labels.get(p.question_id), p.candidate_answer, segments[1]
+            ),
+            same=p.base_answer is not None and p.base_answer == p.candidate_answer,
+        )
+
+
+def _answer(passed: bool, label: str | None, text: str | None, segments: list[Segment]) -> Answer:
+    return Answer(passed, None if passed else label or "failed", None if text is None else segments)
+
+
+def discordant(pairs: Sequence[Pair], regressions: Collection[str]) -> list[Pair]:
+    """Pairs whose outcome changed: regressions first, then other losses, then gains; by slice and name within each."""
+    changed = [p for p in pairs if p.base_passed != p.candidate_passed or p.question_id in regressions]
+    return sorted(changed, key=lambda p: (ORDER.index(_outcome(p, regressions)), p.slice, p.question_id))
 
 
 def still_failing(pairs: Sequence[Pair]) -> list[Pair]:
-    """Held-out targeted questions that the candidate fails."""
-    return [p for p in pairs if p.targeted and p.held_out and not p.candidate_passed]
-
-
-def example(
-    pair: Pair, questions: dict[str, BenchmarkQuestion], base_labels: dict[str, str], candidate_labels: dict[str, str]
-) -> Example:
-    question = questions.get(pair.question_id)
-    return Example(
-        question_id=pair.question_id,
-        slice=pair.slice,
-        question=_text(question) if question else "",
-        expected=question.expected_answer if question else "",
-        base_passed=pair.base_passed,
-        candidate_passed=pair.candidate_passed,
-        base_answer=pair.base_answer,
-        candidate_answer=pair.candidate_answer,
-        base_label=base_labels.get(pair.question_id),
-        candidate_label=candidate_labels.get(pair.question_id),
-    )
+    """Held-out targeted questions that neither side passes."""
+    return [p for p in pairs if p.targeted and p.held_out and not p.candidate_passed and not p.base_passed]
 
 
 def labels_of(rows: Sequence[EvalRow]) -> dict[str, str]:
@@ -68,6 +103,20 @@ def count_labels(pairs: Sequence[Pair], labels: dict[str, str]) -> list[tuple[st
     """How the given questions failed, most frequent first."""
     counts = Counter(labels[p.question_id] for p in pairs if p.question_id in labels)
     return sorted(counts.items(), key=lambda item: (-item[1], item[0]))
+
+
+def _outcome(p: Pair, regressions: Collection[str]) -> Outcome:
+    if p.question_id in regressions:
+        return "regression"
+    if p.base_passed == p.candidate_passed:
+        return "still failing"
+    return "gained" if p.candidate_passed else "lost"
+
+
+def _group(p: Pair) -> str:
+    if p.targeted:
+        return "targeted, held out" if p.held_out else "targeted, trained on"
+    return "rest, held out" if p.held_out else "rest, used as anchor"
 
 
 def _text(question: BenchmarkQuestion) -> str:

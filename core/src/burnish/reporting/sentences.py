@@ -40,9 +40,7 @@ def pattern_sentence(traits: Sequence[Trait], lost: int) -> str:
         return f"No pattern: {'one regression' if lost == 1 else f'{lost} regressions'} with no trait in common."
     patterns = [trait for trait in traits if trait.is_pattern][:3]
     if not patterns:
-        return (
-            f"No pattern that chance would not make. The most over-represented trait: {_trait(traits[0], len(traits))}."
-        )
+        return f"No pattern beyond chance. The most over-represented trait: {_trait(traits[0], len(traits))}."
     return f"Pattern: {'; '.join(_trait(trait, len(traits)) for trait in patterns)}."
 
 
