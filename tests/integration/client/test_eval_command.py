@@ -41,7 +41,7 @@ def question(number: int) -> dict[str, Any]:
 
 
 class Models(BaseHTTPRequestHandler):
-    """The base names the file in prose; the adapter answers in JSON where asked to."""
+    """The base names the file in prose, unless it is held to JSON or shown some; the adapter answers in JSON where asked to."""
 
     trained_on: Parent | None = None
     asked: list[str] = []
@@ -55,10 +55,16 @@ class Models(BaseHTTPRequestHandler):
 
     def do_POST(self) -> None:
         body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        if "messages" not in body:
+            return self.send_error(404)
         self.asked.append(body["model"])
         form, _, number = body["messages"][-1]["content"].rpartition(": ")
         text = f"It is in m{number}.py."
-        if body["model"] == ADAPTER and form == "as JSON":
+        shown = [message["content"] for message in body["messages"] if message["role"] == "assistant"]
+        able = (
+            body["model"] == ADAPTER or "response_format" in body or any(example.startswith("{") for example in shown)
+        )
+        if able and form == "as JSON":
             text = json.dumps({"file": f"m{number}.py"})
         choice = {"message": {"role": "assistant", "content": text}, "finish_reason": "stop"}
         self._answer(
@@ -116,7 +122,18 @@ def test_from_benchmark_to_a_stored_verdict(
     )
     monkeypatch.setattr(Models, "trained_on", Parent(kind="dataset", name="fixes", digest=built["version"]))
 
-    done = run("eval", "--benchmark", "files", "--adapter", "fixes", "--base-runs", "base-runs", "--out", "result")
+    done = run(
+        "eval",
+        "--benchmark",
+        "files",
+        "--adapter",
+        "fixes",
+        "--base-runs",
+        "base-runs",
+        "--no-forgetting",
+        "--out",
+        "result",
+    )
     assert done.returncode == 0, done.stderr
     assert done.stdout.startswith("ship")
     assert f"{2 * (TARGETED + REST)} answers of the base were taken from the run log" in done.stderr
@@ -137,8 +154,67 @@ def test_from_benchmark_to_a_stored_verdict(
         )
         assert curator.eval_file(stored.id, "report.html") == Path("result/report.html").read_bytes()
     repeated = run(
-        "eval", "--benchmark", "files", "--adapter", ADAPTER, "--base-runs", "base-runs", "--out", "result", "--json"
+        "eval",
+        "--benchmark",
+        "files",
+        "--adapter",
+        ADAPTER,
+        "--base-runs",
+        "base-runs",
+        "--out",
+        "result",
+        "--no-forgetting",
+        "--json",
     )
     assert repeated.returncode == 0, repeated.stderr
     assert json.loads(repeated.stdout)["verdict"]["verdict"] == "ship"
     assert len(Models.asked) == 3 * (TARGETED + REST)
+
+    before = len(Models.asked)
+    controlled = run(
+        "eval", "--benchmark", "files", "--adapter", ADAPTER, "--control", "--price", "1,2,EUR", "--out", "controlled"
+    )
+    assert controlled.returncode == 0, controlled.stderr
+    arms = {arm["name"]: arm["does_it"] for arm in json.loads(Path("controlled/verdict.json").read_text())["arms"]}
+    assert arms == {"few-shot": True, "nearest-few-shot": True, "schema": True, "prompt": False}
+    assert json.loads(Path("controlled/verdict.json").read_text())["cheaper_rung"] == "few-shot"
+    forgot = json.loads(Path("controlled/forgetting.json").read_text())
+    asked = {model: Models.asked[before:].count(model) - forgot["probe"]["n"] for model in ("base", ADAPTER)}
+    assert asked == {"base": 6 * (TARGETED + REST), ADAPTER: 0}, "the adapter's answers are those of the run before"
+    assert forgot["cross_entropy_missing"].startswith("No cross-entropy")
+    assert all(len(line) <= 80 for line in controlled.stdout.splitlines()), controlled.stdout
+    costs = {cost["side"]: cost for cost in json.loads(Path("controlled/costs.json").read_text())}
+    assert list(costs) == ["base", "candidate", *(f"arm:{arm}" for arm in arms), "probe"]
+    assert (costs["arm:schema"]["asked"], costs["arm:schema"]["money"]) == (TARGETED + REST, 210 * 3 / 1e6)
+    with CuratorClient.from_settings() as curator:
+        stored = next(found for found in curator.evals() if found.arms)
+        assert [(arm.name, arm.plain) for arm in stored.arms] == [
+            ("few-shot", 0),
+            ("nearest-few-shot", 0),
+            ("schema", REST),
+            ("prompt", 0),
+        ]
+        assert curator.eval_file(stored.id, "arm-schema.jsonl") == Path("controlled/arm-schema.jsonl").read_bytes()
+
+
+def test_two_hosts_need_no_stack(run: Here, models_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("BURNISH_HOME", str(tmp_path / "none"))
+    monkeypatch.chdir(tmp_path)
+    Path("files.jsonl").write_text("".join(json.dumps(question(number)) + "\n" for number in range(TARGETED + REST)))
+    hosts = ("--candidate-url", models_url, "--candidate-model", ADAPTER, "--base-model", "base")
+    eval_files = ("eval", "--benchmark", "files.jsonl", *hosts, "--out", "result", "--json")
+
+    untold = run(*eval_files)
+    assert (untold.returncode, "nothing says which questions are targeted" in untold.stderr) == (2, True)
+    assert "no question has slice 'jsn'" in run(*eval_files, "--targeted-slice", "jsn").stderr
+    assert "there are none" in run(*eval_files, "--targeted-slice", "json", "--control").stderr
+    done = run(*eval_files, "--targeted-slice", "json", "--control", "schema")
+    assert done.returncode == 0, done.stderr
+    verdict = json.loads(done.stdout)["verdict"]
+    assert (verdict["verdict"], verdict["targeted"]["n"], verdict["rest"]["n"]) == ("ship", TARGETED, REST)
+    assert verdict["cheaper_rung"] == "schema"
+    assert not Path("result/forgetting.json").exists()
+    Path("ids").write_text("q0\nq999\n")
+    assert "not in the benchmark: q999" in run(*eval_files, "--targeted", "ids").stderr
+    assert run("eval", "--benchmark", "files.jsonl", "--candidate-url", models_url).returncode == 2
+    assert run(*eval_files, "--price", "cheap", "--targeted-slice", "json").returncode == 2

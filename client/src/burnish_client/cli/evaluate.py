@@ -554,6 +554,8 @@ def _show(done: Evaluation, *, json: bool) -> None:
             }
         )
     show(done.verdict)
+    _show_arms(done)
+    _show_costs(done)
     if done.reused_base_answers:
         console.note(f"[dim]{done.reused_base_answers:,} answers of the base were taken from the run log[/]")
     out, folder = console.out(), console.path_text(done.folder)
@@ -561,3 +563,34 @@ def _show(done: Evaluation, *, json: bool) -> None:
     out.print(f"[dim]report[/]      {folder}/report.html", soft_wrap=True)
     out.print(f"[dim]postmortem[/]  {folder}/postmortem.md", soft_wrap=True)
     console.next_step(f"burnish verdict --base {folder}/base.jsonl --candidate {folder}/candidate.jsonl --json")
+
+
+def _show_arms(done: Evaluation) -> None:
+    """What base, candidate and each control arm reached."""
+    if not done.verdict.arms:
+        return
+    shown = console.table("control arm", ">targeted", ">rest", ">asked plainly", "does it")
+    targeted, rest, plain = (
+        done.verdict.targeted,
+        done.verdict.rest,
+        {arm.name: arm.plain for arm in done.manifest.arms},
+    )
+    shown.add_row("[dim]base[/]", _rate(targeted.base), _rate(rest.base), "", "")
+    shown.add_row("[dim]candidate[/]", _rate(targeted.candidate), _rate(rest.candidate), "", "")
+    for arm in done.verdict.arms:
+        rates = _rate(arm.targeted.candidate), _rate(arm.rest.candidate)
+        shown.add_row(arm.name, *rates, str(plain[arm.name]), "[green]yes[/]" if arm.does_it else "no")
+    console.show_table(shown)
+
+
+def _rate(rate: float | None) -> str:
+    return "–" if rate is None else f"{rate:.0%}"
+
+
+def _show_costs(done: Evaluation) -> None:
+    shown = console.table("cost", ">asked", ">reused", ">tokens in", ">tokens out", ">money")
+    for cost in done.costs:
+        money = "" if cost.money is None else f"{cost.money:.4g} {cost.currency}".rstrip()
+        tokens = f"{cost.prompt_tokens:,}", f"{cost.completion_tokens:,}"
+        shown.add_row(cost.side, f"{cost.asked:,}", f"{cost.reused:,}", *tokens, money)
+    console.show_table(shown)
