@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import threading
 import time
 from collections import Counter
@@ -13,7 +14,7 @@ from typing import Any
 
 import uvicorn
 from fastapi import FastAPI, Request
-from fastapi.responses import JSONResponse
+from fastapi.responses import JSONResponse, Response
 
 
 @dataclass
@@ -46,7 +47,7 @@ class ChatServer:
         app.post("/v1/chat/completions")(self.complete)
         return app
 
-    async def complete(self, request: Request) -> JSONResponse:
+    async def complete(self, request: Request) -> Response:
         self.requests += 1
         self.in_flight += 1
         self.peak_in_flight = max(self.peak_in_flight, self.in_flight)
@@ -55,7 +56,7 @@ class ChatServer:
         finally:
             self.in_flight -= 1
 
-    async def _answer(self, request: Request) -> JSONResponse:
+    async def _answer(self, request: Request) -> Response:
         body = await request.json()
         if self.token and request.headers.get("authorization") != f"Bearer {self.token}":
             return _error(401, "UNAUTHENTICATED", "bad token")
@@ -83,10 +84,14 @@ class ChatServer:
         self.bodies.append(body)
         message = {"role": "assistant", "content": self.say(body["model"], prompt)}
         usage = {"prompt_tokens": 7, "completion_tokens": 3} if self.usage else None
-        return JSONResponse(
-            {"model": body["model"], "choices": [{"message": message, "finish_reason": "stop"}], "usage": usage},
-            headers=self.headers,
-        )
+        choice: dict[str, Any] = {"message": message, "finish_reason": "stop"}
+        if body.get("logprobs") and self.top_logprobs is not None:
+            top = [{"token": token, "logprob": logprob} for token, logprob in self.top_logprobs.items()]
+            choice["logprobs"] = {"content": [{**top[0], "top_logprobs": top}]}
+        reply = {"model": body["model"], "choices": [choice], "usage": usage}
+        return Response(
+            json.dumps(reply), headers=self.headers, media_type="application/json"
+        )  # ASCII, as some send it
 
 
 def _error(status: int, code: str, message: str) -> JSONResponse:

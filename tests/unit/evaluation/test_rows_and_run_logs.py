@@ -13,6 +13,7 @@ from burnish.schemas.dataset import Split
 from burnish.schemas.runlog import RunLogLine
 from burnish_client.evaluation import Answer, Sampling, check_questions, eval_rows, make_run_log, reuse_run_log
 from burnish_client.evaluation.chat import prompt_digest, sampling_digest
+from burnish_client.evaluation.rows import question_clusters
 
 SAMPLING = Sampling(max_tokens=32)
 SPLIT = Split(
@@ -159,3 +160,62 @@ def test_a_run_log_from_elsewhere_is_taken_in_its_order() -> None:
     ]
     back = reuse_run_log(lines, [question], "base", SAMPLING, 2)
     assert [(a.sample, a.text) for a in back] == [(0, "first"), (1, "second")]
+
+
+def test_rows_carry_cluster_grader_and_tokens() -> None:
+    (question,) = make_questions(1, evidence_files=["b.py", "a.py"])
+    answer = answer_to(question, "good").model_copy(update={"prompt_tokens": 11, "completion_tokens": 5})
+    (row,) = eval_rows([question], [answer], None)
+    assert (row.cluster, row.grader, row.judge, row.prompt_tokens, row.completion_tokens) == (
+        "file:a.py",
+        "contains",
+        None,
+        11,
+        5,
+    )
+
+
+def test_questions_that_share_evidence_are_one_cluster() -> None:
+    files = [["c"], ["a", "b"], ["d"], ["b", "c"], [], [], ["d", "d"], ["c"]]
+    own = [None, None, None, None, None, "mine", None, "mine"]
+    questions = [
+        question.model_copy(update={"evidence_files": shared, "cluster": cluster})
+        for question, shared, cluster in zip(make_questions(8), files, own, strict=True)
+    ]
+    clusters = list(question_clusters(questions).values())
+    assert clusters == ["file:a", "file:a", "file:d", "file:a", None, "mine", "file:d", "mine"]
+    assert list(question_clusters(questions[::-1]).values()) == clusters[::-1]
+
+
+def test_many_questions_in_a_chain_are_one_cluster() -> None:
+    questions = [
+        question.model_copy(update={"evidence_files": [f"{n:05}", f"{n + 1:05}"]})
+        for n, question in enumerate(make_questions(5000))
+    ]
+    assert set(question_clusters(questions).values()) == {"file:00000"}
+
+
+CHOICE = GraderSpec(name="multiple_choice", args={"choices": {"A": "x", "B": "good"}, "by": "logprob"})
+
+
+@pytest.mark.parametrize("expected", ["B", "good"])
+def test_graders_that_need_the_endpoint_are_checked_without_it(expected: str) -> None:
+    judge = GraderSpec(name="judge", args={"rubric": "It is good."})
+    check_questions([*make_questions(1, grader=CHOICE, expected_answer=expected), *make_questions(1, grader=judge)])
+    with pytest.raises(InvalidInputError, match="rubric"):
+        check_questions(make_questions(1, grader=GraderSpec(name="judge")))
+    with pytest.raises(InvalidInputError, match="neither a letter"):
+        check_questions(make_questions(1, grader=CHOICE, expected_answer="C"))
+    with pytest.raises(InvalidInputError, match="needs `choices`"):
+        check_questions(make_questions(1, grader=GraderSpec(name="multiple_choice", args={"by": "logprob"})))
+
+
+def test_log_probabilities_survive_the_run_log() -> None:
+    (question,) = make_questions(1, grader=CHOICE)
+    digest = sampling_digest(SAMPLING.of(question, 0))
+    asked = answer_to(question, "T").model_copy(
+        update={"first_token_logprobs": {"B": -0.1, "A": -3.0}, "sampling_digest": digest}
+    )
+    lines = make_run_log([question], [asked], "run")
+    assert [line.grade for line in lines] == ["correct"]
+    assert list(reuse_run_log(lines, [question], "base", SAMPLING, 1)) == [asked]

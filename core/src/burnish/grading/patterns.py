@@ -8,7 +8,7 @@ import regex
 
 from burnish.errors import InvalidInputError
 
-SECONDS_A_SEARCH = 1.0
+SECONDS_A_SEARCH = 0.5
 
 
 class PatternTimeoutError(Exception):

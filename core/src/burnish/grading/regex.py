@@ -12,7 +12,7 @@ def regex(
 ) -> Grade:
     """The pattern (or, without one, the expected answer read as a pattern) matches; Python's `re` syntax.
 
-    full_match: it must match the whole answer, outer white space aside. A pattern that is not done after a second on an
+    full_match: it must match the whole answer, outer white space aside. A pattern that is not done after half a second on an
     answer (catastrophic backtracking) is a skip that says so. Raises InvalidInputError for a bad pattern.
     """
     ready = compiled(pattern if pattern is not None else expected, ignore_case, field="grader.args.pattern")
