@@ -4,7 +4,13 @@ Sign convention everywhere: gained = base failed and candidate passed, lost = th
 difference = candidate − base, so that positive is better for the candidate.
 """
 
-from burnish.statistics.intervals import design_effect, effective_counts, paired_interval, tango_interval
+from burnish.statistics.intervals import (
+    design_effect,
+    effective_counts,
+    paired_interval,
+    prudent_design_effect,
+    tango_interval,
+)
 from burnish.statistics.judge import cohens_kappa, rogan_gladen_delta, wilson_interval, youden_index
 from burnish.statistics.mcnemar import Alternative, mcnemar_exact
 from burnish.statistics.multiplicity import benjamini_hochberg, holm
@@ -14,7 +20,6 @@ from burnish.statistics.noninferiority import (
     noninferiority_bound,
     noninferiority_p,
     noninferiority_power,
-    prudent_design_effect,
     required_rest_questions,
 )
 from burnish.statistics.power import detectable_difference, mcnemar_power, needs_questions, required_questions

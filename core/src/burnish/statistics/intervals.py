@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from functools import cache
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 from scipy.optimize import brentq
 from scipy.special import ndtri
 from scipy.stats import norm, t
@@ -15,6 +15,7 @@ from scipy.stats import norm, t
 from burnish.statistics.sign_flip import cluster_sums
 
 Clusters = Sequence[object] | ArrayLike | None
+DOUBT = 4  # discordant clusters whose weight the worst case has against the estimate of the design effect
 
 
 def tango_interval(gained: float, lost: float, n: float, confidence: float = 0.95) -> tuple[float, float]:
@@ -48,8 +49,7 @@ def tango_interval(gained: float, lost: float, n: float, confidence: float = 0.9
 def paired_interval(differences: ArrayLike, clusters: Clusters = None, confidence: float = 0.95) -> tuple[float, float]:
     """Two-sided interval of the mean difference that respects clusters and several samples a question.
 
-    differences: (N,) candidate − base in [-1, 1] a question. Tango's interval on effective counts: gained (sum of the
-    positive differences), lost (of the negative ones) and N, each over the design effect.
+    differences: (N,) candidate − base in [-1, 1] a question. Tango's interval on `effective_counts`, each over the design effect.
     Source: Rao & Scott 1992, Biometrics 48:577–585 (effective counts); Tango 1998.
     """
     gained, lost, n = effective_counts(differences, design_effect(differences, clusters))
@@ -57,37 +57,59 @@ def paired_interval(differences: ArrayLike, clusters: Clusters = None, confidenc
 
 
 def effective_counts(differences: ArrayLike, effect: float) -> tuple[float, float, float]:
-    """(gained, lost, n) over a design effect: what as many independent pass/fail pairs would have shown."""
+    """(gained, lost, n) over a design effect: the pass/fail pairs with the same mean and sum of squares as the differences.
+
+    For differences of −1, 0 and 1 these are the plain counts. Means over several samples count less than one each, but n stays:
+    averaging takes the noise out of a question, it does not make two questions of one, and a harm that no question
+    shows can hide in as many as before. Where the squares fall short of |sum| (all small, all one way), it is taken instead.
+    """
     array = np.asarray(differences, dtype=np.float64)
-    gained, lost = float(array[array > 0].sum()), float(-array[array < 0].sum())
-    return gained / effect, lost / effect, array.size / effect
+    net = float(array.sum())
+    discordant = _discordant(array)
+    return (discordant + net) / 2 / effect, (discordant - net) / 2 / effect, array.size / effect
+
+
+def _discordant(array: NDArray[np.float64]) -> float:
+    return max(float((array**2).sum()), abs(float(array.sum())))
 
 
 def design_effect(differences: ArrayLike, clusters: Clusters = None) -> float:
-    """Variance of the mean difference over that of as many independent pass/fail pairs with the same gained and lost.
+    """Variance of the mean difference over that of independent pass/fail pairs with the same `effective_counts`.
 
     differences: (N,) in [-1, 1]; clusters: (N,) labels, None = each alone. The variance is cluster-robust (between cluster
     sums, C / (C − 1)), times (t quantile with C − 1 degrees / normal quantile)² at 97.5 %, because few clusters know their own
-    variance badly. At least 1 for pass/fail differences (−1, 0, 1), and exactly 1 where each stands alone; averaging over k
-    samples may bring it down, as low as the smallest non-zero |difference| (1 / k). 1 where nothing or everything is
+    variance badly. At least 1, and exactly 1 where each question stands alone or where nothing or everything is
     discordant in one direction (no variance to compare); N, one independent question in all, for a single cluster.
     Source: Rao & Scott 1992, Biometrics 48:577–585, section 2.
     """
     array = np.asarray(differences, dtype=np.float64)
     n, sums = array.size, cluster_sums(array, clusters)
-    independent = n * (float(np.abs(array).sum()) - float(array.sum()) ** 2 / n) / n if n else 0.0
-    sizes = np.abs(array[array != 0])
-    binary = bool((sizes == 1).all())
-    if n == 0 or independent <= 1e-12 or (binary and sums.size == n):
+    independent = _discordant(array) - float(array.sum()) ** 2 / n if n else 0.0
+    if n == 0 or independent <= 1e-12 or sums.size == n:
         return 1.0
     if sums.size == 1:
         return float(n)
     counts = cluster_sums(np.ones(n), clusters)
     count = sums.size
     robust = float(((sums - counts * array.mean()) ** 2).sum()) * count / (count - 1)
-    few = _few_clusters(count)
-    least = 1.0 if binary else float(sizes.min())
-    return float(np.clip(robust * few / independent, least, n))
+    return float(np.clip(robust * _few_clusters(count) / independent, 1.0, n))
+
+
+def prudent_design_effect(differences: ArrayLike, clusters: Clusters = None) -> float:
+    """`design_effect`, drawn to the worst case where few clusters are discordant and nothing is known of how they hang together.
+
+    The worst case: a cluster stands or falls as one (sum of squared sizes over N). It weighs like four discordant clusters;
+    differences that averaging made small do not count as whole ones.
+    """
+    array = np.asarray(differences, dtype=np.float64)
+    if array.size == 0:
+        return 1.0
+    effect = design_effect(array, clusters)
+    worst = float((cluster_sums(np.ones(array.size), clusters) ** 2).sum()) / array.size
+    if worst <= 1:
+        return effect
+    discordant = min(float((cluster_sums(np.abs(array), clusters) > 0).sum()), _discordant(array))
+    return max(effect, (discordant * effect + DOUBT * worst) / (discordant + DOUBT))
 
 
 @cache

@@ -14,14 +14,12 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.special import betainc, gammaln
 from scipy.stats import norm
 
-from burnish.statistics.intervals import Clusters, design_effect, effective_counts, score
-from burnish.statistics.sign_flip import cluster_sums
+from burnish.statistics.intervals import Clusters, effective_counts, prudent_design_effect, score
 
 MOST_EXACT = 2000  # beyond, the score is normal enough
 CLEARLY_NOT = 0.2  # asymptotic p-values above need no exact one
 STEP = 0.005  # the statistic is rounded down to multiples of this: p-values err upwards by little and are shared
 GRID = 40
-DOUBT = 4  # discordant clusters whose weight the worst case has against the estimate of the design effect
 
 Floats = NDArray[np.float64]
 
@@ -65,22 +63,6 @@ def noninferiority_bound(gained: float, lost: float, n: float, margin: float = 0
         else:
             high = middle
     return max(low, -margin + 1e-6) if held else low
-
-
-def prudent_design_effect(differences: ArrayLike, clusters: Clusters = None) -> float:
-    """`design_effect`, drawn to the worst case where few clusters are discordant and nothing is known of how they hang together.
-
-    The worst case: a cluster stands or falls as one (sum of squared sizes over N). It weighs like four discordant clusters.
-    """
-    array = np.asarray(differences, dtype=np.float64)
-    if array.size == 0:
-        return 1.0
-    effect = design_effect(array, clusters)
-    worst = float((cluster_sums(np.ones(array.size), clusters) ** 2).sum()) / array.size
-    if worst <= 1:
-        return effect
-    discordant = int((cluster_sums(np.abs(array), clusters) > 0).sum())
-    return max(effect, (discordant * effect + DOUBT * worst) / (discordant + DOUBT))
 
 
 def noninferiority_power(
@@ -157,7 +139,7 @@ def _exact(statistic: int, n: int, delta: float) -> float:
 @lru_cache(maxsize=4096)
 def _critical(n: int, delta: float, alpha: float) -> int:
     """Smallest statistic, in steps, whose exact p-value is below alpha."""
-    low, high = 0, math.ceil(2 * norm.ppf(1 - alpha) / STEP)
+    low, high = 0, math.ceil(2 * float(norm.ppf(1 - alpha)) / STEP)
     while high - low > 1:
         middle = (low + high) // 2
         if _exact(middle, n, delta) < alpha:
