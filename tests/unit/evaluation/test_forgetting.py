@@ -57,7 +57,9 @@ class ScoringServer(ChatServer):
         values: list[float | None] = [None, *[-nats] * (len(words) - 1)]
         logprobs: dict[str, Any] | None = {"token_logprobs": values}
         if self.manner == "new tokens only":
-            logprobs = {"token_logprobs": [-0.5] * 16}
+            return JSONResponse({"choices": [{"text": "", "logprobs": {"token_logprobs": [-0.5] * 16}}]})
+        elif self.manner == "cut short":
+            logprobs = {"token_logprobs": values[:5]}
         elif self.manner == "ignore":
             logprobs = None
         elif self.manner == "holes":
@@ -115,6 +117,7 @@ async def test_equal_models_give_no_warning(scorer: ScoringServer, tmp_path: Pat
         ("refuse", "HTTP 400: echo is not supported"),
         ("ignore", "holds no log-probabilities"),
         ("new tokens only", "of new tokens, not of the prompt"),
+        ("cut short", "of new tokens, not of the prompt"),
         ("holes", "left out"),
     ],
 )

@@ -98,8 +98,8 @@ def forgetting_sentence(forgetting: Forgetting) -> str | None:
         )
     if not findings:
         return None
-    lost = f" Lost: {name_some(forgetting.lost)}." if forgetting.lost else ""
-    return f"The adapter forgot general skills: {'; '.join(findings)}.{lost}"
+    lost = f" Probe questions lost: {name_some(forgetting.lost)}." if forgetting.lost else ""
+    return f"Signs of forgetting: {'; '.join(findings)}.{lost}"
 
 
 async def _with_cross_entropy(probe: Forgetting, sides: Sequence[Side], log: Path, concurrency: int) -> Forgetting:
