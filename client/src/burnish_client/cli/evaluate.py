@@ -415,18 +415,9 @@ def _judge(sides: _Sides, url: str | None, model: str | None, token: str | None)
 
 
 def _calibration(path: Path | None) -> JudgeCalibration | None:
-    from pydantic import ValidationError
+    from burnish_client.evaluation.calibration import read_calibration
 
-    from burnish.errors import InvalidInputError
-    from burnish.schemas.evaluation import JudgeCalibration
-
-    try:
-        return JudgeCalibration.model_validate_json(path.read_bytes()) if path else None
-    except ValidationError as error:
-        problem = error.errors(include_url=False)[0]
-        raise InvalidInputError(
-            f"{path} is no calibration ({problem['msg']}): `burnish judge calibrate` writes one", field="calibration"
-        ) from error
+    return read_calibration(path) if path else None
 
 
 def _prices(price: str | None, judge_price: str | None, sides: list[str]) -> dict[str, Prices]:

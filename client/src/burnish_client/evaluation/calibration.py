@@ -7,7 +7,7 @@ from pathlib import Path
 
 from pydantic import Field, ValidationError
 
-from burnish.errors import CorruptDataError, InvalidInputError, PreconditionError
+from burnish.errors import InvalidInputError, PreconditionError
 from burnish.grading.judge import judge_digest, rubric_digest
 from burnish.schemas.base import Frozen
 from burnish.schemas.benchmark import BenchmarkQuestion, GraderSpec
@@ -116,26 +116,27 @@ def _measure(graded: Sequence[tuple[bool, bool]], judge_model: str, rubric: str)
     )
 
 
-def read_calibration(path: Path, digests: Collection[str]) -> JudgeCalibration:
-    """The calibration in a file, where it is one of a judge that grades here. digests: see judging.judge_digests.
-
-    Raises CorruptDataError for a file that holds none, PreconditionError for one of another judge model, rubric or mode.
-    """
+def read_calibration(path: Path) -> JudgeCalibration:
+    """The calibration in a file. Raises InvalidInputError for a file that holds none."""
     try:
-        calibration = JudgeCalibration.model_validate_json(path.read_bytes())
+        return JudgeCalibration.model_validate_json(path.read_bytes())
     except ValidationError as error:
         problem = error.errors(include_url=False)[0]
-        raise CorruptDataError(
+        raise InvalidInputError(
             f"{path} is no judge calibration ({'.'.join(map(str, problem['loc']))}: {problem['msg']}): "
-            "make one with `burnish judge calibrate`"
+            "`burnish judge calibrate` writes one",
+            field="calibration",
         ) from error
+
+
+def check_calibration(calibration: JudgeCalibration, digests: Collection[str]) -> None:
+    """Raise PreconditionError for a calibration of a judge that grades nothing here. digests: see judging.judge_digests."""
     if calibration.judge not in digests:
         raise PreconditionError(
-            f"{path} calibrates judge {calibration.judge} (model {calibration.judge_model}, rubric "
+            f"the calibration is of judge {calibration.judge} (model {calibration.judge_model}, rubric "
             f"{calibration.rubric_digest}), but the questions are judged by {', '.join(sorted(digests)) or 'nobody'}: "
             "another model, rubric or mode is another judge. Calibrate that one with `burnish judge calibrate`"
         )
-    return calibration
 
 
 def _shortage(human: Sequence[bool]) -> str | None:

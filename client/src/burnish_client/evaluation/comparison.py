@@ -24,6 +24,7 @@ from burnish_client.evaluation import folder
 from burnish_client.evaluation.answers import Answer
 from burnish_client.evaluation.asking import ProgressCallback, Side, ask_sides
 from burnish_client.evaluation.cache import AnswerCache, model_digest_of
+from burnish_client.evaluation.calibration import check_calibration
 from burnish_client.evaluation.chat import Endpoint, Sampling
 from burnish_client.evaluation.controls import Arm, ArmName, Controls, plan_arms
 from burnish_client.evaluation.cost import Prices, costs
@@ -101,11 +102,13 @@ async def evaluate(
 
     Raises InvalidInputError for a benchmark whose graders do not work on their own expected answers, which has none
     of the dataset's held-out questions, or where nothing says what is targeted, and LeakageError for an arm whose
-    examples an evaluation may not show, before anything is asked; and what `ask_sides` and `decide` raise.
+    examples an evaluation may not show, PreconditionError for a calibration of another judge, before anything is asked; and what `ask_sides` and `decide` raise.
     """
     sampling = sampling or Sampling()
     check_questions(questions)
     _check_judge(questions, judge)
+    if calibration:
+        check_calibration(calibration, judge_digests(questions, judge.model) if judge else ())
     split = split_of(questions, dataset, targeted)
     planned = plan_arms(
         arms, questions, split if dataset else None, controls or Controls(), max_tokens=sampling.max_tokens
