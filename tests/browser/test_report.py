@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Literal
 
 import pytest
 from playwright.async_api import Browser, Page
-from unit.reporting.sample import HOSTILE, Sample, make_sample
+from unit.reporting.sample import HOSTILE, Sample, make_rich_sample
 
 from burnish.reporting import headline, report_html
 
@@ -15,7 +16,7 @@ pytestmark = pytest.mark.browser
 
 @pytest.fixture(scope="module")
 def sample() -> Sample:
-    return make_sample()
+    return make_rich_sample()
 
 
 @pytest.fixture(scope="module")
@@ -25,7 +26,9 @@ def report(sample: Sample, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-async def opened(browser: Browser, report: Path, width: int = 1200, scheme: str = "light") -> tuple[Page, list[str]]:
+async def opened(
+    browser: Browser, report: Path, width: int = 1200, scheme: Literal["light", "dark"] = "light"
+) -> tuple[Page, list[str]]:
     """The page, and what it complained of or asked for beyond itself."""
     page = await browser.new_page(viewport={"width": width, "height": 900}, color_scheme=scheme)
     events: list[str] = []
@@ -50,36 +53,134 @@ async def test_opens_alone_and_says_the_verdict_first(browser: Browser, report: 
 
 async def test_hostile_answers_stay_text(browser: Browser, report: Path) -> None:
     page, events = await opened(browser, report)
-    for details in await page.locator("details").all():
-        await details.evaluate("element => element.open = true")
-    assert await page.locator("script, img, iframe").count() == 0
-    assert HOSTILE.replace("\u202e", "‹U+202E›") in await page.locator("#fixed figure pre").first.inner_text()
+    await page.locator("#unfold").click()
+    assert await page.locator("script").count() == 1
+    assert await page.locator("img, iframe, b").count() == 0
+    answer = page.locator("#answers [data-outcome=gained] figure pre").first
+    assert HOSTILE.replace("\u202e", "‹U+202E›") in await answer.inner_text()
     assert "owned" not in await page.title()
     assert events == []
     await page.close()
 
 
-@pytest.mark.parametrize(("width", "scheme"), [(1200, "light"), (1200, "dark"), (360, "light")])
-async def test_fits_its_window_and_can_be_read(browser: Browser, report: Path, width: int, scheme: str) -> None:
+async def test_a_script_that_is_not_ours_does_not_run(browser: Browser, report: Path, tmp_path: Path) -> None:
+    """Were the escaping to fail, the content security policy would still stand."""
+    broken = tmp_path / "report.html"
+    broken.write_text(report.read_text().replace("<main", "<script>document.title='owned'</script><main", 1))
+    page, events = await opened(browser, broken)
+    assert "owned" not in await page.title()
+    assert any("Content Security Policy" in event for event in events)
+    assert await page.locator("#filter").is_visible(), "ours still runs"
+    await page.close()
+
+
+async def test_filters_by_click(browser: Browser, report: Path, sample: Sample) -> None:
+    page, events = await opened(browser, report)
+    examples, said = page.locator("#answers .example"), page.locator("#shown")
+    total = await examples.count()
+    assert await said.inner_text() == f"{total} of {total} shown"
+    await page.get_by_role("radio", name="Regressions").click()
+    lost = [regression.question_id for regression in sample.verdict.regressions]
+    assert await visible_names(page) == sorted(lost)
+    await page.get_by_role("combobox", name="slice").select_option("parameters")
+    assert await visible_names(page) == sorted(name for name in lost if name.startswith("parameters"))
+    await page.get_by_role("button", name="Reset").click()
+    assert await said.inner_text() == f"{total} of {total} shown"
+    assert await page.get_by_role("radio", name="All").is_checked()
+    await page.get_by_label("Words in question or answers").fill("bisect.PY  f7(a")
+    assert await visible_names(page) == ["docstring-007"]
+    await page.get_by_label("Words in question or answers").fill("no such words")
+    assert await visible_names(page) == []
+    assert await said.inner_text() == f"0 of {total} shown"
+    assert events == []
+    await page.close()
+
+
+async def test_filters_by_keyboard(browser: Browser, report: Path, sample: Sample) -> None:
+    page, _ = await opened(browser, report)
+    await page.get_by_role("radio", name="All").focus()
+    await page.keyboard.press("ArrowRight")
+    assert await page.get_by_role("radio", name="Regressions").is_checked()
+    assert len(await visible_names(page)) == len(sample.verdict.regressions)
+    await page.keyboard.press("ArrowRight")
+    assert await page.get_by_role("radio", name="Lost").is_checked()
+    assert len(await visible_names(page)) >= len(sample.verdict.regressions)
+    for expected in ("slice", "label", "group", "text"):
+        await page.keyboard.press("Tab")
+        assert await page.evaluate("document.activeElement.name") == expected
+    await page.keyboard.type("bisect")
+    assert len(await visible_names(page)) == 5
+    summary = page.locator("#answers .example:not([hidden]) summary").nth(1)
+    await summary.focus()
+    await page.keyboard.press("Enter")
+    assert await page.locator("#answers .example:not([hidden])").nth(1).get_attribute("open") is not None
+    await page.close()
+
+
+async def test_without_script_every_pair_is_there(browser: Browser, report: Path) -> None:
+    context = await browser.new_context(java_script_enabled=False)
+    page = await context.new_page()
+    await page.goto(report.as_uri())
+    assert await page.locator("#filter").is_hidden()
+    assert await page.locator("#answers .example:not([hidden])").count() > 40
+    await context.close()
+
+
+async def test_controls_and_drawings_have_names(browser: Browser, report: Path) -> None:
+    page, _ = await opened(browser, report)
+    tree = await page.locator("body").aria_snapshot()
+    for wanted in (
+        'search "Filter the answers"',
+        'radio "Regressions"',
+        'combobox "slice"',
+        'searchbox "Words in question or answers"',
+        'table "Slices"',
+        'navigation "Sections"',
+        'heading "The two claims" [level=2]',
+        'rowheader "parameters"',
+    ):
+        assert wanted in tree, wanted
+    unnamed = "[...document.querySelectorAll('[role=img], section[id]')].filter(e => !e.ariaLabel && !e.getAttribute('aria-labelledby')).length"
+    assert await page.evaluate(unnamed) == 0
+    dangling = (
+        "[...document.querySelectorAll('nav a')].filter(a => !document.querySelector(a.getAttribute('href'))).length"
+    )
+    assert await page.evaluate(dangling) == 0
+    await page.close()
+
+
+@pytest.mark.parametrize(("width", "scheme"), [(1280, "light"), (1280, "dark"), (390, "light"), (320, "dark")])
+async def test_fits_its_window_and_can_be_read(
+    browser: Browser, report: Path, width: int, scheme: Literal["light", "dark"]
+) -> None:
     page, _ = await opened(browser, report, width, scheme)
+    await page.locator("#unfold").click()
     assert await page.evaluate("document.documentElement.scrollWidth") <= width
     too_small = "[...document.querySelectorAll('body *')].filter(e => e.offsetParent && e.children.length == 0 && e.textContent.trim() && parseFloat(getComputedStyle(e).fontSize) < 11).length"
     assert await page.evaluate(too_small) == 0
     assert await contrast(page, "body") > 7
-    for selector in (".note", ".tag", ".badge", ".facts dt"):
+    for selector in (".note", ".tag", ".badge", ".facts dt", ".mark-name span", "mark", "nav a"):
         assert await contrast(page, selector) > 4.0, selector
     await page.close()
 
 
-async def test_prints(browser: Browser, report: Path) -> None:
-    page, _ = await opened(browser, report)
-    assert len(await page.pdf(format="A4")) > 20_000
+async def test_prints_everything_whatever_is_filtered(browser: Browser, report: Path) -> None:
+    page, _ = await opened(browser, report, scheme="dark")
+    await page.get_by_role("radio", name="Gained").click()
+    await page.emulate_media(media="print")
+    unseen = (
+        "[...document.querySelectorAll('.example figure')].filter(e => e.getBoundingClientRect().height < 20).length"
+    )
+    assert await page.evaluate(unseen) == 0
+    assert await page.locator("#filter").is_hidden()
+    assert await page.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(255, 255, 255)"
+    assert len(await page.pdf(format="A4")) > 60_000
     await page.close()
 
 
 async def test_bars_are_as_long_as_the_numbers_say(browser: Browser, report: Path, sample: Sample) -> None:
     page, _ = await opened(browser, report)
-    card = page.locator(".card", has_text="Targeted, held out").first
+    card = page.locator(".card", has_text="The target improved").first
     for kind, share in (("base", sample.verdict.targeted.base), ("candidate", sample.verdict.targeted.candidate)):
         fill, track = (
             await card.locator(f".fill.{kind}").bounding_box(),
@@ -89,6 +190,24 @@ async def test_bars_are_as_long_as_the_numbers_say(browser: Browser, report: Pat
         assert track is not None
         assert fill["width"] / track["width"] == pytest.approx(share, abs=0.02)
     await page.close()
+
+
+async def test_the_margin_and_the_interval_stand_where_the_axis_says(
+    browser: Browser, report: Path, sample: Sample
+) -> None:
+    page, _ = await opened(browser, report)
+    card = page.locator(".card", has_text="The rest is not worse").first
+    script = "(card) => [...card.querySelectorAll('.zero, .margin, .range')].map(e => e.getBoundingClientRect()).map(r => [r.left, r.right])"
+    zero, margin, (low, high) = await card.evaluate(script)
+    rest = sample.verdict.rest
+    per_share = (zero[0] - (margin[0] + margin[1]) / 2) / sample.verdict.margin
+    assert low == pytest.approx(zero[0] + per_share * rest.ci_low, abs=2)
+    assert high == pytest.approx(zero[0] + per_share * rest.ci_high, abs=2)
+    await page.close()
+
+
+async def visible_names(page: Page) -> list[str]:
+    return sorted(await page.locator("#answers .example:not([hidden]) summary code").all_inner_texts())
 
 
 async def contrast(page: Page, selector: str) -> float:

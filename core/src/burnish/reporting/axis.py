@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 MOST_TICKS = 8
 ROOM = 0.06  # share of the span left free at either end, so that no dot is cut
+EDGE = 0.03  # share of the span at either end without a tick, so that its label stays within the drawing
 
 
 @dataclass(frozen=True)
@@ -36,8 +37,8 @@ def axis_over(values: Iterable[float | None], least_span: float) -> Axis:
     low, high = low - missing, high + missing
     low, high = low - ROOM * (high - low), high + ROOM * (high - low)
     step = _step(high - low)
-    ticks = (step * i for i in range(math.ceil(low / step), math.floor(high / step) + 1))
-    return Axis(low, high, tuple(round(tick, 10) + 0.0 for tick in ticks))
+    first, last = math.ceil((low + EDGE * (high - low)) / step), math.floor((high - EDGE * (high - low)) / step)
+    return Axis(low, high, tuple(round(step * i, 10) + 0.0 for i in range(first, last + 1)))
 
 
 def _step(span: float) -> float:

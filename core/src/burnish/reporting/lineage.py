@@ -42,9 +42,13 @@ def method(meta: ReportMeta, base_rows: Sequence[EvalRow], candidate_rows: Seque
         ("Base answers", f"{len(base_rows)}{reused}; up to {_samples(base_rows)} a question"),
         ("Candidate answers", f"{len(candidate_rows)}; up to {_samples(candidate_rows)} a question"),
         ("Sampling", ", ".join(f"{name} {value}" for name, value in meta.sampling.items()) or UNKNOWN),
-        ("Test of the target", "exact McNemar, one-sided, on held-out questions"),
-        ("Intervals", "95 %, Tango score interval of the paired difference"),
-        ("Slices", "exact McNemar, two-sided, corrected by Holm"),
+        (
+            "Test of the target",
+            "exact and one-sided, held-out questions; McNemar’s, or its sign-flip form where questions share a document",
+        ),
+        ("Test of the rest", "exact and one-sided, not worse by the margin or more"),
+        ("Intervals", "95 %, of the paired difference; clusters of questions count as one"),
+        ("Slices", "exact, corrected by Holm"),
         ("Regression", "the base passes every one of its samples and the candidate fails"),
     ]
 
