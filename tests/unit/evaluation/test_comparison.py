@@ -10,12 +10,15 @@ from unit.evaluation.chat_server import ChatServer
 from unit.evaluation.conftest import make_questions
 
 from burnish.digests import file_sha256
-from burnish.errors import InvalidInputError
+from burnish.errors import InvalidInputError, LeakageError
 from burnish.pairing import read_rows
+from burnish.schemas.base import Message
+from burnish.schemas.benchmark import GraderSpec
 from burnish.schemas.dataset import DatasetCounts, DatasetManifest, DatasetSpec, LengthStatistics, Split
 from burnish.verdict import decide
-from burnish_client.evaluation import Endpoint, Sampling, ask, evaluate, make_run_log
-from burnish_client.evaluation.comparison import FILES
+from burnish_client.evaluation import Controls, Endpoint, Evaluation, Sampling, arm_names, ask, evaluate, make_run_log
+from burnish_client.evaluation.comparison import FILES, split_of
+from burnish_client.evaluation.controls import Correction
 
 TARGETED = [f"q{i:04d}" for i in range(30)]
 HELD_OUT = TARGETED[10:]
@@ -119,3 +122,79 @@ async def test_benchmark_without_held_out_questions_is_refused_before_asking(
             benchmark="bench/v1",
         )
     assert server.requests == 0
+
+
+async def test_control_arms_are_asked_of_the_base_beside_the_sides_and_decided_on(
+    server: ChatServer, tmp_path: Path
+) -> None:
+    server.say = says
+    questions = make_questions(200)
+    corrections = [Correction(q, (Message(role="user", content=q),), "good") for q in TARGETED[:8]]
+
+    async def run() -> Evaluation:
+        return await evaluate(
+            questions,
+            make_dataset(),
+            Endpoint(server.url),
+            base_model="base",
+            candidate_model="candidate",
+            out=tmp_path,
+            benchmark="bench/v1",
+            arms=["few-shot", "prompt"],
+            controls=Controls(corrections, shots=2, prompt="Say good."),
+            concurrency=1,
+        )
+
+    result = await run()
+    assert server.order[:5] == [("base", "q0000"), ("candidate", "q0000"), *[("base", "q0000")] * 3], "interleaved"
+    assert [message["role"] for message in server.bodies[2]["messages"]] == ["user", "assistant"] * 2 + ["user"]
+    assert server.bodies[3]["messages"][0] == {"role": "system", "content": "Say good."}
+    assert [(arm.name, arm.does_it) for arm in result.verdict.arms] == [("few-shot", False), ("prompt", False)]
+    assert [arm.changed for arm in result.manifest.arms] == [200, 200]
+    assert {f.path for f in result.manifest.files} == {*FILES, "arm-few-shot.jsonl", "arm-prompt.jsonl"}
+    sides = [(cost.side, cost.asked) for cost in result.costs]
+    assert sides == [("base", 400), ("candidate", 200), ("arm:few-shot", 200), ("arm:prompt", 200)]
+    rows = {arm.name: (arm.what, read_rows(tmp_path / arm.file)) for arm in result.manifest.arms}
+    assert decide(result.base_rows, result.candidate_rows, arms=rows) == result.verdict
+
+    log = tmp_path / "answers-arm-prompt.jsonl"
+    log.write_bytes(b"".join(log.read_bytes().splitlines(keepends=True)[:-3]) + b'{"model": "ba')
+    asked = server.requests
+    again = await run()
+    assert server.requests - asked == 3, "what a killed run had not logged, and nothing else"
+    assert again.verdict == result.verdict
+
+
+async def test_examples_that_leak_and_questions_without_a_judge_are_refused_before_asking(
+    server: ChatServer, tmp_path: Path
+) -> None:
+    held_out = Correction(HELD_OUT[0], (Message(role="user", content=HELD_OUT[0]),), "good")
+    judged = make_questions(40, grader=GraderSpec(name="judge", args={"rubric": "It is polite."}))
+    for questions, arms, error in (
+        (make_questions(40), ["few-shot"], LeakageError),
+        (judged, [], InvalidInputError),
+    ):
+        with pytest.raises(error):
+            await evaluate(
+                questions,
+                make_dataset(),
+                Endpoint(server.url),
+                base_model="base",
+                candidate_model="candidate",
+                out=tmp_path,
+                benchmark="bench/v1",
+                arms=arm_names(",".join(arms)) if arms else [],
+                controls=Controls([held_out]),
+            )
+    assert server.requests == 0
+
+
+def test_without_a_dataset_a_list_or_the_questions_own_marks_say_what_is_targeted() -> None:
+    questions = make_questions(3)
+    marked = [*questions[:2], questions[2].model_copy(update={"extra": {"targeted": True}})]
+    assert split_of(marked, None).held_out == ["q0002"]
+    assert split_of(marked, None, ["q0000"]).targeted == ["q0000"]
+    with pytest.raises(InvalidInputError, match="nothing says which questions are targeted"):
+        split_of(questions, None)
+    with pytest.raises(InvalidInputError, match="not in the benchmark: q9"):
+        split_of(questions, None, ["q9"])
