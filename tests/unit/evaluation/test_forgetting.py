@@ -15,8 +15,8 @@ from unit.evaluation.chat_server import ChatServer, serving
 from burnish.errors import CorruptDataError, UnavailableError
 from burnish.probe import probe_questions, probe_texts, probe_version
 from burnish.schemas.evaluation import Comparison, Forgetting, ProbeCategory
-from burnish_client.evaluation import Endpoint
-from burnish_client.evaluation.forgetting import TEXT_SCORES, forgetting_sentence, measure_forgetting
+from burnish_client.evaluation import Endpoint, Side
+from burnish_client.evaluation.forgetting import CANDIDATE_TEXTS, forgetting_sentence, measure_forgetting
 from burnish_client.evaluation.text_scores import NoPromptLogprobs, score_texts
 
 EXPECTED = {question.prompt: question.expected_answer for question in probe_questions()}
@@ -32,9 +32,10 @@ def say(model: str, prompt: str) -> str:
 
 @dataclass
 class ScoringServer(ChatServer):
-    """Also scores prompts: a word is a token of 2.0 nats, of 2.5 for the candidate. `manner` is how it does so."""
+    """Also scores prompts: a word is a token of `nats` nats, of 2.5 for the candidate. `manner` is how it does so."""
 
     manner: str = "echo"
+    nats: float = 2.0
     busy_first: int = 0
     scored: list[dict[str, Any]] = field(default_factory=list)
 
@@ -53,7 +54,7 @@ class ScoringServer(ChatServer):
         words = body["prompt"].split()
         if body["model"] == "other-tokenizer":
             words = words[:-1]
-        nats = 2.5 if body["model"] == "candidate" else 2.0
+        nats = 2.5 if body["model"] == "candidate" else self.nats
         values: list[float | None] = [None, *[-nats] * (len(words) - 1)]
         logprobs: dict[str, Any] | None = {"token_logprobs": values}
         if self.manner == "new tokens only":
@@ -99,7 +100,7 @@ async def test_the_same_run_again_asks_nothing(scorer: ScoringServer, tmp_path: 
     asked, scored = len(scorer.order), len(scorer.scored)
     assert await measure_forgetting(Endpoint(scorer.url), "base", "candidate", tmp_path, questions=FEW) == first
     assert (len(scorer.order), len(scorer.scored)) == (asked, scored)
-    log = tmp_path / TEXT_SCORES
+    log = tmp_path / CANDIDATE_TEXTS
     log.write_bytes(log.read_bytes()[:-10])
     assert await measure_forgetting(Endpoint(scorer.url), "base", "candidate", tmp_path, questions=FEW) == first
     assert len(scorer.scored) == scored + 1
@@ -145,16 +146,27 @@ async def test_another_tokenizer_is_not_compared(scorer: ScoringServer, tmp_path
     assert "different tokenizers" in found.cross_entropy_missing
 
 
+async def test_one_name_on_two_hosts_is_two_models(scorer: ScoringServer, tmp_path: Path) -> None:
+    with serving(ScoringServer(say=say, nats=3.0)) as other:
+        assert isinstance(other, ScoringServer)
+        for _ in range(2):  # the second time from the logs
+            found = await measure_forgetting(
+                Endpoint(scorer.url), "m", "m", tmp_path, candidate_endpoint=Endpoint(other.url), questions=FEW
+            )
+            assert (found.base_cross_entropy, found.candidate_cross_entropy) == (pytest.approx(2), pytest.approx(3))
+    assert len(scorer.scored) == len(other.scored) == len(probe_texts())
+
+
 async def test_a_busy_endpoint_is_asked_again_and_a_dead_one_is_unavailable(tmp_path: Path) -> None:
     patient = {"attempts": 3, "first_delay_seconds": 0.01}
     texts = probe_texts()[:2]
     with serving(ScoringServer(busy_first=2)) as server:
         endpoint = Endpoint(server.url, **patient)
-        ((one, two),) = await score_texts([(endpoint, "base")], texts, tmp_path / "a.jsonl", concurrency=1)
+        ((one, two),) = await score_texts([Side(endpoint, "base", tmp_path / "a.jsonl")], texts, concurrency=1)
     assert [one.text_id, two.text_id] == [text.text_id for text in texts]
     with pytest.raises(UnavailableError, match="scores so far are kept"):
-        await score_texts([(endpoint, "base")], texts, tmp_path / "b.jsonl")
-    again = await score_texts([(endpoint, "base")], texts, tmp_path / "a.jsonl")
+        await score_texts([Side(endpoint, "base", tmp_path / "b.jsonl")], texts)
+    again = await score_texts([Side(endpoint, "base", tmp_path / "a.jsonl")], texts)
     assert again == [[one, two]]
 
 
@@ -162,11 +174,11 @@ async def test_a_broken_log_is_named(scorer: ScoringServer, tmp_path: Path) -> N
     log = tmp_path / "scores.jsonl"
     log.write_text("{}\n")
     with pytest.raises(CorruptDataError, match=r"scores\.jsonl line 1"):
-        await score_texts([(Endpoint(scorer.url), "base")], probe_texts(), log)
+        await score_texts([Side(Endpoint(scorer.url), "base", log)], probe_texts())
     assert scorer.scored == []
     scorer.manner = "ignore"
     with pytest.raises(NoPromptLogprobs):
-        await score_texts([(Endpoint(scorer.url), "base")], probe_texts(), tmp_path / "new.jsonl")
+        await score_texts([Side(Endpoint(scorer.url), "base", tmp_path / "new.jsonl")], probe_texts())
 
 
 def compared(n: int, gained: int, lost: int, p_value: float) -> Comparison:

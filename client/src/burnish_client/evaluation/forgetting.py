@@ -6,6 +6,7 @@ Called by the comparison, apart from the user's benchmark: it never decides, a c
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from burnish.errors import InvalidInputError
@@ -22,7 +23,8 @@ from burnish_client.evaluation.text_scores import NoPromptLogprobs, score_texts
 
 CLEAR_LEVEL = 0.05  # of the two-sided test; over categories after Holm
 NOTABLE_NATS = 0.05  # about 5 % more perplexity: less than this is the usual price of any training
-BASE_ANSWERS, CANDIDATE_ANSWERS, TEXT_SCORES = "probe-base.jsonl", "probe-candidate.jsonl", "probe-texts.jsonl"
+BASE_ANSWERS, CANDIDATE_ANSWERS = "probe-base.jsonl", "probe-candidate.jsonl"
+BASE_TEXTS, CANDIDATE_TEXTS = "probe-texts-base.jsonl", "probe-texts-candidate.jsonl"
 
 
 async def measure_forgetting(
@@ -38,8 +40,8 @@ async def measure_forgetting(
 ) -> Forgetting:
     """Ask both models the probe set, greedily, and score the plain texts under both.
 
-    out: a folder; its answer logs (`probe-base.jsonl`, `probe-candidate.jsonl`, lines of Answer) and `probe-texts.jsonl`
-    let a killed run go on and ask nothing twice. candidate_endpoint: where the candidate is served elsewhere.
+    out: a folder; its answer logs (`probe-base.jsonl`, `probe-candidate.jsonl`, lines of Answer) and text scores
+    (`probe-texts-base.jsonl`, `probe-texts-candidate.jsonl`) let a killed run go on and ask nothing twice. candidate_endpoint: where the candidate is served elsewhere.
     questions: instead of the shipped ones. progress: of the questions; the texts take a few seconds more.
     p-values are two-sided exact McNemar, those of categories corrected by Holm. An endpoint that gives no
     log-probabilities of a prompt leaves the cross-entropy None, and `cross_entropy_missing` says why. Raises as
@@ -59,7 +61,9 @@ async def measure_forgetting(
         probe_version=probe_version(),
         ungraded=len(pairing.unpaired),
     )
-    return await _with_cross_entropy(probe, sides, out / TEXT_SCORES, concurrency)
+    logs = (out / BASE_TEXTS, out / CANDIDATE_TEXTS)
+    text_sides = [replace(side, out=log) for side, log in zip(sides, logs, strict=True)]
+    return await _with_cross_entropy(probe, text_sides, concurrency)
 
 
 def compare_categories(pairs: Sequence[Pair]) -> list[ProbeCategory]:
@@ -102,10 +106,9 @@ def forgetting_sentence(forgetting: Forgetting) -> str | None:
     return f"Signs of forgetting: {'; '.join(findings)}.{lost}"
 
 
-async def _with_cross_entropy(probe: Forgetting, sides: Sequence[Side], log: Path, concurrency: int) -> Forgetting:
+async def _with_cross_entropy(probe: Forgetting, sides: Sequence[Side], concurrency: int) -> Forgetting:
     try:
-        targets = [(side.endpoint, side.model) for side in sides]
-        base, candidate = await score_texts(targets, probe_texts(), log, concurrency=concurrency)
+        base, candidate = await score_texts(sides, probe_texts(), concurrency=concurrency)
         found = compare_texts(base, candidate)
     except (NoPromptLogprobs, InvalidInputError) as missing:
         return probe.model_copy(update={"cross_entropy_missing": f"No cross-entropy: {missing}."})

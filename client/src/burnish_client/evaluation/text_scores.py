@@ -7,7 +7,6 @@ endpoints do not.
 from __future__ import annotations
 
 import asyncio
-import fcntl
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -21,6 +20,7 @@ from burnish.errors import CorruptDataError, IncompatibleAdapterError, Unavailab
 from burnish.probe import ProbeText, TextScore
 from burnish.schemas.base import Frozen
 from burnish_client import wire
+from burnish_client.evaluation.asking import Side
 from burnish_client.evaluation.chat import Endpoint
 from burnish_client.evaluation.pace import backoff_seconds, retry_after_seconds
 from burnish_client.http_door import LOOPBACK
@@ -45,40 +45,37 @@ class ScoredText(Frozen):
 
 
 async def score_texts(
-    targets: Sequence[tuple[Endpoint, str]], texts: Sequence[ProbeText], log: Path, *, concurrency: int = MOST_AT_ONCE
+    sides: Sequence[Side], texts: Sequence[ProbeText], *, concurrency: int = MOST_AT_ONCE
 ) -> list[list[TextScore]]:
-    """Score every text under each (endpoint, model); one list a target, in order of texts.
+    """Score every text under each side's model; one list a side, in order of texts.
 
-    Targets are interleaved text by text. Each score is in `log` (JSONL, appended) as it comes; what stands there is not
-    asked again. Raises NoPromptLogprobs, UnavailableError where the endpoint does not answer, and what concerns every
-    request: wrong token, unknown model, an adapter that does not fit.
+    Sides are interleaved text by text. Each score is in its side's log `out` (JSONL, appended) as it comes; what stands
+    there is not asked again. Raises NoPromptLogprobs, UnavailableError where an endpoint does not answer, and what
+    concerns every request: wrong token, unknown model, an adapter that does not fit.
     """
-    known = _read(log)
+    known = [_read(side.out) for side in sides]
     places = asyncio.Semaphore(min(concurrency, MOST_AT_ONCE))
+    clients = {endpoint: _client(endpoint) for endpoint in dict.fromkeys(side.endpoint for side in sides)}
 
-    async def score(client: httpx.AsyncClient, target: tuple[Endpoint, str], text: ProbeText) -> TextScore:
-        endpoint, model = target
-        digest = sha256_hex(text.text.encode())
-        scored = known.get((model, digest))
+    async def score(index: int, text: ProbeText) -> TextScore:
+        side, digest = sides[index], sha256_hex(text.text.encode())
+        scored = known[index].get((side.model, digest))
         if scored is None:
             async with places:
-                tokens, nats = await _ask(client, endpoint, model, text.text)
-            scored = ScoredText(model=model, text_digest=digest, tokens=tokens, nats=nats)
-            _append(log, scored)
+                tokens, nats = await _ask(clients[side.endpoint], side.endpoint, side.model, text.text)
+            scored = ScoredText(model=side.model, text_digest=digest, tokens=tokens, nats=nats)
+            _append(side.out, scored)
         return TextScore(text.text_id, scored.tokens, scored.nats)
 
-    clients = {endpoint: _client(endpoint) for endpoint, _ in targets}
     try:
         async with asyncio.TaskGroup() as group:
-            tasks = [
-                [group.create_task(score(clients[target[0]], target, text)) for target in targets] for text in texts
-            ]
+            rows = [[group.create_task(score(index, text)) for index in range(len(sides))] for text in texts]
     except BaseExceptionGroup as failures:
         raise failures.exceptions[0] from None
     finally:
         for client in clients.values():
             await client.aclose()
-    return [[row[index].result() for row in tasks] for index in range(len(targets))]
+    return [[row[index].result() for row in rows] for index in range(len(sides))]
 
 
 def _client(endpoint: Endpoint) -> httpx.AsyncClient:
@@ -161,5 +158,4 @@ def _read(log: Path) -> dict[tuple[str, str], ScoredText]:
 def _append(log: Path, scored: ScoredText) -> None:
     log.parent.mkdir(parents=True, exist_ok=True)
     with log.open("ab") as handle:
-        fcntl.flock(handle, fcntl.LOCK_EX)
         handle.write(scored.model_dump_json().encode() + b"\n")
