@@ -146,7 +146,7 @@ def test_absent_parts_say_which_command_would_tell() -> None:
     for command in (
         "burnish eval --samples 2",
         "burnish eval --control",
-        "burnish eval --probe",
+        "burnish eval --forgetting",
         "burnish eval</code> records",
     ):
         assert command in page
