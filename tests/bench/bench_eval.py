@@ -202,12 +202,18 @@ def measure(given: argparse.Namespace) -> bool:
         measure_loop(loop, questions.next(2))
         bests = sweep(url, model, questions, given.concurrency)
         passes: dict[str, list[Pass]] = defaultdict(list)
-        for _ in range(given.repeats):
-            passes["transformers loop"].append(measure_loop(loop, questions.next(given.loop_questions)))
+
+        def keep(name: str, done: Pass) -> None:
+            passes[name].append(done)
+            print(done.line(name), flush=True)
+
+        for turn in range(given.repeats):
+            print(f"turn {turn + 1}:")
+            keep("transformers loop", measure_loop(loop, questions.next(given.loop_questions)))
             for concurrency in bests:
                 bare = asyncio.run(measure_bare(url, model, questions.next(), concurrency))
-                passes[f"bare, concurrency {concurrency}"].append(bare)
-            passes["burnish eval client"].append(asyncio.run(measure_ours(url, model, questions.next())))
+                keep(f"bare, concurrency {concurrency}", bare)
+            keep("burnish eval client", asyncio.run(measure_ours(url, model, questions.next())))
     return judge(passes)
 
 
@@ -244,10 +250,10 @@ def judge(passes: dict[str, list[Pass]]) -> bool:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--questions", type=int, default=96, help="of a pass")
-    parser.add_argument("--loop-questions", type=int, default=24, help="of a pass of the transformers loop")
+    parser.add_argument("--questions", type=int, default=144, help="of a pass")
+    parser.add_argument("--loop-questions", type=int, default=12, help="of a pass of the transformers loop")
     parser.add_argument("--repeats", type=int, default=3)
-    parser.add_argument("--concurrency", type=int, nargs="+", default=[1, 4, 8, 16, 32, 64])
+    parser.add_argument("--concurrency", type=int, nargs="+", default=[1, 4, 8, 16, 32, 64, 128])
     parser.add_argument("--transformers-loop", action="store_true", help=argparse.SUPPRESS)
     given = parser.parse_args()
     if given.transformers_loop:

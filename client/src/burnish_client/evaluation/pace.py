@@ -12,7 +12,7 @@ from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 
-START = 16  # requests in flight at first: what one small engine takes with ease
+START = 32  # requests in flight at first: a small engine takes them with ease, a hosted one says 429 at once
 GROWTH = 1.1  # doubling must bring at least this factor of tokens a second
 ROUNDS_BEFORE_PLATEAU = 2  # one round is noisy
 LATENCY_SHARE_OF_TIMEOUT = 0.25  # the limit grows while the slowest answer takes no more than this of the timeout
