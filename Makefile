@@ -29,5 +29,8 @@ bench: setup ## the measurements behind the numbers in the docs
 bench-eval: setup ## the eval client's speed beside its endpoint's best and a transformers loop
 	$(PY) tests/bench/bench_eval.py $(ARGS)
 
+bench-verdict: setup ## how often the verdict is wrong, on simulated experiments; writes docs/verdict-error-rates.md
+	$(PY) tests/bench/bench_verdict.py $(ARGS)
+
 clean: ## everything that set-up made
 	rm -rf .venv .venv-inference .cache

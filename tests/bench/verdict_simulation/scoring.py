@@ -1,0 +1,161 @@
+"""Each draw decided by the verdict's own two claims and table, and by the rivals; a setting's rates out.
+
+A claim looks at its own group only, and the groups are drawn independently: so each of the 3 targets and 4 rests of a
+setting is drawn and judged once, and the 12 experiments join them draw by draw through burnish.verdict.TABLE.
+tests/unit/bench holds that this equals burnish.verdict.decide on the same draws written out as eval rows.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+from bench.verdict_simulation.cells import Cell, Setting, cells_of
+from bench.verdict_simulation.draws import Booleans, Draws, Floats, draw
+from bench.verdict_simulation.rivals import RIVALS, FirstAnswers, first_answers
+
+from burnish.claims import Answer, Outcomes, Thresholds, find_harm, find_improvement
+from burnish.statistics import paired_interval
+from burnish.verdict import TABLE
+
+LIMITS = Thresholds()
+Interval = tuple[float, float]
+Judged = tuple[Answer, Interval]
+
+
+@dataclass(frozen=True)
+class Scored:
+    """One cell over all its draws. answers: of its claim. covered: the 95 % interval contains the true effect."""
+
+    answers: list[Answer]
+    covered: Booleans
+    first: FirstAnswers
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """Shares over the draws of one target and one rest of a setting. Rivals: share shipped."""
+
+    gain: float
+    harm: float
+    verdicts: dict[str, float]
+    rivals: dict[str, float]
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """All of one setting. coverage: of the 95 % interval by (group, true effect)."""
+
+    setting: Setting
+    draws: int
+    experiments: list[Experiment]
+    coverage: dict[tuple[str, float], float]
+
+
+@dataclass(frozen=True)
+class Arrays:
+    """What the claims look at, a row a draw: (draws, questions), self_loss (draws,), NaN where no question always passes."""
+
+    difference: Floats
+    stable: Booleans
+    regressed: Booleans
+    self_loss: Floats
+    clusters: npt.NDArray[np.int64] | None
+    samples: int
+
+    def outcomes(self, index: int) -> Outcomes:
+        loss = float(self.self_loss[index])
+        return Outcomes(
+            difference=self.difference[index],
+            cluster=self.clusters,
+            stable=self.stable[index],
+            regressed=self.regressed[index],
+            self_loss=None if np.isnan(loss) else loss,
+            samples=self.samples,
+        )
+
+
+def arrays(draws: Draws, clustered: bool) -> Arrays:
+    """As burnish.pairing does it for rows: as many samples of either side, majority with a tie to the first sample."""
+    askings, samples = draws.base.shape[2], min(draws.base.shape[2], draws.candidate.shape[2])
+    base, candidate = draws.base[:, :, :samples], draws.candidate[:, :, :samples]
+    twice = 2 * candidate.sum(axis=2)
+    passed = np.where(twice == samples, candidate[:, :, 0], twice > samples)
+    failures = askings - draws.base.sum(axis=2)
+    stable = failures == 0
+    held, almost = stable.sum(axis=1), (failures == 1).sum(axis=1) / askings
+    return Arrays(
+        difference=(candidate.sum(axis=2) - base.sum(axis=2)) / samples,
+        stable=stable,
+        regressed=stable & ~passed,
+        self_loss=np.where(held + almost > 0, almost / np.maximum(held + almost, 1e-12), np.nan),
+        clusters=draws.clusters if clustered else None,
+        samples=samples,
+    )
+
+
+def judge_target(outcomes: Outcomes) -> Judged:
+    found = find_improvement(outcomes, LIMITS, details=False)
+    assert found.interval is not None
+    return found.answer, found.interval
+
+
+def judge_rest(outcomes: Outcomes) -> Judged:
+    found = find_harm(outcomes, LIMITS, details=False)
+    return found.answer, paired_interval(outcomes.difference, outcomes.cluster)
+
+
+def score_cell(cell: Cell, draws: int, seed: int) -> Scored:
+    """Draws that differ only in the order of questions or clusters are judged once."""
+    drawn = draw(cell, draws, seed)
+    seen = arrays(drawn, cell.setting.clustered)
+    judge: Callable[[Outcomes], Judged] = judge_target if cell.group == "target" else judge_rest
+    known: dict[bytes, Judged] = {}
+    judged = []
+    for index, key in enumerate(_keys(seen, cell.group == "rest")):
+        if key not in known:
+            known[key] = judge(seen.outcomes(index))
+        judged.append(known[key])
+    covered = [low <= cell.effect <= high for _, (low, high) in judged]
+    return Scored([answer for answer, _ in judged], np.array(covered), first_answers(drawn))
+
+
+def _keys(seen: Arrays, losses_count: bool) -> list[bytes]:
+    """A key a draw: its questions in sorted order, cluster by cluster, and what else its claim looks at."""
+    codes = np.rint((seen.difference + 1) * seen.samples).astype(np.uint64)
+    if losses_count:
+        codes = codes * 4 + seen.stable * np.uint64(2) + seen.regressed
+    if seen.clusters is not None:
+        size = int(np.bincount(seen.clusters)[0])
+        short = -codes.shape[1] % size  # the last cluster may have fewer questions: filled up with a code of its own
+        codes = np.pad(codes, ((0, 0), (0, short)), constant_values=63)
+        codes = np.sort(codes.reshape(len(codes), -1, size), axis=2)
+        codes = (codes * (np.uint64(64) ** np.arange(size, dtype=np.uint64))).sum(axis=2)
+    rounded = np.round(seen.self_loss, 9)
+    return [row.tobytes() + loss.tobytes() for row, loss in zip(np.sort(codes, axis=1), rounded, strict=True)]
+
+
+def run_setting(setting: Setting, draws: int, seed: int) -> Outcome:
+    """All experiments of one setting; the same arguments give the same outcome."""
+    scored = {(cell.group, cell.effect): score_cell(cell, draws, seed) for cell in cells_of(setting)}
+    targets = [(effect, found) for (group, effect), found in scored.items() if group == "target"]
+    rests = [(effect, found) for (group, effect), found in scored.items() if group == "rest"]
+    return Outcome(
+        setting=setting,
+        draws=draws,
+        experiments=[_join(gain, target, harm, rest) for gain, target in targets for harm, rest in rests],
+        coverage={key: float(found.covered.mean()) for key, found in scored.items()},
+    )
+
+
+def _join(gain: float, target: Scored, effect: float, rest: Scored) -> Experiment:
+    names = Counter(TABLE[pair] for pair in zip(target.answers, rest.answers, strict=True))
+    return Experiment(
+        gain=gain,
+        harm=abs(effect),
+        verdicts={name: count / len(target.answers) for name, count in names.items()},
+        rivals={name: float(ships(target.first, rest.first).mean()) for name, ships in RIVALS.items()},
+    )
