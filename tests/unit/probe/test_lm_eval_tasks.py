@@ -8,7 +8,8 @@ from pathlib import Path
 import orjson
 import yaml
 
-from burnish.probe import CATEGORIES, probe_questions, probe_texts, write_lm_eval_tasks
+from burnish.probe import CATEGORIES, probe_questions, probe_texts, probe_version, write_lm_eval_tasks
+from burnish_client import cli
 
 
 class TaskLoader(yaml.SafeLoader):
@@ -48,3 +49,10 @@ def test_the_grading_hook_grades_as_we_do(tmp_path: Path):
         assert all(isinstance(value, str) for value in doc.values())
         assert hook.process_results(doc, [question.expected_answer]) == {"pass_rate": 1.0, question.slice: 1.0}
         assert hook.process_results(doc, [question.extra["wrong"]]) == {"pass_rate": 0.0, question.slice: 0.0}
+
+
+def test_the_command_says_what_it_wrote(tmp_path: Path, capsys):
+    assert cli.run(["probe", "export", str(tmp_path / "tasks"), "--json"]) == 0
+    said = orjson.loads(capsys.readouterr().out)
+    assert said["version"] == probe_version()
+    assert sorted(Path(path) for path in said["files"]) == sorted((tmp_path / "tasks").iterdir())
