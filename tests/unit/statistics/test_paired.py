@@ -10,11 +10,14 @@ from scipy.optimize import minimize_scalar
 from scipy.stats import binom, binomtest
 
 from burnish.statistics import (
+    design_effect,
+    effective_counts,
     flip_rate,
     holm,
     mcnemar_exact,
     mcnemar_power,
     needs_questions,
+    noninferiority,
     required_questions,
     self_loss_rate,
     tail_probability,
@@ -189,3 +192,13 @@ def test_tail_probability() -> None:
     assert tail_probability(4, 100, 0.01) == pytest.approx(1 - sum(binom.pmf(k, 100, 0.01) for k in range(4)))
     with pytest.raises(ValueError, match="do not fit"):
         tail_probability(5, 4, 0.1)
+
+
+def test_averaging_samples_does_not_multiply_questions() -> None:
+    """50 questions without a loss show nothing at 2 points, however often each was asked: 0.98^50 = 0.36."""
+    flaky = np.array([0.2, -0.2] * 5 + [0.0] * 40)
+    gained, lost, n = effective_counts(flaky, design_effect(flaky))
+    assert n == 50
+    assert gained == lost == pytest.approx(5 * 0.2**2)
+    _, p_value = noninferiority(flaky)
+    assert p_value > 0.3
