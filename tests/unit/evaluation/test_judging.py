@@ -115,8 +115,8 @@ def test_a_killed_run_goes_on_where_it_was(server: ChatServer, tmp_path: Path) -
 
 def test_an_unreadable_reply_is_asked_again_once_and_then_a_skip(server: ChatServer, tmp_path: Path) -> None:
     def mumbles(model: str, prompt: str) -> str:
-        once = block(prompt, "ANSWER") == "good" and prompt.endswith("JSON object that was asked for.")
-        return says_good(model, prompt) if once else "I would say it passes."
+        reminded = block(prompt, "ANSWER") == "good" and prompt.endswith("holds `passed` alone.")
+        return '{"passed": true}' if reminded else "I would say it passes."
 
     server.say = mumbles
     questions = make_questions(2, grader=SINGLE)
@@ -126,6 +126,8 @@ def test_an_unreadable_reply_is_asked_again_once_and_then_a_skip(server: ChatSer
     assert [r.passed for r in rows] == [True, None]
     assert "the judge's reply is no JSON object (not-json): 'I would say" in (rows[1].skipped_reason or "")
     assert server.requests == len(judged.replies) == 4
+    schemas = [list(body["response_format"]["json_schema"]["schema"]["properties"]) for body in server.bodies]
+    assert schemas == [["reason", "passed"]] * 2 + [["passed"]] * 2
     run(questions, [answers], server, tmp_path)
     assert server.requests == 4
 

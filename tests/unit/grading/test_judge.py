@@ -17,6 +17,7 @@ from burnish.grading.judge_prompt import (
     pair_score,
     parse_pair,
     parse_single,
+    remind,
     response_format,
     single_messages,
 )
@@ -164,6 +165,17 @@ def test_replies_are_read() -> None:
     assert parse_pair('{"reason": "x", "better": "tie"}') == ("tie", "x")
     with pytest.raises(InvalidInputError, match="none of first, second, tie"):
         parse_pair('{"reason": "x", "better": "A"}')
+
+
+def test_the_reply_to_a_reminder_has_no_reason() -> None:
+    assert parse_single('{"passed": true}', bare=True) == (True, "")
+    assert parse_pair('{"better": "first"}', bare=True) == ("first", "")
+    with pytest.raises(InvalidInputError, match=r"is not exactly \{passed\}"):
+        parse_single('{"reason": "x", "passed": true}', bare=True)
+    assert list(response_format("single", bare=True)["json_schema"]["schema"]["properties"]) == ["passed"]
+    system, user = remind(single_messages(PROMPT, "Paris", "Paris", RUBRIC), "single")
+    assert system == single_messages(PROMPT, "Paris", "Paris", RUBRIC)[0]
+    assert user.content.endswith("the JSON object that holds `passed` alone.")
 
 
 def test_the_schema_is_strict() -> None:

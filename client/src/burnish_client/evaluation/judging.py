@@ -5,20 +5,20 @@ Answers of the same text to the same question are judged once. Called by the com
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TypeVar
+from typing import Protocol, TypeVar
 
 from burnish.errors import InvalidInputError
 from burnish.grading import Judgement, needs
 from burnish.grading.judge import Mode, judge_digest
 from burnish.grading.judge_prompt import (
-    REMINDER,
     pair_messages,
     pair_score,
     parse_pair,
     parse_single,
+    remind,
     response_format,
     single_messages,
 )
@@ -31,6 +31,13 @@ from burnish_client.evaluation.chat import Endpoint, Sampling, prompt_digest
 
 Judgements = dict[AnswerKey, Judgement]
 T = TypeVar("T")
+T_co = TypeVar("T_co", covariant=True)
+
+
+class _Parse(Protocol[T_co]):
+    """Reads a reply; raises InvalidInputError for one that is not exactly what was asked for. bare: it has no reason."""
+
+    def __call__(self, reply: str, *, bare: bool = False) -> T_co: ...
 
 
 @dataclass(frozen=True)
@@ -79,7 +86,8 @@ async def judge_sides(
     sides: base, candidate, then any others. Pairwise questions compare base and candidate, same sample with same sample,
     in both orders; an answer without a partner gets a judgement with a `problem`. out: JSONL of the judge's replies; the
     same call after a kill asks only what is missing. An answer that needs no judge (empty, far too long) is not sent.
-    A reply that is not exactly the JSON asked for is asked again once, then it is a problem, never a guess.
+    A reply that is not exactly the JSON asked for is asked again once, for the verdict without a reason; then it is a
+    problem, never a guess.
     Raises what `ask_sides` raises.
     """
     judged_questions = {q.question_id: q for q in questions if needs(q.grader) == "judge"}
@@ -199,7 +207,7 @@ def _partners(
 async def _ask(
     tasks: Mapping[str, BenchmarkQuestion],
     mode: Mode,
-    parse: Callable[[str], T],
+    parse: _Parse[T],
     judge: JudgeSettings,
     out: Path,
     progress: ProgressCallback | None,
@@ -209,11 +217,11 @@ async def _ask(
     found: dict[str, T] = {}
     problems: dict[str, str] = {}
     waiting = list(tasks.values())
-    for _ in range(2):
+    for bare in (False, True):
         if not waiting:
             break
         side = Side(judge.endpoint, judge.model, out)
-        sampling = Sampling(judge.max_tokens, extra={"response_format": response_format(mode)})
+        sampling = Sampling(judge.max_tokens, extra={"response_format": response_format(mode, bare=bare)})
         (answers,) = await ask_sides(
             [side], waiting, sampling=sampling, concurrency=judge.concurrency, progress=progress
         )
@@ -224,11 +232,11 @@ async def _ask(
                 problems[task.question_id] = f"asking it failed: {answer.error}"
                 continue
             try:
-                found[task.question_id] = parse(answer.text)
+                found[task.question_id] = parse(answer.text, bare=bare)
                 problems.pop(task.question_id, None)
             except InvalidInputError as error:
                 problems[task.question_id] = error.message
-                unparsed.append(_reminded(task))
+                unparsed.append(task.model_copy(update={"messages": remind(task.prompt_messages(), mode)}))
         waiting = unparsed
     return found, problems
 
@@ -241,12 +249,6 @@ def _task(question_id: str, messages: Sequence[Message]) -> BenchmarkQuestion:
         expected_answer="a judgement",
         grader=GraderSpec(name="exact"),
     )
-
-
-def _reminded(task: BenchmarkQuestion) -> BenchmarkQuestion:
-    *before, last = task.prompt_messages()
-    reminded = last.model_copy(update={"content": f"{last.content}\n\n{REMINDER}"})
-    return task.model_copy(update={"messages": [*before, reminded]})
 
 
 def _worth_judging(question: BenchmarkQuestion, answer: Answer) -> bool:
