@@ -250,7 +250,7 @@ def judge(passes: dict[str, list[Pass]]) -> bool:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--questions", type=int, default=144, help="of a pass")
+    parser.add_argument("--questions", type=int, default=192, help="of a pass")
     parser.add_argument("--loop-questions", type=int, default=12, help="of a pass of the transformers loop")
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--concurrency", type=int, nargs="+", default=[1, 4, 8, 16, 32, 64, 128])

@@ -22,7 +22,7 @@ from burnish.schemas.runlog import FailureCluster, RunLogLine
 from burnish.verdict import Thresholds, decide
 from burnish_client.evaluation import folder
 from burnish_client.evaluation.answers import Answer
-from burnish_client.evaluation.asking import ProgressCallback, Side, ask_sides
+from burnish_client.evaluation.asking import MOST_CONCURRENCY, ProgressCallback, Side, ask_sides
 from burnish_client.evaluation.cache import AnswerCache, model_digest_of
 from burnish_client.evaluation.calibration import check_calibration
 from burnish_client.evaluation.chat import Endpoint, Sampling
@@ -77,7 +77,7 @@ async def evaluate(
     controls: Controls | None = None,
     forgetting: bool = False,
     sampling: Sampling | None = None,
-    concurrency: int = 16,
+    concurrency: int = MOST_CONCURRENCY,
     thresholds: Thresholds | None = None,
     judge: JudgeSettings | None = None,
     calibration: JudgeCalibration | None = None,
