@@ -4,15 +4,23 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 from typer.core import TyperCommand
 
 from burnish_client.cli import asking, console
-from burnish_client.cli.asking import BenchmarkSource, Concurrency, MaxTokens, Seed, Temperature
+from burnish_client.cli.asking import (
+    BenchmarkSource,
+    Concurrency,
+    MaxTokens,
+    MaxTokensName,
+    Seed,
+    Temperature,
+    Without,
+)
 
 if TYPE_CHECKING:
     from burnish.schemas.adapter import AdapterManifest
@@ -98,6 +106,8 @@ def evaluate(
         str | None,
         typer.Option(envvar="BURNISH_BASE_TOKEN", metavar="TOKEN", show_default=False, rich_help_panel=HOSTS),
     ] = None,
+    without: Without = None,
+    max_tokens_name: MaxTokensName = "max_tokens",
     samples: Annotated[
         int,
         typer.Option(
@@ -122,7 +132,7 @@ def evaluate(
             rich_help_panel=ASKING,
         ),
     ] = None,
-    concurrency: Concurrency = 16,
+    concurrency: Concurrency = asking.MOST_CONCURRENCY,
     max_tokens: MaxTokens = 256,
     temperature: Temperature = 0.0,
     seed: Seed = 0,
@@ -241,7 +251,7 @@ def evaluate(
         _stack_sides(settings, adapter)
         if adapter
         else _hosts(candidate_url, candidate_model, candidate_token, base_url, base_model, base_token)
-    )
+    ).taking(without or [], max_tokens_name)
     if adapter and (candidate_url or candidate_model or base_url or base_model):
         raise typer.BadParameter("give --adapter, or --candidate-url and the like, not both", param_hint="--adapter")
     folder = output or settings.home / "evals" / sides.reference
@@ -306,6 +316,14 @@ class _Sides:
     candidate_model: str
     reference: str
     adapter: AdapterManifest | None = None
+
+    def taking(self, without: list[str], max_tokens_name: Literal["max_tokens", "max_completion_tokens"]) -> _Sides:
+        """The same; neither endpoint gets what one of them does not take, so that both are asked alike."""
+        base, candidate = (
+            replace(endpoint, without=frozenset(without), max_tokens_name=max_tokens_name)
+            for endpoint in (self.base, self.candidate)
+        )
+        return replace(self, base=base, candidate=candidate)
 
 
 def _stack_sides(settings: ClientSettings, adapter: str) -> _Sides:
