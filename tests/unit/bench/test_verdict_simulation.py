@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 from bench.verdict_simulation.bars import all_checks, must_not_ship
@@ -13,6 +15,8 @@ from bench.verdict_simulation.rivals import RIVALS, FirstAnswers
 from bench.verdict_simulation.running import run_all
 from bench.verdict_simulation.scoring import arrays, judge_rest, judge_target, run_setting, score_cell
 
+from burnish.comparisons import Groups, outcomes
+from burnish.pairing import pair
 from burnish.schemas.evaluation import EvalRow
 from burnish.statistics import mcnemar_power, noninferiority_power
 from burnish.verdict import TABLE, decide
@@ -48,7 +52,7 @@ def test_changes_in_one_document_correlate_as_stated() -> None:
 
 def _rows(drawn: Draws, index: int, targeted: bool, clustered: bool) -> tuple[list[EvalRow], list[EvalRow]]:
     sides = []
-    for outcomes in (drawn.base, drawn.candidate):
+    for answers in (drawn.base, drawn.candidate):
         sides.append(
             [
                 EvalRow(
@@ -60,7 +64,7 @@ def _rows(drawn: Draws, index: int, targeted: bool, clustered: bool) -> tuple[li
                     score=float(passed),
                     cluster=f"{targeted}-{drawn.clusters[question]}" if clustered else None,
                 )
-                for question, passes in enumerate(outcomes[index])
+                for question, passes in enumerate(answers[index])
                 for sample, passed in enumerate(passes)
             ]
         )
@@ -87,6 +91,12 @@ def test_claims_apart_and_joined_by_the_table_are_decide_on_rows(setting: Settin
         sides = [_rows(target, index, True, setting.clustered), _rows(rest, index, False, setting.clustered)]
         verdict = decide([*sides[0][0], *sides[1][0]], [*sides[0][1], *sides[1][1]])
         assert verdict.verdict == TABLE[scored[0][index], scored[1][index]]
+        groups = Groups(pair([*sides[0][0], *sides[1][0]], [*sides[0][1], *sides[1][1]]))
+        of_rows, of_draws = outcomes(groups.rest), seen[1].outcomes(index)
+        assert of_draws.difference == pytest.approx(of_rows.difference)
+        assert list(of_draws.stable) == list(of_rows.stable)
+        assert list(of_draws.regressed) == list(of_rows.regressed)
+        assert of_draws.self_loss == pytest.approx(of_rows.self_loss)
         for found, arrived, judge in (
             (verdict.targeted, seen[0], judge_target),
             (verdict.rest, seen[1], judge_rest),
@@ -128,15 +138,15 @@ def test_rivals_do_as_they_say() -> None:
         assert tuple(bool(ships(*pair)[0]) for pair in pairs) == expected[name], name
 
 
-def test_a_small_run_has_no_false_ship_to_speak_of_and_writes_its_page(tmp_path) -> None:  # type: ignore[no-untyped-def]
+def test_a_small_run_has_no_false_ship_to_speak_of_and_writes_its_page(tmp_path: Path) -> None:
     settings = [s for s in all_settings() if s.n == 20]
-    outcomes = [run_setting(setting, 4, seed=1) for setting in settings]
-    assert all(sum(e.verdicts.values()) == pytest.approx(1) for o in outcomes for e in o.experiments)
+    found = [run_setting(setting, 4, seed=1) for setting in settings]
+    assert all(sum(e.verdicts.values()) == pytest.approx(1) for o in found for e in o.experiments)
     kept = run_all(settings[:1], 4, 1, tmp_path)
-    assert kept == outcomes[:1]
+    assert kept == found[:1]
     assert run_all(settings[:1], 4, 1, tmp_path) == kept
-    checks = all_checks(outcomes)
+    checks = all_checks(found)
     assert {check.bar for check in checks} == {"false-ship"}
-    assert not [e for o in outcomes for e in o.experiments if must_not_ship(e) and e.verdicts.get("ship", 0) > 0.5]
-    assert csv(outcomes).count("\n") == 1 + 12 * len(settings)
-    assert "FAIL" in page(outcomes, checks, 4, 4, sizes=(20,)) or all(check.passed for check in checks)
+    assert not [e for o in found for e in o.experiments if must_not_ship(e) and e.verdicts.get("ship", 0) > 0.5]
+    assert csv(found).count("\n") == 1 + 12 * len(settings)
+    assert "FAIL" in page(found, checks, 4, 4, sizes=(20,)) or all(check.passed for check in checks)
