@@ -320,7 +320,8 @@ def _rest_needed(rest: Outcomes, margin: float, alpha: float, effect: float) -> 
 
     At the discordance seen, or that of the base's own noise where this is larger.
     """
-    seen = required_rest_questions(float(np.abs(rest.difference).mean()), margin, alpha)
+    gained, lost, n = effective_counts(rest.difference, 1.0)
+    seen = required_rest_questions((gained + lost) / n, margin, alpha)
     noise = required_rest_questions((rest.noise or 0.0) / rest.samples, margin, alpha)
     if seen is None or noise is None:
         return None

@@ -93,3 +93,35 @@ def test_bad_input_exits_2_and_says_where(
 def test_a_file_that_is_not_there_is_bad_input(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.run(["verdict", "--base", str(tmp_path / "no.jsonl"), "--candidate", str(tmp_path / "no.jsonl")]) == 2
     assert "no.jsonl" in capsys.readouterr().err.replace("\n", "")
+
+
+def test_margin_and_arms_are_taken(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    arguments = write(tmp_path, 36, 118)
+    assert cli.run([*arguments, "--margin", "5", "--arm", f"same={tmp_path / 'candidate.jsonl'}", "--json"]) == 0
+    verdict = Verdict.model_validate_json(capsys.readouterr().out)
+    assert (verdict.margin, verdict.cheaper_rung) == (0.05, "same")
+    assert cli.run([*arguments, "--arm", "no-file"]) == 2
+    assert "NAME=FILE" in capsys.readouterr().err
+
+
+def test_a_calibration_that_is_none_is_bad_input(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "c.json").write_text("{}")
+    assert cli.run([*write(tmp_path, 36, 120), "--calibration", str(tmp_path / "c.json")]) == 2
+    assert "judge calibrate" in capsys.readouterr().err.replace("\n", " ")
+
+
+def test_eval_plan_says_what_can_be_shown(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.run(["eval", "plan", "--targeted", "30", "--rest", "60", "--json"]) == 0
+    plan = json.loads(capsys.readouterr().out)
+    assert (plan["noninferiority_power"], plan["needs_rest"]) == (0.0, 149)
+    assert 0.1 < plan["detectable_improvement"] < 0.3
+    write(tmp_path, 36, 120)
+    assert cli.run(["eval", "plan", "--base", str(tmp_path / "base.jsonl"), "--json"]) == 0
+    taken = json.loads(capsys.readouterr().out)
+    assert (taken["targeted"], taken["rest"], taken["noise"], taken["noninferiority_power"]) == (40, 200, 0.0, 1.0)
+    assert cli.run(["eval", "plan", "--targeted", "30", "--rest", "400", "--noise", "5", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["needs_samples"] > 1
+    assert cli.run(["eval", "plan", "--targeted", "30"]) == 2
+    capsys.readouterr()
+    assert cli.run(["eval", "plan", "--targeted", "30", "--rest", "60"]) == 0
+    assert "149 rest questions" in capsys.readouterr().out

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from typing import Any
 
 import typer
 from typer.core import TyperGroup
@@ -17,6 +18,7 @@ from burnish_client.cli import (
     dataset,
     demo,
     diagnose,
+    eval_plan,
     evaluate,
     jobs,
     judge,
@@ -57,6 +59,14 @@ class InOrderOfUse(TyperGroup):
         return sorted(super().list_commands(ctx), key=ORDER.index)
 
 
+class RunsByDefault(TyperGroup):
+    """`burnish eval --benchmark …` is `burnish eval run --benchmark …`."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        named = not args or args[0] in self.commands or args[0] == "--help"
+        return super().parse_args(ctx, args if named else ["run", *args])
+
+
 app = typer.Typer(
     name="burnish",
     cls=InOrderOfUse,
@@ -78,7 +88,14 @@ app.add_typer(jobs.app, name="jobs", rich_help_panel="The loop")
 app.add_typer(adapters.app, name="adapters", rich_help_panel="The loop")
 app.add_typer(benchmark.app, name="benchmark", rich_help_panel="The loop")
 app.add_typer(judge.app, name="judge", rich_help_panel="The loop")
-app.command("eval", cls=evaluate.EvalCommand, rich_help_panel="The loop")(evaluate.evaluate)
+evaluation = typer.Typer(
+    cls=RunsByDefault,
+    help="Compare base and adapter on a benchmark (run, the default), or plan that.",
+    no_args_is_help=True,
+)
+evaluation.command("run", cls=evaluate.EvalCommand)(evaluate.evaluate)
+evaluation.command("plan")(eval_plan.plan)
+app.add_typer(evaluation, name="eval", rich_help_panel="The loop")
 app.command("verdict", rich_help_panel="The loop")(verdict.verdict)
 app.add_typer(probe.app, name="probe", rich_help_panel="The loop")
 
