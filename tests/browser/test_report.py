@@ -168,9 +168,7 @@ async def test_prints_everything_whatever_is_filtered(browser: Browser, report: 
     page, _ = await opened(browser, report, scheme="dark")
     await page.get_by_role("radio", name="Gained").click()
     await page.emulate_media(media="print")
-    unseen = (
-        "[...document.querySelectorAll('.example figure')].filter(e => e.getBoundingClientRect().height < 20).length"
-    )
+    unseen = "[...document.querySelectorAll('.example figure')].filter(e => !e.checkVisibility()).length"
     assert await page.evaluate(unseen) == 0
     assert await page.locator("#filter").is_hidden()
     assert await page.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(255, 255, 255)"

@@ -28,15 +28,18 @@ def traits(
 
 
 def test_a_slice_that_holds_most_regressions_is_named_with_odds_and_exact_p() -> None:
-    found, lost = traits({"a": ["F"] * 7 + ["P"] * 23, "b": ["F"] * 1 + ["P"] * 99})
+    found, lost = traits({"a": ["F"] * 7 + ["P"] * 23, "b": ["F"] * 2 + ["P"] * 98})
     best = found[0]
-    assert (best.name, best.shared, best.lost, best.elsewhere, best.others) == ("slice a", 7, 8, 23, 122)
-    assert best.odds_ratio == pytest.approx(7 * 99 / (1 * 23))
-    exact = fisher_exact([[7, 1], [23, 99]], alternative="greater").pvalue
+    assert (best.name, best.shared, best.lost, best.elsewhere, best.others) == ("slice a", 7, 9, 23, 121)
+    assert best.odds_ratio == pytest.approx(7 * 98 / (2 * 23))
+    exact = fisher_exact([[7, 2], [23, 98]], alternative="greater").pvalue
+    rarer = next(trait for trait in found if trait.name == "slice b")
+    assert rarer.odds_ratio < 1
+    assert rarer.p_value > 0.99, "rarer among the regressions is no pattern"
     assert best.p_value == pytest.approx(exact * len(found))
     assert best.is_pattern
-    assert pattern_sentence(found, lost).startswith("Pattern: “slice a”, 7 of 8 regressions against 23 of 122 other")
-    assert "odds ratio 30.1, exact one-sided p = 0.0" in pattern_sentence(
+    assert pattern_sentence(found, lost).startswith("Pattern: “slice a”, 7 of 9 regressions against 23 of 121 other")
+    assert "odds ratio 14.9, exact one-sided p = 0.0" in pattern_sentence(
         found, lost
     ) or "p < 0.0001" in pattern_sentence(found, lost)
 

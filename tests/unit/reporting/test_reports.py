@@ -120,6 +120,14 @@ def test_every_section_shows_what_the_verdict_holds(rich: Sample, rich_page: str
     assert shown.count(HOSTILE.replace("\u202e", "‹U+202E›")) > 40, "answers, and every name that can hold it"
 
 
+def test_a_margin_outside_the_interval_is_drawn_too(rich: Sample) -> None:
+    far = rich.verdict.model_copy(update={"margin": 0.5})
+    page = report_html(far, rich.base, rich.candidate, rich.meta)
+    places = [float(left) for left in re.findall(r'class="margin" style="left:([0-9.]+)%"', page)]
+    assert places
+    assert all(0 < left < 100 for left in places)
+
+
 def test_all_discordant_pairs_are_on_the_page(rich: Sample, rich_page: str) -> None:
     changed = {p.question_id for p in pair(rich.base, rich.candidate).pairs if p.base_passed != p.candidate_passed}
     outcomes = [a["data-outcome"] for tag, a in Elements(rich_page).tags if "data-outcome" in a]
