@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 import heapq
 import math
+import random
 from collections.abc import Callable
 
+import numpy as np
 import pytest
 
 from burnish_client.evaluation.pace import START, Pace, rate_limit_seconds
@@ -71,6 +73,39 @@ def test_nearly_all_of_the_best_throughput_is_reached() -> None:
     pace, engine = Pace(256, clock=clock), Engine(64, steady)
     engine.run(pace, clock, 2000)
     assert engine.answered / clock.now > 0.9 * 64
+
+
+MEASURED = {
+    1: 0.64,
+    4: 1.90,
+    8: 3.64,
+    16: 4.78,
+    32: 6.72,
+    64: 8.40,
+}  # in flight -> answers a second; docs/eval-client.md
+
+
+def measured_seconds(in_flight: int) -> float:
+    """What an answer takes at a concurrency, between the measured ones linearly."""
+    return in_flight / float(np.interp(in_flight, list(MEASURED), list(MEASURED.values())))
+
+
+@pytest.mark.parametrize(("requests", "bar"), [(128, 0.85), (280, 0.9), (840, 0.95)])
+def test_the_way_up_costs_little_of_what_a_small_engine_was_measured_to_deliver(requests: int, bar: float) -> None:
+    rng = random.Random(1)
+
+    def seconds(in_flight: int) -> float:
+        return measured_seconds(in_flight) * rng.uniform(0.6, 1.4)
+
+    rates = []
+    for is_growing in (True, False):
+        clock = Clock()
+        pace = Pace(64, clock=clock)
+        if not is_growing:
+            pace.limit, pace.is_growing = 64.0, False
+        Engine(1000, seconds).run(pace, clock, requests)
+        rates.append(requests / clock.now)
+    assert rates[0] / rates[1] > bar
 
 
 def test_a_small_endpoint_gets_no_more_than_the_start_and_one_doubling() -> None:
