@@ -165,20 +165,22 @@ async def test_control_arms_are_asked_of_the_base_beside_the_sides_and_decided_o
     assert again.verdict == result.verdict
 
 
-async def test_examples_that_leak_and_questions_without_a_judge_are_refused_before_asking(
+async def test_leaking_examples_missing_judges_and_arms_that_the_endpoint_cannot_do_are_refused_before_asking(
     server: ChatServer, tmp_path: Path
 ) -> None:
     held_out = Correction(HELD_OUT[0], (Message(role="user", content=HELD_OUT[0]),), "good")
     judged = make_questions(40, grader=GraderSpec(name="judge", args={"rubric": "It is polite."}))
+    objects = make_questions(40, grader=GraderSpec(name="json_fields"), expected_answer='{"a": 1}')
     for questions, arms, error in (
         (make_questions(40), ["few-shot"], LeakageError),
         (judged, [], InvalidInputError),
+        (objects, ["schema"], InvalidInputError),
     ):
         with pytest.raises(error):
             await evaluate(
                 questions,
                 make_dataset(),
-                Endpoint(server.url),
+                Endpoint(server.url, without=frozenset({"response_format"})),
                 base_model="base",
                 candidate_model="candidate",
                 out=tmp_path,

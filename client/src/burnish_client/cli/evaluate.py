@@ -575,25 +575,9 @@ def _show(done: Evaluation, *, json: bool) -> None:
 
 
 def _show_arms(done: Evaluation) -> None:
-    """What base, candidate and each control arm reached."""
-    if not done.verdict.arms:
-        return
-    shown = console.table("control arm", ">targeted", ">rest", ">asked plainly", "does it")
-    targeted, rest, plain = (
-        done.verdict.targeted,
-        done.verdict.rest,
-        {arm.name: arm.plain for arm in done.manifest.arms},
-    )
-    shown.add_row("[dim]base[/]", _rate(targeted.base), _rate(rest.base), "", "")
-    shown.add_row("[dim]candidate[/]", _rate(targeted.candidate), _rate(rest.candidate), "", "")
-    for arm in done.verdict.arms:
-        rates = _rate(arm.targeted.candidate), _rate(arm.rest.candidate)
-        shown.add_row(arm.name, *rates, str(plain[arm.name]), "[green]yes[/]" if arm.does_it else "no")
-    console.show_table(shown)
-
-
-def _rate(rate: float | None) -> str:
-    return "–" if rate is None else f"{rate:.0%}"
+    """What each control arm did; what it reached stands with the verdict."""
+    for arm in done.manifest.arms:
+        console.out().print(f"[dim]arm[/] {arm.name}  [dim]{console.one_line(arm.what)}[/]")
 
 
 def _show_costs(done: Evaluation) -> None:

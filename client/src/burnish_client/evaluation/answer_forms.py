@@ -105,7 +105,10 @@ def _form(question: BenchmarkQuestion, shared: _Shared) -> Form:
 
 
 def _json_schema(schema: Mapping[str, Any]) -> dict[str, Any]:
-    named = {"name": "answer", "schema": schema, "strict": True}
+    whole = schema.get("additionalProperties") is False and set(schema.get("properties", {})) == set(
+        schema.get("required", [])
+    )
+    named = {"name": "answer", "schema": schema, "strict": whole}  # OpenAI's strict mode knows no optional field
     return {"response_format": {"type": "json_schema", "json_schema": named}}
 
 

@@ -102,7 +102,8 @@ async def evaluate(
 
     Raises InvalidInputError for a benchmark whose graders do not work on their own expected answers, which has none
     of the dataset's held-out questions, or where nothing says what is targeted, and LeakageError for an arm whose
-    examples an evaluation may not show, PreconditionError for a calibration of another judge, before anything is asked; and what `ask_sides` and `decide` raise.
+    examples an evaluation may not show, PreconditionError for a calibration of another judge, before anything is asked;
+    and what `ask_sides` and `decide` raise.
     """
     sampling = sampling or Sampling()
     check_questions(questions)
@@ -114,6 +115,7 @@ async def evaluate(
         arms, questions, split if dataset else None, controls or Controls(), max_tokens=sampling.max_tokens
     )
 
+    _check_arms(planned, base_endpoint or endpoint)
     known = reuse_run_log(base_run_log, questions, base_model, sampling, base_samples)
     base_digest, candidate_digest = _digests(adapter if base_endpoint is None else None)
     base_endpoint = base_endpoint or endpoint
@@ -232,6 +234,18 @@ def _check_judge(questions: Sequence[BenchmarkQuestion], judge: JudgeSettings | 
             "where it is not the candidate's endpoint",
             field="judge",
         )
+
+
+def _check_arms(arms: Sequence[Arm], endpoint: Endpoint) -> None:
+    """An arm whose request parameters the endpoint does not take would be the base under another name."""
+    for arm in arms:
+        left_out = sorted({name for wording in arm.wordings.values() for name in wording.parameters} & endpoint.without)
+        if left_out:
+            raise InvalidInputError(
+                f"control arm {arm.name!r} works by {', '.join(left_out)}, which this endpoint does not take: choose "
+                "other arms, such as --control few-shot,prompt",
+                field="control",
+            )
 
 
 def _digests(adapter: AdapterManifest | None) -> tuple[str | None, str | None]:
