@@ -44,7 +44,7 @@ def answers_of(questions: list[BenchmarkQuestion], texts: list[str | None], mode
 
 def block(prompt: str, name: str) -> str:
     """What stands in a block of the judge's prompt."""
-    code = prompt.split("<<<TASK ", 1)[1][:32]
+    code = prompt.split("<<<TASK ", 1)[1][:16]
     return prompt.split(f"<<<{name} {code}>>>\n", 1)[1].split(f"\n<<<END {name} {code}>>>", 1)[0]
 
 

@@ -38,7 +38,7 @@ def content(answer: str) -> str:
 
 
 def fence_of(text: str) -> str:
-    (code,) = set(re.findall(r"<<<(?:END )?[A-Z ]+ ([0-9a-f]{32})>>>", text))
+    (code,) = set(re.findall(r"<<<(?:END )?[A-Z ]+ ([0-9a-f]{16})>>>", text))
     return str(code)
 
 
