@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 
 from bench.verdict_simulation.bars import (
@@ -95,7 +96,7 @@ def _bars(checks: Sequence[Check], draws: int, confirm: int) -> list[str]:
     return [
         *lines,
         "",
-        f"Monte Carlo: {draws:,} draws a cell give 5 % a standard error of 0.5 points; a number misses its bar when it is beyond it by more than two",
+        f"Monte Carlo: {draws:,} draws a cell give 5 % a standard error of {100 * math.sqrt(0.05 * 0.95 / draws):.1f} points; a number misses its bar when it is beyond it by more than two",
         f"standard errors. Among a thousand numbers some miss by chance, so a setting that misses is simulated anew with {confirm:,} fresh draws, which count instead.",
         "The coverage bar has two ends only where a 95 % interval can have them: with fewer than "
         f"{FEW_DISCORDANT:.0f} expected independent discordant pairs the outcome takes so few values that",
@@ -105,7 +106,8 @@ def _bars(checks: Sequence[Check], draws: int, confirm: int) -> list[str]:
         "changes either way for no net harm, a level-5 % test can do so about Φ(0.02 / √(d / n) − 1.645) of the time. The limit printed below is not this approximation but",
         "the largest power of *any* test of the counts, by linear programming (Neyman–Pearson for a composite hypothesis); the bar asks to come within "
         f"{100 * SHIP_TOLERANCE:.0f} points of the",
-        "part of it that needs no coin toss. Noise counts at its variance. Documents count as one question each, since no test knows beforehand that they do not fail as one.",
+        "part of it that needs no coin toss. Noise counts at its variance, so that with noise the limit is close but not exact.",
+        "A document counts as one question, since no test knows beforehand that its questions do not fail as one; where the outcomes show that they do not, a test may learn it and pass this limit.",
         "**High churn** (10 %) is not held to it: there the candidate truly loses 5 % of the rest questions and gains as many others, and the verdict's guard on questions that the",
         "base always passes says *investigate* by intent. The table shows it apart.",
         "",
