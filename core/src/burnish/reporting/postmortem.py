@@ -25,6 +25,9 @@ FORM_LABELS = frozenset(
         "json-cut-off",
         "json-in-prose",
         "missing-field",
+        "nested-too-deep",
+        "no-choice",
+        "no-number",
         "not-an-object",
         "not-json",
         "schema-mismatch",
@@ -159,7 +162,7 @@ def _rung(verdict: Verdict, pairs: Sequence[Pair], base_labels: dict[str, str], 
     if by_form:
         lines.append(
             f"- For a cheaper rung: {len(by_form)} of those {len(failing)} fail in form ({counts(examples.count_labels(by_form, base_labels))}), "
-            "which guided decoding or a firmer prompt may prevent; the others are wrong in content."
+            f"which guided decoding or a firmer prompt may prevent{'; the others are wrong in content' if len(by_form) < len(failing) else ''}."
         )
     elif failing:
         lines.append(
