@@ -1,5 +1,5 @@
 # `make demo` does the main job, `make test` passes the tests; both set everything up first.
-.PHONY: demo test setup check format protos bench bench-eval clean
+.PHONY: demo test setup check format protos bench bench-eval bench-verdict lm-eval clean
 PY := .venv/bin/python
 export HF_HUB_OFFLINE := 1
 export OMP_WAIT_POLICY := PASSIVE
@@ -31,6 +31,9 @@ bench-eval: setup ## the eval client's speed beside its endpoint's best and a tr
 
 bench-verdict: setup ## how often the verdict is wrong, on simulated experiments; writes docs/verdict-error-rates.md
 	$(PY) tests/bench/bench_verdict.py $(ARGS)
+
+lm-eval: ## an environment for lm-evaluation-harness (docs/lm-eval.md); its tests are skipped without it
+	scripts/lm_eval.sh
 
 clean: ## everything that set-up made
 	rm -rf .venv .venv-inference .cache

@@ -117,7 +117,7 @@ def lm_eval() -> Path:
     """The interpreter that has lm-evaluation-harness: an environment of its own, see docs/lm-eval.md."""
     python = Path(os.environ.get("BURNISH_LM_EVAL_PYTHON", REPOSITORY / ".cache/lm-eval/bin/python"))
     if not python.exists():
-        pytest.skip(f"no Python with lm_eval at {python}: docs/lm-eval.md says how to make it")
+        pytest.skip(f"no Python with lm_eval at {python}: `make lm-eval` makes it")
     return python
 
 

@@ -53,10 +53,10 @@ class Comparison(Frozen):
     ci_low: float | None
     ci_high: float | None
     p_value: float | None = Field(
-        description="exact McNemar; one-sided (candidate better) for targeted, two-sided elsewhere"
+        description="exact sign-flip test (McNemar's where each question stands alone and is asked once); one-sided (candidate better) for targeted, two-sided elsewhere"
     )
-    gained: int = Field(default=0, description="questions base failed and candidate passed")
-    lost: int = Field(default=0, description="questions base passed and candidate failed")
+    gained: int = Field(default=0, description="questions that the candidate passes more often than the base")
+    lost: int = Field(default=0, description="questions that the candidate passes less often")
 
 
 class ScoreComparison(Frozen):
