@@ -89,7 +89,7 @@ def row(
         "messages": messages,
         "question": messages[-1]["content"],
         "evidence_text": ticket,
-        "evidence_files": ["tickets.csv"],
+        "evidence_files": [f"tickets/{slice_name}-{index:02}.txt"],
         "expected_answer": expected,
         "grader": grader,
         "max_tokens": max_tokens,

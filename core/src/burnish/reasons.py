@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Sequence
 
 from burnish.claims import Harm, Improvement, Outcomes, Thresholds
 from burnish.comparisons import Groups
-from burnish.pairing import Unpaired, name_some
+from burnish.pairing import Pair, Unpaired, name_some
 from burnish.schemas.evaluation import ArmComparison, Comparison, JudgeCalibration
 from burnish.statistics import required_rest_questions
 
@@ -96,6 +97,7 @@ def warnings(
     """What a reader must know beside the reasons."""
     found = [_ungraded(unpaired)] if unpaired else []
     found += _about_judges(groups, calibration)
+    found += _about_clusters(groups.targeted, "targeted") + _about_clusters(groups.rest, "rest")
     if groups.rest and rest.noise is None:
         found.append("The base was asked once, so its noise is not measured and counted as none: ask it twice.")
     found += _about_noise(rest, limits)
@@ -128,6 +130,20 @@ def _needed(more: int | None, kind: str) -> list[str]:
     if more is None:
         return [f"No reachable number of {kind} questions would settle it at what was seen."]
     return [f"About {more:,} more {kind} questions would settle it at 80 % power."]
+
+
+def _about_clusters(pairs: Sequence[Pair], kind: str) -> list[str]:
+    """Where most questions hang together, few independent ones are left to decide."""
+    sizes = Counter(p.cluster for p in pairs if p.cluster is not None)
+    if not sizes:
+        return []
+    name, size = max(sizes.items(), key=lambda item: item[1])
+    if size < 3 or 2 * size <= len(pairs):
+        return []
+    return [
+        f"{size} of {len(pairs)} {kind} questions share {name!r} and count as one: where they are independent of each "
+        "other, give each a `cluster` of its own in the benchmark."
+    ]
 
 
 def _about_judges(groups: Groups, calibration: JudgeCalibration | None) -> list[str]:

@@ -123,5 +123,13 @@ def test_eval_plan_says_what_can_be_shown(tmp_path: Path, capsys: pytest.Capture
     assert json.loads(capsys.readouterr().out)["needs_samples"] > 1
     assert cli.run(["eval", "plan", "--targeted", "30"]) == 2
     capsys.readouterr()
+    benchmark = ["--benchmark", str(Path(__file__).parents[3] / "examples/support-tickets/benchmark.jsonl")]
+    assert cli.run(["eval", "plan", *benchmark, "--targeted-slice", "record", "--json"]) == 0
+    plan = json.loads(capsys.readouterr().out)
+    assert (plan["targeted"], plan["rest"], plan["cluster_size"]) == (40, 48, 1.0)
+    assert cli.run(["eval", "plan", *benchmark, "--targeted-slice", "records"]) == 2
+    assert "customer-name, order-number, record" in " ".join(capsys.readouterr().err.split())
+    assert cli.run(["eval", "plan", "--targeted", "9", "--rest", "9", "--targeted-slice", "record"]) == 2
+    capsys.readouterr()
     assert cli.run(["eval", "plan", "--targeted", "30", "--rest", "60"]) == 0
     assert "149 rest questions" in capsys.readouterr().out

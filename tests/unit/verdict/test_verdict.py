@@ -217,11 +217,14 @@ def test_questions_of_one_document_count_as_one() -> None:
         eval_side([t * len(base)] * 5, prefix="t", targeted=True) + eval_side([base] * 150, prefix="r")
         for t, base in (("F", "PP"), ("P", "P"))
     ]
-    assert decide(*sides).verdict == "ship"
+    apart = decide(*sides)
+    assert apart.verdict == "ship"
     one_document = decide(*(clustered(side, 5) for side in sides))
     assert one_document.verdict == "inconclusive", "five gains in one document are one gain"
     assert one_document.targeted.p_value == 0.5
     assert one_document.clusters == 31
+    assert any(w.startswith("5 of 5 targeted questions share 'doct0'") for w in one_document.warnings)
+    assert not any("count as one" in w for w in apart.warnings)
     assert one_document.needs_rest_questions is not None
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -12,7 +12,7 @@ import typer
 from burnish_client.cli import console
 
 if TYPE_CHECKING:
-    from burnish.schemas.benchmark import BenchmarkManifest
+    from burnish.schemas.benchmark import BenchmarkManifest, BenchmarkQuestion
     from burnish_client.curator_client import CuratorClient
     from burnish_client.evaluation import Progress
 
@@ -57,6 +57,31 @@ def find_benchmark(client: CuratorClient, source: str) -> BenchmarkManifest:
 def name_of(path: Path) -> str:
     """`My Runs` for `My Runs.jsonl.gz`, in the characters that a name may have."""
     return path.name.removesuffix(".gz").removesuffix(".jsonl").lower().replace(" ", "-")
+
+
+def read_benchmark(path: Path) -> tuple[BenchmarkManifest, list[BenchmarkQuestion]]:
+    """A benchmark from its file alone, JSONL or gzip of it. InvalidInputError as burnish.curation.benchmarks says."""
+    import gzip
+
+    from burnish.curation.benchmarks import build_benchmark
+    from burnish.schemas.benchmark import BenchmarkQuestion
+
+    content = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
+    built = build_benchmark([content], name_of(path))
+    return built.manifest, [BenchmarkQuestion.model_validate_json(line) for line in built.questions.splitlines()]
+
+
+def targeted_by_slice(questions: Sequence[BenchmarkQuestion], slices: Sequence[str]) -> list[str]:
+    """Ids of the questions in these slices. InvalidInputError for a slice that no question has."""
+    from burnish.errors import InvalidInputError
+
+    missing = sorted(set(slices) - {question.slice for question in questions})
+    if missing:
+        known = ", ".join(sorted({question.slice for question in questions}))
+        raise InvalidInputError(
+            f"no question has slice {missing[0]!r}: the benchmark has {known}", field="targeted_slice"
+        )
+    return [question.question_id for question in questions if question.slice in slices]
 
 
 @contextmanager

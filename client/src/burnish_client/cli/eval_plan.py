@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from burnish_client.cli import console
+from burnish_client.cli import asking, console
 from burnish_client.cli.console import JsonFlag
 
 if TYPE_CHECKING:
@@ -25,6 +25,19 @@ def plan(
     ] = None,
     rest: Annotated[
         int | None, typer.Option(help="Questions outside the target.", metavar="N", min=1, show_default=False)
+    ] = None,
+    benchmark: Annotated[
+        Path | None,
+        typer.Option(
+            help="A benchmark file: counts and shared documents are taken from there.",
+            exists=True,
+            dir_okay=False,
+            show_default=False,
+        ),
+    ] = None,
+    targeted_slice: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME", help="With --benchmark: this slice is the target. May be repeated."),
     ] = None,
     base: Annotated[
         Path | None,
@@ -68,10 +81,18 @@ def plan(
     from burnish.errors import InvalidInputError
     from burnish.pairing import read_rows
 
-    found = _counts(read_rows(base)) if base else {}
+    if benchmark and base:
+        raise InvalidInputError("give --benchmark or --base, not both: each has the questions")
+    if targeted_slice and not benchmark:
+        raise InvalidInputError(
+            "--targeted-slice needs --benchmark FILE, whose slices it names", field="targeted_slice"
+        )
+    found = _counts(read_rows(base)) if base else _questions(benchmark, targeted_slice or []) if benchmark else {}
     questions = {"targeted": targeted or found.get("targeted"), "rest": rest or found.get("rest")}
     if not questions["targeted"] or not questions["rest"]:
-        raise InvalidInputError("give --targeted and --rest, or --base with the results of an earlier run")
+        raise InvalidInputError(
+            "give --targeted and --rest, --benchmark FILE with --targeted-slice, or --base with earlier results"
+        )
     planned = make_plan(
         targeted=int(questions["targeted"]),
         rest=int(questions["rest"]),
@@ -125,6 +146,25 @@ def _samples(rest: int, discordance: float, noise: float, margin: float) -> int 
     return None
 
 
+def _questions(benchmark: Path, slices: list[str]) -> dict[str, Any]:
+    """Questions of either kind and their mean cluster size. All are taken as held out: what is trained on leaves fewer."""
+    from burnish_client.evaluation.rows import question_clusters
+
+    _, questions = asking.read_benchmark(benchmark)
+    targeted = set(asking.targeted_by_slice(questions, slices))
+    cluster_of = question_clusters(questions)
+    kinds = Counter("targeted" if q.question_id in targeted else "rest" for q in questions)
+    return {
+        **kinds,
+        "cluster_size": _cluster_size([cluster_of[q.question_id] or f"question {q.question_id}" for q in questions]),
+    }
+
+
+def _cluster_size(names: Sequence[str]) -> float:
+    """Questions in the cluster of a question, on average over questions."""
+    return sum(size * size for size in Counter(names).values()) / max(1, len(names))
+
+
 def _counts(rows: Sequence[EvalRow]) -> dict[str, Any]:
     """Held-out questions of either kind, their mean cluster size, and how often two askings of a rest question differ."""
     from burnish.statistics import disagreement_rate
@@ -135,11 +175,10 @@ def _counts(rows: Sequence[EvalRow]) -> dict[str, Any]:
         if row.held_out and not row.targeted and row.passed is not None:
             passes.setdefault(row.question_id, []).append(row.passed)
     kinds = Counter("targeted" if row.targeted else "rest" for row in held_out.values())
-    sizes = Counter(row.cluster or f"question {row.question_id}" for row in held_out.values())
     return {
         **kinds,
         "noise": disagreement_rate(list(passes.values())),
-        "cluster_size": sum(size * size for size in sizes.values()) / max(1, len(held_out)),
+        "cluster_size": _cluster_size([row.cluster or f"question {row.question_id}" for row in held_out.values()]),
     }
 
 

@@ -365,15 +365,7 @@ def _benchmark(curator: CuratorClient | None, source: str) -> tuple[BenchmarkMan
     if curator is not None:
         manifest = asking.find_benchmark(curator, source)
         return manifest, curator.benchmark_questions(manifest.name, manifest.version)
-    import gzip
-
-    from burnish.curation.benchmarks import build_benchmark
-    from burnish.schemas.benchmark import BenchmarkQuestion
-
-    path = Path(source)
-    content = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
-    built = build_benchmark([content], asking.name_of(path))
-    return built.manifest, [BenchmarkQuestion.model_validate_json(line) for line in built.questions.splitlines()]
+    return asking.read_benchmark(Path(source))
 
 
 def _targeted(
@@ -390,14 +382,9 @@ def _targeted(
             "and --targeted",
             field="targeted",
         )
-    missing = sorted(set(slices) - {question.slice for question in questions})
-    if missing:
-        known = ", ".join(sorted({question.slice for question in questions}))
-        raise InvalidInputError(
-            f"no question has slice {missing[0]!r}: the benchmark has {known}", field="targeted_slice"
-        )
+    chosen = asking.targeted_by_slice(questions, slices)
     ids = [line.strip() for line in listed.read_text().splitlines() if line.strip()] if listed else []
-    return list(dict.fromkeys([*ids, *(question.question_id for question in questions if question.slice in slices)]))
+    return list(dict.fromkeys([*ids, *chosen]))
 
 
 def _controls(

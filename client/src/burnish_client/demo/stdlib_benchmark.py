@@ -164,4 +164,5 @@ def ask_about(function: Function, kind: Slice) -> BenchmarkQuestion:
         question=text,
         evidence_text=function.evidence,
         evidence_files=[function.file],
+        cluster=f"{function.file}:{function.symbol}",  # the model is shown one function, not the file
     )
