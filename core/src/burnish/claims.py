@@ -307,8 +307,11 @@ def _least_youden(outcomes: Outcomes) -> float:
 
 
 def _targeted_needed(targeted: Outcomes, limits: Thresholds) -> int | None:
-    """Questions beyond these that would settle the target, clusters taken to go on as they are."""
-    effect = design_effect(targeted.difference, targeted.cluster)
+    """Questions beyond these that would settle the target, clusters taken to go on as they are.
+
+    By the prudent effect: where all questions of few clusters gained, the estimate knows nothing of how they hang together.
+    """
+    effect = prudent_design_effect(targeted.difference, targeted.cluster)
     required = needs_questions(targeted.gained, targeted.lost, targeted.n, limits.least_improvement, limits.alpha)
     if required is None:
         return None

@@ -223,6 +223,8 @@ def test_questions_of_one_document_count_as_one() -> None:
     assert one_document.verdict == "inconclusive", "five gains in one document are one gain"
     assert one_document.targeted.p_value == 0.5
     assert one_document.clusters == 31
+    assert one_document.needs_questions is not None
+    assert one_document.needs_questions >= 20, "at least four more documents of five: 1/2 ** 5 is the first below 5 %"
     assert any(w.startswith("5 of 5 targeted questions share 'doct0'") for w in one_document.warnings)
     assert not any("count as one" in w for w in apart.warnings)
     assert one_document.needs_rest_questions is not None
