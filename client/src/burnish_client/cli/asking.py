@@ -22,7 +22,7 @@ Concurrency = Annotated[
     int,
     typer.Option(help="Most requests under way at once; how many an endpoint gets is found out.", metavar="N", min=1),
 ]
-MOST_CONCURRENCY = 64
+MOST_CONCURRENCY = 256
 Without = Annotated[
     list[str] | None,
     typer.Option(

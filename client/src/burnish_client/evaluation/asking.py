@@ -18,7 +18,7 @@ from burnish_client.evaluation.answers import Answer, AnswerKey, AnswerLog
 from burnish_client.evaluation.cache import AnswerCache, cache_key, is_repeatable
 from burnish_client.evaluation.chat import ChatClient, Endpoint, Reply, Sampling, prompt_digest, sampling_digest
 
-MOST_CONCURRENCY = 64
+MOST_CONCURRENCY = 256
 SPEED_WINDOW = 100  # answers
 
 

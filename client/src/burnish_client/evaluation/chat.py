@@ -19,7 +19,14 @@ from burnish.grading import request_parameters
 from burnish.schemas.base import Message
 from burnish.schemas.benchmark import BenchmarkQuestion
 from burnish_client import wire
-from burnish_client.evaluation.pace import Pace, backoff_seconds, rate_limit_seconds, retry_after_seconds
+from burnish_client.evaluation.pace import (
+    LOCAL_START,
+    START,
+    Pace,
+    backoff_seconds,
+    rate_limit_seconds,
+    retry_after_seconds,
+)
 from burnish_client.http_door import LOOPBACK
 
 TIMEOUT_COSTS_ATTEMPTS = 4  # a timeout is long: of 8 attempts it leaves one more
@@ -122,7 +129,8 @@ class ChatClient:
 
     def __init__(self, endpoint: Endpoint, concurrency: int) -> None:
         self.endpoint = endpoint
-        self.pace = Pace(concurrency, endpoint.timeout_seconds)
+        is_local = urlsplit(endpoint.base_url).hostname in LOOPBACK
+        self.pace = Pace(concurrency, endpoint.timeout_seconds, start=LOCAL_START if is_local else START)
         self._answered = self._failed_in_a_row = 0
         headers = {"Authorization": f"Bearer {endpoint.token}"} if endpoint.token else {}
         self._http = httpx.AsyncClient(
@@ -130,7 +138,7 @@ class ChatClient:
             headers=headers,
             timeout=httpx.Timeout(endpoint.timeout_seconds, connect=10.0, pool=None),
             limits=httpx.Limits(max_connections=concurrency, max_keepalive_connections=concurrency),
-            trust_env=urlsplit(endpoint.base_url).hostname not in LOOPBACK,
+            trust_env=not is_local,
         )
 
     async def __aenter__(self) -> ChatClient:

@@ -12,7 +12,8 @@ from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 
-START = 32  # requests in flight at first: a small engine takes them with ease, a hosted one says 429 at once
+START = 32  # requests in flight at first, where somebody else's limits hold
+LOCAL_START = 64  # on this machine: nobody refuses there, and a small engine still gains at 128
 GROWTH = 1.1  # doubling must bring at least this factor of tokens a second
 ROUNDS_BEFORE_PLATEAU = 2  # one round is noisy
 LATENCY_SHARE_OF_TIMEOUT = 0.25  # the limit grows while the slowest answer takes no more than this of the timeout
@@ -23,7 +24,7 @@ class Pace:
     """Requests in flight, between 1 and `ceiling`. For one event loop.
 
     Slow start (Jacobson 1988, Congestion Avoidance and Control, section 1, with throughput in the place of loss): the
-    limit doubles from START as long as a round of `limit` answers brings GROWTH times the tokens a second of the limit
+    limit doubles from `start` as long as a round of `limit` answers brings GROWTH times the tokens a second of the limit
     before. Where it does not, twice, the plateau is reached: the limit stays, or goes back to the half where more in
     flight made it slower. A refusal or a timeout halves the limit and ends the slow start; from there one place more a
     round, up to the ceiling. Requests sent before a cut say nothing new, so a burst of refusals cuts once. The limit
@@ -31,10 +32,14 @@ class Pace:
     """
 
     def __init__(
-        self, ceiling: int, timeout_seconds: float = math.inf, clock: Callable[[], float] = time.monotonic
+        self,
+        ceiling: int,
+        timeout_seconds: float = math.inf,
+        clock: Callable[[], float] = time.monotonic,
+        start: int = START,
     ) -> None:
         self.ceiling = ceiling
-        self.limit = float(min(START, ceiling))
+        self.limit = float(min(start, ceiling))
         self.is_growing = self.limit < ceiling
         self._most = float(ceiling)
         self._slowest_seconds = timeout_seconds * LATENCY_SHARE_OF_TIMEOUT
