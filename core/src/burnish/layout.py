@@ -39,6 +39,11 @@ def checkpoint(job_id: str, step: int, file: str = MANIFEST) -> str:
     return f"checkpoints/{job_id}/{step:08d}/{file}"
 
 
+def reference(digest: str, file: str = MANIFEST) -> str:
+    """Log-probabilities of a reference model over a dataset's rows, by the digest of all that they depend on."""
+    return f"references/{digest}/{file}"
+
+
 def benchmark(name: str, version: str, file: str = MANIFEST) -> str:
     return f"benchmarks/{name}/{version}/{file}"
 

@@ -7,10 +7,11 @@ from typing import Any, Literal
 from pydantic import Field
 
 from burnish.schemas.base import BaseModelRef, Frozen, Manifest
+from burnish.schemas.tuning import Finding, Method, RunEstimate, RunMeasurement
 
 
 class TrainingSummary(Frozen):
-    """How the run went; losses are mean negative log-likelihood per trained token (SFT) or the DPO loss."""
+    """How the run went; losses are mean negative log-likelihood per trained token (SFT) or the method's own loss."""
 
     steps: int
     best_step: int
@@ -30,15 +31,23 @@ class AdapterManifest(Manifest):
     version: str
     base_model: BaseModelRef
     job_id: str
-    method: Literal["sft", "dpo"]
+    method: Method
     backend: Literal["peft", "unsloth"]
     quantization: Literal["none", "nf4"]
     rank: int
     alpha: int
     target_modules: list[str]
+    use_rslora: bool = False
+    use_dora: bool = False
     seed: int
     params: dict[str, Any] = Field(description="every training parameter, defaults resolved")
     training: TrainingSummary
+    checkpoint_step: int | None = Field(
+        default=None, description="set where a checkpoint was published; None: the job's best"
+    )
+    findings: list[Finding] = Field(default=[], description="warnings of preflight and of the run")
+    estimate: RunEstimate | None = None
+    measured: RunMeasurement | None = None
     packages: dict[str, str] = Field(description="package -> version")
 
 

@@ -8,7 +8,7 @@ from pydantic import Field
 
 from burnish.schemas.base import Frozen, Manifest, Message
 
-DatasetFormat = Literal["sft", "dpo"]
+DatasetFormat = Literal["sft", "dpo", "kto"]
 ExportForm = Literal["rows", "prompt-completion", "openai-messages", "dpo", "together", "vertex"]
 
 
@@ -54,6 +54,16 @@ class DpoRow(Frozen):
     prompt: list[Message]
     chosen: list[Message]
     rejected: list[Message]
+
+
+class KtoRow(Frozen):
+    """A line of train.jsonl or validation.jsonl, format kto: one answer, and whether it is wanted (thumbs up or down)."""
+
+    question_id: str
+    source: Literal["correction", "logged", "anchor"]
+    prompt: list[Message]
+    completion: list[Message]
+    label: bool
 
 
 class LengthStatistics(Frozen):

@@ -14,6 +14,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, TypeAdapter
 
 from burnish.schemas.base import Frozen
+from burnish.schemas.tuning import Finding, RunMeasurement
 from burnish_trainer.spec import VersionRef
 
 
@@ -59,11 +60,19 @@ class CheckpointSaved(WorkerEvent):
     message: str
 
 
+class Found(WorkerEvent):
+    """A warning that only the run itself could give: overfitting, a checkpoint kept on one machine only."""
+
+    kind: Literal["finding"] = "finding"
+    finding: Finding
+
+
 class Succeeded(WorkerEvent):
     """The adapter version exists: its manifest is in the object store."""
 
     kind: Literal["succeeded"] = "succeeded"
     adapter: VersionRef
+    measured: RunMeasurement | None = None
 
 
 class Failed(WorkerEvent):
@@ -82,7 +91,7 @@ class Suspended(WorkerEvent):
 
 
 Event = Annotated[
-    Metrics | Note | CheckpointSaved | Succeeded | Failed | Suspended,
+    Metrics | Note | Found | CheckpointSaved | Succeeded | Failed | Suspended,
     Field(discriminator="kind"),
 ]
 _EVENT: TypeAdapter[Event] = TypeAdapter(Event)

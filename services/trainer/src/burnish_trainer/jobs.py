@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
 from burnish.schemas.base import Frozen
+from burnish.schemas.tuning import Finding, RunEstimate, RunMeasurement
 from burnish_trainer.events import Metrics
 from burnish_trainer.spec import JobSpec, VersionRef
 
 
 class State(StrEnum):
-    """PENDING → RUNNING → one of the ended states; RUNNING → PENDING where the trainer was asked to stop."""
+    """A job's state; MOVES has the only legal ones. What each means: protos/burnish/trainer/v1/trainer.proto."""
 
     PENDING = "pending"
+    PREPARING = "preparing"
     RUNNING = "running"
+    PAUSED = "paused"
     SUCCEEDED = "succeeded"
     FAILED = "failed"
     CANCELLED = "cancelled"
@@ -25,11 +29,23 @@ class State(StrEnum):
         return self in (State.SUCCEEDED, State.FAILED, State.CANCELLED)
 
 
+MOVES: Mapping[State, frozenset[State]] = {
+    State.PENDING: frozenset({State.PREPARING, State.RUNNING, State.PAUSED, State.FAILED, State.CANCELLED}),
+    State.PREPARING: frozenset({State.PENDING, State.PAUSED, State.FAILED, State.CANCELLED}),
+    State.RUNNING: frozenset({State.PENDING, State.PAUSED, State.SUCCEEDED, State.FAILED, State.CANCELLED}),
+    State.PAUSED: frozenset({State.PENDING, State.FAILED, State.CANCELLED}),
+    State.SUCCEEDED: frozenset(),
+    State.FAILED: frozenset(),
+    State.CANCELLED: frozenset(),
+}
+
+
 class Job(Frozen):
     """A row of the queue.
 
     attempts: workers started; strikes: those since the last checkpoint or orderly stop; event_offset: bytes read of the
-    current attempt's events; last_sequence: of the newest event.
+    current attempt's events; last_sequence: of the newest event; prepared: preflight has passed it; devices: those it
+    runs on now; not_before: when its next attempt may start.
     """
 
     job_id: str
@@ -47,13 +63,26 @@ class Job(Frozen):
     last_sequence: int
     progress: Metrics | None
     cancel_requested: bool
+    pause_requested: bool
+    priority: int
+    labels: dict[str, str]
+    deadline: datetime | None
+    prepared: bool
+    findings: list[Finding]
+    estimate: RunEstimate | None
+    measured: RunMeasurement | None
+    not_before: datetime | None
+    devices: list[str]
 
 
 class JobEvent(Frozen):
-    """One event of a job; exactly one of state, metrics and message."""
+    """One event of a job; exactly one of state, metrics, message, finding and estimate. attempt 0: said by the queue."""
 
     sequence: int
     time: datetime
     state: State | None = None
     metrics: Metrics | None = None
     message: str | None = None
+    finding: Finding | None = None
+    estimate: RunEstimate | None = None
+    attempt: int = 0

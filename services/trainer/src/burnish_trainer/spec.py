@@ -12,8 +12,8 @@ from pydantic import Field, field_validator, model_validator
 from burnish.errors import InvalidInputError
 from burnish.layout import check_name
 from burnish.schemas.base import Frozen
+from burnish.schemas.tuning import Method
 
-Method = Literal["sft", "dpo"]
 Quantization = Literal["none", "nf4"]
 Backend = Literal["auto", "peft", "unsloth"]
 
@@ -41,6 +41,8 @@ class LoraSpec(Frozen):
     alpha: int = Field(ge=1, le=8 * MAXIMUM_RANK)
     dropout: float = Field(default=0.0, ge=0, lt=1)
     target_modules: tuple[str, ...] = TARGET_MODULES
+    use_rslora: bool = Field(default=False, description="scale by alpha / sqrt(rank) instead of alpha / rank")
+    use_dora: bool = Field(default=False, description="weight-decomposed; the serving engine does not take it")
 
     @model_validator(mode="before")
     @classmethod
@@ -91,6 +93,8 @@ class JobSpec(Frozen):
     quantization: Quantization = "none"
     backend: Backend = "auto"
     seed: int = Field(default=0, ge=0, lt=2**32)
+    device_count: int = Field(default=1, ge=1, le=64, description="GPUs of one host; the batch size is per device")
+    accepted_findings: tuple[str, ...] = Field(default=(), description="codes of refusals the caller answers for")
 
     @field_validator("adapter_name")
     @classmethod

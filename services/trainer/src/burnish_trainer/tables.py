@@ -57,15 +57,29 @@ class JobRow(Table):
     last_sequence: Mapped[int] = mapped_column(BigInteger, default=0)
     progress: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True))
     cancel_requested: Mapped[bool] = mapped_column(default=False)
+    pause_requested: Mapped[bool] = mapped_column(default=False)
+    priority: Mapped[int] = mapped_column(default=0)
+    labels: Mapped[dict[str, str]] = mapped_column(JSON, default=dict)
+    deadline: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    prepared: Mapped[bool] = mapped_column(default=False)
+    findings: Mapped[list[dict[str, Any]]] = mapped_column(JSON, default=list)
+    estimate: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True))
+    workload: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True))
+    run_kind: Mapped[str | None] = mapped_column(String(64))
+    measured: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True))
+    not_before: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    devices: Mapped[list[str]] = mapped_column(JSON, default=list)
+    adapter_name: Mapped[str] = mapped_column(String(63))
+    dataset_name: Mapped[str] = mapped_column(String(63))
     engine_id: Mapped[str | None] = mapped_column(String(64))
     lease_until: Mapped[datetime | None] = mapped_column(UtcDateTime)
 
 
 class EventRow(Table):
-    """One event of a job. step and series: set for metrics, so that a step that is run again replaces its row."""
+    """One event of a job; rows are only ever added. step and series: set for metrics; no attempt tells a step twice."""
 
     __tablename__ = "tuning_job_events"
-    __table_args__ = (Index("uq_tuning_job_events_series", "job_id", "step", "series", unique=True),)
+    __table_args__ = (Index("uq_tuning_job_events_series", "job_id", "step", "series", "attempt", unique=True),)
 
     job_id: Mapped[str] = mapped_column(ForeignKey("tuning_jobs.job_id"), primary_key=True)
     sequence: Mapped[int] = mapped_column(BigInteger, primary_key=True, autoincrement=False)
@@ -75,3 +89,22 @@ class EventRow(Table):
     step: Mapped[int | None]
     series: Mapped[str | None] = mapped_column(String(16))
     metrics: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True))
+    finding: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True))
+    estimate: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True))
+    attempt: Mapped[int] = mapped_column(default=0)
+
+
+class PastRunRow(Table):
+    """What was counted before a run and what it took: the calibration of later estimates.
+
+    kind: preparation.Preview.kind.
+    """
+
+    __tablename__ = "past_runs"
+    __table_args__ = (Index(None, "kind", "time"),)
+
+    job_id: Mapped[str] = mapped_column(ForeignKey("tuning_jobs.job_id"), primary_key=True)
+    time: Mapped[datetime] = mapped_column(UtcDateTime)
+    kind: Mapped[str] = mapped_column(String(64))
+    workload: Mapped[dict[str, Any]] = mapped_column(JSON)
+    measured: Mapped[dict[str, Any]] = mapped_column(JSON)

@@ -27,7 +27,7 @@ BACKEND_PEFT: Backend
 BACKEND_UNSLOTH: Backend
 
 class TuningJob(_message.Message):
-    __slots__ = ("job_id", "spec", "state", "error", "adapter", "create_time", "start_time", "end_time", "attempts", "progress", "request_id")
+    __slots__ = ("job_id", "spec", "state", "error", "adapter", "create_time", "start_time", "end_time", "attempts", "progress", "request_id", "priority", "labels", "deadline", "findings", "estimate", "measured", "not_before", "devices")
     class State(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
         __slots__ = ()
         STATE_UNSPECIFIED: _ClassVar[TuningJob.State]
@@ -36,12 +36,23 @@ class TuningJob(_message.Message):
         STATE_SUCCEEDED: _ClassVar[TuningJob.State]
         STATE_FAILED: _ClassVar[TuningJob.State]
         STATE_CANCELLED: _ClassVar[TuningJob.State]
+        STATE_PREPARING: _ClassVar[TuningJob.State]
+        STATE_PAUSED: _ClassVar[TuningJob.State]
     STATE_UNSPECIFIED: TuningJob.State
     STATE_PENDING: TuningJob.State
     STATE_RUNNING: TuningJob.State
     STATE_SUCCEEDED: TuningJob.State
     STATE_FAILED: TuningJob.State
     STATE_CANCELLED: TuningJob.State
+    STATE_PREPARING: TuningJob.State
+    STATE_PAUSED: TuningJob.State
+    class LabelsEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: str
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[str] = ...) -> None: ...
     JOB_ID_FIELD_NUMBER: _ClassVar[int]
     SPEC_FIELD_NUMBER: _ClassVar[int]
     STATE_FIELD_NUMBER: _ClassVar[int]
@@ -53,6 +64,14 @@ class TuningJob(_message.Message):
     ATTEMPTS_FIELD_NUMBER: _ClassVar[int]
     PROGRESS_FIELD_NUMBER: _ClassVar[int]
     REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
+    PRIORITY_FIELD_NUMBER: _ClassVar[int]
+    LABELS_FIELD_NUMBER: _ClassVar[int]
+    DEADLINE_FIELD_NUMBER: _ClassVar[int]
+    FINDINGS_FIELD_NUMBER: _ClassVar[int]
+    ESTIMATE_FIELD_NUMBER: _ClassVar[int]
+    MEASURED_FIELD_NUMBER: _ClassVar[int]
+    NOT_BEFORE_FIELD_NUMBER: _ClassVar[int]
+    DEVICES_FIELD_NUMBER: _ClassVar[int]
     job_id: str
     spec: TuningSpec
     state: TuningJob.State
@@ -64,29 +83,133 @@ class TuningJob(_message.Message):
     attempts: int
     progress: StepMetrics
     request_id: str
-    def __init__(self, job_id: _Optional[str] = ..., spec: _Optional[_Union[TuningSpec, _Mapping]] = ..., state: _Optional[_Union[TuningJob.State, str]] = ..., error: _Optional[_Union[_status_pb2.Status, _Mapping]] = ..., adapter: _Optional[_Union[AdapterRef, _Mapping]] = ..., create_time: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., start_time: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., end_time: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., attempts: _Optional[int] = ..., progress: _Optional[_Union[StepMetrics, _Mapping]] = ..., request_id: _Optional[str] = ...) -> None: ...
+    priority: int
+    labels: _containers.ScalarMap[str, str]
+    deadline: _timestamp_pb2.Timestamp
+    findings: _containers.RepeatedCompositeFieldContainer[Finding]
+    estimate: RunEstimate
+    measured: RunMeasurement
+    not_before: _timestamp_pb2.Timestamp
+    devices: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, job_id: _Optional[str] = ..., spec: _Optional[_Union[TuningSpec, _Mapping]] = ..., state: _Optional[_Union[TuningJob.State, str]] = ..., error: _Optional[_Union[_status_pb2.Status, _Mapping]] = ..., adapter: _Optional[_Union[AdapterRef, _Mapping]] = ..., create_time: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., start_time: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., end_time: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., attempts: _Optional[int] = ..., progress: _Optional[_Union[StepMetrics, _Mapping]] = ..., request_id: _Optional[str] = ..., priority: _Optional[int] = ..., labels: _Optional[_Mapping[str, str]] = ..., deadline: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., findings: _Optional[_Iterable[_Union[Finding, _Mapping]]] = ..., estimate: _Optional[_Union[RunEstimate, _Mapping]] = ..., measured: _Optional[_Union[RunMeasurement, _Mapping]] = ..., not_before: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., devices: _Optional[_Iterable[str]] = ...) -> None: ...
+
+class Finding(_message.Message):
+    __slots__ = ("code", "severity", "message", "question_ids", "count")
+    class Severity(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+        __slots__ = ()
+        SEVERITY_UNSPECIFIED: _ClassVar[Finding.Severity]
+        SEVERITY_REFUSAL: _ClassVar[Finding.Severity]
+        SEVERITY_WARNING: _ClassVar[Finding.Severity]
+    SEVERITY_UNSPECIFIED: Finding.Severity
+    SEVERITY_REFUSAL: Finding.Severity
+    SEVERITY_WARNING: Finding.Severity
+    CODE_FIELD_NUMBER: _ClassVar[int]
+    SEVERITY_FIELD_NUMBER: _ClassVar[int]
+    MESSAGE_FIELD_NUMBER: _ClassVar[int]
+    QUESTION_IDS_FIELD_NUMBER: _ClassVar[int]
+    COUNT_FIELD_NUMBER: _ClassVar[int]
+    code: str
+    severity: Finding.Severity
+    message: str
+    question_ids: _containers.RepeatedScalarFieldContainer[str]
+    count: int
+    def __init__(self, code: _Optional[str] = ..., severity: _Optional[_Union[Finding.Severity, str]] = ..., message: _Optional[str] = ..., question_ids: _Optional[_Iterable[str]] = ..., count: _Optional[int] = ...) -> None: ...
+
+class RunEstimate(_message.Message):
+    __slots__ = ("seconds", "load_seconds", "peak_memory_bytes", "available_memory_bytes", "disk_bytes", "steps", "tokens", "basis")
+    SECONDS_FIELD_NUMBER: _ClassVar[int]
+    LOAD_SECONDS_FIELD_NUMBER: _ClassVar[int]
+    PEAK_MEMORY_BYTES_FIELD_NUMBER: _ClassVar[int]
+    AVAILABLE_MEMORY_BYTES_FIELD_NUMBER: _ClassVar[int]
+    DISK_BYTES_FIELD_NUMBER: _ClassVar[int]
+    STEPS_FIELD_NUMBER: _ClassVar[int]
+    TOKENS_FIELD_NUMBER: _ClassVar[int]
+    BASIS_FIELD_NUMBER: _ClassVar[int]
+    seconds: float
+    load_seconds: float
+    peak_memory_bytes: int
+    available_memory_bytes: int
+    disk_bytes: int
+    steps: int
+    tokens: int
+    basis: str
+    def __init__(self, seconds: _Optional[float] = ..., load_seconds: _Optional[float] = ..., peak_memory_bytes: _Optional[int] = ..., available_memory_bytes: _Optional[int] = ..., disk_bytes: _Optional[int] = ..., steps: _Optional[int] = ..., tokens: _Optional[int] = ..., basis: _Optional[str] = ...) -> None: ...
+
+class RunMeasurement(_message.Message):
+    __slots__ = ("seconds", "load_seconds", "peak_memory_bytes", "tokens", "queue_seconds")
+    SECONDS_FIELD_NUMBER: _ClassVar[int]
+    LOAD_SECONDS_FIELD_NUMBER: _ClassVar[int]
+    PEAK_MEMORY_BYTES_FIELD_NUMBER: _ClassVar[int]
+    TOKENS_FIELD_NUMBER: _ClassVar[int]
+    QUEUE_SECONDS_FIELD_NUMBER: _ClassVar[int]
+    seconds: float
+    load_seconds: float
+    peak_memory_bytes: int
+    tokens: int
+    queue_seconds: float
+    def __init__(self, seconds: _Optional[float] = ..., load_seconds: _Optional[float] = ..., peak_memory_bytes: _Optional[int] = ..., tokens: _Optional[int] = ..., queue_seconds: _Optional[float] = ...) -> None: ...
+
+class TuningJobPreview(_message.Message):
+    __slots__ = ("spec", "findings", "estimate", "refused")
+    SPEC_FIELD_NUMBER: _ClassVar[int]
+    FINDINGS_FIELD_NUMBER: _ClassVar[int]
+    ESTIMATE_FIELD_NUMBER: _ClassVar[int]
+    REFUSED_FIELD_NUMBER: _ClassVar[int]
+    spec: TuningSpec
+    findings: _containers.RepeatedCompositeFieldContainer[Finding]
+    estimate: RunEstimate
+    refused: bool
+    def __init__(self, spec: _Optional[_Union[TuningSpec, _Mapping]] = ..., findings: _Optional[_Iterable[_Union[Finding, _Mapping]]] = ..., estimate: _Optional[_Union[RunEstimate, _Mapping]] = ..., refused: bool = ...) -> None: ...
+
+class CheckpointInfo(_message.Message):
+    __slots__ = ("step", "epoch", "validation_loss", "size_bytes", "time", "best", "adapter")
+    STEP_FIELD_NUMBER: _ClassVar[int]
+    EPOCH_FIELD_NUMBER: _ClassVar[int]
+    VALIDATION_LOSS_FIELD_NUMBER: _ClassVar[int]
+    SIZE_BYTES_FIELD_NUMBER: _ClassVar[int]
+    TIME_FIELD_NUMBER: _ClassVar[int]
+    BEST_FIELD_NUMBER: _ClassVar[int]
+    ADAPTER_FIELD_NUMBER: _ClassVar[int]
+    step: int
+    epoch: float
+    validation_loss: float
+    size_bytes: int
+    time: _timestamp_pb2.Timestamp
+    best: bool
+    adapter: AdapterRef
+    def __init__(self, step: _Optional[int] = ..., epoch: _Optional[float] = ..., validation_loss: _Optional[float] = ..., size_bytes: _Optional[int] = ..., time: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., best: bool = ..., adapter: _Optional[_Union[AdapterRef, _Mapping]] = ...) -> None: ...
 
 class TuningSpec(_message.Message):
-    __slots__ = ("dataset", "adapter_name", "lora", "optimizer", "sft", "dpo", "quantization", "backend", "seed")
+    __slots__ = ("dataset", "adapter_name", "lora", "optimizer", "sft", "dpo", "kto", "orpo", "simpo", "quantization", "backend", "seed", "device_count", "accepted_findings")
     DATASET_FIELD_NUMBER: _ClassVar[int]
     ADAPTER_NAME_FIELD_NUMBER: _ClassVar[int]
     LORA_FIELD_NUMBER: _ClassVar[int]
     OPTIMIZER_FIELD_NUMBER: _ClassVar[int]
     SFT_FIELD_NUMBER: _ClassVar[int]
     DPO_FIELD_NUMBER: _ClassVar[int]
+    KTO_FIELD_NUMBER: _ClassVar[int]
+    ORPO_FIELD_NUMBER: _ClassVar[int]
+    SIMPO_FIELD_NUMBER: _ClassVar[int]
     QUANTIZATION_FIELD_NUMBER: _ClassVar[int]
     BACKEND_FIELD_NUMBER: _ClassVar[int]
     SEED_FIELD_NUMBER: _ClassVar[int]
+    DEVICE_COUNT_FIELD_NUMBER: _ClassVar[int]
+    ACCEPTED_FINDINGS_FIELD_NUMBER: _ClassVar[int]
     dataset: DatasetRef
     adapter_name: str
     lora: LoraParams
     optimizer: OptimizerParams
     sft: SftParams
     dpo: DpoParams
+    kto: KtoParams
+    orpo: OrpoParams
+    simpo: SimpoParams
     quantization: Quantization
     backend: Backend
     seed: int
-    def __init__(self, dataset: _Optional[_Union[DatasetRef, _Mapping]] = ..., adapter_name: _Optional[str] = ..., lora: _Optional[_Union[LoraParams, _Mapping]] = ..., optimizer: _Optional[_Union[OptimizerParams, _Mapping]] = ..., sft: _Optional[_Union[SftParams, _Mapping]] = ..., dpo: _Optional[_Union[DpoParams, _Mapping]] = ..., quantization: _Optional[_Union[Quantization, str]] = ..., backend: _Optional[_Union[Backend, str]] = ..., seed: _Optional[int] = ...) -> None: ...
+    device_count: int
+    accepted_findings: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, dataset: _Optional[_Union[DatasetRef, _Mapping]] = ..., adapter_name: _Optional[str] = ..., lora: _Optional[_Union[LoraParams, _Mapping]] = ..., optimizer: _Optional[_Union[OptimizerParams, _Mapping]] = ..., sft: _Optional[_Union[SftParams, _Mapping]] = ..., dpo: _Optional[_Union[DpoParams, _Mapping]] = ..., kto: _Optional[_Union[KtoParams, _Mapping]] = ..., orpo: _Optional[_Union[OrpoParams, _Mapping]] = ..., simpo: _Optional[_Union[SimpoParams, _Mapping]] = ..., quantization: _Optional[_Union[Quantization, str]] = ..., backend: _Optional[_Union[Backend, str]] = ..., seed: _Optional[int] = ..., device_count: _Optional[int] = ..., accepted_findings: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class DatasetRef(_message.Message):
     __slots__ = ("name", "version")
@@ -105,16 +228,20 @@ class AdapterRef(_message.Message):
     def __init__(self, name: _Optional[str] = ..., version: _Optional[str] = ...) -> None: ...
 
 class LoraParams(_message.Message):
-    __slots__ = ("rank", "alpha", "dropout", "target_modules")
+    __slots__ = ("rank", "alpha", "dropout", "target_modules", "use_rslora", "use_dora")
     RANK_FIELD_NUMBER: _ClassVar[int]
     ALPHA_FIELD_NUMBER: _ClassVar[int]
     DROPOUT_FIELD_NUMBER: _ClassVar[int]
     TARGET_MODULES_FIELD_NUMBER: _ClassVar[int]
+    USE_RSLORA_FIELD_NUMBER: _ClassVar[int]
+    USE_DORA_FIELD_NUMBER: _ClassVar[int]
     rank: int
     alpha: int
     dropout: float
     target_modules: _containers.RepeatedScalarFieldContainer[str]
-    def __init__(self, rank: _Optional[int] = ..., alpha: _Optional[int] = ..., dropout: _Optional[float] = ..., target_modules: _Optional[_Iterable[str]] = ...) -> None: ...
+    use_rslora: bool
+    use_dora: bool
+    def __init__(self, rank: _Optional[int] = ..., alpha: _Optional[int] = ..., dropout: _Optional[float] = ..., target_modules: _Optional[_Iterable[str]] = ..., use_rslora: bool = ..., use_dora: bool = ...) -> None: ...
 
 class OptimizerParams(_message.Message):
     __slots__ = ("learning_rate", "max_steps", "epochs", "batch_size", "gradient_accumulation_steps", "warmup_share", "max_length", "evaluation_interval_steps", "early_stopping_patience")
@@ -150,6 +277,32 @@ class DpoParams(_message.Message):
     initial_adapter: AdapterRef
     def __init__(self, beta: _Optional[float] = ..., initial_adapter: _Optional[_Union[AdapterRef, _Mapping]] = ...) -> None: ...
 
+class KtoParams(_message.Message):
+    __slots__ = ("beta", "desirable_weight", "undesirable_weight", "initial_adapter")
+    BETA_FIELD_NUMBER: _ClassVar[int]
+    DESIRABLE_WEIGHT_FIELD_NUMBER: _ClassVar[int]
+    UNDESIRABLE_WEIGHT_FIELD_NUMBER: _ClassVar[int]
+    INITIAL_ADAPTER_FIELD_NUMBER: _ClassVar[int]
+    beta: float
+    desirable_weight: float
+    undesirable_weight: float
+    initial_adapter: AdapterRef
+    def __init__(self, beta: _Optional[float] = ..., desirable_weight: _Optional[float] = ..., undesirable_weight: _Optional[float] = ..., initial_adapter: _Optional[_Union[AdapterRef, _Mapping]] = ...) -> None: ...
+
+class OrpoParams(_message.Message):
+    __slots__ = ("beta",)
+    BETA_FIELD_NUMBER: _ClassVar[int]
+    beta: float
+    def __init__(self, beta: _Optional[float] = ...) -> None: ...
+
+class SimpoParams(_message.Message):
+    __slots__ = ("beta", "gamma")
+    BETA_FIELD_NUMBER: _ClassVar[int]
+    GAMMA_FIELD_NUMBER: _ClassVar[int]
+    beta: float
+    gamma: float
+    def __init__(self, beta: _Optional[float] = ..., gamma: _Optional[float] = ...) -> None: ...
+
 class StepMetrics(_message.Message):
     __slots__ = ("step", "total_steps", "epoch", "train_loss", "validation_loss", "learning_rate", "gradient_norm", "tokens_per_second", "seconds_left")
     STEP_FIELD_NUMBER: _ClassVar[int]
@@ -173,26 +326,45 @@ class StepMetrics(_message.Message):
     def __init__(self, step: _Optional[int] = ..., total_steps: _Optional[int] = ..., epoch: _Optional[float] = ..., train_loss: _Optional[float] = ..., validation_loss: _Optional[float] = ..., learning_rate: _Optional[float] = ..., gradient_norm: _Optional[float] = ..., tokens_per_second: _Optional[float] = ..., seconds_left: _Optional[float] = ...) -> None: ...
 
 class TuningJobEvent(_message.Message):
-    __slots__ = ("sequence", "time", "state_change", "metrics", "message")
+    __slots__ = ("sequence", "time", "state_change", "metrics", "message", "finding", "estimate", "attempt")
     SEQUENCE_FIELD_NUMBER: _ClassVar[int]
     TIME_FIELD_NUMBER: _ClassVar[int]
     STATE_CHANGE_FIELD_NUMBER: _ClassVar[int]
     METRICS_FIELD_NUMBER: _ClassVar[int]
     MESSAGE_FIELD_NUMBER: _ClassVar[int]
+    FINDING_FIELD_NUMBER: _ClassVar[int]
+    ESTIMATE_FIELD_NUMBER: _ClassVar[int]
+    ATTEMPT_FIELD_NUMBER: _ClassVar[int]
     sequence: int
     time: _timestamp_pb2.Timestamp
     state_change: TuningJob.State
     metrics: StepMetrics
     message: str
-    def __init__(self, sequence: _Optional[int] = ..., time: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., state_change: _Optional[_Union[TuningJob.State, str]] = ..., metrics: _Optional[_Union[StepMetrics, _Mapping]] = ..., message: _Optional[str] = ...) -> None: ...
+    finding: Finding
+    estimate: RunEstimate
+    attempt: int
+    def __init__(self, sequence: _Optional[int] = ..., time: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., state_change: _Optional[_Union[TuningJob.State, str]] = ..., metrics: _Optional[_Union[StepMetrics, _Mapping]] = ..., message: _Optional[str] = ..., finding: _Optional[_Union[Finding, _Mapping]] = ..., estimate: _Optional[_Union[RunEstimate, _Mapping]] = ..., attempt: _Optional[int] = ...) -> None: ...
 
 class CreateTuningJobRequest(_message.Message):
-    __slots__ = ("spec", "request_id")
+    __slots__ = ("spec", "request_id", "priority", "labels", "deadline")
+    class LabelsEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: str
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[str] = ...) -> None: ...
     SPEC_FIELD_NUMBER: _ClassVar[int]
     REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
+    PRIORITY_FIELD_NUMBER: _ClassVar[int]
+    LABELS_FIELD_NUMBER: _ClassVar[int]
+    DEADLINE_FIELD_NUMBER: _ClassVar[int]
     spec: TuningSpec
     request_id: str
-    def __init__(self, spec: _Optional[_Union[TuningSpec, _Mapping]] = ..., request_id: _Optional[str] = ...) -> None: ...
+    priority: int
+    labels: _containers.ScalarMap[str, str]
+    deadline: _timestamp_pb2.Timestamp
+    def __init__(self, spec: _Optional[_Union[TuningSpec, _Mapping]] = ..., request_id: _Optional[str] = ..., priority: _Optional[int] = ..., labels: _Optional[_Mapping[str, str]] = ..., deadline: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
 
 class GetTuningJobRequest(_message.Message):
     __slots__ = ("job_id",)
@@ -201,14 +373,27 @@ class GetTuningJobRequest(_message.Message):
     def __init__(self, job_id: _Optional[str] = ...) -> None: ...
 
 class ListTuningJobsRequest(_message.Message):
-    __slots__ = ("page_size", "page_token", "states")
+    __slots__ = ("page_size", "page_token", "states", "labels", "adapter_name", "dataset_name")
+    class LabelsEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: str
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[str] = ...) -> None: ...
     PAGE_SIZE_FIELD_NUMBER: _ClassVar[int]
     PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
     STATES_FIELD_NUMBER: _ClassVar[int]
+    LABELS_FIELD_NUMBER: _ClassVar[int]
+    ADAPTER_NAME_FIELD_NUMBER: _ClassVar[int]
+    DATASET_NAME_FIELD_NUMBER: _ClassVar[int]
     page_size: int
     page_token: str
     states: _containers.RepeatedScalarFieldContainer[TuningJob.State]
-    def __init__(self, page_size: _Optional[int] = ..., page_token: _Optional[str] = ..., states: _Optional[_Iterable[_Union[TuningJob.State, str]]] = ...) -> None: ...
+    labels: _containers.ScalarMap[str, str]
+    adapter_name: str
+    dataset_name: str
+    def __init__(self, page_size: _Optional[int] = ..., page_token: _Optional[str] = ..., states: _Optional[_Iterable[_Union[TuningJob.State, str]]] = ..., labels: _Optional[_Mapping[str, str]] = ..., adapter_name: _Optional[str] = ..., dataset_name: _Optional[str] = ...) -> None: ...
 
 class ListTuningJobsResponse(_message.Message):
     __slots__ = ("jobs", "next_page_token")
@@ -223,6 +408,38 @@ class CancelTuningJobRequest(_message.Message):
     JOB_ID_FIELD_NUMBER: _ClassVar[int]
     job_id: str
     def __init__(self, job_id: _Optional[str] = ...) -> None: ...
+
+class PauseTuningJobRequest(_message.Message):
+    __slots__ = ("job_id",)
+    JOB_ID_FIELD_NUMBER: _ClassVar[int]
+    job_id: str
+    def __init__(self, job_id: _Optional[str] = ...) -> None: ...
+
+class ResumeTuningJobRequest(_message.Message):
+    __slots__ = ("job_id",)
+    JOB_ID_FIELD_NUMBER: _ClassVar[int]
+    job_id: str
+    def __init__(self, job_id: _Optional[str] = ...) -> None: ...
+
+class ListCheckpointsRequest(_message.Message):
+    __slots__ = ("job_id",)
+    JOB_ID_FIELD_NUMBER: _ClassVar[int]
+    job_id: str
+    def __init__(self, job_id: _Optional[str] = ...) -> None: ...
+
+class ListCheckpointsResponse(_message.Message):
+    __slots__ = ("checkpoints",)
+    CHECKPOINTS_FIELD_NUMBER: _ClassVar[int]
+    checkpoints: _containers.RepeatedCompositeFieldContainer[CheckpointInfo]
+    def __init__(self, checkpoints: _Optional[_Iterable[_Union[CheckpointInfo, _Mapping]]] = ...) -> None: ...
+
+class PublishCheckpointRequest(_message.Message):
+    __slots__ = ("job_id", "step")
+    JOB_ID_FIELD_NUMBER: _ClassVar[int]
+    STEP_FIELD_NUMBER: _ClassVar[int]
+    job_id: str
+    step: int
+    def __init__(self, job_id: _Optional[str] = ..., step: _Optional[int] = ...) -> None: ...
 
 class WatchTuningJobRequest(_message.Message):
     __slots__ = ("job_id", "after_sequence")

@@ -26,7 +26,12 @@ if _version_not_supported:
 
 
 class TrainerStub(object):
-    """Missing associated documentation comment in .proto file."""
+    """States and their only moves:
+    PENDING → PREPARING (preflight, takes no device) → PENDING (prepared, waits for a device) → RUNNING → SUCCEEDED | FAILED
+    PREPARING → FAILED where preflight refuses; RUNNING → PENDING for another attempt; any that has not ended → PAUSED | CANCELLED;
+    PAUSED → PENDING by ResumeTuningJob.
+
+    """
 
     def __init__(self, channel):
         """Constructor.
@@ -49,6 +54,31 @@ class TrainerStub(object):
                 request_serializer=burnish__protos_dot_trainer_dot_v1_dot_trainer__pb2.ListTuningJobsRequest.SerializeToString,
                 response_deserializer=burnish__protos_dot_trainer_dot_v1_dot_trainer__pb2.ListTuningJobsResponse.FromString,
                 _registered_method=True)
+        self.PreviewTuningJob = channel.unary_unary(
+                '/burnish.trainer.v1.Trainer/PreviewTuningJob',
+                request_serializer=burnish__protos_dot_trainer_dot_v1_dot_trainer__pb2.CreateTuningJobRequest.SerializeToString,
+                response_deserializer=burnish__protos_dot_trainer_dot_v1_dot_trainer__pb2.TuningJobPreview.FromString,
+                _registered_method=True)
+        self.PauseTuningJob = channel.unary_unary(
+                '/burnish.trainer.v1.Trainer/PauseTuningJob',
+                request_serializer=burnish__protos_dot_trainer_dot_v1_dot_trainer__pb2.PauseTuningJobRequest.SerializeToString,
+                response_deserializer=burnish__protos_dot_trainer_dot_v1_dot_trainer__pb2.TuningJob.FromString,
+                _registered_method=True)
+        self.ResumeTuningJob = channel.unary_unary(
+                '/burnish.trainer.v1.Trainer/ResumeTuningJob',
+                request_serializer=burnish__protos_dot_trainer_dot_v1_dot_trainer__pb2.ResumeTuningJobRequest.SerializeToString,
+                response_deserializer=burnish__protos_dot_trainer_dot_v1_dot_trainer__pb2.TuningJob.FromString,
+                _registered_method=True)
+        self.ListCheckpoints = channel.unary_unary(
+                '/burnish.trainer.v1.Trainer/ListCheckpoints',
+                request_serializer=burnish__protos_dot_trainer_dot_v1_dot_trainer__pb2.ListCheckpointsRequest.SerializeToString,
+                response_deserializer=burnish__protos_dot_trainer_dot_v1_dot_trainer__pb2.ListCheckpointsResponse.FromString,
+                _registered_method=True)
+        self.PublishCheckpoint = channel.unary_unary(
+                '/burnish.trainer.v1.Trainer/PublishCheckpoint',
+                request_serializer=burnish__protos_dot_trainer_dot_v1_dot_trainer__pb2.PublishCheckpointRequest.SerializeToString,
+                response_deserializer=burnish__protos_dot_trainer_dot_v1_dot_trainer__pb2.AdapterRef.FromString,
+                _registered_method=True)
         self.CancelTuningJob = channel.unary_unary(
                 '/burnish.trainer.v1.Trainer/CancelTuningJob',
                 request_serializer=burnish__protos_dot_trainer_dot_v1_dot_trainer__pb2.CancelTuningJobRequest.SerializeToString,
@@ -62,7 +92,12 @@ class TrainerStub(object):
 
 
 class TrainerServicer(object):
-    """Missing associated documentation comment in .proto file."""
+    """States and their only moves:
+    PENDING → PREPARING (preflight, takes no device) → PENDING (prepared, waits for a device) → RUNNING → SUCCEEDED | FAILED
+    PREPARING → FAILED where preflight refuses; RUNNING → PENDING for another attempt; any that has not ended → PAUSED | CANCELLED;
+    PAUSED → PENDING by ResumeTuningJob.
+
+    """
 
     def CreateTuningJob(self, request, context):
         """Queues a job. Idempotent by request_id: the same id and body return the same job, the same id with another body is ALREADY_EXISTS.
@@ -80,6 +115,42 @@ class TrainerServicer(object):
 
     def ListTuningJobs(self, request, context):
         """Newest first.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def PreviewTuningJob(self, request, context):
+        """Checks and estimates a job as its preparation would, and queues nothing. A refused spec is an answer, not an error.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def PauseTuningJob(self, request, context):
+        """A running job saves a checkpoint and frees its device; then, or at once where it does not run, it is PAUSED. Pausing a paused
+        job changes nothing; an ended one is FAILED_PRECONDITION.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ResumeTuningJob(self, request, context):
+        """Back into the queue, to go on from its last checkpoint. FAILED_PRECONDITION where it is not paused or about to be.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListCheckpoints(self, request, context):
+        """Ascending by step; those that are still kept.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def PublishCheckpoint(self, request, context):
+        """Makes a checkpoint an adapter version like any other: served, evaluated and promoted by name@version. Idempotent.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -117,6 +188,31 @@ def add_TrainerServicer_to_server(servicer, server):
                     request_deserializer=burnish__protos_dot_trainer_dot_v1_dot_trainer__pb2.ListTuningJobsRequest.FromString,
                     response_serializer=burnish__protos_dot_trainer_dot_v1_dot_trainer__pb2.ListTuningJobsResponse.SerializeToString,
             ),
+            'PreviewTuningJob': grpc.unary_unary_rpc_method_handler(
+                    servicer.PreviewTuningJob,
+                    request_deserializer=burnish__protos_dot_trainer_dot_v1_dot_trainer__pb2.CreateTuningJobRequest.FromString,
+                    response_serializer=burnish__protos_dot_trainer_dot_v1_dot_trainer__pb2.TuningJobPreview.SerializeToString,
+            ),
+            'PauseTuningJob': grpc.unary_unary_rpc_method_handler(
+                    servicer.PauseTuningJob,
+                    request_deserializer=burnish__protos_dot_trainer_dot_v1_dot_trainer__pb2.PauseTuningJobRequest.FromString,
+                    response_serializer=burnish__protos_dot_trainer_dot_v1_dot_trainer__pb2.TuningJob.SerializeToString,
+            ),
+            'ResumeTuningJob': grpc.unary_unary_rpc_method_handler(
+                    servicer.ResumeTuningJob,
+                    request_deserializer=burnish__protos_dot_trainer_dot_v1_dot_trainer__pb2.ResumeTuningJobRequest.FromString,
+                    response_serializer=burnish__protos_dot_trainer_dot_v1_dot_trainer__pb2.TuningJob.SerializeToString,
+            ),
+            'ListCheckpoints': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListCheckpoints,
+                    request_deserializer=burnish__protos_dot_trainer_dot_v1_dot_trainer__pb2.ListCheckpointsRequest.FromString,
+                    response_serializer=burnish__protos_dot_trainer_dot_v1_dot_trainer__pb2.ListCheckpointsResponse.SerializeToString,
+            ),
+            'PublishCheckpoint': grpc.unary_unary_rpc_method_handler(
+                    servicer.PublishCheckpoint,
+                    request_deserializer=burnish__protos_dot_trainer_dot_v1_dot_trainer__pb2.PublishCheckpointRequest.FromString,
+                    response_serializer=burnish__protos_dot_trainer_dot_v1_dot_trainer__pb2.AdapterRef.SerializeToString,
+            ),
             'CancelTuningJob': grpc.unary_unary_rpc_method_handler(
                     servicer.CancelTuningJob,
                     request_deserializer=burnish__protos_dot_trainer_dot_v1_dot_trainer__pb2.CancelTuningJobRequest.FromString,
@@ -136,7 +232,12 @@ def add_TrainerServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class Trainer(object):
-    """Missing associated documentation comment in .proto file."""
+    """States and their only moves:
+    PENDING → PREPARING (preflight, takes no device) → PENDING (prepared, waits for a device) → RUNNING → SUCCEEDED | FAILED
+    PREPARING → FAILED where preflight refuses; RUNNING → PENDING for another attempt; any that has not ended → PAUSED | CANCELLED;
+    PAUSED → PENDING by ResumeTuningJob.
+
+    """
 
     @staticmethod
     def CreateTuningJob(request,
@@ -209,6 +310,141 @@ class Trainer(object):
             '/burnish.trainer.v1.Trainer/ListTuningJobs',
             burnish__protos_dot_trainer_dot_v1_dot_trainer__pb2.ListTuningJobsRequest.SerializeToString,
             burnish__protos_dot_trainer_dot_v1_dot_trainer__pb2.ListTuningJobsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def PreviewTuningJob(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/burnish.trainer.v1.Trainer/PreviewTuningJob',
+            burnish__protos_dot_trainer_dot_v1_dot_trainer__pb2.CreateTuningJobRequest.SerializeToString,
+            burnish__protos_dot_trainer_dot_v1_dot_trainer__pb2.TuningJobPreview.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def PauseTuningJob(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/burnish.trainer.v1.Trainer/PauseTuningJob',
+            burnish__protos_dot_trainer_dot_v1_dot_trainer__pb2.PauseTuningJobRequest.SerializeToString,
+            burnish__protos_dot_trainer_dot_v1_dot_trainer__pb2.TuningJob.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ResumeTuningJob(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/burnish.trainer.v1.Trainer/ResumeTuningJob',
+            burnish__protos_dot_trainer_dot_v1_dot_trainer__pb2.ResumeTuningJobRequest.SerializeToString,
+            burnish__protos_dot_trainer_dot_v1_dot_trainer__pb2.TuningJob.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListCheckpoints(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/burnish.trainer.v1.Trainer/ListCheckpoints',
+            burnish__protos_dot_trainer_dot_v1_dot_trainer__pb2.ListCheckpointsRequest.SerializeToString,
+            burnish__protos_dot_trainer_dot_v1_dot_trainer__pb2.ListCheckpointsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def PublishCheckpoint(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/burnish.trainer.v1.Trainer/PublishCheckpoint',
+            burnish__protos_dot_trainer_dot_v1_dot_trainer__pb2.PublishCheckpointRequest.SerializeToString,
+            burnish__protos_dot_trainer_dot_v1_dot_trainer__pb2.AdapterRef.FromString,
             options,
             channel_credentials,
             insecure,

@@ -9,7 +9,7 @@ from importlib import import_module
 from typing import Any, get_args
 
 from burnish.errors import InvalidInputError
-from burnish_trainer.spec import Method
+from burnish.schemas.tuning import Method
 
 
 def named(name: str) -> Any:

@@ -1,0 +1,106 @@
+"""What is known of a job before it takes a device: types between preflight, estimate, engine and servicer. No torch here."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Protocol
+
+from pydantic import Field
+
+from burnish.schemas.base import Frozen
+from burnish.schemas.tuning import Finding, RunEstimate, RunMeasurement
+from burnish_trainer.spec import JobSpec
+
+
+class ModelShape(Frozen):
+    """Of the base model, from its config.json and weight files."""
+
+    parameters: int
+    hidden_size: int
+    intermediate_size: int
+    layers: int
+    attention_heads: int
+    key_value_heads: int
+    head_size: int
+    vocabulary: int
+    weight_bytes: int = Field(description="of the weight files as they stand")
+
+
+class Workload(Frozen):
+    """What the plan of a job makes a device do, counted on its real rows.
+
+    padded_tokens: processed by all training steps; heaviest_step_tokens: rows × longest row of the heaviest device step;
+    evaluation_tokens and evaluation_heaviest_tokens: the same of one evaluation; reference_tokens: of the reference pass, 0
+    where there is none or it is cached.
+    """
+
+    steps: int
+    rows: int
+    padded_tokens: int
+    trained_tokens: int
+    heaviest_step_tokens: int
+    longest_row_tokens: int
+    evaluations: int
+    evaluation_tokens: int
+    evaluation_heaviest_tokens: int
+    reference_tokens: int
+
+
+class Preparation(Frozen):
+    """Preflight's answer. workload and model are None where a refusal left nothing to count."""
+
+    findings: list[Finding]
+    workload: Workload | None
+    model: ModelShape | None
+
+    @property
+    def refused(self) -> bool:
+        return any(finding.severity == "refusal" for finding in self.findings)
+
+
+class PastRun(Frozen):
+    """A run of the same kind that has ended well: what was counted before it and what it took."""
+
+    workload: Workload
+    measured: RunMeasurement
+
+
+class Preview(Frozen):
+    """Preflight's findings with those of the estimate (does not fit, misses its deadline, disk), and the estimate.
+
+    kind: digest of what must be alike for one run's figures to say anything of another's (machine, device, base model,
+    method, precision, quantisation, rank, backend).
+    """
+
+    findings: list[Finding]
+    workload: Workload | None
+    estimate: RunEstimate | None
+    kind: str
+
+    @property
+    def refused(self) -> bool:
+        return any(finding.severity == "refusal" for finding in self.findings)
+
+
+class Preparer(Protocol):
+    """Runs preflight on a job's rows without taking a device. Blocks; thread-safe."""
+
+    def prepare(self, spec: JobSpec) -> Preparation:
+        """UnavailableError where it cannot be run now (its process died, the object store does not answer)."""
+        ...
+
+
+class PastRuns(Protocol):
+    """Where past runs are kept (the queue's database)."""
+
+    def past_runs(self, kind: str, limit: int) -> list[PastRun]:
+        """Newest first."""
+        ...
+
+
+class Planner(Protocol):
+    """Preflight and estimate of a job. Blocks; thread-safe."""
+
+    def preview(self, spec: JobSpec, deadline: datetime | None = None) -> Preview:
+        """UnavailableError where preflight cannot be run now."""
+        ...
