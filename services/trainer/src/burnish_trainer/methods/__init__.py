@@ -1,5 +1,7 @@
-"""Training methods, one file each: `Params`, `LEARNING_RATE` and `run(spec, params, ctx)`.
+"""Training methods, one file each: `Params`, `FORMAT`, `REFERENCE`, `LEARNING_RATE` and `run(spec, params, ctx)`.
 
+FORMAT: the dataset format that it trains on. REFERENCE: True where the loss holds the policy against a reference model (the
+base, or the adapter that is continued), whose log-probabilities references.py computes once and keeps.
 Importing one is light, since the server reads its Params; torch is imported inside `run`. Methods never import each other.
 """
 

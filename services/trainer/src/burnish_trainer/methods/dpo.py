@@ -13,12 +13,14 @@ from typing import Any
 from pydantic import Field
 
 from burnish.schemas.base import Frozen
-from burnish.schemas.dataset import DpoRow
+from burnish.schemas.dataset import DatasetFormat, DpoRow
 from burnish_trainer.context import Outcome, RunContext
 from burnish_trainer.order import make_plan
 from burnish_trainer.spec import JobSpec, VersionRef
 from burnish_trainer.tokens import Example, Tokenizer, check, encode
 
+FORMAT: DatasetFormat = "dpo"
+REFERENCE = True
 LEARNING_RATE = 5e-5
 
 

@@ -9,12 +9,14 @@ Loss: mean over the completion's tokens and its EOS; the prompt carries none.
 from __future__ import annotations
 
 from burnish.schemas.base import Frozen
-from burnish.schemas.dataset import SftRow
+from burnish.schemas.dataset import DatasetFormat, SftRow
 from burnish_trainer.context import Outcome, RunContext
 from burnish_trainer.order import make_plan
 from burnish_trainer.spec import JobSpec
 from burnish_trainer.tokens import Example, check, encode
 
+FORMAT: DatasetFormat = "sft"
+REFERENCE = False
 LEARNING_RATE = 1e-4
 
 
