@@ -59,8 +59,9 @@ class Preparation(Frozen):
 
 
 class PastRun(Frozen):
-    """A run of the same kind that has ended well: what was counted before it and what it took."""
+    """A run of the same kind that has ended well: what it was to do, what was counted before it and what it took."""
 
+    spec: JobSpec
     workload: Workload
     measured: RunMeasurement
 
@@ -69,7 +70,7 @@ class Preview(Frozen):
     """Preflight's findings with those of the estimate (does not fit, misses its deadline, disk), and the estimate.
 
     kind: digest of what must be alike for one run's figures to say anything of another's (machine, device, base model,
-    method, precision, quantisation, rank, backend).
+    method, precision, quantisation, backend).
     """
 
     findings: list[Finding]
