@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Protocol
 
@@ -27,12 +28,20 @@ class Worker(Protocol):
         """The last line it logged; empty where there is none."""
         ...
 
+    def heartbeat_age(self) -> float | None:
+        """Seconds since it last showed that it lives, counted from its start before it has; None once it has ended."""
+        ...
+
 
 class Executor(Protocol):
     """Starts workers and reads what they said."""
 
-    def start(self, job: Job) -> Worker:
-        """Start a worker for job.attempts. A worker of an earlier attempt that still lives is fenced off by the job's lock."""
+    def start(self, job: Job, devices: Sequence[str]) -> Worker:
+        """Start a worker for job.attempts on these devices ("cpu", "cuda:0").
+
+        A worker of an earlier attempt that still lives is fenced off by the job's lock. The worker is told
+        job.overhead_seconds. OSError where none can be started.
+        """
         ...
 
     def read_events(self, job: Job) -> bytes:
@@ -41,4 +50,8 @@ class Executor(Protocol):
 
     def job_folder(self, job_id: str) -> Path:
         """Where the job's files stand."""
+        ...
+
+    def close(self) -> None:
+        """End what is kept ready for later attempts; called once every worker has ended. Safe to call twice."""
         ...
