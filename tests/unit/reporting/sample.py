@@ -24,6 +24,7 @@ from burnish.schemas.evaluation import (
     Verdict,
 )
 from burnish.schemas.runlog import FailureCluster
+from burnish.schemas.tuning import Finding, RunEstimate, RunMeasurement
 from burnish.statistics import mcnemar_exact, tango_interval
 from burnish.verdict import decide
 
@@ -128,7 +129,43 @@ def make_rich_sample() -> Sample:
         _cost("probe", 252),
         _cost("judge", 96),
     ]
-    return Sample(verdict, sample.base, lost, sample.meta.model_copy(update={"forgetting": forgetting, "costs": costs}))
+    update = {"forgetting": forgetting, "costs": costs, "adapter": _trained(sample.meta)}
+    return Sample(verdict, sample.base, lost, sample.meta.model_copy(update=update))
+
+
+def _trained(meta: ReportMeta) -> AdapterManifest:
+    """The adapter with an estimate, a measurement, and findings whose words are hostile."""
+    assert meta.adapter is not None
+    rows = [f"q{number}" for number in range(20)]
+    return meta.adapter.model_copy(
+        update={
+            "method": "dpo",
+            "quantization": "nf4",
+            "findings": [
+                Finding(
+                    code="overfitting",
+                    severity="warning",
+                    message="training loss fell from 0.41 to 0.04 after step 30 while validation loss rose from 0.05 to 0.09",
+                ),
+                Finding(
+                    code="near-duplicates", severity="warning", message=f"alike {HOSTILE}", question_ids=rows, count=27
+                ),
+                Finding(code="completion-cut", severity="refusal", message="cut off", question_ids=[HOSTILE], count=1),
+            ],
+            "estimate": RunEstimate(
+                seconds=300,
+                load_seconds=2.5,
+                peak_memory_bytes=1_900_000_000,
+                disk_bytes=1,
+                steps=40,
+                tokens=50_000,
+                basis=f"4 like runs {HOSTILE}",
+            ),
+            "measured": RunMeasurement(
+                seconds=328, load_seconds=2.4, peak_memory_bytes=1_710_000_000, tokens=51_200, queue_seconds=0.4
+            ),
+        }
+    )
 
 
 def _lose(sample: Sample) -> list[EvalRow]:

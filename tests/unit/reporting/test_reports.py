@@ -15,8 +15,10 @@ from burnish.pairing import pair
 from burnish.reporting import ReportMeta, headline, postmortem_md, report_html
 from burnish.reporting.page import MOST_DISCORDANT
 from burnish.reporting.sentences import HEADLINES
+from burnish.reporting.training import finding_sentence
 from burnish.reporting.visible import visible
 from burnish.schemas.evaluation import EXIT_CODES, VerdictName
+from burnish.schemas.tuning import Finding
 from burnish.testing import eval_side
 from burnish.verdict import decide
 
@@ -112,6 +114,12 @@ def test_every_section_shows_what_the_verdict_holds(rich: Sample, rich_page: str
         "+0.0388",
         "18 342 tokens of 24 texts",
         "98 880",
+        "direct preference optimization (DPO), QLoRA (base in NF4), rank 32, alpha 32",
+        "overfitting training loss fell from 0.41 to 0.04 after step 30",
+        "time 5 min 00 s 5 min 28 s +9.3 %",
+        "peak memory 1.90 GB 1.71 GB −10.0 %",
+        "refusal, accepted completion-cut",
+        "q18, q19 and 7 more)",
     ):
         assert wanted in text, wanted
     for name in rich.verdict.flaky_questions:
@@ -156,6 +164,7 @@ def test_absent_parts_say_which_command_would_tell() -> None:
         "burnish eval --control",
         "burnish eval --forgetting",
         "burnish eval</code> records",
+        "burnish eval --adapter</code> has it",
     ):
         assert command in page
     assert "No judge graded these answers." in page
@@ -211,6 +220,28 @@ def test_postmortem_answers_five_questions(sample: Sample, postmortem: str) -> N
     for regression in sample.verdict.regressions:
         assert f"`{regression.question_id}`" in postmortem
     assert "No control arm was run" in postmortem
+
+
+def test_postmortem_says_what_preflight_and_run_warned_of(rich: Sample, postmortem: str) -> None:
+    text = postmortem_md(rich.verdict, rich.base, rich.candidate, rich.meta)
+    assert "- Training: direct preference optimization (DPO), 40 steps" in text
+    assert "- Estimated → measured: time 5 min 00 s → 5 min 28 s (+9.3 %); loading the model 2.5 s → 2.4 s" in text
+    assert "- Warning `overfitting`: training loss fell from 0.41 to 0.04 after step 30" in text
+    assert "- Refusal, accepted `completion-cut`: cut off (1 row: " in text
+    assert "Estimated → measured" not in postmortem, "an adapter of before estimates"
+    assert rich.meta.adapter is not None
+    clean = rich.meta.adapter.model_copy(update={"findings": []})
+    without = rich.meta.model_copy(update={"adapter": clean})
+    assert "Warnings of preflight and run: none." in postmortem_md(rich.verdict, rich.base, rich.candidate, without)
+    page = report_html(rich.verdict, rich.base, rich.candidate, without)
+    assert "Preflight and run warned of nothing." in page
+
+
+def test_rows_that_a_finding_names_itself_are_not_named_twice() -> None:
+    finding = Finding(code="x", severity="warning", message="rows q1 and q2 are alike", question_ids=["q1"], count=2)
+    assert finding_sentence(finding) == finding.message
+    assert finding_sentence(finding.model_copy(update={"message": "alike"})) == "alike (2 rows: q1 and 1 more)"
+    assert finding_sentence(finding.model_copy(update={"count": 0})) == finding.message
 
 
 def test_postmortem_counts_what_a_cheaper_rung_might_do(sample: Sample, postmortem: str) -> None:

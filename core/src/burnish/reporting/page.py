@@ -17,6 +17,7 @@ from burnish.reporting.axis import Axis, axis_over
 from burnish.reporting.lineage import lineage, method
 from burnish.reporting.meta import ReportMeta
 from burnish.reporting.patterns import regression_traits
+from burnish.reporting.training import finding_sentence, finding_tag, foretold, run_facts
 from burnish.reporting.visible import visible
 from burnish.schemas.evaluation import Comparison, Cost, EvalRow, Verdict
 
@@ -77,6 +78,9 @@ def report_html(
         flaky=_flaky(verdict),
         judges=sorted({row.judge for row in [*base_rows, *candidate_rows] if row.judge}),
         cost_total=_total(meta.costs),
+        run_facts=run_facts(meta.adapter) if meta.adapter else [],
+        foretold=foretold(meta.adapter) if meta.adapter else [],
+        findings=[(finding_tag(f), f.code, finding_sentence(f)) for f in meta.adapter.findings] if meta.adapter else [],
         lineage=lineage(meta),
         method=method(meta, base_rows, candidate_rows),
         commands=[*meta.reproduce, VERDICT_COMMAND],

@@ -13,6 +13,8 @@ from burnish.reporting.meta import ReportMeta
 from burnish.reporting.own_words import own_words, with_words
 from burnish.reporting.patterns import regression_traits
 from burnish.reporting.sentences import headline, interval, p_value, pattern_sentence, percent, points
+from burnish.reporting.training import METHODS, finding_sentence, finding_tag, foretold
+from burnish.schemas.adapter import AdapterManifest
 from burnish.schemas.evaluation import ArmComparison, Comparison, EvalRow, Verdict
 
 MOST_REGRESSIONS_NAMED = 20
@@ -103,12 +105,25 @@ def _data(meta: ReportMeta) -> str:
         f"- Discarded, by reason: {counts(discarded)}." if discarded else "- Discarded: nothing.",
     ]
     if meta.adapter:
-        training = meta.adapter.training
-        lines.append(
-            f"- Training: {meta.adapter.method}, {training.steps} steps (best at {training.best_step}), loss {_number(training.first_train_loss)} → "
-            f"{_number(training.final_train_loss)}, best validation loss {_number(training.best_validation_loss)}, {training.duration_seconds:.0f} s."
-        )
+        lines += _training(meta.adapter)
     return "\n".join(lines)
+
+
+def _training(adapter: AdapterManifest) -> list[str]:
+    """The run, what was foretold of it, and what preflight and run warned of."""
+    training, figures = adapter.training, foretold(adapter)
+    lines = [
+        f"- Training: {METHODS[adapter.method]}, {training.steps} steps (best at {training.best_step}), loss {_number(training.first_train_loss)} → "
+        f"{_number(training.final_train_loss)}, best validation loss {_number(training.best_validation_loss)}, {training.duration_seconds:.0f} s."
+    ]
+    if figures:
+        compared = "; ".join(f"{f.what} {f.estimated} → {f.measured} ({f.off_by})" for f in figures)
+        basis = f" Estimated from: {line(adapter.estimate.basis)}." if adapter.estimate else ""
+        lines.append(f"- Estimated → measured: {compared}.{basis}")
+    lines += [f"- {finding_tag(f).capitalize()} {code(f.code)}: {line(finding_sentence(f))}" for f in adapter.findings]
+    if figures and not adapter.findings:
+        lines.append("- Warnings of preflight and run: none.")
+    return lines
 
 
 def _improvement(verdict: Verdict) -> str:

@@ -84,3 +84,19 @@ def fixed(value: float | None, digits: int) -> str:
 def grouped(count: int) -> str:
     """A count with thin spaces between its thousands."""
     return f"{count:,}".replace(",", "\u202f")
+
+
+def duration(seconds: float) -> str:
+    """`0.4 s`, `48 s`, `5 min 28 s`, `2 h 05 min`."""
+    if seconds < 10:
+        return f"{seconds:.1f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    if hours:
+        return f"{hours} h {minutes:02} min"
+    return f"{minutes} min {rest:02} s" if minutes else f"{rest} s"
+
+
+def size(size_bytes: float) -> str:
+    """Decimal units, as the command line has them."""
+    return f"{size_bytes / 1e9:.2f} GB" if size_bytes >= 1e9 else f"{size_bytes / 1e6:.0f} MB"
