@@ -6,7 +6,9 @@ The manifest is written last and makes the version exist. No torch here; weights
 from __future__ import annotations
 
 import json
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 from pydantic import ValidationError
 
@@ -15,13 +17,77 @@ from burnish.errors import AlreadyExistsError, CorruptDataError
 from burnish.layout import MANIFEST
 from burnish.layout import adapter as adapter_key
 from burnish.ports import ObjectStore
-from burnish.schemas.adapter import AdapterManifest
-from burnish.schemas.base import FileEntry
-from burnish_trainer.spec import VersionRef
+from burnish.schemas.adapter import AdapterManifest, TrainingSummary
+from burnish.schemas.base import BaseModelRef, FileEntry, Frozen, Parent
+from burnish.schemas.tuning import Finding, RunEstimate, RunMeasurement
+from burnish_trainer.card import model_card
+from burnish_trainer.spec import JobSpec, VersionRef
 
 CONFIG = "adapter_config.json"
 WEIGHTS = "adapter_model.safetensors"
 CARD = "README.md"
+
+
+class RunRecord(Frozen):
+    """What a run is made with, beside its spec: all that an adapter's manifest must say and only the worker knows."""
+
+    adapter_name: str
+    base_model: BaseModelRef
+    backend: Literal["peft", "unsloth"]
+    device: str
+    dtype: str
+    packages: dict[str, str]
+
+
+@dataclass(frozen=True)
+class Description:
+    """An adapter's manifest but for its files and version. checkpoint_step: None for the job's own result."""
+
+    job_id: str
+    spec: JobSpec
+    run: RunRecord
+    training: TrainingSummary
+    findings: list[Finding]
+    estimate: RunEstimate | None = None
+    measured: RunMeasurement | None = None
+    checkpoint_step: int | None = None
+
+    def manifest(self, version: str) -> AdapterManifest:
+        spec = self.spec
+        return AdapterManifest(
+            name=spec.adapter_name,
+            version=version,
+            base_model=self.run.base_model,
+            job_id=self.job_id,
+            method=spec.method,
+            backend=self.run.backend,
+            quantization=spec.quantization,
+            rank=spec.lora.rank,
+            alpha=spec.lora.alpha,
+            target_modules=list(spec.lora.target_modules),
+            use_rslora=spec.lora.use_rslora,
+            use_dora=spec.lora.use_dora,
+            seed=spec.seed,
+            params=spec.model_dump(mode="json") | {"device": self.run.device, "dtype": self.run.dtype},
+            training=self.training,
+            checkpoint_step=self.checkpoint_step,
+            findings=self.findings,
+            estimate=self.estimate,
+            measured=self.measured,
+            packages=self.run.packages,
+            parents=self._parents(),
+        )
+
+    def _parents(self) -> list[Parent]:
+        spec, base = self.spec, self.run.base_model
+        parents = [
+            Parent(kind="dataset", name=spec.dataset.name, digest=spec.dataset.version),
+            Parent(kind="base_model", name=base.name, digest=base.digest),
+            Parent(kind="job", name=self.job_id, digest=self.job_id),
+        ]
+        if initial := spec.params.get("initial_adapter"):
+            parents.append(Parent(kind="adapter", name=initial["name"], digest=initial["version"]))
+        return parents
 
 
 def read_manifest(store: ObjectStore, ref: VersionRef) -> AdapterManifest:
@@ -61,6 +127,11 @@ def version_of_files(config: bytes, weights: Path) -> str:
     return version_of(config, weights.read_bytes())
 
 
+def version_of_folder(folder: Path, base_model: str) -> str:
+    """The version that the adapter in a folder is once published."""
+    return version_of_files(normalised_config((folder / CONFIG).read_bytes(), base_model), folder / WEIGHTS)
+
+
 def publish(store: ObjectStore, manifest: AdapterManifest, config: bytes, weights: Path, card: str) -> bool:
     """Write the version's files, then its manifest. False where the version stood there already, by another job's manifest."""
 
@@ -81,6 +152,19 @@ def publish(store: ObjectStore, manifest: AdapterManifest, config: bytes, weight
     except AlreadyExistsError:
         return False
     return True
+
+
+def publish_folder(store: ObjectStore, folder: Path, description: Description) -> tuple[VersionRef, bool]:
+    """Make a folder's adapter a version, with its model card. The same files published before are the same version: (it, False)."""
+    config = normalised_config((folder / CONFIG).read_bytes(), description.run.base_model.name)
+    manifest = description.manifest(version_of_files(config, folder / WEIGHTS))
+    new = publish(store, manifest, config, folder / WEIGHTS, model_card(manifest))
+    return VersionRef(name=manifest.name, version=manifest.version), new
+
+
+def exists(store: ObjectStore, ref: VersionRef) -> bool:
+    """Whether the version's manifest stands, and with it the version."""
+    return _exists(store, adapter_key(ref.name, ref.version))
 
 
 def _exists(store: ObjectStore, key: str) -> bool:

@@ -1,0 +1,71 @@
+"""A full disk, told as what it is: which folder, how much is needed, how much is free. No torch here."""
+
+from __future__ import annotations
+
+import errno
+import os
+import re
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from burnish.errors import PreconditionError
+
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+# Libraries written in Rust and C++ wrap the system's error: "(os error 28)" in safetensors, the words in torch.save.
+FULL_IN_WORDS = re.compile(
+    rf"os error ({'|'.join(str(number) for number in FULL)})\b|{'|'.join(os.strerror(number) for number in FULL)}"
+)
+TORN_ARCHIVE = "PytorchStreamWriter failed"  # torch.save does not say why it could not write
+MEGABYTE = 1_000_000
+
+
+@contextmanager
+def needing(size_bytes: int, folder: Path, what: str) -> Iterator[None]:
+    """Do something that writes that many bytes under the folder.
+
+    Raises: PreconditionError where the disk, the quota or the limit on file sizes was too small for it.
+    """
+    try:
+        yield
+    except Exception as error:
+        if is_full(error):
+            raise full(size_bytes, folder, what) from error
+        raise
+
+
+def is_full(error: BaseException | None) -> bool:
+    """Whether a full disk is at the bottom of an error, by number or by the words of the libraries that hide it."""
+    while error is not None:
+        if isinstance(error, OSError) and error.errno in FULL:
+            return True
+        if FULL_IN_WORDS.search(str(error)) or TORN_ARCHIVE in str(error):
+            return True
+        error = error.__cause__ or error.__context__
+    return False
+
+
+def full(size_bytes: int, folder: Path, what: str) -> PreconditionError:
+    free = shutil.disk_usage(_existing(folder)).free
+    return PreconditionError(
+        f"no room to {what} in {folder}: about {_megabytes(size_bytes)} MB are needed and {_megabytes(free)} MB are free "
+        "(a quota or a limit on file sizes may be lower still): make room, or point BURNISH_TRAINER_WORK_DIR at a larger disk",
+        folder=folder,
+        needed_bytes=size_bytes,
+        free_bytes=free,
+    )
+
+
+def require(size_bytes: int, folder: Path, what: str) -> None:
+    """PreconditionError where the folder's disk has not that many bytes free."""
+    if shutil.disk_usage(_existing(folder)).free < size_bytes:
+        raise full(size_bytes, folder, what)
+
+
+def _existing(folder: Path) -> Path:
+    return next(path for path in (folder, *folder.absolute().parents) if path.exists())
+
+
+def _megabytes(size_bytes: int) -> int:
+    return -(-size_bytes // MEGABYTE)
