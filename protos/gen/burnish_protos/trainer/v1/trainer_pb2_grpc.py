@@ -164,7 +164,7 @@ class TrainerServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def WatchTuningJob(self, request, context):
-        """Every event after after_sequence, then new ones as they come; ends after the job's last event.
+        """Every event after after_sequence, then (unless until_now) new ones as they come; ends after the job's last event.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
