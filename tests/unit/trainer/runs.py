@@ -64,7 +64,7 @@ class Run:
             job_id=self.job_id, attempt=1, spec=self.spec, base_model=self.runner.base_model, device=self.runner.device
         )
 
-        def training() -> VersionRef:
+        def training() -> Succeeded:
             ctx = make_context(assignment, folder, self.store, writer, StopAtStep(stop_at, path))
             return train(replace(ctx, dtype=self.runner.dtype or ctx.dtype))
 

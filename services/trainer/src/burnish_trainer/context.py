@@ -4,20 +4,28 @@ from __future__ import annotations
 
 import threading
 from dataclasses import dataclass, field
+from functools import cached_property
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import TypeVar
+from types import ModuleType
+from typing import Any, TypeVar
 
 from burnish.ports import ObjectStore
 from burnish.schemas.adapter import TrainingSummary
 from burnish.schemas.base import BaseModelRef
 from burnish.schemas.dataset import DpoRow, SftRow
+from burnish.schemas.tuning import Finding, RunEstimate, RunMeasurement
 from burnish_trainer import adapters
+from burnish_trainer.adapters import RunRecord
 from burnish_trainer.backends import Choice, Device, DType, ModelRequest
 from burnish_trainer.checkpoints import FOLDER, Checkpoints
+from burnish_trainer.clock import Clock
 from burnish_trainer.events import EventWriter, Note
 from burnish_trainer.rows import Rows, read_rows
+from burnish_trainer.settings import Tracker
 from burnish_trainer.spec import JobSpec, VersionRef
 
+PACKAGES = ("torch", "transformers", "trl", "peft", "bitsandbytes", "accelerate")
 Row = TypeVar("Row", SftRow, DpoRow)
 
 
@@ -31,15 +39,21 @@ class StopRequested(Exception):
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a method leaves: a folder with the adapter's files, and how the run went."""
+    """What a method leaves: a folder with the adapter's files, how the run went and what it took, and what it found."""
 
     adapter_folder: Path
     summary: TrainingSummary
+    measured: RunMeasurement
+    findings: tuple[Finding, ...] = ()
 
 
 @dataclass(frozen=True)
 class RunContext:
-    """folder: the job's, for checkpoints and fetched files. stop: set once the worker was asked to stop."""
+    """folder: the job's, for checkpoints and fetched files. stop: set once the worker was asked to stop.
+
+    findings, estimate, overhead_seconds: as the assignment has them. report_to: trackers by transformers' names.
+    processes: how many train this job together; process 0 is the main one.
+    """
 
     job_id: str
     spec: JobSpec
@@ -52,6 +66,30 @@ class RunContext:
     dtype: DType
     backend: Choice
     stop: threading.Event = field(default_factory=threading.Event)
+    clock: Clock = field(default_factory=Clock)
+    findings: tuple[Finding, ...] = ()
+    estimate: RunEstimate | None = None
+    overhead_seconds: float = 0.0
+    report_to: tuple[Tracker, ...] = ()
+    report_project: str = "burnish"
+    process: int = 0
+    processes: int = 1
+
+    @property
+    def is_main(self) -> bool:
+        """Only the main process says events, seals checkpoints and publishes."""
+        return self.process == 0
+
+    @cached_property
+    def record(self) -> RunRecord:
+        return RunRecord(
+            adapter_name=self.spec.adapter_name,
+            base_model=self.base_model,
+            backend=self.backend.name,
+            device=self.device,
+            dtype=self.dtype,
+            packages=_packages(self.backend.name),
+        )
 
     @property
     def checkpoints(self) -> Checkpoints:
@@ -72,6 +110,11 @@ class RunContext:
     def fetch_adapter(self, ref: VersionRef) -> Path:
         return adapters.fetch(self.store, ref, self.folder / FOLDER / "initial-adapter")
 
+    def load_model(self, backend: ModuleType, initial_adapter: Path | None = None) -> Any:
+        """Base and adapter by a backend; what it takes counts as loading."""
+        with self.clock.phase("load"):
+            return backend.load(self.model_request(initial_adapter))
+
     def model_request(self, initial_adapter: Path | None = None) -> ModelRequest:
         return ModelRequest(
             folder=self.base_model_folder,
@@ -83,3 +126,16 @@ class RunContext:
             seed=self.spec.seed,
             initial_adapter=initial_adapter,
         )
+
+
+def _packages(backend: str) -> dict[str, str]:
+    names: tuple[str, ...] = (*PACKAGES, "unsloth", "unsloth_zoo") if backend == "unsloth" else PACKAGES
+    found = {name: _installed(name) for name in names}
+    return {name: found_version for name, found_version in found.items() if found_version}
+
+
+def _installed(name: str) -> str | None:
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return None

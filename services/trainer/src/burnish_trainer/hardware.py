@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import resource
 from pathlib import Path
 from typing import Literal
 
@@ -9,6 +10,7 @@ from burnish.errors import PreconditionError
 from burnish_trainer.backends import Device, DType
 
 CPU_FLAGS = Path("/proc/cpuinfo")
+STATUS = Path("/proc/self/status")
 BF16_FLAG = "avx512_bf16"
 
 
@@ -30,6 +32,18 @@ def dtype(on: Device) -> DType:
         return "bfloat16" if torch.cuda.is_bf16_supported(including_emulation=False) else "float16"
     flags = CPU_FLAGS.read_text().split() if CPU_FLAGS.is_file() else []
     return "bfloat16" if BF16_FLAG in flags else "float32"
+
+
+def peak_memory_bytes(on: Device) -> int:
+    """The most that the device's allocator (CUDA) or this process (CPU) has held so far."""
+    import torch
+
+    if on == "cuda":
+        return torch.cuda.max_memory_reserved()
+    for line in STATUS.read_text().splitlines() if STATUS.is_file() else ():
+        if line.startswith("VmHWM:"):
+            return int(line.split()[1]) * 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024  # the forking process's too, on Linux
 
 
 def describe(on: Device) -> str:

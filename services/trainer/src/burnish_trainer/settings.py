@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal
+from typing import Literal, cast, get_args
 
-from pydantic import Field, SecretStr
+from pydantic import Field, SecretStr, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from burnish.objectstores.s3 import S3ObjectStore
-from burnish_trainer.policy import EnginePolicy
+from burnish_trainer.policy import EnginePolicy, KeepCheckpoints
 
 Device = Literal["auto", "cpu", "cuda"]
+Tracker = Literal["mlflow", "wandb", "trackio"]
 
 
 class S3Settings(BaseSettings):
@@ -56,7 +57,36 @@ class TokenSettings(BaseSettings):
     token: SecretStr = Field(min_length=1, description="bearer token of every call but health checks")
 
 
-class TrainerSettings(BaseSettings):
+class ReportSettings(BaseSettings):
+    """Where runs are reported beside the queue: read by the server, so that a wrong name is said at its start, and by workers.
+
+    The trackers' own variables (MLFLOW_TRACKING_URI, WANDB_MODE, TRACKIO_DIR, …) reach the workers as they are.
+    """
+
+    model_config = SettingsConfigDict(env_prefix="BURNISH_TRAINER_", frozen=True)
+
+    report_to: str = Field(default="", description="trackers that runs report to, with commas: mlflow, wandb, trackio")
+    report_project: str = Field(default="burnish", min_length=1, description="project or experiment of reported runs")
+
+    @field_validator("report_to")
+    @classmethod
+    def known(cls, value: str) -> str:
+        unknown = set(_names(value)) - set(get_args(Tracker))
+        if unknown:
+            raise ValueError(f"{', '.join(sorted(unknown))}: runs report to {', '.join(get_args(Tracker))} only")
+        return value
+
+    @property
+    def trackers(self) -> tuple[Tracker, ...]:
+        return tuple(cast(Tracker, name) for name in _names(self.report_to))
+
+
+def _names(value: str) -> list[str]:
+    """Comma list, without blanks and repetitions."""
+    return list(dict.fromkeys(name.strip() for name in value.split(",") if name.strip()))
+
+
+class TrainerSettings(ReportSettings):
     """The trainer's own."""
 
     model_config = SettingsConfigDict(env_prefix="BURNISH_TRAINER_", frozen=True)
@@ -69,12 +99,22 @@ class TrainerSettings(BaseSettings):
     work_dir: Path = Field(default=Path("trainer"), description="folder of this trainer alone: job folders, logs")
     base_model: Path = Field(description="folder of the base model, with its burnish-model.json")
     device: Device = Field(default="auto", description="auto: CUDA where there is any, else the CPU")
-    workers: int = Field(default=1, ge=1, le=64, description="jobs trained at one time")
+    workers: int = Field(default=1, ge=1, le=64, description="jobs trained at one time on each device")
     max_attempts: int = Field(
         default=3, ge=1, le=100, description="worker starts without a new checkpoint before a job has failed"
     )
+    max_total_attempts: int = Field(
+        default=100,
+        ge=1,
+        le=10_000,
+        description="worker starts in all, and failures one after the other for outages, before a job has failed",
+    )
     retry_delay_seconds: float = Field(
         default=2.0, ge=0, description="seconds before the second attempt; doubles with each further one"
+    )
+    retry_delay_max_seconds: float = Field(default=300.0, ge=0, description="seconds between attempts at most")
+    heartbeat_timeout_seconds: float = Field(
+        default=120.0, ge=5, description="seconds without a sign of life after which a worker is killed and replaced"
     )
     cancel_grace_seconds: float = Field(
         default=5.0, ge=0, le=8, description="seconds a cancelled worker has between SIGTERM and SIGKILL"
@@ -87,13 +127,19 @@ class TrainerSettings(BaseSettings):
         ge=1,
         description="seconds after which a silent trainer's jobs go to another trainer on one database",
     )
-    keep_checkpoints: bool = Field(default=False, description="keep a job's checkpoints after it has its adapter")
+    keep_checkpoints: KeepCheckpoints = Field(
+        default="all",
+        description="checkpoints that stay, as weights alone, once a job has its adapter: all, best (by validation loss) or none",
+    )
 
     def policy(self) -> EnginePolicy:
         return EnginePolicy(
             workers=self.workers,
             max_attempts=self.max_attempts,
+            max_total_attempts=self.max_total_attempts,
             retry_delay_seconds=self.retry_delay_seconds,
+            retry_delay_max_seconds=self.retry_delay_max_seconds,
+            heartbeat_timeout_seconds=self.heartbeat_timeout_seconds,
             cancel_grace_seconds=self.cancel_grace_seconds,
             stop_grace_seconds=self.stop_grace_seconds,
             lease_seconds=self.lease_seconds,

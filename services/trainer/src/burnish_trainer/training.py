@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import resource
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -10,11 +9,11 @@ from typing import Any
 import torch
 from transformers import PrinterCallback, Trainer
 
-from burnish.schemas.adapter import TrainingSummary
-from burnish_trainer.checkpoints import Checkpoint
+from burnish.schemas.tuning import RunEstimate, RunMeasurement
 from burnish_trainer.context import Outcome, RunContext, StopRequested
 from burnish_trainer.order import Plan
-from burnish_trainer.progress import Progress, metrics_of, ran_out_of_patience
+from burnish_trainer.progress import Progress, ran_out_of_patience, summary
+from burnish_trainer.reports import reporting
 
 
 def loop_arguments(ctx: RunContext, plan: Plan, has_validation: bool) -> dict[str, Any]:
@@ -39,7 +38,9 @@ def loop_arguments(ctx: RunContext, plan: Plan, has_validation: bool) -> dict[st
         "save_steps": optimizer.evaluation_interval_steps,
         "logging_steps": 1,
         "logging_nan_inf_filter": False,
-        "report_to": "none",
+        "report_to": "none",  # reports.py puts the trackers' callbacks on, in a thread of their own
+        "run_name": ctx.job_id,
+        "project": ctx.report_project,
         "disable_tqdm": True,
         "seed": ctx.spec.seed,
         "use_cpu": not on_cuda,
@@ -73,25 +74,49 @@ def _with_fp32_logits(_model: torch.nn.Module, _inputs: Any, outputs: Any) -> An
 def train(trainer: Trainer, plan: Plan, ctx: RunContext) -> Outcome:
     """Run the loop to its end, from the last complete checkpoint where there is one. StopRequested where it was asked to stop."""
     _train_adapter_in_fp32(trainer.model)
-    checkpoints = ctx.checkpoints
-    resumed = checkpoints.latest()
-    progress = Progress(ctx, plan, checkpoints, resumed.manifest.elapsed_seconds if resumed else 0.0)
+    resumed = ctx.checkpoints.latest()
+    progress = Progress(ctx, plan, ctx.checkpoints, resumed)
     trainer.remove_callback(PrinterCallback)
     trainer.add_callback(progress)
-    if resumed:
-        _say_resumed(ctx, plan, resumed)
     if resumed and _ended(resumed.state(), plan, ctx):
         state, seconds = resumed.state(), resumed.manifest.elapsed_seconds
     else:
-        trainer.train(resume_from_checkpoint=str(resumed.folder) if resumed else None)
+        with reporting(trainer, ctx):
+            trainer.train(resume_from_checkpoint=str(resumed.folder) if resumed else None)
         state, seconds = vars(trainer.state), progress.elapsed_seconds
         if not _ended(state, plan, ctx):
             raise StopRequested(state["global_step"])
+    progress.conclude()
     best = state.get("best_global_step") or state["global_step"]
-    kept = checkpoints.obtain(best)
+    kept = ctx.checkpoints.obtain(best)
     if kept is None:
         raise RuntimeError(f"the checkpoint of step {best} has gone")
-    return Outcome(kept.folder, _summary(state, plan, seconds))
+    measured = _measured(ctx, plan, state["global_step"], seconds, progress.peak_memory_bytes)
+    if ctx.estimate:
+        ctx.say(compared(ctx.estimate, measured))
+    return Outcome(
+        kept.folder, summary(state, plan, seconds, progress.peak_memory_bytes), measured, findings=progress.findings
+    )
+
+
+def _measured(ctx: RunContext, plan: Plan, steps: int, seconds: float, peak_memory_bytes: int) -> RunMeasurement:
+    return RunMeasurement(
+        seconds=round(seconds, 3),
+        load_seconds=round(ctx.clock.seconds("load"), 3),
+        peak_memory_bytes=peak_memory_bytes,
+        tokens=sum(plan.step_tokens(step) for step in range(1, steps + 1)),
+        queue_seconds=round(ctx.overhead_seconds + ctx.clock.overhead_seconds, 3),
+    )
+
+
+def compared(estimate: RunEstimate, measured: RunMeasurement) -> str:
+    """For people: what the run took, beside what was said before it."""
+    time_off = measured.seconds / max(estimate.seconds, 1e-9) - 1
+    memory_off = measured.peak_memory_bytes / max(estimate.peak_memory_bytes, 1) - 1
+    return (
+        f"took {measured.seconds:.1f} s ({estimate.seconds:.1f} s were estimated: {time_off:+.0%}) and "
+        f"{measured.peak_memory_bytes / 1e6:.0f} MB ({estimate.peak_memory_bytes / 1e6:.0f} MB: {memory_off:+.0%})"
+    )
 
 
 def _train_adapter_in_fp32(model: Any) -> None:
@@ -101,37 +126,7 @@ def _train_adapter_in_fp32(model: Any) -> None:
             parameter.data = parameter.data.float()
 
 
-def _say_resumed(ctx: RunContext, plan: Plan, checkpoint: Checkpoint) -> None:
-    """Tell the steps before the checkpoint again, for the case that their telling was lost with a machine."""
-    for entry in checkpoint.state()["log_history"]:
-        if (metrics := metrics_of(entry, plan, repeated=True)) is not None:
-            ctx.events.write(metrics)
-    ctx.say(f"resumed from step {checkpoint.step}")
-
-
 def _ended(state: dict[str, Any], plan: Plan, ctx: RunContext) -> bool:
     return state["global_step"] >= plan.steps or ran_out_of_patience(
         state["log_history"], ctx.spec.optimizer.early_stopping_patience
     )
-
-
-def _summary(state: dict[str, Any], plan: Plan, seconds: float) -> TrainingSummary:
-    losses = [entry["loss"] for entry in state["log_history"] if "loss" in entry]
-    steps = state["global_step"]
-    return TrainingSummary(
-        steps=steps,
-        best_step=state.get("best_global_step") or steps,
-        first_train_loss=losses[0] if losses else None,
-        final_train_loss=losses[-1] if losses else None,
-        best_validation_loss=state.get("best_metric"),
-        trained_tokens=plan.trained_until(steps),
-        duration_seconds=round(seconds, 3),
-        peak_memory_bytes=_peak_memory_bytes(),
-        stopped_early=steps < plan.steps,
-    )
-
-
-def _peak_memory_bytes() -> int:
-    if torch.cuda.is_available():
-        return torch.cuda.max_memory_allocated()
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024

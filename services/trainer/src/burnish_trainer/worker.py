@@ -14,29 +14,26 @@ import sys
 import threading
 import time
 from collections.abc import Callable
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import IO, Any
+from typing import IO
 
 from burnish.digests import model_digest
 from burnish.errors import BurnishError, Code, CorruptDataError, InternalError, PreconditionError
 from burnish.ports import ObjectStore
-from burnish.schemas.adapter import AdapterManifest
-from burnish.schemas.base import BaseModelRef, Parent
+from burnish.schemas.base import BaseModelRef
 from burnish.schemas.models import read_record
 from burnish_trainer import adapters, backends, hardware, logs, methods
 from burnish_trainer.assignment import Assignment
-from burnish_trainer.card import model_card
+from burnish_trainer.clock import Clock
 from burnish_trainer.context import Outcome, RunContext, StopRequested
 from burnish_trainer.events import Event, EventWriter, Failed, Succeeded, Suspended
-from burnish_trainer.settings import S3Settings
+from burnish_trainer.settings import ReportSettings, S3Settings
 from burnish_trainer.spec import VersionRef
 
 log = logging.getLogger(__name__)
 
 LOCK_SECONDS = 60.0
 RETRIED = (Code.UNAVAILABLE, Code.INTERNAL, Code.DEADLINE_EXCEEDED)
-PACKAGES = ("torch", "transformers", "trl", "peft", "bitsandbytes", "accelerate")
 
 
 def main() -> int:
@@ -75,10 +72,10 @@ def _only_worker(job_folder: Path) -> IO[str]:
             time.sleep(0.1)
 
 
-def ended_by(training: Callable[[], VersionRef]) -> Event:
+def ended_by(training: Callable[[], Succeeded]) -> Event:
     """Run the training; returns the event that ends the attempt, whatever happened."""
     try:
-        return Succeeded(adapter=training())
+        return training()
     except StopRequested as stopped:
         return Suspended(step=stopped.step)
     except BurnishError as error:
@@ -107,28 +104,38 @@ def make_context(
     assignment: Assignment, job_folder: Path, store: ObjectStore, writer: EventWriter, stop: threading.Event
 ) -> RunContext:
     """Check the base model, and choose device, precision and backend."""
+    clock, reports = Clock(), ReportSettings()
     device = hardware.device(assignment.device)
+    with clock.phase("load"):
+        base_model = _verified_base(assignment.base_model)
     return RunContext(
         job_id=assignment.job_id,
         spec=assignment.spec,
         folder=job_folder,
         base_model_folder=assignment.base_model,
-        base_model=_verified_base(assignment.base_model),
+        base_model=base_model,
         store=store,
         events=writer,
         device=device,
         dtype=hardware.dtype(device),
         backend=backends.choose(assignment.spec.backend, device),
         stop=stop,
+        clock=clock,
+        findings=tuple(assignment.findings),
+        estimate=assignment.estimate,
+        overhead_seconds=assignment.overhead_seconds,
+        report_to=reports.trackers,
+        report_project=reports.report_project,
     )
 
 
-def train(ctx: RunContext) -> VersionRef:
+def train(ctx: RunContext) -> Succeeded:
     """Train by the spec's method and publish the adapter."""
     ctx.say(f"{ctx.backend.why}; {ctx.dtype} on {hardware.describe(ctx.device)}")
     method = methods.named(ctx.spec.method)
     params = method.Params.model_validate(ctx.spec.params)
-    return publish(ctx, method.run(ctx.spec, params, ctx))
+    outcome = method.run(ctx.spec, params, ctx)
+    return Succeeded(adapter=publish(ctx, outcome), measured=outcome.measured)
 
 
 def _verified_base(folder: Path) -> BaseModelRef:
@@ -140,58 +147,19 @@ def _verified_base(folder: Path) -> BaseModelRef:
 
 def publish(ctx: RunContext, outcome: Outcome) -> VersionRef:
     """Make the adapter version exist. The same files published before are the same version: that is no error."""
-    weights = outcome.adapter_folder / adapters.WEIGHTS
-    config = adapters.normalised_config((outcome.adapter_folder / adapters.CONFIG).read_bytes(), ctx.base_model.name)
-    manifest = _manifest(ctx, outcome, adapters.version_of_files(config, weights))
-    if not adapters.publish(ctx.store, manifest, config, weights, model_card(manifest)):
-        ctx.say(f"adapter {manifest.name}@{manifest.version} stood there already, with the very same weights")
-    return VersionRef(name=manifest.name, version=manifest.version)
-
-
-def _manifest(ctx: RunContext, outcome: Outcome, adapter_version: str) -> AdapterManifest:
-    spec = ctx.spec
-    return AdapterManifest(
-        name=spec.adapter_name,
-        version=adapter_version,
-        base_model=ctx.base_model,
+    description = adapters.Description(
         job_id=ctx.job_id,
-        method=spec.method,
-        backend=ctx.backend.name,
-        quantization=spec.quantization,
-        rank=spec.lora.rank,
-        alpha=spec.lora.alpha,
-        target_modules=list(spec.lora.target_modules),
-        seed=spec.seed,
-        params=spec.model_dump(mode="json") | {"device": ctx.device, "dtype": ctx.dtype},
+        spec=ctx.spec,
+        run=ctx.record,
         training=outcome.summary,
-        packages=_packages(ctx),
-        parents=_parents(ctx),
+        findings=[*ctx.findings, *outcome.findings],
+        estimate=ctx.estimate,
+        measured=outcome.measured,
     )
-
-
-def _parents(ctx: RunContext) -> list[Parent]:
-    spec = ctx.spec
-    parents = [
-        Parent(kind="dataset", name=spec.dataset.name, digest=spec.dataset.version),
-        Parent(kind="base_model", name=ctx.base_model.name, digest=ctx.base_model.digest),
-        Parent(kind="job", name=ctx.job_id, digest=ctx.job_id),
-    ]
-    if initial := spec.params.get("initial_adapter"):
-        parents.append(Parent(kind="adapter", name=initial["name"], digest=initial["version"]))
-    return parents
-
-
-def _packages(ctx: RunContext) -> dict[str, str]:
-    names: tuple[str, ...] = (*PACKAGES, "unsloth", "unsloth_zoo") if ctx.backend.name == "unsloth" else PACKAGES
-    found: dict[str, Any] = {name: _installed(name) for name in names}
-    return {name: found_version for name, found_version in found.items() if found_version}
-
-
-def _installed(name: str) -> str | None:
-    try:
-        return version(name)
-    except PackageNotFoundError:
-        return None
+    version, new = adapters.publish_folder(ctx.store, outcome.adapter_folder, description)
+    if not new:
+        ctx.say(f"adapter {version.name}@{version.version} stood there already, with the very same weights")
+    return version
 
 
 if __name__ == "__main__":

@@ -1,0 +1,142 @@
+"""Reports of a run to MLflow, Weights & Biases or Trackio, by transformers' own callbacks.
+
+Each tracker has a thread of its own, which the training loop only hands records to: one that fails or does not answer costs the
+run nothing and is said once. Imports transformers: see progress.py.
+"""
+
+from __future__ import annotations
+
+import copy
+import logging
+import os
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from queue import Full, Queue
+from typing import Any
+
+from transformers import Trainer, TrainerCallback, TrainerControl, TrainerState, TrainingArguments
+from transformers.integrations.integration_utils import get_reporting_integration_callbacks
+
+from burnish_trainer.context import RunContext
+from burnish_trainer.settings import Tracker
+
+log = logging.getLogger(__name__)
+
+WAITING_RECORDS = 1000
+CLOSE_SECONDS = 10.0
+END = None
+
+
+class Reporter(TrainerCallback):
+    """Hands the loop's moments to one tracker's thread; never raises and never waits but in `close`."""
+
+    def __init__(self, tracker: Tracker, ctx: RunContext) -> None:
+        self.tracker = tracker
+        self._ctx = ctx
+        self._records: Queue[tuple[str, tuple[Any, ...], dict[str, Any]] | None] = Queue(WAITING_RECORDS)
+        self._failed = threading.Event()
+        self._dropped = False
+        self._thread = threading.Thread(target=self._report, name=f"report-{tracker}", daemon=True)
+        self._thread.start()
+
+    def on_train_begin(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **said: Any
+    ) -> None:
+        self._hand("on_train_begin", args, state, control, model=said.get("model"))
+
+    def on_log(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **said: Any) -> None:
+        self._hand("on_log", args, state, control, model=said.get("model"), logs=dict(said["logs"]))
+
+    def on_train_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **said: Any) -> None:
+        self._hand("on_train_end", args, state, control, model=said.get("model"))
+
+    def close(self, seconds: float = CLOSE_SECONDS) -> None:
+        """Let the tracker finish for so long; what is not through then is left out."""
+        try:
+            self._records.put(END, timeout=seconds)
+        except Full:
+            self._say("does not keep up and was left behind")
+            return
+        self._thread.join(seconds)
+        if self._thread.is_alive():
+            self._say(f"had not taken everything {seconds:g} s after the end and was left behind")
+
+    def _hand(self, moment: str, args: Any, state: TrainerState, control: TrainerControl, **said: Any) -> None:
+        if self._failed.is_set():
+            return
+        try:
+            self._records.put_nowait((moment, (args, copy.copy(state), copy.copy(control)), said))
+        except Full:
+            if not self._dropped:
+                self._dropped = True
+                self._say("does not keep up: some steps are missing there")
+
+    def _report(self) -> None:
+        try:
+            callback = _callback(self.tracker, self._ctx)
+            while (record := self._records.get()) is not END:
+                moment, arguments, said = record
+                getattr(callback, moment)(*arguments, **said)
+        except Exception as error:
+            log.exception("report to %s failed", self.tracker)
+            self._failed.set()
+            self._say(f"failed ({type(error).__name__}: {str(error).splitlines()[0] if str(error) else 'no message'})")
+            _drain(self._records)
+
+    def _say(self, what: str) -> None:
+        self._ctx.say(f"report to {self.tracker} {what}; the training goes on without it")
+
+
+@contextmanager
+def reporting(trainer: Trainer, ctx: RunContext) -> Iterator[None]:
+    """Report the run to every configured tracker while it trains."""
+    reporters = [Reporter(tracker, ctx) for tracker in ctx.report_to]
+    for reporter in reporters:
+        trainer.add_callback(reporter)
+    try:
+        yield
+    finally:
+        for reporter in reporters:
+            reporter.close()
+
+
+def _drain(records: Queue[Any]) -> None:
+    """Take what still comes, so that nothing is held."""
+    while records.get() is not END:
+        pass
+
+
+def _callback(tracker: Tracker, ctx: RunContext) -> Any:
+    """transformers' callback, set up so that a later attempt goes on in the same run."""
+    PREPARE[tracker](ctx)
+    [callback] = get_reporting_integration_callbacks([tracker])  # type: ignore[no-untyped-call]
+    return callback()
+
+
+def _prepare_mlflow(ctx: RunContext) -> None:
+    """MLflow gives runs ids of its own: the run of an earlier attempt is found by its name."""
+    import mlflow
+
+    experiment = mlflow.set_experiment(ctx.report_project)
+    os.environ["MLFLOW_EXPERIMENT_NAME"] = ctx.report_project
+    found = mlflow.MlflowClient().search_runs(
+        [experiment.experiment_id], f"attributes.run_name = '{ctx.job_id}'", max_results=1
+    )
+    if found:
+        os.environ["MLFLOW_RUN_ID"] = found[0].info.run_id
+
+
+def _prepare_wandb(ctx: RunContext) -> None:
+    os.environ |= {"WANDB_PROJECT": ctx.report_project, "WANDB_RUN_ID": ctx.job_id, "WANDB_RESUME": "allow"}
+
+
+def _prepare_trackio(ctx: RunContext) -> None:
+    """Its callback goes on in the run of the same project and name by itself."""
+
+
+PREPARE: dict[Tracker, Callable[[RunContext], None]] = {
+    "mlflow": _prepare_mlflow,
+    "wandb": _prepare_wandb,
+    "trackio": _prepare_trackio,
+}
