@@ -1,4 +1,4 @@
-"""SDK of the trainer (gRPC): create, get, list, cancel and watch tuning jobs. Synchronous.
+"""SDK of the trainer (gRPC): preview, create, list, watch, pause, resume and cancel tuning jobs, and their checkpoints. Synchronous.
 
 The only file of the client that imports the stubs; it gives their message classes on to the CLI and the demo.
 """
@@ -7,53 +7,84 @@ from __future__ import annotations
 
 import time
 import uuid
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from datetime import datetime
 from typing import Any, Literal, Protocol, Self, TypeVar
 
 import grpc
 from google.protobuf.json_format import MessageToDict
 from google.protobuf.message import Message
 
-from burnish.errors import DeadlineError, InvalidInputError, UnavailableError
+from burnish.errors import DeadlineError, InvalidInputError, PreconditionError, UnavailableError
+from burnish.schemas.tuning import Method
 from burnish_client import wire
 from burnish_client.config import ClientSettings
 from burnish_protos.trainer.v1.trainer_pb2 import (
     AdapterRef,
     Backend,
     CancelTuningJobRequest,
+    CheckpointInfo,
     CreateTuningJobRequest,
     DatasetRef,
     DpoParams,
+    Finding,
     GetTuningJobRequest,
+    KtoParams,
+    ListCheckpointsRequest,
+    ListCheckpointsResponse,
     ListTuningJobsRequest,
     ListTuningJobsResponse,
     LoraParams,
     OptimizerParams,
+    OrpoParams,
+    PauseTuningJobRequest,
+    PublishCheckpointRequest,
     Quantization,
+    ResumeTuningJobRequest,
+    RunEstimate,
+    RunMeasurement,
     SftParams,
+    SimpoParams,
     StepMetrics,
     TuningJob,
     TuningJobEvent,
+    TuningJobPreview,
     TuningSpec,
     WatchTuningJobRequest,
 )
 from burnish_protos.trainer.v1.trainer_pb2_grpc import TrainerStub
 
 __all__ = [
+    "AdapterRef",
+    "CheckpointInfo",
+    "Finding",
+    "RunEstimate",
+    "RunMeasurement",
+    "State",
     "StepMetrics",
     "TrainerClient",
     "TuningJob",
     "TuningJobEvent",
+    "TuningJobPreview",
     "TuningSpec",
+    "final_series",
     "is_final",
     "state_name",
     "to_dict",
     "tuning_spec",
 ]
 
-State = Literal["pending", "running", "succeeded", "failed", "cancelled"]
+State = Literal["pending", "preparing", "running", "paused", "succeeded", "failed", "cancelled"]
 FINAL_STATES = frozenset({TuningJob.STATE_SUCCEEDED, TuningJob.STATE_FAILED, TuningJob.STATE_CANCELLED})
+PARAMS: Mapping[Method, Any] = {
+    "sft": SftParams,
+    "dpo": DpoParams,
+    "kto": KtoParams,
+    "orpo": OrpoParams,
+    "simpo": SimpoParams,
+}
 ATTEMPTS = 4
+PREVIEW_SECONDS = 600.0  # preflight reads every row, and may have to start its checker first
 BACKOFF_SECONDS = 0.25
 RECONNECT_SECONDS = 120.0  # how long a broken watch keeps trying without one new event
 BROKEN = frozenset(
@@ -80,7 +111,7 @@ def to_dict(message: Message) -> dict[str, Any]:
 
 
 def tuning_spec(
-    method: Literal["sft", "dpo"],
+    method: Method,
     *,
     dataset_name: str,
     dataset_version: str,
@@ -89,6 +120,8 @@ def tuning_spec(
     alpha: int | None = None,
     dropout: float | None = None,
     target_modules: Sequence[str] = (),
+    use_rslora: bool | None = None,
+    use_dora: bool | None = None,
     learning_rate: float | None = None,
     max_steps: int | None = None,
     epochs: float | None = None,
@@ -100,18 +133,37 @@ def tuning_spec(
     early_stopping_patience: int | None = None,
     quantization: Literal["none", "nf4"] | None = None,
     backend: Literal["peft", "unsloth"] | None = None,
+    device_count: int | None = None,
     seed: int | None = None,
+    accepted_findings: Sequence[str] = (),
     beta: float | None = None,
+    gamma: float | None = None,
+    desirable_weight: float | None = None,
+    undesirable_weight: float | None = None,
     initial_adapter: tuple[str, str] | None = None,
 ) -> TuningSpec:
-    """A spec in which None leaves the method's default to the trainer. beta and initial_adapter (name, version) are DPO's alone."""
-    if method == "sft" and (beta is not None or initial_adapter is not None):
-        raise InvalidInputError("beta and initial_adapter belong to method dpo: leave them out, or choose dpo")
-    initial = AdapterRef(name=initial_adapter[0], version=initial_adapter[1]) if initial_adapter else None
+    """A spec in which None leaves the default to the trainer; ranges and defaults are those of trainer.proto.
+
+    beta is of dpo, kto, orpo and simpo; gamma of simpo; the weights of kto; initial_adapter (name, version) of dpo and
+    kto. Raises InvalidInputError for a method that is none and for a parameter that the method does not have.
+    """
+    params = {
+        "beta": beta,
+        "gamma": gamma,
+        "desirable_weight": desirable_weight,
+        "undesirable_weight": undesirable_weight,
+        "initial_adapter": AdapterRef(name=initial_adapter[0], version=initial_adapter[1]) if initial_adapter else None,
+    }
     return TuningSpec(
         dataset=DatasetRef(name=dataset_name, version=dataset_version),
         adapter_name=adapter_name,
-        lora=LoraParams(rank=rank, alpha=alpha, dropout=dropout, target_modules=target_modules),
+        lora=LoraParams(
+            rank=rank,
+            alpha=alpha,
+            dropout=dropout,
+            target_modules=target_modules,
+            **_given(use_rslora=use_rslora, use_dora=use_dora),
+        ),
         optimizer=OptimizerParams(
             learning_rate=learning_rate,
             max_steps=max_steps,
@@ -123,12 +175,46 @@ def tuning_spec(
             evaluation_interval_steps=evaluation_interval_steps,
             early_stopping_patience=early_stopping_patience,
         ),
-        sft=SftParams() if method == "sft" else None,
-        dpo=DpoParams(beta=beta, initial_adapter=initial) if method == "dpo" else None,
         quantization=Quantization.Value(f"QUANTIZATION_{(quantization or 'unspecified').upper()}"),
         backend=Backend.Value(f"BACKEND_{(backend or 'unspecified').upper()}"),
+        device_count=device_count,
         seed=seed,
+        accepted_findings=accepted_findings,
+        **{method: _method_params(method, params)},
     )
+
+
+def _given(**values: Any) -> dict[str, Any]:
+    return {name: value for name, value in values.items() if value is not None}
+
+
+def _method_params(method: Method, params: Mapping[str, Any]) -> Message:
+    """The method's own message; InvalidInputError names those of its parameters that belong to others."""
+    if method not in PARAMS:
+        raise InvalidInputError(f"method: {method!r} is not one of {', '.join(PARAMS)}", field="method")
+    given = _given(**params)
+    for name in given:
+        owners = [one for one, message in PARAMS.items() if name in message.DESCRIPTOR.fields_by_name]
+        if method not in owners:
+            raise InvalidInputError(
+                f"{name} belongs to {', '.join(owners)}, not to {method}: leave it out, or choose another method",
+                field=name,
+            )
+    made: Message = PARAMS[method](**given)
+    return made
+
+
+def final_series(events: Iterable[TuningJobEvent]) -> list[TuningJobEvent]:
+    """The metrics events of a job without what was told again: of each step's training and evaluation the last telling.
+
+    Ascending by step, the training metrics of a step before its evaluation. A step is told again when a later attempt
+    runs it again and its figures differ; every telling stays in the job's events.
+    """
+    last: dict[tuple[int, bool], TuningJobEvent] = {}
+    for event in events:
+        if event.WhichOneof("event") == "metrics":
+            last[event.metrics.step, event.metrics.HasField("validation_loss")] = event
+    return [last[key] for key in sorted(last)]
 
 
 class _Stub(Protocol):
@@ -137,7 +223,12 @@ class _Stub(Protocol):
     CreateTuningJob: Callable[..., TuningJob]
     GetTuningJob: Callable[..., TuningJob]
     ListTuningJobs: Callable[..., ListTuningJobsResponse]
+    PreviewTuningJob: Callable[..., TuningJobPreview]
+    PauseTuningJob: Callable[..., TuningJob]
+    ResumeTuningJob: Callable[..., TuningJob]
     CancelTuningJob: Callable[..., TuningJob]
+    ListCheckpoints: Callable[..., ListCheckpointsResponse]
+    PublishCheckpoint: Callable[..., AdapterRef]
     WatchTuningJob: Callable[..., Iterable[TuningJobEvent]]
 
 
@@ -168,19 +259,54 @@ class TrainerClient:
     def close(self) -> None:
         self._channel.close()
 
-    def create_job(self, spec: TuningSpec, request_id: str | None = None) -> TuningJob:
-        """Queue a job. The same request_id and spec give the same job; None makes a fresh id, so that retries cannot queue twice."""
-        request = CreateTuningJobRequest(spec=spec, request_id=request_id or uuid.uuid4().hex)
+    def create_job(
+        self,
+        spec: TuningSpec,
+        request_id: str | None = None,
+        *,
+        priority: int = 0,
+        labels: Mapping[str, str] | None = None,
+        deadline: datetime | None = None,
+    ) -> TuningJob:
+        """Queue a job. The same request_id and body give the same job; None makes a fresh id, so that retries cannot queue twice.
+
+        priority: -100 to 100, higher first, then older first. labels: at most 16, to filter lists by. deadline: aware and
+        in the future; a job that has not ended by then fails with DeadlineError. AlreadyExistsError where the request_id
+        made a job from another body.
+        """
+        request = _create_request(spec, priority, labels, deadline)
+        request.request_id = request_id or uuid.uuid4().hex
         return self._call(self._stub.CreateTuningJob, request)
+
+    def preview_job(
+        self, spec: TuningSpec, *, deadline: datetime | None = None, timeout_seconds: float = PREVIEW_SECONDS
+    ) -> TuningJobPreview:
+        """Check and estimate a job as its preparation would, and queue nothing.
+
+        A spec that preflight refuses is an answer (`refused`, with its findings), not an error; a malformed one raises as
+        create_job does.
+        """
+        return self._call(self._stub.PreviewTuningJob, _create_request(spec, 0, None, deadline), timeout_seconds)
 
     def get_job(self, job_id: str) -> TuningJob:
         return self._call(self._stub.GetTuningJob, GetTuningJobRequest(job_id=job_id))
 
-    def list_jobs(self, states: Sequence[State] = (), limit: int | None = None) -> list[TuningJob]:
-        """Newest first, all pages up to `limit`."""
+    def list_jobs(
+        self,
+        states: Sequence[State] = (),
+        limit: int | None = None,
+        *,
+        labels: Mapping[str, str] | None = None,
+        adapter_name: str | None = None,
+        dataset_name: str | None = None,
+    ) -> list[TuningJob]:
+        """Newest first, all pages up to `limit`; only those in one of the states, with all of the labels, of the names."""
         request = ListTuningJobsRequest(
             states=[TuningJob.State.Value(f"STATE_{state.upper()}") for state in states],
             page_size=min(limit or 1000, 1000),
+            labels=labels,
+            adapter_name=adapter_name,
+            dataset_name=dataset_name,
         )
         jobs: list[TuningJob] = []
         while True:
@@ -193,6 +319,34 @@ class TrainerClient:
     def cancel_job(self, job_id: str) -> TuningJob:
         """Ends a job that has not ended; PreconditionError for one that has."""
         return self._call(self._stub.CancelTuningJob, CancelTuningJobRequest(job_id=job_id))
+
+    def events(self, job_id: str, after_sequence: int = 0) -> list[TuningJobEvent]:
+        """Every event after `after_sequence` until now, in order; does not wait for more."""
+        request = WatchTuningJobRequest(job_id=job_id, after_sequence=after_sequence, until_now=True)
+        return self._call(lambda *args, **kwargs: list(self._stub.WatchTuningJob(*args, **kwargs)), request)
+
+    def pause_job(self, job_id: str) -> TuningJob:
+        """Ask a job to save a checkpoint and free its device. The answer may still say running: `wait_paused` or watch it.
+
+        Pausing a paused job changes nothing; PreconditionError for one that has ended.
+        """
+        return self._call(self._stub.PauseTuningJob, PauseTuningJobRequest(job_id=job_id))
+
+    def resume_job(self, job_id: str) -> TuningJob:
+        """Put a paused job back into the queue, to go on from its last checkpoint; PreconditionError for any other."""
+        return self._call(self._stub.ResumeTuningJob, ResumeTuningJobRequest(job_id=job_id))
+
+    def list_checkpoints(self, job_id: str) -> list[CheckpointInfo]:
+        """Those that are still kept, ascending by step."""
+        request = ListCheckpointsRequest(job_id=job_id)
+        return list(self._call(self._stub.ListCheckpoints, request).checkpoints)
+
+    def publish_checkpoint(self, job_id: str, step: int) -> AdapterRef:
+        """Make a checkpoint an adapter version, to be asked, evaluated and promoted as any other. Idempotent.
+
+        NotFoundError where the job has no checkpoint of that step.
+        """
+        return self._call(self._stub.PublishCheckpoint, PublishCheckpointRequest(job_id=job_id, step=step))
 
     def watch(self, job_id: str, after_sequence: int = 0) -> Iterator[TuningJobEvent]:
         """Every event after `after_sequence`, each once and in order, until the job has ended.
@@ -238,6 +392,25 @@ class TrainerClient:
             time.sleep(0.5)
         return job
 
+    def wait_paused(self, job_id: str, timeout_seconds: float) -> TuningJob:
+        """Block until a job that was asked to pause is paused; DeadlineError after timeout_seconds (the job still pauses).
+
+        PreconditionError where it ended before it could.
+        """
+        deadline = time.monotonic() + timeout_seconds
+        while (job := self.get_job(job_id)).state != TuningJob.STATE_PAUSED:
+            if is_final(job.state):
+                raise PreconditionError(
+                    f"{job_id} {state_name(job.state)} before it was paused", job_id=job_id, state=state_name(job.state)
+                )
+            if time.monotonic() > deadline:
+                raise DeadlineError(
+                    f"{job_id} is not paused yet after {timeout_seconds:.0f} s, it still saves: `burnish jobs show {job_id}`",
+                    job_id=job_id,
+                )
+            time.sleep(0.2)
+        return job
+
     def _has_ended(self, job_id: str) -> bool:
         """False also while the trainer cannot be reached."""
         try:
@@ -249,15 +422,28 @@ class TrainerClient:
     def _where(self) -> str:
         return f"trainer at {self.address}"
 
-    def _call(self, method: Callable[..., Answer], request: Message) -> Answer:
+    def _call(self, method: Callable[..., Answer], request: Message, timeout_seconds: float | None = None) -> Answer:
         for attempt in range(ATTEMPTS):
             try:
-                return method(request, metadata=self._metadata, timeout=self._timeout_seconds)
+                return method(request, metadata=self._metadata, timeout=timeout_seconds or self._timeout_seconds)
             except grpc.RpcError as error:
                 if error.code() is not grpc.StatusCode.UNAVAILABLE or attempt == ATTEMPTS - 1:
                     raise wire.from_rpc(error, self._where) from error
                 time.sleep(BACKOFF_SECONDS * 2**attempt)
         raise AssertionError("unreachable")
+
+
+def _create_request(
+    spec: TuningSpec, priority: int, labels: Mapping[str, str] | None, deadline: datetime | None
+) -> CreateTuningJobRequest:
+    if deadline is not None and deadline.tzinfo is None:
+        raise InvalidInputError(
+            f"deadline {deadline.isoformat()} has no time zone: give an aware datetime", field="deadline"
+        )
+    request = CreateTuningJobRequest(spec=spec, priority=priority, labels=labels)
+    if deadline is not None:
+        request.deadline.FromDatetime(deadline)
+    return request
 
 
 def _has_details(error: grpc.RpcError) -> bool:

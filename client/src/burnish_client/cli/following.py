@@ -8,9 +8,10 @@ from contextlib import contextmanager
 
 import typer
 from rich.live import Live
+from rich.markup import escape
 from rich.table import Table
 
-from burnish_client.cli import console
+from burnish_client.cli import console, job_text
 from burnish_client.trainer_client import StepMetrics, TrainerClient, TuningJob, TuningJobEvent, state_name
 
 BAR_WIDTH = 24
@@ -42,16 +43,28 @@ def _display(job_id: str) -> Iterator[EventSink]:
     with Live(board.render(), console=console.err(), refresh_per_second=4, transient=False) as live:
 
         def show(event: TuningJobEvent) -> None:
-            if event.WhichOneof("event") == "message":
-                live.console.print(f"[dim]{console.one_line(event.message)}[/]")
+            if line := told_line(event, job_id):
+                live.console.print(line)
             board.take(event)
             live.update(board.render())
 
         yield show
 
 
+def told_line(event: TuningJobEvent, job_id: str) -> str | None:
+    """What is said above the board, as markup: messages, findings in their colour, and how to resume a paused job."""
+    kind = event.WhichOneof("event")
+    if kind == "message":
+        return f"[dim]{console.one_line(event.message)}[/]"
+    if kind == "finding":
+        return f"[{job_text.finding_word(event.finding)[1]}]{escape(job_text.finding_line(event.finding))}[/]"
+    if kind == "state_change" and event.state_change == TuningJob.STATE_PAUSED:
+        return f"[magenta]paused[/] [dim]to go on: burnish jobs resume {job_id}[/]"
+    return None
+
+
 class Board:
-    """The live picture: state, bar, and the newest of each figure."""
+    """The live picture: state, bar, the estimate until there are figures, and the newest of each figure."""
 
     def __init__(self, job_id: str) -> None:
         self.job_id = job_id
@@ -59,6 +72,7 @@ class Board:
         self.metrics = StepMetrics()
         self.validation_loss: float | None = None
         self.first_loss: float | None = None
+        self.estimate: str | None = None
 
     def take(self, event: TuningJobEvent) -> None:
         kind = event.WhichOneof("event")
@@ -71,13 +85,20 @@ class Board:
                 self.metrics = event.metrics
                 if self.first_loss is None:
                     self.first_loss = event.metrics.train_loss
+        elif kind == "estimate":
+            self.estimate = job_text.estimate_line(event.estimate)
 
     def render(self) -> Table:
         figures = self.metrics
         done = round(BAR_WIDTH * figures.step / figures.total_steps) if figures.total_steps else 0
         bar = f"[green]{'━' * done}[/][dim]{'━' * (BAR_WIDTH - done)}[/]"
         grid = Table.grid(padding=(0, 2))
-        grid.add_row(f"[bold]{self.job_id}[/]", self.state, bar, f"step {figures.step}/{figures.total_steps or '?'}")
+        grid.add_row(
+            f"[bold]{self.job_id}[/]",
+            f"[{job_text.COLOURS[self.state]}]{self.state}[/]",
+            bar,
+            f"step {figures.step}/{figures.total_steps or '?'}",
+        )
         first = f" (from {self.first_loss:.3f})" if self.first_loss is not None else ""
         loss = f"loss {_number(figures, 'train_loss')}{first}"
         validation = f"validation {self.validation_loss:.3f}" if self.validation_loss is not None else "validation –"
@@ -85,7 +106,10 @@ class Board:
         left = f"{console.duration(figures.seconds_left)} left" if figures.HasField("seconds_left") else "– left"
         whole = Table.grid()
         whole.add_row(grid)
-        whole.add_row(f"  {loss}   {validation}   {speed}   {left}")
+        if self.first_loss is None and self.estimate:
+            whole.add_row(f"  [dim]{escape(self.estimate)}[/]")
+        else:
+            whole.add_row(f"  {loss}   {validation}   {speed}   {left}")
         return whole
 
 
@@ -103,7 +127,11 @@ def plain_line(event: TuningJobEvent) -> str:
     if kind == "state_change":
         return f"state {state_name(event.state_change)}"
     if kind == "message":
-        return " ".join(event.message.split())
+        return console.fold(event.message)
+    if kind == "finding":
+        return job_text.finding_line(event.finding)
+    if kind == "estimate":
+        return job_text.estimate_line(event.estimate)
     metrics = event.metrics
     words = [f"step {metrics.step}/{metrics.total_steps}"]
     words += [f"loss {metrics.train_loss:.4f}"] if metrics.HasField("train_loss") else []
@@ -121,15 +149,25 @@ def show_outcome(job: TuningJob) -> None:
     """How it ended, and what to do next."""
     state = state_name(job.state)
     if state == "succeeded":
-        reference = f"{job.adapter.name}@{job.adapter.version}"
-        seconds = job.end_time.ToDatetime() - job.start_time.ToDatetime()
-        console.out().print(
-            f"[bold green]succeeded[/] {job.job_id} → adapter {reference} after {console.duration(seconds.total_seconds())}"
-        )
-        console.next_step(
-            f"burnish eval --benchmark NAME --adapter {reference} --dataset {job.spec.dataset.name}@{job.spec.dataset.version}"
-        )
+        _show_success(job)
     elif state == "failed":
         console.error(f"{job.job_id} failed: {job.error.message}", f"burnish jobs show {job.job_id}")
     else:
         console.note(f"[yellow]{state}[/] {job.job_id}")
+
+
+def _show_success(job: TuningJob) -> None:
+    reference = f"{job.adapter.name}@{job.adapter.version}"
+    seconds = job.end_time.ToDatetime() - job.start_time.ToDatetime()
+    console.out().print(
+        f"[bold green]succeeded[/] {job.job_id} → adapter {reference} after {console.duration(seconds.total_seconds())}"
+    )
+    if job.HasField("estimate") and job.HasField("measured"):
+        estimate, measured = job.estimate, job.measured
+        console.note(
+            f"[dim]training took {console.duration(measured.seconds)} (estimated {console.duration(estimate.seconds)}), "
+            f"{console.size(measured.peak_memory_bytes)} of memory (estimated {console.size(estimate.peak_memory_bytes)})[/]"
+        )
+    console.next_step(
+        f"burnish eval --benchmark NAME --adapter {reference} --dataset {job.spec.dataset.name}@{job.spec.dataset.version}"
+    )
