@@ -5,7 +5,8 @@ Uses whatever tokenizer it is given; imports no model library.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 from burnish.errors import InvalidInputError
@@ -20,8 +21,11 @@ class Tokenizer(Protocol):
 
     eos_token_id: int
     eos_token: str
+    chat_template: Any
 
-    def apply_chat_template(self, conversation: list[dict[str, str]], **arguments: Any) -> Any: ...
+    def apply_chat_template(self, conversation: Any, **arguments: Any) -> Any: ...
+
+    def __call__(self, text: list[str], **arguments: Any) -> Any: ...
 
 
 class Example(Frozen):
@@ -41,24 +45,76 @@ class Example(Frozen):
         return len(self.ids) - self.prompt_tokens
 
 
+@dataclass(frozen=True)
+class Sequenced:
+    """What is encoded: a prompt and one completion of it."""
+
+    question_id: str
+    prompt: Sequence[Message]
+    completion: Sequence[Message]
+
+
+@dataclass(frozen=True)
+class Rendered:
+    """A sequence by the chat template, as text. prompt: with the generation prompt, as it is served."""
+
+    question_id: str
+    prompt: str
+    whole: str
+
+
+@dataclass(frozen=True)
+class Encoding:
+    """A sequence as ids, with all that the template writes. start: the first id that is not the prompt's; end: behind the
+    last EOS from there on, None where there is none."""
+
+    question_id: str
+    ids: tuple[int, ...]
+    start: int
+    end: int | None
+
+    def example(self) -> Example | None:
+        """None where the completion has no EOS."""
+        if self.end is None:
+            return None
+        return Example(question_id=self.question_id, ids=self.ids[: self.end], prompt_tokens=self.start)
+
+
 def encode(tokenizer: Tokenizer, question_id: str, prompt: Sequence[Message], completion: Sequence[Message]) -> Example:
     """Prompt and completion through the chat template, cut after the last EOS.
 
     What a template writes behind the EOS (ChatML: a line break) is never generated, since generation ends at EOS.
     InvalidInputError where the template has no EOS after the completion, since a model so trained would not stop.
     """
-    prompt_ids = _ids(tokenizer, prompt, add_generation_prompt=True)
-    whole = _ids(tokenizer, [*prompt, *completion])
-    start = _common_prefix(prompt_ids, whole)
-    completion_ids = whole[start:]
-    if tokenizer.eos_token_id not in completion_ids:
+    example = encode_all(tokenizer, render_all(tokenizer, [Sequenced(question_id, prompt, completion)]))[0].example()
+    if example is None:
         raise InvalidInputError(
             f"question {question_id}: the chat template puts no {tokenizer.eos_token} after the completion, so the model "
             "would not learn to stop: correct the base model's chat_template.jinja or its eos_token",
             question_id=question_id,
         )
-    end = len(whole) - completion_ids[::-1].index(tokenizer.eos_token_id)
-    return Example(question_id=question_id, ids=tuple(whole[:end]), prompt_tokens=start)
+    return example
+
+
+def render_all(tokenizer: Tokenizer, sequences: Sequence[Sequenced]) -> list[Rendered]:
+    """Every sequence by the chat template. jinja2.TemplateError where the template refuses one."""
+    prompts = _render(tokenizer, [sequence.prompt for sequence in sequences], add_generation_prompt=True)
+    whole = _render(tokenizer, [[*sequence.prompt, *sequence.completion] for sequence in sequences])
+    return [Rendered(sequence.question_id, *texts) for sequence, *texts in zip(sequences, prompts, whole, strict=True)]
+
+
+def encode_all(tokenizer: Tokenizer, rendered: Sequence[Rendered]) -> list[Encoding]:
+    """Every text once, in one batch."""
+    texts = list(dict.fromkeys(text for one in rendered for text in (one.prompt, one.whole)))
+    ids = dict(zip(texts, tokenizer(texts, add_special_tokens=False)["input_ids"], strict=True)) if texts else {}
+    return [_encoding(one.question_id, ids[one.prompt], ids[one.whole], tokenizer.eos_token_id) for one in rendered]
+
+
+def _encoding(question_id: str, prompt: list[int], whole: list[int], eos: int) -> Encoding:
+    start = _common_prefix(prompt, whole)
+    completion = whole[start:]
+    end = len(whole) - completion[::-1].index(eos) if eos in completion else None
+    return Encoding(question_id, tuple(whole), start, end)
 
 
 def check(examples: Iterable[Example], max_length: int) -> None:
@@ -82,12 +138,10 @@ def check(examples: Iterable[Example], max_length: int) -> None:
         )
 
 
-def _ids(tokenizer: Tokenizer, messages: Sequence[Message], **arguments: Any) -> list[int]:
-    conversation = [message.model_dump() for message in messages]
-    encoded: Mapping[str, list[int]] = tokenizer.apply_chat_template(
-        conversation, tokenize=True, return_dict=True, **arguments
-    )
-    return list(encoded["input_ids"])
+def _render(tokenizer: Tokenizer, conversations: Sequence[Sequence[Message]], **arguments: Any) -> list[str]:
+    plain = [[message.model_dump() for message in conversation] for conversation in conversations]
+    rendered: list[str] = tokenizer.apply_chat_template(plain, tokenize=False, **arguments) if plain else []
+    return rendered
 
 
 def _common_prefix(one: Sequence[int], other: Sequence[int]) -> int:

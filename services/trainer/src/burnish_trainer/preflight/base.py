@@ -1,0 +1,84 @@
+"""What preflight knows of the base model: its tokenizer, its shape, its record. No weights are loaded."""
+
+from __future__ import annotations
+
+import json
+import struct
+from dataclasses import dataclass
+from functools import cached_property
+from math import prod
+from pathlib import Path
+from typing import Any
+
+from burnish.errors import CorruptDataError
+from burnish.schemas.base import BaseModelRef
+from burnish.schemas.models import read_record
+from burnish_trainer.preparation import ModelShape
+from burnish_trainer.tokens import Tokenizer
+
+
+@dataclass(frozen=True)
+class Base:
+    """A base model folder, read once. tensors: name -> shape, from the weight files' headers."""
+
+    folder: Path
+    ref: BaseModelRef
+    tokenizer: Tokenizer
+    config: dict[str, Any]
+    tensors: dict[str, tuple[int, ...]]
+    weight_bytes: int
+
+    @cached_property
+    def shape(self) -> ModelShape:
+        config = self.config
+        heads = config["num_attention_heads"]
+        return ModelShape(
+            parameters=sum(prod(shape) for shape in self.tensors.values()),
+            hidden_size=config["hidden_size"],
+            intermediate_size=config["intermediate_size"],
+            layers=config["num_hidden_layers"],
+            attention_heads=heads,
+            key_value_heads=config.get("num_key_value_heads") or heads,
+            head_size=config.get("head_dim") or config["hidden_size"] // heads,
+            vocabulary=config["vocab_size"],
+            weight_bytes=self.weight_bytes,
+        )
+
+    @property
+    def context_tokens(self) -> int | None:
+        """Positions that the model was made for; None where its config does not say."""
+        return self.config.get("max_position_embeddings")
+
+    @cached_property
+    def layers(self) -> frozenset[str]:
+        """Last names of the modules that have a weight matrix: q_proj, lm_head, …"""
+        return frozenset(
+            name.split(".")[-2] for name, shape in self.tensors.items() if name.endswith(".weight") and len(shape) == 2
+        )
+
+
+def load_base(folder: Path) -> Base:
+    """NotFoundError where the folder has no record, CorruptDataError where its config or weight files cannot be read."""
+    from transformers import AutoTokenizer
+
+    record = read_record(folder)
+    config = json.loads((folder / "config.json").read_bytes())
+    files = sorted(folder.glob("*.safetensors"))
+    if not files:
+        raise CorruptDataError(f"{folder} has no .safetensors file: run set-up again")
+    return Base(
+        folder=folder,
+        ref=BaseModelRef(name=record.name, digest=record.digest),
+        tokenizer=AutoTokenizer.from_pretrained(str(folder), local_files_only=True),
+        config=config.get("text_config", config),
+        tensors={name: shape for file in files for name, shape in _tensors(file).items()},
+        weight_bytes=sum(file.stat().st_size for file in files),
+    )
+
+
+def _tensors(file: Path) -> dict[str, tuple[int, ...]]:
+    """Source: safetensors format, an 8-byte little-endian length and a JSON header."""
+    with file.open("rb") as handle:
+        (length,) = struct.unpack("<Q", handle.read(8))
+        header = json.loads(handle.read(length))
+    return {name: tuple(entry["shape"]) for name, entry in header.items() if name != "__metadata__"}

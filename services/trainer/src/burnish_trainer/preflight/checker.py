@@ -1,0 +1,69 @@
+"""The preflight process: `python -m burnish_trainer.preflight.checker <base model folder>`. One JSON line in, one out.
+
+Started and held by process.py. Standard output carries answers alone, the log goes to standard error. When standard input
+closes, the trainer is gone and this process ends at once.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import sys
+import threading
+from collections.abc import Callable
+from contextlib import suppress
+from functools import cache, partial
+from pathlib import Path
+from queue import SimpleQueue
+from typing import Any
+
+from burnish.errors import BurnishError, InternalError
+from burnish.ports import ObjectStore
+from burnish_trainer import logs
+from burnish_trainer.preflight.base import Base, load_base
+from burnish_trainer.preflight.examine import prepare
+from burnish_trainer.preparation import Preparation
+from burnish_trainer.settings import S3Settings
+from burnish_trainer.spec import JobSpec
+
+log = logging.getLogger(__name__)
+
+
+def main() -> None:
+    answers = os.fdopen(os.dup(sys.stdout.fileno()), "wb")
+    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # whatever a library prints must not look like an answer
+    logs.configure(sys.stderr)
+    requests: SimpleQueue[bytes] = SimpleQueue()
+    threading.Thread(target=_read, args=(requests,), name="requests", daemon=True).start()
+    store = S3Settings().open()  # type: ignore[call-arg]  # from the environment
+    base = cache(partial(load_base, Path(sys.argv[1])))
+    with suppress(BurnishError):  # told with the first answer
+        base()
+    while True:
+        answers.write(json.dumps(answer(requests.get(), base, store)).encode() + b"\n")
+        answers.flush()
+
+
+def answer(request: bytes, base: Callable[[], Base], store: ObjectStore) -> dict[str, Any]:
+    """{"preparation": …} or {"error": …}; an unknown exception is logged here and told as an InternalError."""
+    try:
+        spec = JobSpec.model_validate(json.loads(request)["spec"])
+        preparation: Preparation = prepare(spec, base(), store)
+        return {"preparation": preparation.model_dump(mode="json")}
+    except BurnishError as error:
+        return {"error": error.to_dict()}
+    except Exception as error:
+        log.exception("preflight failed")
+        defect = InternalError(f"preflight ended by an unexpected {type(error).__name__}; the trainer's log has it")
+        return {"error": defect.to_dict()}
+
+
+def _read(requests: SimpleQueue[bytes]) -> None:
+    for line in sys.stdin.buffer:
+        requests.put(line)
+    os._exit(0)
+
+
+if __name__ == "__main__":
+    main()

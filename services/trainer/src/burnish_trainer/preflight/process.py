@@ -1,0 +1,180 @@
+"""Preflight in a process of its own: the server never imports a model library, and a check that dies takes nothing with it.
+
+The child is `python -m burnish_trainer.preflight.checker <base model folder>`: one JSON line in, one out. Its standard
+input is a pipe that this process holds open; when it closes, the child ends itself.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import logging
+import os
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from queue import Empty, SimpleQueue
+from typing import IO, Any
+
+from burnish.errors import UnavailableError, from_dict
+from burnish_trainer.preparation import Preparation
+from burnish_trainer.spec import JobSpec
+
+log = logging.getLogger(__name__)
+
+CHECKER = (sys.executable, "-m", "burnish_trainer.preflight.checker")
+TIMEOUT_SECONDS = 600.0
+END_SECONDS = 5.0
+TRIES = 2
+
+
+class CheckerDied(Exception):
+    """The child ended before it answered."""
+
+
+class CheckerProcess:
+    """burnish_trainer.preparation.Preparer over a child process that is started at once and kept.
+
+    environment: what the child gets beyond this process's own (the object store's keys); never in argv. One request runs
+    at a time, others wait their turn. timeout_seconds: of one request, its wait included.
+    """
+
+    def __init__(
+        self,
+        base_model: Path,
+        environment: Mapping[str, str],
+        timeout_seconds: float = TIMEOUT_SECONDS,
+        command: Sequence[str] = CHECKER,
+    ) -> None:
+        self._command = [*command, str(base_model.resolve())]
+        self._environment = _environment(environment)
+        self._timeout_seconds = timeout_seconds
+        self._turn = threading.Lock()
+        self._is_closed = False
+        self._child = _Child(self._command, self._environment)
+
+    @property
+    def pid(self) -> int:
+        """Of the child as it is now."""
+        return self._child.pid
+
+    def prepare(self, spec: JobSpec) -> Preparation:
+        """Preflight of a job. The child's own error where it says one (NotFoundError, CorruptDataError, …); UnavailableError
+        where it died twice over this request, took too long, or is closed."""
+        deadline = time.monotonic() + self._timeout_seconds
+        if not self._turn.acquire(timeout=self._timeout_seconds):
+            raise UnavailableError(
+                f"preflight was busy with other jobs for {self._timeout_seconds:g} s: try again later"
+            )
+        try:
+            return self._ask(spec, deadline)
+        finally:
+            self._turn.release()
+
+    def close(self) -> None:
+        """End the child. A request that is under way raises UnavailableError. No effect the second time."""
+        self._is_closed = True
+        self._child.end()
+
+    def _ask(self, spec: JobSpec, deadline: float) -> Preparation:
+        request = {"spec": spec.model_dump(mode="json")}
+        for number in range(1, TRIES + 1):
+            try:
+                return _preparation(self._living_child().ask(request, deadline - time.monotonic()))
+            except CheckerDied:
+                log.warning("the preflight process ended by %s on try %d", self._child.exit_status(), number)
+            except Empty:
+                self._child.end()
+                raise UnavailableError(
+                    f"preflight took longer than {self._timeout_seconds:g} s and was ended: try again, or with fewer rows"
+                ) from None
+        raise UnavailableError(
+            f"the preflight process died {TRIES} times over this job, last by {self._child.exit_status()}: "
+            "the trainer's log has what it said"
+        )
+
+    def _living_child(self) -> _Child:
+        if self._is_closed:
+            raise UnavailableError("preflight is closed: the trainer is stopping")
+        if not self._child.is_alive():
+            self._child.end()
+            self._child = _Child(self._command, self._environment)
+        return self._child
+
+
+class _Child:
+    """One life of the checker."""
+
+    def __init__(self, command: Sequence[str], environment: Mapping[str, str]) -> None:
+        self._process = subprocess.Popen(
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=dict(environment), start_new_session=True
+        )
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        self._stdin: IO[bytes] = self._process.stdin
+        self._answers: SimpleQueue[bytes | None] = SimpleQueue()
+        threading.Thread(target=self._read, args=(self._process.stdout,), name="preflight-reader", daemon=True).start()
+
+    @property
+    def pid(self) -> int:
+        return self._process.pid
+
+    def is_alive(self) -> bool:
+        return self._process.poll() is None
+
+    def exit_status(self) -> str:
+        code = self._process.poll()
+        return "nothing yet" if code is None else f"signal {-code}" if code < 0 else f"exit code {code}"
+
+    def ask(self, request: Mapping[str, Any], timeout_seconds: float) -> dict[str, Any]:
+        """CheckerDied where it ended; Empty where no answer came in time."""
+        try:
+            self._stdin.write(json.dumps(request).encode() + b"\n")
+            self._stdin.flush()
+        except (OSError, ValueError) as error:  # ValueError: closed by close()
+            raise CheckerDied from error
+        answer = self._answers.get(timeout=max(0.0, timeout_seconds))
+        if answer is None:
+            raise CheckerDied
+        body: dict[str, Any] = json.loads(answer)
+        return body
+
+    def end(self) -> None:
+        """Close its input, which ends it; kill it where that does not help."""
+        with contextlib.suppress(OSError):
+            self._stdin.close()
+        try:
+            self._process.wait(END_SECONDS)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+
+    def _read(self, stdout: IO[bytes]) -> None:
+        with stdout:
+            for line in stdout:
+                self._answers.put(line)
+        self._answers.put(None)
+
+
+def _preparation(answer: Mapping[str, Any]) -> Preparation:
+    if "error" in answer:
+        raise from_dict(answer["error"])
+    return Preparation.model_validate(answer["preparation"])
+
+
+def _environment(extra: Mapping[str, str]) -> dict[str, str]:
+    """This process's without the callers' token, offline and without any device."""
+    inherited = {name: value for name, value in os.environ.items() if name != "BURNISH_TOKEN"}
+    return {
+        **inherited,
+        **extra,
+        "CUDA_VISIBLE_DEVICES": "",
+        "HF_HUB_OFFLINE": "1",
+        "HF_HUB_DISABLE_TELEMETRY": "1",
+        "OMP_WAIT_POLICY": "PASSIVE",
+        "TOKENIZERS_PARALLELISM": "false",
+        "PYTHONUNBUFFERED": "1",
+    }
