@@ -11,10 +11,10 @@ from burnish.digests import sha256_hex
 from burnish.errors import CorruptDataError
 from burnish.layout import dataset as dataset_key
 from burnish.ports import ObjectStore
-from burnish.schemas.dataset import DatasetManifest, DpoRow, SftRow
+from burnish.schemas.dataset import DatasetManifest, DpoRow, KtoRow, SftRow
 from burnish_trainer.spec import VersionRef
 
-Row = TypeVar("Row", SftRow, DpoRow)
+Row = TypeVar("Row", SftRow, DpoRow, KtoRow)
 TRAIN = "train.jsonl"
 VALIDATION = "validation.jsonl"
 
@@ -50,7 +50,8 @@ def read_rows(store: ObjectStore, ref: VersionRef, kind: type[Row]) -> Rows[Row]
     return Rows(train, validation)
 
 
-def _read_file(store: ObjectStore, ref: VersionRef, manifest: DatasetManifest, file: str, kind: type[Row]) -> list[Row]:
+def read_lines(store: ObjectStore, ref: VersionRef, manifest: DatasetManifest, file: str) -> list[bytes]:
+    """The lines of TRAIN or VALIDATION, none where the version has no such file. CorruptDataError where the digest differs."""
     entry = next((entry for entry in manifest.files if entry.path == file), None)
     if entry is None:
         return []
@@ -58,8 +59,13 @@ def _read_file(store: ObjectStore, ref: VersionRef, manifest: DatasetManifest, f
     data = store.get(key)
     if sha256_hex(data) != entry.sha256:
         raise CorruptDataError(f"{key} does not have the digest that its manifest states", key=key)
+    return data.splitlines()
+
+
+def _read_file(store: ObjectStore, ref: VersionRef, manifest: DatasetManifest, file: str, kind: type[Row]) -> list[Row]:
     rows = []
-    for number, line in enumerate(data.splitlines(), start=1):
+    key = dataset_key(ref.name, ref.version, file)
+    for number, line in enumerate(read_lines(store, ref, manifest, file), start=1):
         try:
             rows.append(kind.model_validate_json(line))
         except ValidationError as error:
