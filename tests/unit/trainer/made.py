@@ -16,6 +16,7 @@ from burnish.schemas.dataset import (
     DatasetManifest,
     DatasetSpec,
     DpoRow,
+    KtoRow,
     LengthStatistics,
     SftRow,
     Split,
@@ -61,10 +62,21 @@ def dpo_rows(count: int, prefix: str = "q") -> list[DpoRow]:
     ]
 
 
+def kto_rows(count: int, prefix: str = "q") -> list[KtoRow]:
+    """The same questions, `count` rows: the right answer with a thumb up, then the prose with a thumb down."""
+    pairs = dpo_rows(-(-count // 2), prefix)
+    rows = [
+        KtoRow(question_id=pair.question_id, source="correction", prompt=pair.prompt, completion=answer, label=label)
+        for pair in pairs
+        for answer, label in ((pair.chosen, True), (pair.rejected, False))
+    ]
+    return rows[:count]
+
+
 def put_dataset(
     store: ObjectStore,
-    train: Sequence[SftRow | DpoRow],
-    validation: Sequence[SftRow | DpoRow] = (),
+    train: Sequence[SftRow | DpoRow | KtoRow],
+    validation: Sequence[SftRow | DpoRow | KtoRow] = (),
     name: str = "colours",
 ) -> VersionRef:
     """Store a dataset version as the curator does: rows first, manifest last."""
@@ -74,7 +86,7 @@ def put_dataset(
         name=name,
         run_log_id="0" * 16,
         labels=["not_json"],
-        format="dpo" if isinstance(train[0], DpoRow) else "sft",
+        format="dpo" if isinstance(train[0], DpoRow) else "kto" if isinstance(train[0], KtoRow) else "sft",
     )
     version = version_of(*files.values(), spec.model_dump_json().encode())
     manifest = DatasetManifest(

@@ -12,12 +12,12 @@ from typing import Any
 
 import torch
 from safetensors.torch import load
-from unit.trainer.made import dpo_rows, job_spec, put_dataset, sft_rows
+from unit.trainer.made import dpo_rows, job_spec, kto_rows, put_dataset, sft_rows
 
 from burnish.layout import adapter as adapter_key
 from burnish.objectstores.memory import MemoryObjectStore
 from burnish.schemas.adapter import AdapterManifest
-from burnish.schemas.dataset import DpoRow, SftRow
+from burnish.schemas.dataset import DpoRow, KtoRow, SftRow
 from burnish_trainer import events
 from burnish_trainer.assignment import Assignment
 from burnish_trainer.backends import Device, DType
@@ -117,13 +117,22 @@ class Runner:
     def dpo(self, **arguments: Any) -> Run:
         return self._run("dpo", dpo_rows, **arguments)
 
+    def kto(self, **arguments: Any) -> Run:
+        return self._run("kto", kto_rows, **arguments)
+
+    def orpo(self, **arguments: Any) -> Run:
+        return self._run("orpo", dpo_rows, **arguments)
+
+    def simpo(self, **arguments: Any) -> Run:
+        return self._run("simpo", dpo_rows, **arguments)
+
     def _run(
         self,
         method: str,
         make_rows: Callable[..., Any],
         rows: int = 16,
-        train: Sequence[SftRow | DpoRow] | None = None,
-        validation: Sequence[SftRow | DpoRow] | None = None,
+        train: Sequence[SftRow | DpoRow | KtoRow] | None = None,
+        validation: Sequence[SftRow | DpoRow | KtoRow] | None = None,
         spec: JobSpec | None = None,
         store: MemoryObjectStore | None = None,
         stop_at: int | None = None,

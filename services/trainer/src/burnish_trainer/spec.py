@@ -104,6 +104,15 @@ class JobSpec(Frozen):
         except InvalidInputError as error:
             raise ValueError(error.message) from error
 
+    @model_validator(mode="after")
+    def kto_has_whom_to_compare_with(self) -> JobSpec:
+        """KTO estimates its divergence by other rows of the same device batch."""
+        if self.method == "kto" and self.optimizer.batch_size < 2:
+            raise ValueError(
+                "kto needs an optimizer.batch_size of at least 2: raise it, and lower gradient_accumulation_steps"
+            )
+        return self
+
 
 def total_steps(rows: int, epochs: float, max_steps: int, rows_per_step: int) -> int:
     """Optimizer steps of a run: max_steps where set, else enough whole steps to see every row `epochs` times."""

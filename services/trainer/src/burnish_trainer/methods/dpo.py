@@ -3,7 +3,9 @@
 Paper: Rafailov et al. 2023 (arXiv 2305.18290), sigmoid loss.
 When: the model knows the right answer and habitually gives another one; often after SFT, continuing its adapter.
 Memory: as SFT with twice the rows a batch. The reference is the base, or the adapter that is continued; its
-log-probabilities are computed once before the first step, so no second copy of anything is kept while training.
+log-probabilities are computed once before the first step, so no second copy of anything is kept while training, and
+kept for every later run on the same rows.
+Loss: -log sigmoid(beta * (gain of chosen over the reference - gain of rejected)), in nats summed over the completion and its EOS.
 """
 
 from __future__ import annotations
@@ -14,10 +16,11 @@ from pydantic import Field
 
 from burnish.schemas.base import Frozen
 from burnish.schemas.dataset import DatasetFormat, DpoRow
+from burnish_trainer import references
 from burnish_trainer.context import Outcome, RunContext
-from burnish_trainer.order import make_plan
+from burnish_trainer.pairs import Pair, encode_pairs, plan_pairs
+from burnish_trainer.references import LogProbabilities
 from burnish_trainer.spec import JobSpec, VersionRef
-from burnish_trainer.tokens import Example, Tokenizer, check, encode
 
 FORMAT: DatasetFormat = "dpo"
 REFERENCE = True
@@ -39,54 +42,48 @@ def run(spec: JobSpec, params: Params, ctx: RunContext) -> Outcome:
     from transformers import AutoTokenizer
     from trl import DPOConfig, DPOTrainer  # type: ignore[attr-defined]  # trl exports lazily
 
-    from burnish_trainer.training import loop_arguments, loop_precision, train
+    from burnish_trainer.training import loop_arguments, train
+
+    class Trainer(DPOTrainer):
+        """TRL's, on rows that are token ids already, with EOS last and nothing behind it, as SFT has them."""
+
+        def _prepare_dataset(self, dataset: Dataset, *_: Any) -> Dataset:
+            return dataset
 
     rows = ctx.rows(DpoRow)
     tokenizer = AutoTokenizer.from_pretrained(str(ctx.base_model_folder), local_files_only=True)
-    chosen, rejected = zip(*(_encode_pair(tokenizer, row) for row in rows.train), strict=True)
-    validation = [example for row in rows.validation for example in _encode_pair(tokenizer, row)]
-    check([*chosen, *rejected, *validation], spec.optimizer.max_length)
-    plan = make_plan(
-        [len(good.ids) + len(bad.ids) for good, bad in zip(chosen, rejected, strict=True)],
-        [good.trained_tokens + bad.trained_tokens for good, bad in zip(chosen, rejected, strict=True)],
-        spec.optimizer,
-        spec.seed,
-    )
+    pairs = encode_pairs(tokenizer, rows, spec.optimizer.max_length)
+    plan = plan_pairs(pairs.train, spec)
     ctx.check_stop()
     initial = ctx.fetch_adapter(params.initial_adapter) if params.initial_adapter else None
-    used = sorted(set(plan.order))
-    arguments = DPOConfig(
-        **loop_arguments(ctx, plan, bool(rows.validation)),
-        beta=params.beta,
-        max_length=None,
-        precompute_ref_log_probs=True,
+    model = ctx.load_model(backend, initial)
+    reference = references.log_probabilities(ctx, model, tokenizer, pairs.examples, params.initial_adapter)
+    train_rows, validation_rows = (
+        [_features(pair, reference) for pair in split] for split in (pairs.train, pairs.validation)
     )
-    model = backend.load(ctx.model_request(initial))
-    with loop_precision(model, ctx):  # else the reference is computed in another precision than the policy
-        trainer = DPOTrainer(
+    with references.no_second_reference(model):
+        trainer = Trainer(
             model=model,
-            args=arguments,
-            train_dataset=Dataset.from_list([_features(rows.train[row]) for row in used]),
-            eval_dataset=Dataset.from_list([_features(row) for row in rows.validation]) if rows.validation else None,
+            args=DPOConfig(
+                **loop_arguments(ctx, plan, bool(validation_rows)),
+                beta=params.beta,
+                max_length=None,
+                disable_dropout=not spec.lora.dropout,
+            ),
+            train_dataset=Dataset.from_list([train_rows[row] for row in plan.order]),
+            eval_dataset=Dataset.from_list(validation_rows) if validation_rows else None,
             processing_class=tokenizer,
         )
-    model.delete_adapter("ref")  # has given its log-probabilities; else it would be saved with every checkpoint
-    position = {row: index for index, row in enumerate(used)}
-    pairs: Any = trainer.train_dataset
-    trainer.train_dataset = pairs.select([position[row] for row in plan.order])
+    trainer.precompute_ref_logps = True  # they stand in the rows; as an argument it would have TRL compute them again
     return train(trainer, plan, ctx)
 
 
-def _encode_pair(tokenizer: Tokenizer, row: DpoRow) -> tuple[Example, Example]:
-    return (
-        encode(tokenizer, row.question_id, row.prompt, row.chosen),
-        encode(tokenizer, row.question_id, row.prompt, row.rejected),
-    )
-
-
-def _features(row: DpoRow) -> dict[str, list[dict[str, str]]]:
+def _features(pair: Pair, reference: LogProbabilities) -> dict[str, Any]:
+    start = pair.chosen.prompt_tokens
     return {
-        "prompt": [message.model_dump() for message in row.prompt],
-        "chosen": [message.model_dump() for message in row.chosen],
-        "rejected": [message.model_dump() for message in row.rejected],
+        "prompt_ids": list(pair.chosen.ids[:start]),
+        "chosen_ids": list(pair.chosen.ids[start:]),
+        "rejected_ids": list(pair.rejected.ids[start:]),
+        "ref_chosen_logps": reference.of(pair.chosen),
+        "ref_rejected_logps": reference.of(pair.rejected),
     }
