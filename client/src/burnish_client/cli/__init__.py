@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import sys
-from typing import Any
 
 import typer
 from typer.core import TyperGroup
@@ -29,6 +28,7 @@ from burnish_client.cli import (
     train,
     verdict,
 )
+from burnish_client.cli.groups import RunsByDefault
 
 BAD_INPUT = frozenset({Code.INVALID_ARGUMENT, Code.OUT_OF_RANGE})
 
@@ -57,14 +57,6 @@ class InOrderOfUse(TyperGroup):
 
     def list_commands(self, ctx: typer.Context) -> list[str]:  # type: ignore[override]
         return sorted(super().list_commands(ctx), key=ORDER.index)
-
-
-class RunsByDefault(TyperGroup):
-    """`burnish eval --benchmark …` is `burnish eval run --benchmark …`."""
-
-    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        named = not args or args[0] in self.commands or args[0] == "--help"
-        return super().parse_args(ctx, args if named else ["run", *args])
 
 
 app = typer.Typer(

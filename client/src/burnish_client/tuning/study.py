@@ -1,0 +1,164 @@
+"""A sweep's own record: an Optuna study in a file of the state folder, run by one process at a time."""
+
+from __future__ import annotations
+
+import fcntl
+import random
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Literal
+
+import optuna
+from optuna.pruners import NopPruner, SuccessiveHalvingPruner
+from optuna.samplers import BaseSampler, GridSampler, RandomSampler, TPESampler
+from optuna.storages import JournalStorage
+
+from burnish.digests import canonical_json, version_of
+from burnish.errors import AlreadyExistsError, NotFoundError, PreconditionError
+from burnish.layout import check_name
+from burnish.schemas.base import Frozen
+from burnish.schemas.tuning import Method
+from burnish_client.tuning.journal import SqliteJournal
+from burnish_client.tuning.search_space import SearchSpace, parse_space
+
+FOLDER = "sweeps"
+SETTINGS, NONCE = "settings", "nonce"
+FIRST_RUNG_PERCENT = 20  # of a run: the trainer evaluates after each fifth of the steps
+REDUCTION = 2  # of the trials that reach a rung, one in so many goes on: rungs at 20, 40 and 80 %
+
+optuna.logging.set_verbosity(optuna.logging.WARNING)
+
+
+class SweepSettings(Frozen):
+    """What fixes the trials of a sweep; how many there are and how many run at once may change from call to call."""
+
+    method: Method
+    dataset: str
+    version: str
+    params: list[str]
+    sampler: Literal["random", "grid", "tpe"]
+    seed: int
+    prune: bool
+    adapter: str
+
+    def space(self) -> SearchSpace:
+        return parse_space(self.params, self.method)
+
+
+def default_name(settings: SweepSettings) -> str:
+    """The same for the same settings, so that the same command goes on."""
+    digest = version_of(canonical_json(settings.model_dump(exclude={"adapter"})))[:8]
+    return f"{settings.dataset[:40]}-{settings.method}-{digest}"
+
+
+def path_of(home: Path, name: str) -> Path:
+    return home / FOLDER / f"{check_name(name, 'sweep')}.sqlite3"
+
+
+@contextmanager
+def open_study(home: Path, name: str, settings: SweepSettings) -> Iterator[optuna.Study]:
+    """The sweep's study, made where there is none, with the right to run it while the context lasts.
+
+    Raises AlreadyExistsError where `name` has other settings, PreconditionError where another process runs it.
+    """
+    path = path_of(home, name)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.with_suffix(".lock").open("a") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            raise PreconditionError(
+                f"sweep {name} is being run by another process: `burnish train sweep show {name}` shows how far it is",
+                sweep=name,
+            ) from None
+        with _study(path, name, settings) as study:
+            yield study
+
+
+@contextmanager
+def read_study(home: Path, name: str) -> Iterator[optuna.Study]:
+    """A sweep's study to look at, also while it runs. NotFoundError where there is none."""
+    path = path_of(home, name)
+    if not path.is_file():
+        known = sorted(found.stem for found in (home / FOLDER).glob("*.sqlite3"))
+        raise NotFoundError(
+            f"no sweep {name!r} in {home / FOLDER}; `{', '.join(known) or 'none'}` is there", sweep=name
+        )
+    with _study(path, name, None) as study:
+        yield study
+
+
+@contextmanager
+def _study(path: Path, name: str, settings: SweepSettings | None) -> Iterator[optuna.Study]:
+    journal = SqliteJournal(path)
+    try:
+        study = optuna.create_study(
+            storage=JournalStorage(journal),
+            study_name=name,
+            direction="minimize",
+            load_if_exists=True,
+            sampler=RandomSampler(),
+        )
+        if settings is not None:
+            _settle(study, settings)
+        study.pruner = pruner(settings_of(study))
+        yield study
+    finally:
+        journal.close()
+
+
+def _settle(study: optuna.Study, settings: SweepSettings) -> None:
+    """Record the settings, or check that they are those recorded. The nonce, first, makes request ids this sweep's own."""
+    if NONCE not in study.user_attrs:
+        study.set_user_attr(NONCE, uuid.uuid4().hex[:16])
+    if SETTINGS not in study.user_attrs:
+        study.set_user_attr(SETTINGS, settings.model_dump(mode="json"))
+    before = settings_of(study)
+    if before != settings:
+        new, old = settings.model_dump(), before.model_dump()
+        differing = "; ".join(
+            f"{field}: {old[field]} there, {new[field]} here" for field in new if new[field] != old[field]
+        )
+        raise AlreadyExistsError(
+            f"sweep {study.study_name} was begun with other settings ({differing}): choose another --name",
+            sweep=study.study_name,
+        )
+
+
+def settings_of(study: optuna.Study) -> SweepSettings:
+    if SETTINGS not in study.user_attrs:
+        raise NotFoundError(
+            f"sweep {study.study_name} was never begun: its file holds no settings", sweep=study.study_name
+        )
+    return SweepSettings.model_validate(study.user_attrs[SETTINGS])
+
+
+def request_id(study: optuna.Study, number: int) -> str:
+    """The same for the same trial, whichever process asks."""
+    return f"sweep-{study.user_attrs[NONCE]}-{number}"
+
+
+def pruner(settings: SweepSettings) -> optuna.pruners.BasePruner:
+    """Successive halving over percents of a run, so that trials of other lengths compete at the same share.
+
+    Asynchronous: a trial is judged when it comes to a rung, among those that came there before it.
+    Source: Li et al. 2020, A System for Massively Parallel Hyperparameter Tuning, MLSys, algorithm 2.
+    """
+    if not settings.prune:
+        return NopPruner()
+    return SuccessiveHalvingPruner(min_resource=FIRST_RUNG_PERCENT, reduction_factor=REDUCTION)
+
+
+def sampler(settings: SweepSettings, number: int) -> BaseSampler:
+    """Draws trial `number`: seeded by it, since a sampler that a new process seeds alike would draw its first trials again.
+
+    Random over lists alone is the grid in random order: no point twice.
+    """
+    space, seed = settings.space(), random.Random(f"{settings.seed} {number}").getrandbits(32)
+    if settings.sampler == "grid" or (settings.sampler == "random" and space.is_listed):
+        return GridSampler({parameter.name: parameter.values for parameter in space.searched}, seed=settings.seed)
+    if settings.sampler == "random":
+        return RandomSampler(seed=seed)
+    return TPESampler(seed=seed, n_startup_trials=4, constant_liar=True)
