@@ -8,12 +8,11 @@ from functools import cached_property
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from types import ModuleType
-from typing import Any, TypeVar
+from typing import Any
 
 from burnish.ports import ObjectStore
 from burnish.schemas.adapter import TrainingSummary
 from burnish.schemas.base import BaseModelRef
-from burnish.schemas.dataset import DpoRow, SftRow
 from burnish.schemas.tuning import Finding, RunEstimate, RunMeasurement
 from burnish_trainer import adapters
 from burnish_trainer.adapters import RunRecord
@@ -21,12 +20,11 @@ from burnish_trainer.backends import Choice, Device, DType, ModelRequest
 from burnish_trainer.checkpoints import FOLDER, Checkpoints
 from burnish_trainer.clock import Clock
 from burnish_trainer.events import EventWriter, Note
-from burnish_trainer.rows import Rows, read_rows
+from burnish_trainer.rows import Row, Rows, read_rows
 from burnish_trainer.settings import Tracker
 from burnish_trainer.spec import JobSpec, VersionRef
 
 PACKAGES = ("torch", "transformers", "trl", "peft", "bitsandbytes", "accelerate")
-Row = TypeVar("Row", SftRow, DpoRow)
 
 
 class StopRequested(Exception):
