@@ -124,9 +124,14 @@ def test_a_job_goes_on_in_another_folder_from_the_stored_checkpoint(runner: Runn
     assert stopped.again(folder=tmp_path / "elsewhere").version == whole.version
 
 
-def test_only_newest_and_best_checkpoint_are_kept(trained: Run) -> None:
-    kept = {info.key.split("/")[2] for info in trained.store.list(f"checkpoints/{trained.job_id}/")}
-    assert kept == {"00000008"}
+def test_only_newest_and_best_checkpoint_can_be_resumed_from(trained: Run) -> None:
+    keys = [info.key.split("/") for info in trained.store.list(f"checkpoints/{trained.job_id}/")]
+    assert {step for _, _, step, file in keys if file == "optimizer.pt"} == {"00000008"}
+    assert {step for _, _, step, file in keys if file == "adapter_model.safetensors"} == {
+        "00000003",
+        "00000006",
+        "00000008",
+    }
     told = [event.step for event in trained.events if isinstance(event, CheckpointSaved)]
     assert told == [3, 6, 8]
 

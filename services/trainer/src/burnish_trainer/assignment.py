@@ -1,4 +1,4 @@
-"""What a worker is told: spec.json in its attempt folder. Written by an executor, read by worker.py."""
+"""What a worker is told, spec.json in its attempt folder, and the other files there. Shared by executors and worker.py."""
 
 from __future__ import annotations
 
@@ -9,12 +9,16 @@ from burnish.schemas.base import Frozen
 from burnish.schemas.tuning import Finding, RunEstimate
 from burnish_trainer.spec import JobSpec
 
+LOG = "worker.log"
+HEARTBEAT = "heartbeat"  # touched each second; further processes of one attempt: heartbeat.1, …
+
 
 class Assignment(Frozen):
     """One attempt at one job.
 
     base_model: a folder with its burnish-model.json; findings and estimate: of the job's preparation, kept with its
-    adapter; overhead_seconds: what the queue has taken of its time, without waiting for a device.
+    adapter; overhead_seconds: what the queue has taken of its time, without waiting for a device; environment: what
+    shows the worker the devices that it was granted; set before anything touches one.
     """
 
     job_id: str
@@ -22,6 +26,7 @@ class Assignment(Frozen):
     spec: JobSpec
     base_model: Path
     device: Literal["auto", "cpu", "cuda"] = "auto"
+    environment: dict[str, str] = {}
     findings: list[Finding] = []
     estimate: RunEstimate | None = None
     overhead_seconds: float = 0.0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import re
@@ -19,6 +20,7 @@ FULL_IN_WORDS = re.compile(
 )
 TORN_ARCHIVE = "PytorchStreamWriter failed"  # torch.save does not say why it could not write
 MEGABYTE = 1_000_000
+RESERVE_BYTES = 16_384
 
 
 @contextmanager
@@ -61,6 +63,18 @@ def require(size_bytes: int, folder: Path, what: str) -> None:
     """PreconditionError where the folder's disk has not that many bytes free."""
     if shutil.disk_usage(_existing(folder)).free < size_bytes:
         raise full(size_bytes, folder, what)
+
+
+class Reserve:
+    """Room kept for a worker's last words: a few kilobytes of the disk, to be given back before they are written."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        with contextlib.suppress(OSError):  # a disk that is full already: the worker's own steps will say so
+            path.write_bytes(os.urandom(RESERVE_BYTES))  # no file system compresses it away
+
+    def give_back(self) -> None:
+        self._path.unlink(missing_ok=True)
 
 
 def _existing(folder: Path) -> Path:

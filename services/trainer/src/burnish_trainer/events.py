@@ -107,10 +107,15 @@ class EventWriter:
     def write(self, event: Event) -> None:
         line = event.model_dump_json(exclude_none=True).encode() + b"\n"
         with self._lock:
-            written = 0
-            while written < len(line):
-                written += os.write(self._descriptor, line[written:])
-            os.fsync(self._descriptor)
+            before = os.fstat(self._descriptor).st_size
+            try:
+                written = 0
+                while written < len(line):
+                    written += os.write(self._descriptor, line[written:])
+                os.fsync(self._descriptor)
+            except OSError:  # the disk is full: half a line must not run into the next one
+                os.ftruncate(self._descriptor, before)
+                raise
 
     def close(self) -> None:
         os.close(self._descriptor)

@@ -10,6 +10,8 @@ from collections import deque
 from collections.abc import Mapping
 from typing import Any
 
+import torch
+from accelerate import PartialState
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
 from burnish.errors import BurnishError
@@ -83,7 +85,7 @@ class Progress(TrainerCallback):
     def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
         self._evaluation_started = time.monotonic()
         self._step_seconds.append(self._evaluation_started - self._step_started)
-        if self._ctx.stop.is_set():
+        if self._asked_to_stop():
             control.should_save = control.should_training_stop = True
 
     def on_log(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **said: Any) -> None:
@@ -101,6 +103,9 @@ class Progress(TrainerCallback):
             self._ctx.say(f"stopped early at step {state.global_step}: the validation loss improves no more")
 
     def on_save(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
+        PartialState().wait_for_everyone()  # each process has written its random state
+        if not self._ctx.is_main:
+            return
         step = state.global_step
         checkpoint = self._checkpoints.seal(self._standing(state), self._ctx.record)
         kept = {step, state.best_global_step or step}
@@ -111,6 +116,15 @@ class Progress(TrainerCallback):
         except BurnishError as error:
             message += f", on this machine only ({error})"
         self._ctx.events.write(CheckpointSaved(step=step, message=message))
+
+    def _asked_to_stop(self) -> bool:
+        """The same answer in every process of the run: a signal reaches them at different steps."""
+        asked = self._ctx.stop.is_set()
+        if self._ctx.processes == 1:
+            return asked
+        votes = torch.tensor([int(asked)], device=PartialState().device)
+        torch.distributed.all_reduce(votes)
+        return bool(votes.item())
 
     def _standing(self, state: TrainerState) -> Standing:
         step, history = state.global_step, state.log_history

@@ -6,14 +6,19 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-import torch
+from accelerate import PartialState
 from transformers import PrinterCallback, Trainer
 
+from burnish.errors import PreconditionError
 from burnish.schemas.tuning import RunEstimate, RunMeasurement
+from burnish_trainer import disk
+from burnish_trainer.checkpoints import Checkpoints
 from burnish_trainer.context import Outcome, RunContext, StopRequested
 from burnish_trainer.order import Plan
 from burnish_trainer.progress import Progress, ran_out_of_patience, summary
 from burnish_trainer.reports import reporting
+
+CHECKPOINT_COPIES = 3  # of the trained weights: themselves, and AdamW's two moments
 
 
 def loop_arguments(ctx: RunContext, plan: Plan, has_validation: bool) -> dict[str, Any]:
@@ -51,37 +56,18 @@ def loop_arguments(ctx: RunContext, plan: Plan, has_validation: bool) -> dict[st
     }
 
 
-@contextmanager
-def loop_precision(model: torch.nn.Module, ctx: RunContext) -> Iterator[None]:
-    """Forward passes as the loop runs them: mixed precision, log-probabilities taken from fp32 logits.
-
-    TRL 1.14.2 computes the reference's log-probabilities before the loop has set that up: from bf16 logits they are off
-    by tenths, and the first loss is not ln 2. Can go once test_dpo.py's first loss is right without it.
-    """
-    hook = model.register_forward_hook(_with_fp32_logits)
-    try:
-        with torch.autocast(ctx.device, dtype=getattr(torch, ctx.dtype), enabled=ctx.dtype != "float32"):
-            yield
-    finally:
-        hook.remove()
-
-
-def _with_fp32_logits(_model: torch.nn.Module, _inputs: Any, outputs: Any) -> Any:
-    outputs.logits = outputs.logits.float()
-    return outputs
-
-
 def train(trainer: Trainer, plan: Plan, ctx: RunContext) -> Outcome:
     """Run the loop to its end, from the last complete checkpoint where there is one. StopRequested where it was asked to stop."""
     _train_adapter_in_fp32(trainer.model)
-    resumed = ctx.checkpoints.latest()
+    with PartialState().main_process_first():  # it fetches what is not here
+        resumed = ctx.checkpoints.latest()
     progress = Progress(ctx, plan, ctx.checkpoints, resumed)
     trainer.remove_callback(PrinterCallback)
     trainer.add_callback(progress)
     if resumed and _ended(resumed.state(), plan, ctx):
         state, seconds = resumed.state(), resumed.manifest.elapsed_seconds
     else:
-        with reporting(trainer, ctx):
+        with reporting(trainer, ctx), _room_for_checkpoints(trainer.model, ctx.checkpoints):
             trainer.train(resume_from_checkpoint=str(resumed.folder) if resumed else None)
         state, seconds = vars(trainer.state), progress.elapsed_seconds
         if not _ended(state, plan, ctx):
@@ -117,6 +103,21 @@ def compared(estimate: RunEstimate, measured: RunMeasurement) -> str:
         f"took {measured.seconds:.1f} s ({estimate.seconds:.1f} s were estimated: {time_off:+.0%}) and "
         f"{measured.peak_memory_bytes / 1e6:.0f} MB ({estimate.peak_memory_bytes / 1e6:.0f} MB: {memory_off:+.0%})"
     )
+
+
+@contextmanager
+def _room_for_checkpoints(model: Any, checkpoints: Checkpoints) -> Iterator[None]:
+    """Refuse to begin where the disk has no room for two checkpoints, and say so where it runs full; what is torn is dropped."""
+    trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    size_bytes = CHECKPOINT_COPIES * sum(parameter.numel() * parameter.element_size() for parameter in trained)
+    checkpoints.folder.mkdir(parents=True, exist_ok=True)
+    disk.require(2 * size_bytes, checkpoints.folder, "keep two checkpoints")
+    try:
+        with disk.needing(size_bytes, checkpoints.folder, "save a checkpoint"):
+            yield
+    except PreconditionError:
+        checkpoints.drop_torn()
+        raise
 
 
 def _train_adapter_in_fp32(model: Any) -> None:

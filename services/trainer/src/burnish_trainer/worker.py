@@ -1,11 +1,14 @@
 """Trains one job: `python -m burnish_trainer.worker <attempt folder>`. Knows no database; says everything in events.jsonl.
 
-Its standard input is held open by the engine: when that closes, the engine is gone and the worker ends itself at once,
-so that no orphan trains. SIGTERM means: save a checkpoint at the next step boundary and end.
+`--wait <backend>` instead of a folder: load that backend's libraries and wait for the folder as a line on standard input.
+Where several processes train a job together (executors/launch.py), process 0 alone says events, seals checkpoints and
+publishes. What ends a worker, and how it shows that it lives: lifeline.py. SIGTERM means: save a checkpoint at the next
+step boundary and end.
 """
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import logging
 import os
@@ -22,16 +25,19 @@ from burnish.errors import BurnishError, Code, CorruptDataError, InternalError, 
 from burnish.ports import ObjectStore
 from burnish.schemas.base import BaseModelRef
 from burnish.schemas.models import read_record
-from burnish_trainer import adapters, backends, hardware, logs, methods
+from burnish_trainer import adapters, backends, disk, hardware, logs, methods, preloading
 from burnish_trainer.assignment import Assignment
 from burnish_trainer.clock import Clock
 from burnish_trainer.context import Outcome, RunContext, StopRequested
-from burnish_trainer.events import Event, EventWriter, Failed, Succeeded, Suspended
+from burnish_trainer.events import Event, EventWriter, Failed, Note, Succeeded, Suspended
+from burnish_trainer.executors import launch
+from burnish_trainer.lifeline import Lifeline
 from burnish_trainer.settings import ReportSettings, S3Settings
 from burnish_trainer.spec import VersionRef
 
 log = logging.getLogger(__name__)
 
+WAIT = "--wait"
 LOCK_SECONDS = 60.0
 RETRIED = (Code.UNAVAILABLE, Code.INTERNAL, Code.DEADLINE_EXCEEDED)
 
@@ -41,21 +47,26 @@ def main() -> int:
     logs.configure(sys.stderr)
     stop = threading.Event()
     signal.signal(signal.SIGTERM, lambda _number, _frame: stop.set())
-    threading.Thread(target=_end_with_parent, name="parent-watch", daemon=True).start()
-    folder = Path(sys.argv[1])
+    process, processes = launch.place(os.environ)
+    lifeline = Lifeline(process)
+    if sys.argv[1] == WAIT:
+        preloading.load(sys.argv[2])
+        folder = lifeline.handed_over()
+    else:
+        folder = Path(sys.argv[1])
+        lifeline.beat(folder)
     assignment = Assignment.model_validate_json((folder / "spec.json").read_bytes())
-    with _only_worker(folder.parent):
-        writer = EventWriter(folder / "events.jsonl")
+    os.environ.update(assignment.environment)
+    with _only_worker(folder.parent) if process == 0 else contextlib.nullcontext():
+        writer = EventWriter(folder / ("events.jsonl" if process == 0 else f"events.{process}.jsonl"))
         store = S3Settings().open()  # type: ignore[call-arg]  # from the environment
-        final = ended_by(lambda: train(make_context(assignment, folder.parent, store, writer, stop)))
+        reserve = disk.Reserve(folder / f"reserve.{process}")
+        final = ended_by(
+            lambda: train(make_context(assignment, folder.parent, store, writer, stop, process, processes))
+        )
+        reserve.give_back()
         writer.write(final)
     return 1 if isinstance(final, Failed) else 0
-
-
-def _end_with_parent() -> None:
-    """Wait for the pipe to close; nobody ever writes to it."""
-    os.read(sys.stdin.fileno(), 1)
-    os._exit(1)
 
 
 def _only_worker(job_folder: Path) -> IO[str]:
@@ -72,7 +83,7 @@ def _only_worker(job_folder: Path) -> IO[str]:
             time.sleep(0.1)
 
 
-def ended_by(training: Callable[[], Succeeded]) -> Event:
+def ended_by(training: Callable[[], Event]) -> Event:
     """Run the training; returns the event that ends the attempt, whatever happened."""
     try:
         return training()
@@ -101,7 +112,13 @@ def _unexpected(error: Exception) -> Failed:
 
 
 def make_context(
-    assignment: Assignment, job_folder: Path, store: ObjectStore, writer: EventWriter, stop: threading.Event
+    assignment: Assignment,
+    job_folder: Path,
+    store: ObjectStore,
+    writer: EventWriter,
+    stop: threading.Event,
+    process: int = 0,
+    processes: int = 1,
 ) -> RunContext:
     """Check the base model, and choose device, precision and backend."""
     clock, reports = Clock(), ReportSettings()
@@ -126,15 +143,20 @@ def make_context(
         overhead_seconds=assignment.overhead_seconds,
         report_to=reports.trackers,
         report_project=reports.report_project,
+        process=process,
+        processes=processes,
     )
 
 
-def train(ctx: RunContext) -> Succeeded:
-    """Train by the spec's method and publish the adapter."""
-    ctx.say(f"{ctx.backend.why}; {ctx.dtype} on {hardware.describe(ctx.device)}")
+def train(ctx: RunContext) -> Event:
+    """Train by the spec's method and publish the adapter, which the main process does for all."""
+    together = f", {ctx.processes} processes" if ctx.processes > 1 else ""
+    ctx.say(f"{ctx.backend.why}; {ctx.dtype} on {hardware.describe(ctx.device)}{together}")
     method = methods.named(ctx.spec.method)
     params = method.Params.model_validate(ctx.spec.params)
     outcome = method.run(ctx.spec, params, ctx)
+    if not ctx.is_main:
+        return Note(message=f"process {ctx.process} has done its part")
     return Succeeded(adapter=publish(ctx, outcome), measured=outcome.measured)
 
 

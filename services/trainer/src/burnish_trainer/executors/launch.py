@@ -1,0 +1,65 @@
+"""How an attempt's processes are started on the devices that it was granted: one alone, several through `accelerate launch`.
+
+The only file that knows the launcher. No torch here.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+VISIBLE = "CUDA_VISIBLE_DEVICES"
+WORKER_MODULE = "burnish_trainer.worker"
+WORKER = (sys.executable, "-m", WORKER_MODULE)
+
+
+def command(worker: Sequence[str], folder: Path, devices: Sequence[str]) -> list[str]:
+    """Of one worker, or of a launcher that starts one a device; they find each other on a free port of this host."""
+    if len(devices) == 1:
+        return [*worker, str(folder)]
+    launcher = [sys.executable, "-m", "accelerate.commands.launch", "--multi_gpu", "--num_machines", "1"]
+    plain = ["--mixed_precision", "no", "--dynamo_backend", "no"]  # the training arguments decide
+    return [
+        *launcher,
+        "--num_processes",
+        str(len(devices)),
+        "--main_process_port",
+        "0",
+        *plain,
+        "-m",
+        WORKER_MODULE,
+        str(folder),
+    ]
+
+
+def device_environment(devices: Sequence[str], inherited: str | None) -> dict[str, str]:
+    """What shows an attempt its own devices alone; to it they are cuda:0, cuda:1, … again.
+
+    inherited: this process's own CUDA_VISIBLE_DEVICES, of which "cuda:0" is the first.
+    """
+    indexes = [int(device.partition(":")[2] or 0) for device in devices if device.startswith("cuda")]
+    seen = [name.strip() for name in inherited.split(",")] if inherited else []
+    return {VISIBLE: ",".join(seen[index] if seen else str(index) for index in indexes)}
+
+
+def place(environment: Mapping[str, str]) -> tuple[int, int]:
+    """(this process's number, how many there are), as the launcher has told it."""
+    return int(environment.get("RANK", 0)), int(environment.get("WORLD_SIZE", 1))
+
+
+def base_environment() -> dict[str, str]:
+    """This process's environment without the callers' token, and quiet, offline model libraries."""
+    inherited = {name: value for name, value in os.environ.items() if name != "BURNISH_TOKEN"}
+    return inherited | {
+        "HF_HUB_OFFLINE": "1",
+        "HF_HUB_DISABLE_TELEMETRY": "1",
+        "HF_HUB_DISABLE_PROGRESS_BARS": "1",
+        "TQDM_DISABLE": "1",
+        "TOKENIZERS_PARALLELISM": "false",
+        "OMP_WAIT_POLICY": "PASSIVE",  # spinning threads starve the step itself where cores are shared
+        "PYTHONUNBUFFERED": "1",
+        # torch.cuda.is_available(), which libraries call on import, must not start CUDA before devices are granted
+        "PYTORCH_NVML_BASED_CUDA_CHECK": "1",
+    }
