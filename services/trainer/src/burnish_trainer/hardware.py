@@ -1,17 +1,23 @@
-"""What the worker's machine can do. Imports torch inside: called by worker.py alone."""
+"""What the worker's machine can do. Imports torch inside: called by workers, and by a process that measures it once."""
 
 from __future__ import annotations
 
 import resource
+import sys
+import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Literal
 
 from burnish.errors import PreconditionError
 from burnish_trainer.backends import Device, DType
+from burnish_trainer.machine import BF16_FLAG, Speed
 
 CPU_FLAGS = Path("/proc/cpuinfo")
 STATUS = Path("/proc/self/status")
-BF16_FLAG = "avx512_bf16"
+MATRIX_SIDE: dict[Device, int] = {"cpu": 1024, "cuda": 4096}
+LINE_LENGTH: dict[Device, int] = {"cpu": 1 << 24, "cuda": 1 << 28}
+MEASURED_SECONDS = 0.5
 
 
 def device(asked: Literal["auto", "cpu", "cuda"]) -> Device:
@@ -50,3 +56,51 @@ def describe(on: Device) -> str:
     import torch
 
     return torch.cuda.get_device_name(0) if on == "cuda" else f"{torch.get_num_threads()} CPU threads"
+
+
+def measure_speed(on: Device, name: str) -> Speed:
+    """Of a large square matrix product and of an elementwise sum, the best of half a second each."""
+    import torch
+
+    kind = dtype(on)
+    side = MATRIX_SIDE[on]
+    left, right = (torch.randn(side, side, device=on).to(getattr(torch, kind)) for _ in range(2))
+    line = torch.zeros(LINE_LENGTH[on], device=on)
+    product_seconds = _best_seconds(on, lambda: left @ right)
+    sum_seconds = _best_seconds(on, lambda: line.add_(1.0))
+    return Speed(
+        name=name,
+        dtype=kind,
+        flops=2 * side**3 / product_seconds,
+        bytes_per_second=2 * line.nbytes / sum_seconds,
+    )
+
+
+def _best_seconds(on: Device, work: Callable[[], object]) -> float:
+    import torch
+
+    wait: Callable[[], None] = torch.cuda.synchronize if on == "cuda" else lambda: None
+    best, until = float("inf"), 0.0
+    while True:
+        began = time.perf_counter()
+        work()
+        wait()
+        ended = time.perf_counter()
+        if not until:  # the first call also sets things up
+            until = ended + MEASURED_SECONDS
+            continue
+        best = min(best, ended - began)
+        if ended > until:
+            return best
+
+
+def main() -> None:
+    """`python -m burnish_trainer.hardware <device> <name> <path>`: measure, and leave a Speed at the path."""
+    on, name, path = sys.argv[1:4]
+    partial = Path(path).with_suffix(".partial")
+    partial.write_text(measure_speed("cuda" if on == "cuda" else "cpu", name).model_dump_json())
+    partial.replace(path)
+
+
+if __name__ == "__main__":
+    main()
