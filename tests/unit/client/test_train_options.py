@@ -24,6 +24,7 @@ from burnish_protos.trainer.v1.trainer_pb2 import (
     TuningJobEvent,
     TuningSpec,
 )
+from burnish_trainer import methods
 
 PROTO = (Path(__file__).resolve().parents[3] / "protos/burnish/trainer/v1/trainer.proto").read_text()
 METHODS: tuple[Method, ...] = get_args(Method)
@@ -70,10 +71,13 @@ def test_help_has_the_defaults_of_the_contract(method: Method) -> None:
     for message in (LoraParams, OptimizerParams, PARAMS[method]):
         for name, default in documented_defaults(message.DESCRIPTOR.name).items():
             if name == "learning_rate":
-                continue  # the method's own: tests/unit/trainer/test_acceptance.py
+                continue  # the method's own
             told = re.search(r"Default: (?:the )?([\w.-]*\w)", helps[OPTION_OF.get(name, name)])
             assert told is not None, name
             assert told[1] == default, name
+    rate = re.search(r"Default: ([\d.e-]+)\.", helps["learning_rate"])
+    assert rate is not None
+    assert float(rate[1]) == methods.named(method).LEARNING_RATE
     assert documented_defaults("LoraParams")
     assert documented_defaults("OptimizerParams")
 

@@ -2,17 +2,27 @@
 
 from __future__ import annotations
 
-from typing import Any
+from datetime import UTC, datetime, timedelta
+from typing import Any, get_args
 
 import pytest
-from unit.trainer.made import dpo_rows, put_dataset, sft_rows
+from unit.trainer.made import dpo_rows, kto_rows, put_dataset, sft_rows
 
 from burnish.digests import canonical_json
-from burnish.errors import BurnishError, CorruptDataError, IncompatibleAdapterError, NotFoundError, PreconditionError
+from burnish.errors import (
+    BurnishError,
+    CorruptDataError,
+    IncompatibleAdapterError,
+    InvalidInputError,
+    NotFoundError,
+    PreconditionError,
+)
 from burnish.layout import adapter as adapter_key
 from burnish.objectstores.memory import MemoryObjectStore
 from burnish.schemas.adapter import AdapterManifest, TrainingSummary
 from burnish.schemas.base import BaseModelRef
+from burnish.schemas.tuning import Method
+from burnish_trainer import methods
 from burnish_trainer.acceptance import Acceptance
 from burnish_trainer.spec import TARGET_MODULES, JobSpec, VersionRef
 
@@ -37,8 +47,9 @@ class Desk:
         self.store = MemoryObjectStore()
         self.sft = put_dataset(self.store, sft_rows(60))
         self.dpo = put_dataset(self.store, dpo_rows(8), name="pairs")
+        self.kto = put_dataset(self.store, kto_rows(8), name="thumbs")
         self.adapter = self.put_adapter(BASE.digest)
-        self.acceptance = Acceptance(self.store, BASE, "cpu")
+        self.acceptance = Acceptance(self.store, BASE, ["cpu"])
 
     def put_adapter(self, base_digest: str) -> VersionRef:
         ref = VersionRef(name="first", version=base_digest[-16:])
@@ -62,7 +73,7 @@ class Desk:
         return ref
 
     def accept(self, method: str = "sft", **fields: Any) -> JobSpec:
-        dataset = (self.sft if method == "sft" else self.dpo).model_dump()
+        dataset = {"sft": self.sft, "kto": self.kto}.get(method, self.dpo).model_dump()
         return self.acceptance.accept({"method": method, "dataset": dataset, "adapter_name": "fixed", **fields})
 
 
@@ -86,6 +97,51 @@ def test_defaults_of_dpo(desk: Desk) -> None:
     spec = desk.accept("dpo")
     assert spec.params == {"beta": 0.1, "initial_adapter": None}
     assert spec.optimizer.learning_rate == 5e-5
+
+
+@pytest.mark.parametrize("method", get_args(Method))
+def test_each_method_has_its_own_defaults(desk: Desk, method: Method) -> None:
+    spec = desk.accept(method)
+    module = methods.named(method)
+    assert spec.optimizer.learning_rate == module.LEARNING_RATE
+    assert spec.params == module.Params().model_dump(mode="json")
+
+
+@pytest.mark.parametrize(
+    ("method", "dataset", "advice"),
+    [
+        ("sft", "dpo", "holds dpo rows and sft learns from sft rows.*--format sft.*train dpo or orpo or simpo"),
+        ("kto", "sft", "holds sft rows and kto learns from kto rows.*--format kto.*train sft"),
+        ("simpo", "kto", "holds kto rows and simpo learns from dpo rows.*--format dpo.*train kto"),
+    ],
+)
+def test_rows_of_another_format_are_refused(desk: Desk, method: str, dataset: str, advice: str) -> None:
+    with pytest.raises(InvalidInputError, match=advice):
+        desk.accept(method, dataset=getattr(desk, dataset).model_dump())
+
+
+def test_more_devices_than_there_are_is_refused(desk: Desk) -> None:
+    with pytest.raises(PreconditionError, match="2 are asked for and this trainer can give a job 1"):
+        desk.accept(device_count=2)
+    gpus = Acceptance(desk.store, BASE, ["cuda:0", "cuda:1"])
+    fields = {"method": "sft", "dataset": desk.sft.model_dump(), "adapter_name": "fixed"}
+    assert gpus.accept({**fields, "device_count": 2, "backend": "unsloth"}).device_count == 2
+    with pytest.raises(PreconditionError, match="3 are asked for"):
+        gpus.accept({**fields, "device_count": 3})
+
+
+def test_what_can_be_answered_for_is_accepted(desk: Desk) -> None:
+    assert desk.accept(accepted_findings=["duplicate-rows"]).accepted_findings == ("duplicate-rows",)
+
+
+def test_a_place_in_the_queue(desk: Desk) -> None:
+    later = datetime.now(UTC) + timedelta(hours=1)
+    place = desk.acceptance.place(-100, {"team": "x" * 128}, later)
+    assert dict(place) == {"priority": -100, "labels": {"team": "x" * 128}, "deadline": later}
+    with pytest.raises(InvalidInputError, match=r"deadline: .*passed already.*future"):
+        desk.acceptance.place(0, {}, datetime.now(UTC))
+    with pytest.raises(InvalidInputError, match=r"labels: .*'a b'"):
+        desk.acceptance.place(0, {"a b": ""}, None)
 
 
 def test_what_is_set_is_kept(desk: Desk) -> None:
@@ -120,6 +176,9 @@ def test_what_is_set_is_kept(desk: Desk) -> None:
         ({"dataset": {"name": "a/b", "version": "0" * 16}}, "dataset.name"),
         ({"method": "dpo", "params": {"beta": 0.0}}, "dpo.beta"),
         ({"method": "dpo"}, "dataset"),
+        ({"device_count": 0}, "device_count"),
+        ({"accepted_findings": ["completion-cutt"]}, "accepted_findings"),
+        ({"accepted_findings": ["eos-not-trained"]}, "accepted_findings"),
     ],
 )
 def test_a_wrong_field_is_named(desk: Desk, fields: dict[str, Any], field: str) -> None:
@@ -146,6 +205,8 @@ def test_a_continued_adapter_keeps_its_shape(desk: Desk) -> None:
     assert (spec.lora.rank, spec.lora.alpha, spec.lora.target_modules) == (4, 8, ("q_proj", "v_proj"))
     with pytest.raises(BurnishError, match=r"lora.rank: first/b+ has 4 and the job asks for 32"):
         desk.accept("dpo", params={"initial_adapter": desk.adapter.model_dump()}, lora={"rank": 32})
+    with pytest.raises(BurnishError, match=r"lora.use_dora: first/b+ has False and the job asks for True"):
+        desk.accept("kto", params={"initial_adapter": desk.adapter.model_dump()}, lora={"use_dora": True})
 
 
 def test_an_adapter_of_another_base_is_refused(desk: Desk) -> None:
@@ -155,8 +216,10 @@ def test_an_adapter_of_another_base_is_refused(desk: Desk) -> None:
 
 
 def test_a_missing_adapter_is_not_found(desk: Desk) -> None:
-    with pytest.raises(NotFoundError, match="adapters ls"):
-        desk.accept("dpo", params={"initial_adapter": {"name": "first", "version": "0" * 16}})
+    for method in ("dpo", "kto"):
+        with pytest.raises(NotFoundError, match="adapters ls") as refusal:
+            desk.accept(method, params={"initial_adapter": {"name": "first", "version": "0" * 16}})
+        assert refusal.value.metadata["field"] == f"{method}.initial_adapter"
 
 
 def test_unsloth_is_refused_where_there_is_no_gpu(desk: Desk) -> None:

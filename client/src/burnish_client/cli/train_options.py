@@ -157,13 +157,13 @@ class KtoOptions(ContinuingOptions):
 
 class OrpoOptions:
     beta: Annotated[float | None, _option("Weight of the odds-ratio term. Default: 0.1.", metavar="X")] = None
-    learning_rate: Annotated[float | None, _option("Default: 5e-5.", OPTIMIZER, "RATE")] = None
+    learning_rate: Annotated[float | None, _option("Default: 1e-4.", OPTIMIZER, "RATE")] = None
 
 
 class SimpoOptions:
     beta: Annotated[float | None, _option("Scale of the rewards. Default: 2.", metavar="X")] = None
     gamma: Annotated[float | None, _option("Reward margin to reach. Default: 1.", metavar="X")] = None
-    learning_rate: Annotated[float | None, _option("Default: 5e-5.", OPTIMIZER, "RATE")] = None
+    learning_rate: Annotated[float | None, _option("Default: 2e-5.", OPTIMIZER, "RATE")] = None
 
 
 class JsonOptions:
