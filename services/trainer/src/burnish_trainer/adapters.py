@@ -29,11 +29,15 @@ CARD = "README.md"
 
 
 class RunRecord(Frozen):
-    """What a run is made with, beside its spec: all that an adapter's manifest must say and only the worker knows."""
+    """What a run is made with, beside its spec: all that an adapter's manifest must say and only the worker knows.
+
+    backend_why: the sentence by which the backend was chosen.
+    """
 
     adapter_name: str
     base_model: BaseModelRef
     backend: Literal["peft", "unsloth"]
+    backend_why: str = ""
     device: str
     dtype: str
     packages: dict[str, str]
@@ -68,7 +72,7 @@ class Description:
             use_rslora=spec.lora.use_rslora,
             use_dora=spec.lora.use_dora,
             seed=spec.seed,
-            params=spec.model_dump(mode="json") | {"device": self.run.device, "dtype": self.run.dtype},
+            params=spec.model_dump(mode="json") | self.run.model_dump(include={"device", "dtype", "backend_why"}),
             training=self.training,
             checkpoint_step=self.checkpoint_step,
             findings=self.findings,

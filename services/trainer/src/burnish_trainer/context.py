@@ -84,6 +84,7 @@ class RunContext:
             adapter_name=self.spec.adapter_name,
             base_model=self.base_model,
             backend=self.backend.name,
+            backend_why=self.backend.why,
             device=self.device,
             dtype=self.dtype,
             packages=_packages(self.backend.name),

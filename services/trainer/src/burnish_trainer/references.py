@@ -271,12 +271,13 @@ def _keep(
 def no_second_reference(model: Any) -> Iterator[None]:
     """Around the making of a TRL trainer: the adapter `default` comes out as it went in, and alone.
 
-    TRL 1.14.2 adds a frozen copy of it, `ref`, which every checkpoint would hold too, and on a 4-bit model rounds it to bf16, so
+    TRL 1.14.2 adds a frozen copy of it, `ref` (Unsloth may leave that out), which every checkpoint would hold too, and on a 4-bit model rounds it to bf16, so
     that a continued adapter would no more be its own reference.
     """
     weights = {name: parameter.data for name, parameter in model.named_parameters() if parameter.requires_grad}
     yield
-    model.delete_adapter("ref")
+    if "ref" in model.peft_config:
+        model.delete_adapter("ref")
     for name, weight in weights.items():
         model.get_parameter(name).data = weight
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import torch
+from accelerate import PartialState
 from peft import LoraConfig, PeftModel, get_peft_model
 from transformers import AutoModelForCausalLM, BitsAndBytesConfig, set_seed
 
@@ -28,6 +29,8 @@ def load(request: ModelRequest) -> PeftModel:
         lora_alpha=request.lora.alpha,
         lora_dropout=request.lora.dropout,
         target_modules=list(request.lora.target_modules),
+        use_rslora=request.lora.use_rslora,
+        use_dora=request.lora.use_dora,
         bias="none",
     )
     return get_peft_model(model, config)
@@ -44,7 +47,7 @@ def _base(request: ModelRequest) -> Any:
             bnb_4bit_compute_dtype=dtype,
         )
     if request.device == "cuda":
-        arguments["device_map"] = {"": 0}
+        arguments["device_map"] = {"": PartialState().local_process_index}  # one process a GPU, each with all weights
     model = AutoModelForCausalLM.from_pretrained(str(request.folder), **arguments)
     if request.quantization == "nf4":
         _keep_4bit_weights_unpacked(model)

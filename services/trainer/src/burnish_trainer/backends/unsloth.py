@@ -1,6 +1,7 @@
 """Loads base and LoRA through Unsloth: less memory and faster steps on CUDA. Chosen only where CUDA is.
 
-Unsloth patches transformers and trl, so `prepare` must run before either is imported.
+Unsloth patches transformers and trl, so `prepare` must run before either is imported; its trainers of every method are
+rewritten by that import alone (PatchDPOTrainer and PatchKTOTrainer do nothing any more). Of several processes it places each on its own GPU.
 """
 
 from __future__ import annotations
@@ -45,14 +46,16 @@ def base_arguments(request: ModelRequest, source: Path) -> dict[str, Any]:
 
 
 def adapter_arguments(request: ModelRequest) -> dict[str, Any]:
-    """Keyword arguments of FastLanguageModel.get_peft_model."""
+    """Keyword arguments of FastLanguageModel.get_peft_model. What it has no name for it hands to peft.LoraConfig: use_dora."""
     return {
         "r": request.lora.rank,
         "lora_alpha": request.lora.alpha,
         "lora_dropout": request.lora.dropout,
         "target_modules": list(request.lora.target_modules),
+        "use_rslora": request.lora.use_rslora,
         "bias": "none",
         "use_gradient_checkpointing": "unsloth",
         "random_state": request.seed,
         "max_seq_length": request.max_length,
+        **({"use_dora": True} if request.lora.use_dora else {}),
     }
