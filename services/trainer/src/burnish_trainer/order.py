@@ -40,12 +40,15 @@ class Plan:
         return sum(self.trained_tokens[row] for row in self.order[: step * self.rows_per_step])
 
 
-def make_plan(row_tokens: Sequence[int], trained_tokens: Sequence[int], optimizer: OptimizerSpec, seed: int) -> Plan:
+def make_plan(
+    row_tokens: Sequence[int], trained_tokens: Sequence[int], optimizer: OptimizerSpec, seed: int, devices: int = 1
+) -> Plan:
     """Whole passes, each shuffled by (seed, pass), cut into full steps of rows of like length.
 
-    Every step is full: the rows that a pass has left over begin the next one. Same input, same plan.
+    Every step is full: the rows that a pass has left over begin the next one. Each of several devices takes one batch
+    after the other from a step's rows. Same input, same plan.
     """
-    rows_per_step = optimizer.rows_per_step
+    rows_per_step = optimizer.rows_per_step * devices
     steps = total_steps(len(row_tokens), optimizer.epochs, optimizer.max_steps, rows_per_step)
     order: list[int] = []
     rest: list[int] = []

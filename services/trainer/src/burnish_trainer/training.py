@@ -53,6 +53,7 @@ def loop_arguments(ctx: RunContext, plan: Plan, has_validation: bool) -> dict[st
         "fp16": ctx.dtype == "float16",
         "gradient_checkpointing": on_cuda,  # on a CPU memory is plenty and the second forward costs half as much again
         "dataloader_pin_memory": on_cuda,
+        "ddp_find_unused_parameters": False,  # every adapter weight has its part in every step
     }
 
 

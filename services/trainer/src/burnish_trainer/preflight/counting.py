@@ -47,6 +47,7 @@ def plan_of(spec: JobSpec, train: Sequence[Group]) -> Plan:
         [sum(example.trained_tokens for example in group) for group in train],
         spec.optimizer,
         spec.seed,
+        spec.device_count,
     )
 
 
