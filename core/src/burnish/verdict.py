@@ -24,7 +24,7 @@ from burnish.pairing import Pair, pair, read_rows
 from burnish.schemas.evaluation import ArmComparison, EvalRow, JudgeCalibration, Regression, Verdict, VerdictName
 from burnish.statistics import noninferiority, youden_index
 
-__all__ = ["Thresholds", "compare", "decide", "read_rows"]
+__all__ = ["Thresholds", "compare", "decide", "read_rows", "usable_calibration"]
 
 Arms = Mapping[str, tuple[str, Sequence[EvalRow]]]
 
@@ -79,7 +79,7 @@ def decide(
     """
     limits = thresholds or Thresholds()
     pairing = pair(base, candidate)
-    groups = Groups(pairing, _usable(calibration))
+    groups = Groups(pairing, usable_calibration(calibration))
     targeted, rest = compare(groups.targeted, "greater", groups.judge), compare(groups.rest, judge=groups.judge)
     rest_outcomes = outcomes(groups.rest, groups.judge)
     improvement = find_improvement(outcomes(groups.targeted, groups.judge), limits, groups.missing_targeted)
@@ -121,7 +121,7 @@ def decide(
     )
 
 
-def _usable(calibration: JudgeCalibration | None) -> JudgeCalibration | None:
+def usable_calibration(calibration: JudgeCalibration | None) -> JudgeCalibration | None:
     """None where the calibrated judge is no better than a coin, as far as its labelled answers tell."""
     if calibration is None:
         return None

@@ -248,7 +248,7 @@ def evaluate(
     settings = ClientSettings()
     arms = arm_names(control) if control else []
     sides = (
-        _stack_sides(settings, adapter)
+        stack_sides(settings, adapter)
         if adapter
         else _hosts(candidate_url, candidate_model, candidate_token, base_url, base_model, base_token)
     ).taking(without or [], max_tokens_name)
@@ -260,14 +260,14 @@ def evaluate(
         curator = None
         if adapter or dataset or base_runs or not Path(benchmark).is_file():
             curator = opened.enter_context(CuratorClient.from_settings(settings))
-        manifest, questions = _benchmark(curator, benchmark)
+        manifest, questions = read_questions(curator, benchmark)
         trained_on = _dataset_of(curator, sides.adapter, dataset)
         console.note(
             f"{manifest.questions:,} questions of {manifest.name}@{manifest.version}: "
             f"{sides.base_model} × {samples}, {sides.candidate_model} × {candidate_samples}"
             + "".join(f", {arm} × {candidate_samples}" for arm in arms)
         )
-        done = _ask(
+        done = ask_shown(
             questions=questions,
             dataset=trained_on,
             endpoint=sides.candidate,
@@ -278,7 +278,7 @@ def evaluate(
             benchmark=f"{manifest.name}/{manifest.version}",
             base_run_log=_all_rows(curator, base_runs) if curator else [],
             adapter=sides.adapter,
-            clusters=_clusters(curator, trained_on) if curator and trained_on else [],
+            clusters=clusters_of(curator, trained_on) if curator and trained_on else [],
             targeted=_targeted(questions, trained_on, targeted_slice or [], targeted),
             base_samples=samples,
             candidate_samples=candidate_samples,
@@ -295,19 +295,19 @@ def evaluate(
             sampling=Sampling(max_tokens=max_tokens, temperature=temperature, seed=seed),
             concurrency=concurrency,
             thresholds=Thresholds(margin=margin / 100),
-            judge=_judge(sides, judge_url, judge_model, judge_token),
-            calibration=_calibration(calibration),
+            judge=judge_settings(sides, judge_url, judge_model, judge_token),
+            calibration=read_calibration_file(calibration),
             cache=settings.home / "cache" if cache else None,
             prices=_prices(price, judge_price, [*("base", "candidate", "probe"), *(f"arm:{arm}" for arm in arms)]),
-            reproduce=[_same_again(manifest, sides, trained_on, samples=samples, seed=seed, control=control)],
+            reproduce=[same_again(manifest, sides, trained_on, samples=samples, seed=seed, control=control)],
         )
         if curator and adapter:
-            _store(curator, done)
+            store(curator, done)
     _show(done, json=json)
 
 
 @dataclass(frozen=True)
-class _Sides:
+class Sides:
     """Who is compared, and where. reference names the candidate in folders and commands."""
 
     base: Endpoint
@@ -317,7 +317,7 @@ class _Sides:
     reference: str
     adapter: AdapterManifest | None = None
 
-    def taking(self, without: list[str], max_tokens_name: Literal["max_tokens", "max_completion_tokens"]) -> _Sides:
+    def taking(self, without: list[str], max_tokens_name: Literal["max_tokens", "max_completion_tokens"]) -> Sides:
         """The same; neither endpoint gets what one of them does not take, so that both are asked alike."""
         base, candidate = (
             replace(endpoint, without=frozenset(without), max_tokens_name=max_tokens_name)
@@ -326,7 +326,7 @@ class _Sides:
         return replace(self, base=base, candidate=candidate)
 
 
-def _stack_sides(settings: ClientSettings, adapter: str) -> _Sides:
+def stack_sides(settings: ClientSettings, adapter: str) -> Sides:
     """The base and an adapter of the stack."""
     from burnish_client.evaluation import Endpoint
     from burnish_client.inference_client import InferenceClient
@@ -335,7 +335,7 @@ def _stack_sides(settings: ClientSettings, adapter: str) -> _Sides:
         base_model, candidate = inference.base_model(), inference.adapter(*console.name_and_version(adapter))
     endpoint = Endpoint(settings.endpoint("inference"), settings.secret_token())
     reference = f"{candidate.name}@{candidate.version}"
-    return _Sides(endpoint, base_model, endpoint, reference, reference, candidate)
+    return Sides(endpoint, base_model, endpoint, reference, reference, candidate)
 
 
 def _hosts(
@@ -345,7 +345,7 @@ def _hosts(
     base_url: str | None,
     base_model: str | None,
     base_token: str | None,
-) -> _Sides:
+) -> Sides:
     from burnish_client.evaluation import Endpoint
 
     if not (candidate_url and candidate_model and base_model):
@@ -357,10 +357,10 @@ def _hosts(
     candidate = Endpoint(candidate_url, candidate_token)
     base = Endpoint(base_url, base_token) if base_url else candidate
     reference = f"{base_model}-{candidate_model}".replace("/", "-").replace(":", "-")
-    return _Sides(base, base_model, candidate, candidate_model, reference)
+    return Sides(base, base_model, candidate, candidate_model, reference)
 
 
-def _benchmark(curator: CuratorClient | None, source: str) -> tuple[BenchmarkManifest, list[BenchmarkQuestion]]:
+def read_questions(curator: CuratorClient | None, source: str) -> tuple[BenchmarkManifest, list[BenchmarkQuestion]]:
     """From the curator; without one, from the file alone."""
     if curator is not None:
         manifest = asking.find_benchmark(curator, source)
@@ -409,7 +409,7 @@ def _controls(
     return Controls(corrections, shots=shots, prompt=text, context_tokens=context_tokens, seed=seed)
 
 
-def _judge(sides: _Sides, url: str | None, model: str | None, token: str | None) -> JudgeSettings | None:
+def judge_settings(sides: Sides, url: str | None, model: str | None, token: str | None) -> JudgeSettings | None:
     from burnish_client.evaluation import Endpoint, JudgeSettings
 
     if model is None:
@@ -419,7 +419,7 @@ def _judge(sides: _Sides, url: str | None, model: str | None, token: str | None)
     return JudgeSettings(Endpoint(url, token) if url else sides.candidate, model)
 
 
-def _calibration(path: Path | None) -> JudgeCalibration | None:
+def read_calibration_file(path: Path | None) -> JudgeCalibration | None:
     from burnish_client.evaluation.calibration import read_calibration
 
     return read_calibration(path) if path else None
@@ -448,7 +448,7 @@ def _price(text: str, option: str) -> Prices:
     return Prices(prompt, completion, *words[2:])
 
 
-def _ask(*, out: Path, **arguments: Any) -> Evaluation:
+def ask_shown(*, out: Path, **arguments: Any) -> Evaluation:
     """Run the comparison with its progress shown; Ctrl-C leaves the answers so far, says so, and exits 130."""
     from burnish_client import evaluation
 
@@ -496,15 +496,15 @@ def _all_rows(curator: CuratorClient, reference: str | None) -> list[RunLogLine]
             return rows
 
 
-def _clusters(curator: CuratorClient, dataset: DatasetManifest) -> list[FailureCluster]:
+def clusters_of(curator: CuratorClient, dataset: DatasetManifest) -> list[FailureCluster]:
     """The clusters that the dataset corrects, as the run log's diagnosis has them."""
     found = curator.diagnosis(dataset.spec.run_log_id).clusters
     return [cluster for cluster in found if cluster.label in dataset.spec.labels]
 
 
-def _same_again(
+def same_again(
     benchmark: BenchmarkManifest,
-    sides: _Sides,
+    sides: Sides,
     dataset: DatasetManifest | None,
     *,
     samples: int,
@@ -526,7 +526,7 @@ def _same_again(
     return " ".join(words)
 
 
-def _store(curator: CuratorClient, done: Evaluation) -> None:
+def store(curator: CuratorClient, done: Evaluation) -> None:
     """Files first, the manifest last; an eval that is there already (the same rows) stays as it is."""
     from burnish.errors import AlreadyExistsError
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
-from burnish_client.cli import console
+from burnish_client.cli import console, train_compare, train_sweep
 from burnish_client.cli.train_options import (
     DpoOptions,
     HardwareOptions,
@@ -69,6 +69,10 @@ def train_orpo(options: dict[str, Any]) -> None:
 def train_simpo(options: dict[str, Any]) -> None:
     """Simple preference optimization: prefer the correction by a margin, without a reference."""
     _submit("simpo", options)
+
+
+app.command("compare")(train_compare.compare)
+app.add_typer(train_sweep.app, name="sweep")
 
 
 def _submit(method: Method, options: dict[str, Any]) -> None:

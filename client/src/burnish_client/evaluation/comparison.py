@@ -107,7 +107,7 @@ async def evaluate(
     """
     sampling = sampling or Sampling()
     check_questions(questions)
-    _check_judge(questions, judge)
+    check_judge(questions, judge)
     if calibration:
         check_calibration(calibration, judge_digests(questions, judge.model) if judge else ())
     split = split_of(questions, dataset, targeted)
@@ -226,7 +226,7 @@ def split_of(
     return Split(targeted=marked, held_out=marked, train=[], validation=[], anchors=[])
 
 
-def _check_judge(questions: Sequence[BenchmarkQuestion], judge: JudgeSettings | None) -> None:
+def check_judge(questions: Sequence[BenchmarkQuestion], judge: JudgeSettings | None) -> None:
     judged = [question.question_id for question in questions if needs(question.grader) == "judge"]
     if judged and judge is None:
         raise InvalidInputError(

@@ -17,6 +17,7 @@ from burnish_client.trainer_client import TuningSpec
 Value = bool | int | float | str
 RANGE = re.compile(r"^(?P<low>[^:,]+?)\.\.(?P<high>[^:,]+?)(?P<log>:log)?$")
 DIGITS = 3  # significant, of a number drawn from a range: more are noise in a command line
+FLAGS = {"use_rslora": "rslora", "use_dora": "dora"}  # parameters whose option has another name
 QUANTIZATIONS = ("none", "nf4")
 FLOATS = frozenset({FieldDescriptor.CPPTYPE_DOUBLE, FieldDescriptor.CPPTYPE_FLOAT})
 
@@ -133,10 +134,11 @@ def command_of(method: Method, *, dataset: str, adapter: str, values: Mapping[st
     """The `burnish train` command that trains with these values."""
     words = [f"burnish train {method} --dataset {dataset} --adapter {adapter}"]
     for name, value in values.items():
-        option = name.replace("_", "-")
-        words.append(
-            (f"--{option}" if value else f"--no-{option}") if isinstance(value, bool) else f"--{option} {text(value)}"
-        )
+        option = "--" + FLAGS.get(name, name).replace("_", "-")
+        if isinstance(value, bool):
+            words += [option] if value else []
+        else:
+            words.append(f"{option} {text(value)}")
     return " ".join(words)
 
 

@@ -1,0 +1,156 @@
+"""Datasets and jobs of a comparison of methods: the same split for each, ordinary jobs found again by label."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import Protocol
+
+from burnish.digests import canonical_json, version_of
+from burnish.errors import InvalidInputError, PreconditionError
+from burnish.pairing import name_some
+from burnish.schemas.adapter import AdapterManifest
+from burnish.schemas.base import Frozen
+from burnish.schemas.dataset import DatasetFormat, DatasetManifest, DatasetSpec
+from burnish.schemas.tuning import Method
+from burnish_client.trainer_client import TuningJob, TuningSpec, state_name, to_dict
+from burnish_client.tuning.search_space import Value, has_parameter, make_spec, parse_values
+
+FORMATS: dict[Method, DatasetFormat] = {"sft": "sft", "dpo": "dpo", "kto": "kto", "orpo": "dpo", "simpo": "dpo"}
+SPLIT_FIELDS = ("targeted", "held_out", "train", "validation")  # anchors are mixed in by some formats only
+
+
+class Curator(Protocol):
+    def build_dataset(self, spec: DatasetSpec) -> DatasetManifest: ...
+
+
+class Trainer(Protocol):
+    """What a comparison asks of a TrainerClient."""
+
+    def create_job(
+        self, spec: TuningSpec, request_id: str | None = None, *, labels: Mapping[str, str] | None = None
+    ) -> TuningJob: ...
+
+    def list_jobs(self, *, labels: Mapping[str, str] | None = None) -> list[TuningJob]: ...
+
+
+class PlannedMethod(Frozen):
+    """One method, its dataset, and what it is trained with beside the defaults."""
+
+    method: Method
+    dataset: DatasetManifest
+    adapter: str
+    values: dict[str, Value]
+
+    def spec(self) -> TuningSpec:
+        return make_spec(
+            self.method,
+            dataset=self.dataset.name,
+            version=self.dataset.version,
+            adapter=self.adapter,
+            values=self.values,
+        )
+
+
+def methods_of(text: str) -> list[Method]:
+    """`sft,dpo`: two or more methods, each once. Raises InvalidInputError."""
+    names = [word.strip() for word in text.split(",") if word.strip()]
+    found: list[Method] = [method for name in names for method in FORMATS if method == name]
+    if len(found) < max(len(names), 2) or len(set(found)) < len(found):
+        raise InvalidInputError(
+            f"--methods {text!r}: name two or more of {', '.join(FORMATS)}, each once, with commas", field="methods"
+        )
+    return found
+
+
+def values_by_method(words: Sequence[str], methods: Sequence[Method], seed: int) -> dict[Method, dict[str, Value]]:
+    """`epochs=2` for all methods that have it, `dpo.beta=0.2` for one; the seed is every training's.
+
+    Raises InvalidInputError for a value that no method takes, and as `parse_values`.
+    """
+    found: dict[Method, dict[str, Value]] = {method: {"seed": seed} for method in methods}
+    for word in words:
+        prefix, dot, rest = word.partition(".")
+        chosen = [method for method in methods if method == prefix] if dot and prefix in FORMATS else list(methods)
+        word = rest if dot and prefix in FORMATS else word
+        name = word.partition("=")[0].strip().replace("-", "_")
+        having = [method for method in chosen if has_parameter(name, method)]
+        if not having:
+            raise InvalidInputError(f"--param {word}: none of {', '.join(chosen or methods)} has it", field=name)
+        for method in having:
+            found[method] |= parse_values([word], method)
+    return found
+
+
+def adapter_name_of(label: str) -> str:
+    """A name that a label may stand for, with room for a method's."""
+    return re.sub(r"[^a-z0-9._-]+", "-", label.lower()).strip("-._")[:40].rstrip("-._") or "compared"
+
+
+def build_datasets(curator: Curator, methods: Sequence[Method], spec: DatasetSpec) -> dict[Method, DatasetManifest]:
+    """A version a format, from the same run log, corrections, shares and seed. PreconditionError where the splits differ.
+
+    spec: its name is what the datasets' names begin with; its format is not looked at.
+    """
+    built: dict[DatasetFormat, DatasetManifest] = {}
+    for format in dict.fromkeys(FORMATS[method] for method in methods):
+        built[format] = curator.build_dataset(
+            spec.model_copy(update={"name": f"{spec.name}-{format}", "format": format})
+        )
+    check_same_split(list(built.values()))
+    return {method: built[FORMATS[method]] for method in methods}
+
+
+def check_same_split(datasets: Sequence[DatasetManifest]) -> None:
+    """Raise PreconditionError, naming questions, unless all hold out, train and validate on the same ones."""
+    first = datasets[0]
+    for other in datasets[1:]:
+        for field in SPLIT_FIELDS:
+            here, there = set(getattr(first.split, field)), set(getattr(other.split, field))
+            if here != there:
+                raise PreconditionError(
+                    f"datasets {first.name}@{first.version} and {other.name}@{other.version} do not have the same split: "
+                    f"{len(here ^ there)} questions are {field.replace('_', ' ')} in one only ({name_some(sorted(here ^ there))}). "
+                    "Corrections were imported meanwhile: run the same command again",
+                    field=field,
+                )
+
+
+def compare_id(planned: Sequence[PlannedMethod], benchmark: str) -> str:
+    """Fixed by what is trained and what it is asked: the same command finds its own jobs again."""
+    specs = [to_dict(method.spec()) for method in planned]
+    return version_of(canonical_json([benchmark, specs]))[:12]
+
+
+def start_jobs(trainer: Trainer, planned: Sequence[PlannedMethod], compared: str, *, retry: bool) -> dict[Method, str]:
+    """Method -> job id: the newest job of this comparison, or a new one where there is none.
+
+    retry: also where the newest has failed or was cancelled. Request ids count the tries, so that a command that was
+    killed and run again queues nothing twice.
+    """
+    jobs: dict[Method, str] = {}
+    for method in planned:
+        labels = {"compare": compared, "method": method.method}
+        before = trainer.list_jobs(labels=labels)
+        again = retry and before and state_name(before[0].state) in ("failed", "cancelled")
+        if before and not again:
+            jobs[method.method] = before[0].job_id
+            continue
+        request_id = f"compare-{compared}-{method.method}-{len(before) + 1}"
+        jobs[method.method] = trainer.create_job(method.spec(), request_id, labels=labels).job_id
+    return jobs
+
+
+def failure_of(job: TuningJob) -> str | None:
+    """Why there is no adapter; None where there is."""
+    state = state_name(job.state)
+    if state == "succeeded":
+        return None
+    return f"training failed: {job.error.message}" if state == "failed" else f"its job {job.job_id} was {state}"
+
+
+def training_cost(adapter: AdapterManifest) -> tuple[float, int | None]:
+    """(seconds, peak memory in bytes) as measured over all attempts; of an older trainer, as the run itself counted them."""
+    if adapter.measured is not None:
+        return adapter.measured.seconds, adapter.measured.peak_memory_bytes
+    return adapter.training.duration_seconds, adapter.training.peak_memory_bytes

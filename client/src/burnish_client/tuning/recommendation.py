@@ -1,0 +1,330 @@
+"""Which method for a cluster: adapters against the base and against each other, and one sentence with its reason. Pure."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from itertools import combinations
+
+from burnish.claims import Answer, Outcomes, Thresholds, find_harm, find_improvement
+from burnish.comparisons import Groups, compare, outcomes
+from burnish.pairing import pair
+from burnish.reporting.sentences import duration, interval, p_equals, points
+from burnish.schemas.base import Frozen
+from burnish.schemas.evaluation import Comparison, EvalRow, JudgeCalibration, Verdict
+from burnish.schemas.tuning import Method
+from burnish.statistics import holm, needs_questions, noninferiority, prudent_design_effect
+from burnish.verdict import usable_calibration
+
+
+class MethodResult(Frozen):
+    """What came of one method. improved, broke: the verdict's two claims. failure: why there is no verdict.
+
+    seconds, peak_memory_bytes: of the training run; None where the trainer did not measure them.
+    """
+
+    method: Method
+    dataset: str
+    job_id: str | None = None
+    adapter: str | None = None
+    eval_id: str | None = None
+    folder: str | None = None
+    verdict: Verdict | None = None
+    improved: Answer | None = None
+    broke: Answer | None = None
+    seconds: float | None = None
+    peak_memory_bytes: int | None = None
+    failure: str | None = None
+
+    @property
+    def is_eligible(self) -> bool:
+        """Shown to improve the target, and not found to break anything else."""
+        return self.improved == "yes" and self.broke != "yes"
+
+
+class Duel(Frozen):
+    """Two adapters on the same questions, held out for both: base = first, candidate = second, delta = second − first.
+
+    p-values in the comparisons are exact and two-sided; targeted_p and rest_p are these after Holm over all duels.
+    equivalent: on the target neither is worse than the other by the margin of a control arm (two one-sided tests).
+    needs_questions: how many more targeted questions would show a difference; None where it is shown, or beyond 20,000.
+    """
+
+    first: Method
+    second: Method
+    targeted: Comparison
+    rest: Comparison
+    targeted_p: float
+    rest_p: float
+    equivalent: bool
+    needs_questions: int | None
+
+
+class Recommendation(Frozen):
+    """settled: a recommendation can be given; method is then the one to take, or None for none of them."""
+
+    settled: bool
+    method: Method | None
+    sentence: str
+    needs_questions: int | None = None
+
+
+def claims_of(
+    base: Sequence[EvalRow],
+    candidate: Sequence[EvalRow],
+    limits: Thresholds,
+    calibration: JudgeCalibration | None = None,
+) -> tuple[Answer, Answer]:
+    """(improved, broke) as burnish.verdict.decide finds them, which says one word for both."""
+    groups = Groups(pair(base, candidate), usable_calibration(calibration))
+    improvement = find_improvement(outcomes(groups.targeted, groups.judge), limits, groups.missing_targeted)
+    harm = find_harm(outcomes(groups.rest, groups.judge), limits, groups.missing_rest)
+    return improvement.answer, harm.answer
+
+
+def find_duels(
+    rows: Mapping[Method, Sequence[EvalRow]], limits: Thresholds, calibration: JudgeCalibration | None = None
+) -> list[Duel]:
+    """Every two methods against each other, in the order given.
+
+    A question that either trained on (an anchor of one, say) decides nothing. Raises InvalidInputError where the sides
+    do not stand on the same questions.
+    """
+    duels = [_duel(a, b, rows[a], rows[b], limits, calibration) for a, b in combinations(rows, 2)]
+    raw = [p for duel in duels for p in (duel.targeted_p, duel.rest_p)]
+    adjusted = iter(holm(raw))
+    return [duel.model_copy(update={"targeted_p": next(adjusted), "rest_p": next(adjusted)}) for duel in duels]
+
+
+def recommend(results: Sequence[MethodResult], duels: Sequence[Duel], limits: Thresholds) -> Recommendation:
+    """The method to take, by these steps; each needs the one before to leave it open.
+
+    1. A method without a verdict leaves the question open.
+    2. Eligible is what is shown to improve the target and is not found to break the rest. None: none of them is
+       recommended where that is decided for each, else it is open. One: it is recommended.
+    3. Of several, the one that beats every other directly: better on the target and not worse on the rest, or no
+       different on the target and better on the rest (exact paired tests, two-sided, Holm over all duels and both).
+    4. Where one is better on the target and another on the rest it is a trade, and open.
+    5. The only one that is shown to leave the rest as it was.
+    6. Where all are equivalent on the target: the one that trains fastest.
+    """
+    failed = [result for result in results if result.verdict is None]
+    if failed:
+        return _not_compared(results, failed)
+    eligible = [result for result in results if result.is_eligible]
+    if not eligible:
+        return _none_eligible(results)
+    if len(eligible) == 1:
+        return _only_one(eligible[0], results)
+    names = [result.method for result in eligible]
+    between = [duel for duel in duels if duel.first in names and duel.second in names]
+    winner = next((name for name in names if all(_beats(name, duel, limits) for duel in _of(name, between))), None)
+    if winner:
+        return _won(winner, eligible, between, limits)
+    trade = next((duel for duel in between if _is_trade(duel, limits)), None)
+    if trade:
+        return _trade(trade)
+    holding = [result for result in eligible if result.broke == "no"]
+    if len(holding) == 1:
+        return _holds_alone(holding[0], between)
+    if all(duel.equivalent for duel in between) and all(result.seconds is not None for result in eligible):
+        return _fastest(eligible, limits)
+    return _no_difference(between, limits)
+
+
+def _duel(
+    first: Method,
+    second: Method,
+    first_rows: Sequence[EvalRow],
+    second_rows: Sequence[EvalRow],
+    limits: Thresholds,
+    calibration: JudgeCalibration | None,
+) -> Duel:
+    trained = {row.question_id for row in (*first_rows, *second_rows) if not row.held_out}
+    sides = [
+        [row.model_copy(update={"held_out": row.question_id not in trained}) for row in rows]
+        for rows in (first_rows, second_rows)
+    ]
+    groups = Groups(pair(sides[0], sides[1], (first, second)), usable_calibration(calibration))
+    targeted, rest = compare(groups.targeted, judge=groups.judge), compare(groups.rest, judge=groups.judge)
+    found = outcomes(groups.targeted, groups.judge)
+    return Duel(
+        first=first,
+        second=second,
+        targeted=targeted,
+        rest=rest,
+        targeted_p=1.0 if targeted.p_value is None else targeted.p_value,
+        rest_p=1.0 if rest.p_value is None else rest.p_value,
+        equivalent=_is_equivalent(found, limits),
+        needs_questions=_needed(found, limits),
+    )
+
+
+def _is_equivalent(found: Outcomes, limits: Thresholds) -> bool:
+    """Two one-sided tests. Source: Schuirmann 1987, J Pharmacokinet Biopharm 15:657–680."""
+    if found.n == 0:
+        return False
+    p_values = [
+        noninferiority(sign * found.difference, found.cluster, limits.arm_margin, limits.alpha)[1] for sign in (1, -1)
+    ]
+    return max(p_values) < limits.alpha
+
+
+def _needed(found: Outcomes, limits: Thresholds) -> int | None:
+    """Targeted questions beyond these that would show which is better, taking the difference seen, or the least that matters.
+
+    Two-sided at alpha; clusters are taken to go on as they are.
+    """
+    more, less = max(found.gained, found.lost), min(found.gained, found.lost)
+    required = needs_questions(more, less, found.n, limits.least_improvement, limits.alpha / 2)
+    if required is None:
+        return None
+    effect = max(1.0, prudent_design_effect(found.difference, found.cluster))
+    return max(1, math.ceil((required + found.n) * effect) - found.n)
+
+
+def _of(name: Method, duels: Sequence[Duel]) -> list[Duel]:
+    return [duel for duel in duels if name in (duel.first, duel.second)]
+
+
+def _lead(name: Method, duel: Duel, limits: Thresholds) -> tuple[int, int]:
+    """(target, rest): 1 where `name` is shown to be better than the other, −1 worse, 0 neither."""
+    sign = 1 if duel.second == name else -1
+    leads = []
+    for comparison, p_value in ((duel.targeted, duel.targeted_p), (duel.rest, duel.rest_p)):
+        shown = p_value < limits.alpha and bool(comparison.delta)
+        leads.append(sign * int(math.copysign(1, comparison.delta or 0.0)) if shown else 0)
+    return leads[0], leads[1]
+
+
+def _beats(name: Method, duel: Duel, limits: Thresholds) -> bool:
+    target, rest = _lead(name, duel, limits)
+    return (target > 0 and rest >= 0) or (target == 0 and rest > 0)
+
+
+def _is_trade(duel: Duel, limits: Thresholds) -> bool:
+    target, rest = _lead(duel.second, duel, limits)
+    return target * rest < 0
+
+
+def _not_compared(results: Sequence[MethodResult], failed: Sequence[MethodResult]) -> Recommendation:
+    why = "; ".join(f"{result.method}: {result.failure}" for result in failed)
+    others = "; ".join(_state(result) for result in results if result.verdict is not None)
+    return Recommendation(settled=False, method=None, sentence=f"Not compared: {why}.{f' {others}.' if others else ''}")
+
+
+def _none_eligible(results: Sequence[MethodResult]) -> Recommendation:
+    states = "; ".join(_state(result) for result in results)
+    if all(result.improved == "no" or result.broke == "yes" for result in results):
+        return Recommendation(
+            settled=True,
+            method=None,
+            sentence=f"None of them: {states}. Look at the training data, or at a cheaper rung.",
+        )
+    needed = [r.verdict.needs_questions for r in results if r.verdict and r.verdict.needs_questions is not None]
+    more = f" About {max(needed)} more held-out targeted questions would settle it." if needed else ""
+    return Recommendation(
+        settled=False,
+        method=None,
+        sentence=f"Not settled: {states}.{more}",
+        needs_questions=max(needed, default=None),
+    )
+
+
+def _only_one(result: MethodResult, results: Sequence[MethodResult]) -> Recommendation:
+    others = "; ".join(_state(other) for other in results if other is not result)
+    return Recommendation(
+        settled=True, method=result.method, sentence=f"Take {result.method}: {_state(result)}; {others}."
+    )
+
+
+def _state(result: MethodResult) -> str:
+    improved = {
+        "yes": "improves the target",
+        "no": "does not improve the target",
+        "unknown": "is not shown to improve the target",
+    }
+    broke = {
+        "yes": "something else broke",
+        "no": "the rest holds",
+        "unknown": "whether the rest holds is not shown",
+    }
+    return f"{result.method} {improved[result.improved or 'unknown']} and {broke[result.broke or 'unknown']}"
+
+
+def _won(winner: Method, eligible: Sequence[MethodResult], duels: Sequence[Duel], limits: Thresholds) -> Recommendation:
+    reasons = []
+    for duel in _of(winner, duels):
+        other = duel.first if duel.second == winner else duel.second
+        on_target = _lead(winner, duel, limits)[0] > 0
+        comparison, p_value, where = (
+            (duel.targeted, duel.targeted_p, "held-out targeted") if on_target else (duel.rest, duel.rest_p, "rest")
+        )
+        lead = comparison if duel.second == winner else _turned(comparison)
+        reasons.append(
+            f"{points(lead.delta)} points against {other} on {lead.n} {where} questions "
+            f"(95 % interval {interval(lead)}, exact p {p_equals(p_value)})"
+        )
+    open_rest = next(result for result in eligible if result.method == winner).broke == "unknown"
+    caveat = " Whether the rest holds against the base is not shown yet." if open_rest else ""
+    return Recommendation(settled=True, method=winner, sentence=f"Take {winner}: {'; '.join(reasons)}.{caveat}")
+
+
+def _turned(c: Comparison) -> Comparison:
+    """The same comparison seen from the other side."""
+    return c.model_copy(
+        update={
+            "base": c.candidate,
+            "candidate": c.base,
+            "delta": None if c.delta is None else -c.delta,
+            "ci_low": None if c.ci_high is None else -c.ci_high,
+            "ci_high": None if c.ci_low is None else -c.ci_low,
+            "gained": c.lost,
+            "lost": c.gained,
+        }
+    )
+
+
+def _trade(duel: Duel) -> Recommendation:
+    better, worse = (duel.second, duel.first) if (duel.targeted.delta or 0.0) > 0 else (duel.first, duel.second)
+    sentence = (
+        f"A trade: {better} is better on the target and {worse} on the rest "
+        f"({points(abs(duel.targeted.delta or 0.0))} and {points(abs(duel.rest.delta or 0.0))} points, both shown): "
+        "which weighs more is yours to say."
+    )
+    return Recommendation(settled=False, method=None, sentence=sentence)
+
+
+def _holds_alone(result: MethodResult, duels: Sequence[Duel]) -> Recommendation:
+    others = ", ".join(d.first if d.second == result.method else d.second for d in _of(result.method, duels))
+    sentence = (
+        f"Take {result.method}: on the target no difference to {others} is shown, and it alone is shown to leave the rest "
+        "as it was."
+    )
+    return Recommendation(settled=True, method=result.method, sentence=sentence)
+
+
+def _fastest(eligible: Sequence[MethodResult], limits: Thresholds) -> Recommendation:
+    ranked = sorted(eligible, key=lambda result: result.seconds or 0.0)
+    times = ", ".join(f"{result.method} {duration(result.seconds or 0.0)}" for result in ranked)
+    sentence = (
+        f"Take {ranked[0].method}: on the target all are the same to within {100 * limits.arm_margin:.0f} points, and it "
+        f"trains fastest ({times})."
+    )
+    return Recommendation(settled=True, method=ranked[0].method, sentence=sentence)
+
+
+def _no_difference(duels: Sequence[Duel], limits: Thresholds) -> Recommendation:
+    open_ones = [duel for duel in duels if duel.targeted_p >= limits.alpha] or list(duels)
+    closest = max(open_ones, key=lambda duel: abs(duel.targeted.delta or 0.0))
+    c, needed = closest.targeted, closest.needs_questions
+    seen = (
+        f"{points(c.delta)} points on {c.n} questions, 95 % interval {interval(c)}" if c.n else "no question in common"
+    )
+    more = f"; about {needed} more held-out targeted questions needed" if needed is not None else ""
+    return Recommendation(
+        settled=False,
+        method=None,
+        sentence=f"No difference shown: {closest.second} against {closest.first} {seen}{more}.",
+        needs_questions=needed,
+    )
