@@ -47,6 +47,8 @@ def test_every_command_has_help_within_80_columns(
         "dataset ls",
     ]
     commands += ["dataset show", "dataset export", "train sft", "train dpo", "jobs ls", "jobs show", "jobs watch"]
+    commands += ["train kto", "train orpo", "train simpo", "jobs pause", "jobs resume", "jobs checkpoints"]
+    commands += ["jobs publish", "jobs metrics"]
     commands += ["jobs cancel", "adapters ls", "adapters show", "benchmark import", "benchmark ls", "benchmark show"]
     for command in commands:
         assert cli.run([*command.split(), "--help"]) == 0, command

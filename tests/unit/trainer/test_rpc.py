@@ -370,7 +370,9 @@ RUN = adapters.RunRecord(
 )
 
 
-def put_checkpoint(store: MemoryObjectStore, job_id: str, folder: Path, step: int, loss: float) -> None:
+def put_checkpoint(
+    store: MemoryObjectStore, job_id: str, folder: Path, step: int, loss: float, adapter: str = "colours"
+) -> None:
     """A whole checkpoint, as a worker seals and uploads it."""
     checkpoints = Checkpoints(store, job_id, folder)
     checkpoints.at(step).mkdir()
@@ -378,7 +380,7 @@ def put_checkpoint(store: MemoryObjectStore, job_id: str, folder: Path, step: in
     for name, data in (files | {"trainer_state.json": b'{"global_step": %d}' % step}).items():
         (checkpoints.at(step) / name).write_bytes(data)
     standing = Standing(step=step, epoch=step / 4, validation_loss=loss, elapsed_seconds=step, training=SUMMARY)
-    checkpoints.upload(checkpoints.seal(standing, RUN))
+    checkpoints.upload(checkpoints.seal(standing, RUN.model_copy(update={"adapter_name": adapter})))
 
 
 def put_adapter(store: MemoryObjectStore) -> VersionRef:

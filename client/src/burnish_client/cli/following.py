@@ -43,10 +43,10 @@ def _display(job_id: str) -> Iterator[EventSink]:
     with Live(board.render(), console=console.err(), refresh_per_second=4, transient=False) as live:
 
         def show(event: TuningJobEvent) -> None:
-            if line := told_line(event, job_id):
-                live.console.print(line)
             board.take(event)
             live.update(board.render())
+            if line := told_line(event, job_id):
+                live.console.print(line)
 
         yield show
 

@@ -66,9 +66,13 @@ def show_findings(findings: Iterable[Finding]) -> None:
     for finding in sorted(findings, key=lambda finding: finding.severity):
         word, colour = finding_word(finding)
         out.print(f"[bold {colour}]{word}[/] {escape(finding.code)}")
-        out.print(Padding(Text(console.fold(finding.message)), (0, 0, 0, 2)))
+        out.print(indented(Text(console.fold(finding.message))))
         if rows := rows_text(finding):
-            out.print(Padding(Text(rows, style="dim"), (0, 0, 0, 2)))
+            out.print(indented(Text(rows, style="dim")))
+
+
+def indented(content: Text | Table) -> Padding:
+    return Padding(content, (0, 0, 0, 2), expand=False)
 
 
 def estimate_line(estimate: RunEstimate) -> str:
@@ -80,7 +84,13 @@ def estimate_line(estimate: RunEstimate) -> str:
     )
 
 
-def estimate_facts(estimate: RunEstimate) -> Table:
+def show_estimate(estimate: RunEstimate) -> None:
+    out = console.out()
+    out.print("[bold]estimate[/]")
+    out.print(indented(_estimate_facts(estimate)))
+
+
+def _estimate_facts(estimate: RunEstimate) -> Table:
     available = (
         f" of {console.size(estimate.available_memory_bytes)}" if estimate.HasField("available_memory_bytes") else ""
     )
@@ -109,17 +119,17 @@ def estimate_and_measurement(estimate: RunEstimate, measured: RunMeasurement) ->
 
 
 def parameters(spec: TuningSpec) -> str:
-    """Every parameter that is set, by name."""
+    """Every parameter that is set, by name; switches that are off are left out."""
     fields = to_dict(spec)
     given = {**fields.get("lora", {}), **fields.get("optimizer", {}), **fields.get(spec.WhichOneof("method") or "", {})}
     rest = ("quantization", "backend", "device_count", "seed", "accepted_findings")
     given.update({name: fields[name] for name in rest if name in fields})
-    return ", ".join(f"{name} {_value(value)}" for name, value in given.items())
+    return ", ".join(f"{name} {_value(value)}" for name, value in given.items() if value is not False)
 
 
 def _value(value: object) -> str:
-    if isinstance(value, bool):
-        return "yes" if value else "no"
+    if value is True:
+        return "on"
     if isinstance(value, float):
         return f"{value:g}"
     if isinstance(value, list):
@@ -141,8 +151,9 @@ def show_preview(preview: TuningJobPreview) -> None:
     out.print(f"{judgement} {escape(what(preview.spec))}")
     show_findings(preview.findings)
     if preview.HasField("estimate"):
-        out.print(estimate_facts(preview.estimate))
-    out.print(console.facts([("spec", parameters(preview.spec))]))
+        show_estimate(preview.estimate)
+    out.print("[bold]parameters[/]")
+    out.print(indented(Text(parameters(preview.spec))))
     if preview.refused:
         console.note("[dim]nothing was queued; a job with this spec fails before it takes a device[/]")
     else:

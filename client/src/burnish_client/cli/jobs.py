@@ -109,7 +109,7 @@ def show_job(job_id: JobId, json: JsonFlag = False) -> None:
     if job.HasField("measured") and job.HasField("estimate"):
         out.print(job_text.estimate_and_measurement(job.estimate, job.measured))
     elif job.HasField("estimate"):
-        out.print(job_text.estimate_facts(job.estimate))
+        job_text.show_estimate(job.estimate)
     if job.HasField("error"):
         console.error(job.error.message)
     if job.HasField("progress"):
@@ -172,14 +172,15 @@ def pause_job(
     json: JsonFlag = False,
 ) -> None:
     """Save a checkpoint and free the device; the job waits until it is resumed."""
-    from burnish_client.trainer_client import TrainerClient
+    from burnish_client.trainer_client import TrainerClient, state_name
 
     with TrainerClient.from_settings() as trainer:
         job = trainer.pause_job(job_id)
         if wait:
             with console.working(f"{job_id} saves a checkpoint"):
                 job = trainer.wait_paused(job_id, PAUSE_LIMIT_SECONDS)
-    _tell(job, json, next_step=f"burnish jobs resume {job_id}")
+    asked = "" if state_name(job.state) == "paused" else " and asked to pause"
+    _tell(job, json, asked, next_step=f"burnish jobs resume {job_id}")
 
 
 @app.command("resume")
@@ -202,12 +203,12 @@ def cancel_job(job_id: JobId, json: JsonFlag = False) -> None:
     _tell(job, json)
 
 
-def _tell(job: TuningJob, json: bool, next_step: str | None = None) -> None:
+def _tell(job: TuningJob, json: bool, remark: str = "", next_step: str | None = None) -> None:
     from burnish_client.trainer_client import state_name, to_dict
 
     if json:
         return console.print_json(to_dict(job))
-    console.out().print(f"{job.job_id} is {state_name(job.state)}")
+    console.out().print(f"{job.job_id} is {state_name(job.state)}{remark}")
     if next_step:
         console.next_step(next_step)
 
@@ -223,14 +224,12 @@ def list_checkpoints(job_id: JobId, json: JsonFlag = False) -> None:
         return console.print_json([to_dict(checkpoint) for checkpoint in kept])
     if not kept:
         return console.note(f"{job_id} has no checkpoints (yet, or any more)")
-    shown = console.table(">step", ">epoch", ">validation loss", "", ">size", "saved", "~adapter")
+    shown = console.table(">step", ">epoch", ">validation loss", "", ">size", "adapter")
     for one in kept:
         loss = f"{one.validation_loss:.4f}" if one.HasField("validation_loss") else "–"
         adapter = f"{one.adapter.name}@{one.adapter.version}" if one.HasField("adapter") else "–"
         best = "[green]best[/]" if one.best else ""
-        shown.add_row(
-            str(one.step), f"{one.epoch:.2f}", loss, best, console.size(one.size_bytes), _time(one, "time"), adapter
-        )
+        shown.add_row(str(one.step), f"{one.epoch:.2f}", loss, best, console.size(one.size_bytes), adapter)
     console.show_table(shown)
     console.next_step(f"burnish jobs publish {job_id} --step N")
 
