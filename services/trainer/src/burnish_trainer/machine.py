@@ -59,7 +59,7 @@ def read_machine(work_dir: Path, configured: str) -> Machine:
     flags = _cpu_field("flags").split()
     dtype: DType = "bfloat16" if BF16_FLAG in flags else "float32"
     cores = len(os.sched_getaffinity(0))
-    name = f"{_cpu_field('model name') or 'processor'} × {cores}"
+    name = processor_name()
     memory = memory_figures((PROC / "meminfo").read_text())
     speed = speed_of(work_dir, "cpu", name)
     return Machine(
@@ -135,6 +135,11 @@ def children_bytes(pid: int) -> int:
     while grown := {child for child, (parent, _) in parents.items() if parent in family} - family:
         family |= grown
     return sum(size for child, (_, size) in parents.items() if child in family - {pid})
+
+
+def processor_name() -> str:
+    """With the number of cores that this process may use."""
+    return f"{_cpu_field('model name') or 'processor'} × {len(os.sched_getaffinity(0))}"
 
 
 def _cpu_field(name: str) -> str:

@@ -5,7 +5,7 @@ The findings of the estimate (docs/training-estimates.md): does-not-fit, misses-
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import get_args
@@ -24,6 +24,7 @@ from burnish_trainer.estimate import (
     weight_bytes,
 )
 from burnish_trainer.machine import read_machine
+from burnish_trainer.preflight.registry import accept, finding
 from burnish_trainer.preparation import ModelShape, PastRuns, Preparer, Preview, Workload
 from burnish_trainer.spec import JobSpec
 
@@ -69,10 +70,7 @@ class RunPlanner:
             )
             if found is not None
         ]
-        findings = sorted(
-            [*preparation.findings, *(_settled(found, spec) for found in own)],
-            key=lambda found: found.severity != "refusal",
-        )
+        findings = accept([*preparation.findings, *own], spec.accepted_findings)
         return Preview(findings=findings, workload=workload, estimate=said, kind=kind)
 
     def _scale(self, spec: JobSpec, model: ModelShape, machine: Machine) -> tuple[Scale | None, str]:
@@ -99,13 +97,6 @@ class RunPlanner:
         return sha256_hex(canonical_json(alike))
 
 
-def _settled(found: Finding, spec: JobSpec) -> Finding:
-    """All of these are estimates, so the caller may answer for each."""
-    if found.severity == "refusal" and found.code in spec.accepted_findings:
-        return found.model_copy(update={"severity": "warning", "message": f"accepted by the caller: {found.message}"})
-    return found
-
-
 def _memory_finding(
     spec: JobSpec, workload: Workload, model: ModelShape, machine: Machine, scale: Scale | None
 ) -> Finding | None:
@@ -120,7 +111,7 @@ def _memory_finding(
     if needs <= free:
         return None
     over = 1.0 if machine.device == "cuda" else _clearly_over(scale)
-    fitting = [change.what for change in changes(as_asked) if needed(change) <= free]
+    fitting = _mildest(as_asked, lambda change: needed(change) <= free)
     least = weight_bytes(spec.model_copy(update={"quantization": "nf4"}), model, machine)
     advice = (
         f"would fit: {'; or '.join(fitting[:3])}"
@@ -128,11 +119,21 @@ def _memory_finding(
         else f"nothing smaller would fit either: the base model alone takes {_megabytes(least)} MB even in 4 bits"
     )
     where = f"{machine.name} has {_megabytes(free)} MB" + ("" if machine.device == "cuda" else " free")
-    return Finding(
-        code="does-not-fit",
+    return finding(
+        "does-not-fit",
         severity="refusal" if needs > over * free else "warning",
         message=f"the run would need about {_megabytes(needs)} MB and {where}; {advice}",
     )
+
+
+def _mildest(asked: Change, fits: Callable[[Change], bool]) -> list[str]:
+    """The least of each way that is enough; none that only goes further than one before it."""
+    mildest: list[str] = []
+    for way in changes(asked):
+        enough = next((change.what for change in way if fits(change)), None)
+        if enough and not any(enough.startswith(milder) for milder in mildest):
+            mildest.append(enough)
+    return mildest
 
 
 def _clearly_over(scale: Scale | None) -> float:
@@ -192,19 +193,21 @@ class Change:
         return f"{self.what}, {what}" if self.what else what
 
 
-def changes(asked: Change) -> Iterator[Change]:
-    """From the mildest to the hardest: batch, 4 bits, both, lower rank beside them, shorter rows beside those."""
+def changes(asked: Change) -> list[list[Change]]:
+    """Ways to take less memory, the mildest first, each from little to much of it: batch, 4 bits, shorter rows, and together."""
     batches = _halved(asked.spec.optimizer.batch_size, 1)
     lengths = _halved(asked.workload.longest_row_tokens, SHORTEST_LENGTH)
-    smallest = asked.to_batch(1) or asked
-    candidates = [asked.to_batch(batch) for batch in batches]
-    candidates += [asked.to_nf4(), *(asked.to_length(length) for length in lengths)]
     quantised = asked.to_nf4() or asked
-    candidates += [quantised.to_batch(batch) for batch in batches]
-    hardest = smallest.to_nf4() or smallest
-    hardest = hardest.to_rank(LEAST_RANK) or hardest
-    candidates += [hardest if hardest is not asked else None, *(hardest.to_length(length) for length in lengths)]
-    yield from (change for change in candidates if change is not None)
+    smallest = quantised.to_batch(1) or quantised
+    smallest = smallest.to_rank(LEAST_RANK) or smallest
+    ways = [
+        [asked.to_batch(batch) for batch in batches],
+        [asked.to_nf4()],
+        [asked.to_length(length) for length in lengths],
+        [quantised.to_batch(batch) for batch in batches],
+        [smallest, *(smallest.to_length(length) for length in lengths)],
+    ]
+    return [[change for change in way if change is not None and change is not asked] for way in ways]
 
 
 def _halved(value: int, least: int) -> list[int]:
@@ -223,8 +226,8 @@ def _deadline_finding(said: RunEstimate, deadline: datetime | None, scale: Scale
     needs = said.load_seconds + said.seconds
     if needs <= left:
         return None
-    return Finding(
-        code="misses-deadline",
+    return finding(
+        "misses-deadline",
         severity="refusal" if needs > _clearly_over(scale) * left else "warning",
         message=f"the run would take about {needs:.0f} s ({said.basis}) and its deadline is {max(left, 0):.0f} s away: set "
         "a later one, or fewer optimizer.epochs",
@@ -234,9 +237,8 @@ def _deadline_finding(said: RunEstimate, deadline: datetime | None, scale: Scale
 def _disk_finding(said: RunEstimate, machine: Machine) -> Finding | None:
     if said.disk_bytes <= machine.free_disk_bytes:
         return None
-    return Finding(
-        code="disk-full",
-        severity="refusal",
+    return finding(
+        "disk-full",
         message=f"the run would need {_megabytes(said.disk_bytes)} MB of disk at its fullest moment and "
         f"{_megabytes(machine.free_disk_bytes)} MB are free under BURNISH_TRAINER_WORK_DIR: make room, or lower lora.rank",
     )

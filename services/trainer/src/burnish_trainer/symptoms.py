@@ -15,6 +15,7 @@ from typing import Any
 
 from burnish.errors import PreconditionError
 from burnish.schemas.tuning import Finding
+from burnish_trainer.preflight.registry import finding
 
 OVERFIT_RISE = 0.05  # of the best validation loss …
 OVERFIT_LEAST_RISE = 0.01  # … and in the loss's own unit, since 5 % of next to nothing is noise
@@ -58,18 +59,18 @@ class Symptoms:
         if last < first:
             return None
         return self._keep(
-            _warning(
+            finding(
                 "no-learning",
                 f"the training loss did not fall: {first:.4g} in the first quarter of the steps, {last:.4g} in the last: "
                 "raise optimizer.learning_rate or lora.rank, or look whether the answers follow from the prompts",
             )
         )
 
-    def _keep(self, finding: Finding | None) -> Finding | None:
-        if finding is None or any(finding.code == kept.code for kept in self.findings):
+    def _keep(self, found: Finding | None) -> Finding | None:
+        if found is None or any(found.code == kept.code for kept in self.findings):
             return None
-        self.findings.append(finding)
-        return finding
+        self.findings.append(found)
+        return found
 
     def _trained(self, entry: Mapping[str, Any]) -> Finding | None:
         loss, step = float(entry["loss"]), int(entry["step"])
@@ -83,7 +84,7 @@ class Symptoms:
             )
         self._train.append(loss)
         if loss == 0:
-            return _warning(
+            return finding(
                 "loss-zero", f"the training loss reads 0 at step {step}: there is nothing left to learn from"
             )
         return self._gradient(norm, step)
@@ -97,7 +98,7 @@ class Symptoms:
             self._norms.append(norm)
         if self._exploded < EXPLODED_STEPS:
             return None
-        return _warning(
+        return finding(
             "gradients-exploding",
             f"the gradient norm was over {EXPLODED_FACTOR:g} times its usual {usual:.3g} in {EXPLODED_STEPS} steps up to "
             f"step {step} ({norm:.3g}): lower optimizer.learning_rate or raise optimizer.warmup_share",
@@ -116,7 +117,7 @@ class Symptoms:
         self._rises = self._rises + 1 if risen else 0
         if self._rises < OVERFIT_EVALUATIONS:
             return None
-        return _warning(
+        return finding(
             "overfitting",
             f"overfitting since step {best_step}: up to step {step} the validation loss rose from {best:.4g} to {loss:.4g} "
             f"while the training loss fell from {best_smoothed:.4g} to {smoothed:.4g}; the best checkpoint is kept. Next "
@@ -128,7 +129,3 @@ def check_loss(loss: float, step: int) -> None:
     """PreconditionError where the loss is no number any more: every later step would be lost."""
     if not math.isfinite(loss):
         raise PreconditionError(f"the loss is {loss} at step {step}: train again with a lower learning rate", step=step)
-
-
-def _warning(code: str, message: str) -> Finding:
-    return Finding(code=code, severity="warning", message=message)

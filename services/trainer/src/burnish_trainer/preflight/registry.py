@@ -41,7 +41,7 @@ _ALL = (
     # fields
     _refusal("row-unreadable", "A line is no row of the dataset's format: a field is missing, or is no text."),
     _refusal("field-empty", "A prompt, a message or a completion has no text, or white space alone."),
-    _acceptable("text-damaged", "Text holds U+FFFD, control characters or lone surrogates: it was decoded wrongly."),
+    _acceptable("text-damaged", "Text holds U+FFFD or control characters: it was decoded wrongly."),
     _acceptable("control-token-in-text", "Text holds a token that the chat template uses to begin or end a turn."),
     # turns
     _refusal("completion-not-by-assistant", "What is to be learnt does not begin and end with an assistant's turn."),
@@ -69,7 +69,7 @@ _ALL = (
     _acceptable("held-out-in-training", "A question held out for evaluation is in the rows."),
     _acceptable("benchmark-in-training", "A row has the prompt of a benchmark question that must stay unseen."),
     _acceptable("validation-in-training", "A prompt stands in both train.jsonl and validation.jsonl."),
-    _warning("benchmark-not-found", "The benchmark or run log that the rows are to stay clear of is not in the object store."),
+    _warning("benchmark-not-found", "The benchmark that the rows are to stay clear of is not in the object store."),
     # pairs and labels
     _refusal("chosen-equals-rejected", "A pair's chosen and rejected answers are the same."),
     _warning("chosen-longer-throughout", "Chosen answers are much longer than rejected ones: length would be learnt."),
@@ -84,6 +84,15 @@ _ALL = (
     _warning("lengths-unlike-dataset", "The rows have other token counts than the dataset's manifest says."),
     # secrets
     _acceptable("secret-in-text", "Text holds what looks like a key or password; a model can be made to recite it."),
+    # estimate: planning.py, where the machine is known
+    _acceptable("does-not-fit", "The run is estimated to need more memory than there is; says what would fit."),
+    _acceptable("misses-deadline", "The run is estimated to take longer than its deadline allows."),
+    _acceptable("disk-full", "The job's folder is estimated to need more room than the disk has."),
+    # the run's own: symptoms.py, while it trains
+    _warning("overfitting", "The validation loss rises while the training loss falls."),
+    _warning("no-learning", "The training loss did not fall at all."),
+    _warning("loss-zero", "The training loss reads 0: there is nothing left to learn from."),
+    _warning("gradients-exploding", "Gradients are many times their usual size, step after step."),
     # advice
     _warning("few-rows", "Fewer rows than generalise."),
     _warning("learning-rate-high", "The learning rate is above what this method is known to bear."),
