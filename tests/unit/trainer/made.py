@@ -36,12 +36,18 @@ def assistant(text: str) -> list[Message]:
 
 
 def sft_rows(count: int, prefix: str = "q") -> list[SftRow]:
-    """Rows that can be learnt: the answer is the question's colour as JSON. Lengths differ from row to row."""
+    """Rows that can be learnt: the answer is the question's colour as JSON. Lengths differ from row to row.
+
+    Another prefix asks other questions, so that validation rows are none that are trained on.
+    """
+    series = "" if prefix == "q" else prefix
     return [
         SftRow(
             question_id=f"{prefix}{number}",
             source="correction",
-            prompt=user(f"Which colour has {'the very ' * (number % 4)}thing {number} that is {COLOURS[number % 10]}?"),
+            prompt=user(
+                f"Which colour has {'the very ' * (number % 4)}thing {series}{number} that is {COLOURS[number % 10]}?"
+            ),
             completion=assistant(f'{{"colour": "{COLOURS[number % 10]}"}}'),
         )
         for number in range(count)

@@ -51,20 +51,27 @@ class CharacterLengths:
 
 
 class TokenLengths:
-    """Tokens as the trainer will see them: the chat template rendered, then encoded without further special tokens."""
+    """Tokens as the trainer will see them: the chat template rendered, then encoded without further special tokens.
 
-    def __init__(self, encoder: Encoder, template: str, special_tokens: dict[str, str], name: str) -> None:
+    digest: of the base model that the tokenizer belongs to, where known; the trainer compares it with its own.
+    """
+
+    def __init__(
+        self, encoder: Encoder, template: str, special_tokens: dict[str, str], name: str, digest: str | None = None
+    ) -> None:
         self._template = template_environment().from_string(template)
         self._encoder = encoder
         self._special_tokens = special_tokens
         self._name = name
+        self._digest = digest
 
     def measure(self, conversations: Sequence[Sequence[Message]]) -> list[int]:
         texts = [self._render(conversation) for conversation in conversations]
         return [len(encoding.ids) for encoding in self._encoder.encode_batch_fast(texts, add_special_tokens=False)]
 
     def summary(self, lengths: Sequence[int]) -> LengthStatistics:
-        return summarise(lengths, "tokens", self._name)
+        counted = summarise(lengths, "tokens", self._name)
+        return counted.model_copy(update={"base_model_digest": self._digest})
 
     def _render(self, conversation: Sequence[Message]) -> str:
         messages = [message.model_dump() for message in conversation]

@@ -9,7 +9,7 @@ from pydantic import Field
 from burnish.schemas.base import Frozen, Manifest, Message
 
 DatasetFormat = Literal["sft", "dpo", "kto"]
-ExportForm = Literal["rows", "prompt-completion", "openai-messages", "dpo", "together", "vertex"]
+ExportForm = Literal["rows", "prompt-completion", "openai-messages", "dpo", "kto", "together", "vertex"]
 
 
 class DatasetSpec(Frozen):
@@ -23,7 +23,7 @@ class DatasetSpec(Frozen):
     validation_share: float = Field(
         default=0.1, ge=0, lt=1, description="share of the training rows used for validation loss"
     )
-    anchor_ratio: float = Field(default=0.5, ge=0, le=10, description="anchor examples per correction (SFT)")
+    anchor_ratio: float = Field(default=0.5, ge=0, le=10, description="anchor examples per correction (SFT and KTO)")
     anchor_pool_share: float = Field(
         default=0.5,
         ge=0,
@@ -57,7 +57,10 @@ class DpoRow(Frozen):
 
 
 class KtoRow(Frozen):
-    """A line of train.jsonl or validation.jsonl, format kto: one answer, and whether it is wanted (thumbs up or down)."""
+    """A line of train.jsonl or validation.jsonl, format kto: one answer, and whether it is wanted (thumbs up or down).
+
+    source: correction, wanted; logged, the model's own wrong answer, unwanted; anchor, its own passing answer, wanted.
+    """
 
     question_id: str
     source: Literal["correction", "logged", "anchor"]
@@ -71,6 +74,9 @@ class LengthStatistics(Frozen):
 
     unit: Literal["tokens", "characters"]
     tokenizer: str | None = None
+    base_model_digest: str | None = Field(
+        default=None, description="of the model whose tokenizer counted, where its folder records one"
+    )
     minimum: int
     median: float
     p95: float

@@ -13,6 +13,7 @@ from tokenizers import Tokenizer
 from burnish.curation.lengths import CharacterLengths, Lengths, TokenLengths, load_chat_template
 from burnish.errors import BurnishError
 from burnish.objectstores.s3 import S3ObjectStore
+from burnish.schemas.models import RECORD, read_record
 from burnish_curator.app import Deps, create_app
 from burnish_curator.database import open_database
 from burnish_curator.settings import AccessSettings, CuratorSettings, StoreSettings
@@ -52,7 +53,8 @@ def lengths(tokenizer: Path | None) -> Lengths:
     template, special_tokens = load_chat_template(tokenizer)
     encoder = Tokenizer.from_file(str(tokenizer / "tokenizer.json"))
     encoder.no_truncation()
-    return TokenLengths(encoder, template, special_tokens, name=tokenizer.name)
+    digest = read_record(tokenizer).digest if (tokenizer / RECORD).is_file() else None
+    return TokenLengths(encoder, template, special_tokens, name=tokenizer.name, digest=digest)
 
 
 if __name__ == "__main__":

@@ -22,10 +22,11 @@ class Tokenizer(Protocol):
     eos_token_id: int
     eos_token: str
     chat_template: Any
+    all_special_tokens: list[str]
 
     def apply_chat_template(self, conversation: Any, **arguments: Any) -> Any: ...
 
-    def __call__(self, text: list[str], **arguments: Any) -> Any: ...
+    def __call__(self, text: list[str], /, **arguments: Any) -> Any: ...
 
 
 class Example(Frozen):
@@ -117,19 +118,32 @@ def _encoding(question_id: str, prompt: list[int], whole: list[int], eos: int) -
     return Encoding(question_id, tuple(whole), start, end)
 
 
+def longer_than(examples: Iterable[Example], tokens: int) -> dict[str, int]:
+    """Question id -> tokens of its longest sequence, of those that have more than `tokens`."""
+    longer: dict[str, int] = {}
+    for example in examples:
+        if len(example.ids) > tokens:
+            longer[example.question_id] = max(len(example.ids), longer.get(example.question_id, 0))
+    return longer
+
+
+def unlearnable(examples: Iterable[Example]) -> list[str]:
+    """Ids of rows with nothing but EOS to learn."""
+    return [example.question_id for example in examples if example.trained_tokens <= 1]
+
+
 def check(examples: Iterable[Example], max_length: int) -> None:
-    """Refuse rows that cannot be trained on as they are: too long, or nothing but EOS to learn."""
+    """The worker's last guard behind preflight: refuse rows that are too long, or have nothing but EOS to learn."""
     examples = list(examples)
-    longer = {example.question_id: len(example.ids) for example in examples if len(example.ids) > max_length}
+    longer = longer_than(examples, max_length)
     if longer:
-        longest = max(longer.values())
         raise InvalidInputError(
-            f"{len(longer)} rows are longer than max_length {max_length} tokens (the longest has {longest}): raise "
-            f"optimizer.max_length, or leave these questions out: {_some(longer)}",
+            f"{len(longer)} rows are longer than max_length {max_length} tokens (the longest has {max(longer.values())}): "
+            f"raise optimizer.max_length, or leave these questions out: {_some(longer)}",
             field="optimizer.max_length",
             question_ids=",".join(list(longer)[:NAMED_ROWS]),
         )
-    empty = [example.question_id for example in examples if example.trained_tokens <= 1]
+    empty = unlearnable(examples)
     if empty:
         raise InvalidInputError(
             f"{len(empty)} rows have an empty completion, so there is nothing to learn from them: {_some(empty)}",

@@ -49,6 +49,10 @@ class Base:
         """Positions that the model was made for; None where its config does not say."""
         return self.config.get("max_position_embeddings")
 
+    @property
+    def special_tokens(self) -> list[str]:
+        return list(self.tokenizer.all_special_tokens)
+
     @cached_property
     def layers(self) -> frozenset[str]:
         """Last names of the modules that have a weight matrix: q_proj, lm_head, …"""
@@ -61,6 +65,7 @@ def load_base(folder: Path) -> Base:
     """NotFoundError where the folder has no record, CorruptDataError where its config or weight files cannot be read."""
     from transformers import AutoTokenizer
 
+    tokenizer: Any = AutoTokenizer.from_pretrained(str(folder), local_files_only=True)
     record = read_record(folder)
     config = json.loads((folder / "config.json").read_bytes())
     files = sorted(folder.glob("*.safetensors"))
@@ -69,7 +74,7 @@ def load_base(folder: Path) -> Base:
     return Base(
         folder=folder,
         ref=BaseModelRef(name=record.name, digest=record.digest),
-        tokenizer=AutoTokenizer.from_pretrained(str(folder), local_files_only=True),
+        tokenizer=tokenizer,
         config=config.get("text_config", config),
         tensors={name: shape for file in files for name, shape in _tensors(file).items()},
         weight_bytes=sum(file.stat().st_size for file in files),

@@ -23,6 +23,7 @@ from burnish.ports import ObjectStore
 from burnish_trainer import logs
 from burnish_trainer.preflight.base import Base, load_base
 from burnish_trainer.preflight.examine import prepare
+from burnish_trainer.preflight.settings import ServedSettings
 from burnish_trainer.preparation import Preparation
 from burnish_trainer.settings import S3Settings
 from burnish_trainer.spec import JobSpec
@@ -36,20 +37,21 @@ def main() -> None:
     logs.configure(sys.stderr)
     requests: SimpleQueue[bytes] = SimpleQueue()
     threading.Thread(target=_read, args=(requests,), name="requests", daemon=True).start()
+    served_rank = ServedSettings().max_lora_rank
     store = S3Settings().open()  # type: ignore[call-arg]  # from the environment
     base = cache(partial(load_base, Path(sys.argv[1])))
     with suppress(BurnishError):  # told with the first answer
         base()
     while True:
-        answers.write(json.dumps(answer(requests.get(), base, store)).encode() + b"\n")
+        answers.write(json.dumps(answer(requests.get(), base, store, served_rank)).encode() + b"\n")
         answers.flush()
 
 
-def answer(request: bytes, base: Callable[[], Base], store: ObjectStore) -> dict[str, Any]:
+def answer(request: bytes, base: Callable[[], Base], store: ObjectStore, served_rank: int | None) -> dict[str, Any]:
     """{"preparation": …} or {"error": …}; an unknown exception is logged here and told as an InternalError."""
     try:
         spec = JobSpec.model_validate(json.loads(request)["spec"])
-        preparation: Preparation = prepare(spec, base(), store)
+        preparation: Preparation = prepare(spec, base(), store, served_rank)
         return {"preparation": preparation.model_dump(mode="json")}
     except BurnishError as error:
         return {"error": error.to_dict()}

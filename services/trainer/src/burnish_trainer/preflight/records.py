@@ -5,10 +5,12 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Literal
 
 from pydantic import ValidationError
 
+from burnish.curation.targets import message_key
 from burnish.ports import ObjectStore
 from burnish.schemas.base import Message
 from burnish.schemas.dataset import DatasetManifest, DpoRow, KtoRow, SftRow
@@ -31,6 +33,11 @@ class Record:
     prompt: tuple[Message, ...]
     answers: tuple[tuple[Message, ...], ...]
     label: bool | None = None
+
+    @cached_property
+    def prompt_key(self) -> str:
+        """Equal for prompts that are the same question, as the curator sees it: case and white space aside."""
+        return message_key(self.prompt)
 
     @property
     def learnt(self) -> tuple[Message, ...]:

@@ -1,0 +1,157 @@
+"""Secrets in the rows' text: detect-secrets' plugins, in this process, tuned to text that holds code, hashes and ids.
+
+What a plugin knows by its form (ghp_…, AKIA…, a PEM block with a body) counts as it stands. A value that is only *called* a
+secret counts where it is long, random and no placeholder. Bare high-entropy strings do not: digests, uuids and base64
+data are all over clean rows. The secret itself is never put into a finding.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+
+from detect_secrets.plugins.artifactory import ArtifactoryDetector
+from detect_secrets.plugins.aws import AWSKeyDetector
+from detect_secrets.plugins.azure_storage_key import AzureStorageKeyDetector
+from detect_secrets.plugins.base import BasePlugin, RegexBasedDetector
+from detect_secrets.plugins.basic_auth import BasicAuthDetector
+from detect_secrets.plugins.discord import DiscordBotTokenDetector
+from detect_secrets.plugins.github_token import GitHubTokenDetector
+from detect_secrets.plugins.gitlab_token import GitLabTokenDetector
+from detect_secrets.plugins.ibm_cloud_iam import IbmCloudIamDetector
+from detect_secrets.plugins.ibm_cos_hmac import IbmCosHmacDetector
+from detect_secrets.plugins.jwt import JwtTokenDetector
+from detect_secrets.plugins.keyword import (
+    CONFIG_DENYLIST_REGEX_TO_GROUP,
+    QUOTES_REQUIRED_DENYLIST_REGEX_TO_GROUP,
+    KeywordDetector,
+)
+from detect_secrets.plugins.mailchimp import MailchimpDetector
+from detect_secrets.plugins.npm import NpmDetector
+from detect_secrets.plugins.openai import OpenAIDetector
+from detect_secrets.plugins.pypi_token import PypiTokenDetector
+from detect_secrets.plugins.sendgrid import SendGridDetector
+from detect_secrets.plugins.slack import SlackDetector
+from detect_secrets.plugins.softlayer import SoftlayerDetector
+from detect_secrets.plugins.square_oauth import SquareOAuthDetector
+from detect_secrets.plugins.stripe import StripeDetector
+from detect_secrets.plugins.telegram_token import TelegramBotTokenDetector
+from detect_secrets.plugins.twilio import TwilioKeyDetector
+
+from burnish.schemas.tuning import Finding
+from burnish_trainer.preflight.records import Record
+from burnish_trainer.preflight.registry import finding
+
+LONGEST_LINE = 4000  # characters scanned at one time: some plugins' patterns are slow on longer ones
+LEAST_CHARACTERS = 16
+LEAST_ENTROPY_BITS = 3.3  # a character; random lower-case hex has 4 in the limit, English words about 3 at this length
+CANDIDATE = re.compile(r"[A-Za-z0-9_+/=-]{16,}|://[^\s/]+@")
+PRIVATE_KEY = re.compile(
+    r"BEGIN [A-Z0-9 ]*PRIVATE KEY(?: BLOCK)?-----(?:\s|\\n)*(?:[\w-]+: .*?(?:\s|\\n)+)*[A-Za-z0-9+/]{40}"
+)
+PLACEHOLDER = re.compile(
+    r"example|placeholder|your[-_ ]?|dummy|change.?me|x{4}|redacted|\*{3}|\.{3}|[<>{}$()\[\]]", re.I
+)
+WORDS = frozenset({"password", "passwd", "pass", "pwd", "secret", "token", "user", "username", "port"})
+
+
+class FurtherTokenDetector(RegexBasedDetector):
+    """Forms that detect-secrets 1.5 does not know yet."""
+
+    secret_type = "API key"
+    denylist = [
+        re.compile(r"sk-(?:proj|ant|svcacct|or)-[A-Za-z0-9_-]{24,}"),
+        re.compile(r"sk-[A-Za-z0-9]{48}(?!\w)"),
+        re.compile(r"github_pat_[A-Za-z0-9_]{50,}"),
+        re.compile(r"(?<!\w)hf_[A-Za-z0-9]{34}(?!\w)"),
+        re.compile(r"AIza[0-9A-Za-z_-]{35}(?![\w-])"),
+    ]
+
+
+KNOWN_FORMS: tuple[BasePlugin, ...] = tuple(
+    plugin()
+    for plugin in (
+        ArtifactoryDetector, AWSKeyDetector, AzureStorageKeyDetector, DiscordBotTokenDetector, FurtherTokenDetector,
+        GitHubTokenDetector, GitLabTokenDetector, IbmCloudIamDetector, IbmCosHmacDetector, JwtTokenDetector,
+        MailchimpDetector, NpmDetector, OpenAIDetector, PypiTokenDetector, SendGridDetector, SlackDetector,
+        SoftlayerDetector, SquareOAuthDetector, StripeDetector, TelegramBotTokenDetector, TwilioKeyDetector,
+    )
+)  # fmt: skip
+BASIC_AUTH = BasicAuthDetector()
+KEYWORD = KeywordDetector()
+
+
+def check_secrets(records: Sequence[Record]) -> Iterable[Finding]:
+    seen: dict[str, frozenset[str]] = {}
+    found: dict[str, frozenset[str]] = {}
+    for record in records:
+        if kinds := frozenset().union(*(_kinds(message.content, seen) for message in record.messages)):
+            found[record.question_id] = kinds
+    if found:
+        counts = Counter(kind for kinds in found.values() for kind in kinds)
+        named = ", ".join(f"{kind} in {number}" for kind, number in sorted(counts.items()))
+        yield finding(
+            "secret-in-text",
+            f"{len(found)} rows hold what looks like a secret ({named}): a trained model can be made to recite it. Revoke "
+            "it where it is real, and replace it in the rows",
+            found,
+        )
+
+
+def secrets_in(text: str) -> frozenset[str]:
+    """Kinds of secrets in a text, by detect-secrets' names."""
+    return _kinds(text, {})
+
+
+def _kinds(text: str, seen: dict[str, frozenset[str]]) -> frozenset[str]:
+    """seen: what earlier lines had; system prompts and templates are the same in every row."""
+    found = {"Private Key"} if "PRIVATE KEY" in text and PRIVATE_KEY.search(text) else set()
+    for line in text.splitlines():
+        if CANDIDATE.search(line):
+            if line not in seen:
+                seen[line] = frozenset(kind for piece in _pieces(line) for kind in _line_kinds(piece))
+            found |= seen[line]
+    return frozenset(found)
+
+
+def _pieces(line: str) -> Iterator[str]:
+    """Overlapping, so that no secret is cut in two."""
+    for start in range(0, max(1, len(line)), LONGEST_LINE):
+        yield line[max(0, start - 200) : start + LONGEST_LINE]
+
+
+def _line_kinds(line: str) -> Iterator[str]:
+    for plugin in KNOWN_FORMS:
+        if any(_has_digit(hit) and not PLACEHOLDER.search(hit) for hit in plugin.analyze_string(line)):
+            yield plugin.secret_type
+    if any(len(hit) >= 6 and _is_password(hit) for hit in BASIC_AUTH.analyze_string(line)):
+        yield BASIC_AUTH.secret_type
+    for patterns in (QUOTES_REQUIRED_DENYLIST_REGEX_TO_GROUP, CONFIG_DENYLIST_REGEX_TO_GROUP):
+        if any(_is_random(hit.split(",")[0].strip("'\"` ;")) for hit in KEYWORD.analyze_string(line, patterns)):
+            yield KEYWORD.secret_type
+
+
+def _is_password(text: str) -> bool:
+    return text.lower() not in WORDS and not PLACEHOLDER.search(text)
+
+
+def _is_random(text: str) -> bool:
+    return (
+        len(text) >= LEAST_CHARACTERS
+        and not any(character.isspace() for character in text)
+        and _has_digit(text)
+        and any(character.isalpha() for character in text)
+        and not PLACEHOLDER.search(text)
+        and _entropy_bits(text) >= LEAST_ENTROPY_BITS
+    )
+
+
+def _has_digit(text: str) -> bool:
+    return any(character.isdigit() for character in text)
+
+
+def _entropy_bits(text: str) -> float:
+    """Of one character, by the text's own frequencies (Shannon)."""
+    return -sum(n / len(text) * math.log2(n / len(text)) for n in Counter(text).values())
