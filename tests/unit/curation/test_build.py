@@ -102,6 +102,44 @@ def test_dpo_rows_pair_the_correction_with_the_models_own_wrong_answer(workshop:
         assert row["rejected"] == [{"role": "assistant", "content": "wrong answer"}]
 
 
+def test_kto_rows_are_corrections_and_anchors_wanted_and_the_models_own_wrong_answers_not(workshop: Workshop) -> None:
+    built = workshop.build(format="kto")
+    counts, sft = built.manifest.counts, workshop.manifest(format="sft")
+    assert (counts.corrections, counts.anchors, counts.held_out) == (14, 7, 6)
+    assert counts.train + counts.validation == 2 * 14 + 7 == len(every_row(built))
+    assert built.manifest.split == sft.split
+    said: dict[str, set[str]] = {"correction": set(), "logged": set(), "anchor": set()}
+    for row in every_row(built):
+        [answer] = row["completion"]
+        expected = "wrong answer" if row["source"] == "logged" else f"right {row['question_id']}"
+        assert (answer["role"], answer["content"]) == ("assistant", expected)
+        assert row["label"] is (row["source"] != "logged")
+        said[row["source"]].add(row["question_id"])
+    assert said["correction"] == said["logged"] == set(sft.split.train) | set(sft.split.validation)
+    assert said["anchor"] == set(sft.split.anchors)
+    assert "14 rows are wrong answers that the model gave, labelled unwanted" in built.files["README.md"].decode()
+    assert [row["question_id"] for row in rows(built)] == [
+        row["question_id"] for row in rows(workshop.build(format="kto"))
+    ]
+
+
+def test_both_kto_rows_of_a_question_are_in_the_same_file(workshop: Workshop) -> None:
+    built = workshop.build(format="kto", validation_share=0.5)
+    train, validation = (
+        {row["question_id"] for row in rows(built, file)} for file in ("train.jsonl", "validation.jsonl")
+    )
+    assert train
+    assert validation
+    assert not train & validation
+
+
+def test_of_an_empty_wrong_answer_there_is_no_kto_row(workshop: Workshop) -> None:
+    lines = [line | {"answer": " "} for line in repeated_failures({"not-json": 4})]
+    built = workshop.build(lines, labels=["not-json"], format="kto", validation_share=0)
+    assert [row["source"] for row in every_row(built)] == ["correction"] * 3
+    assert built.manifest.counts.discarded == {"unwanted answer: it is empty": 3}
+
+
 def test_the_same_inputs_give_the_same_version(workshop: Workshop) -> None:
     first, again = workshop.build(), workshop.build()
     assert (first.manifest.version, first.files) == (again.manifest.version, again.files)
@@ -113,6 +151,7 @@ def test_the_same_inputs_give_the_same_version(workshop: Workshop) -> None:
 def test_the_held_out_part_does_not_depend_on_format_or_anchors(workshop: Workshop) -> None:
     held_out = workshop.manifest().split.held_out
     assert workshop.manifest(format="dpo").split.held_out == held_out
+    assert workshop.manifest(format="kto").split.held_out == held_out
     assert workshop.manifest(anchor_ratio=3, anchor_pool_share=1.0).split.held_out == held_out
     assert workshop.manifest(validation_share=0.4).split.held_out == held_out
 

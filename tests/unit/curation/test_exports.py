@@ -7,10 +7,10 @@ from typing import Any, get_args
 
 import pytest
 
-from burnish.curation.exports import FORMS, export
+from burnish.curation.exports import FORMS, export, parse_rows
 from burnish.errors import InvalidInputError
 from burnish.schemas.base import Message
-from burnish.schemas.dataset import DpoRow, ExportForm, SftRow
+from burnish.schemas.dataset import DpoRow, ExportForm, KtoRow, SftRow
 
 SYSTEM = Message(role="system", content="Be brief.")
 USER = Message(role="user", content="Why?")
@@ -18,6 +18,7 @@ RIGHT = [Message(role="assistant", content="Because.")]
 WRONG = [Message(role="assistant", content="No idea.")]
 SFT = SftRow(question_id="q1", source="correction", prompt=[SYSTEM, USER], completion=RIGHT)
 DPO = DpoRow(question_id="q1", source="correction", prompt=[SYSTEM, USER], chosen=RIGHT, rejected=WRONG)
+KTO = KtoRow(question_id="q1", source="logged", prompt=[SYSTEM, USER], completion=WRONG, label=False)
 PROMPT = [{"role": "system", "content": "Be brief."}, {"role": "user", "content": "Why?"}]
 CHOSEN = [{"role": "assistant", "content": "Because."}]
 REJECTED = [{"role": "assistant", "content": "No idea."}]
@@ -28,7 +29,7 @@ def model_turn(text: str) -> dict[str, Any]:
     return {"role": "model", "parts": [{"text": text}]}
 
 
-def one(row: SftRow | DpoRow, form: ExportForm) -> dict[str, Any]:
+def one(row: SftRow | DpoRow | KtoRow, form: ExportForm) -> dict[str, Any]:
     [line] = export([row], form)
     assert line.endswith(b"\n")
     found: dict[str, Any] = json.loads(line)
@@ -89,6 +90,24 @@ def test_every_form_is_there() -> None:
 def test_pairs_cannot_come_from_sft() -> None:
     with pytest.raises(InvalidInputError, match="--format dpo"):
         one(SFT, "dpo")
+
+
+def test_kto_forms() -> None:
+    assert one(KTO, "rows") == KTO.model_dump(mode="json")
+    assert one(KTO, "kto") == {"prompt": PROMPT, "completion": REJECTED, "label": False}
+    assert list(parse_rows(KTO.model_dump_json().encode() + b"\n", "kto")) == [KTO]
+
+
+@pytest.mark.parametrize("form", ["prompt-completion", "openai-messages", "dpo", "together", "vertex"])
+def test_an_unwanted_answer_is_never_exported_as_one_to_learn(form: ExportForm) -> None:
+    with pytest.raises(InvalidInputError, match="export it as kto or as rows"):
+        one(KTO, form)
+
+
+@pytest.mark.parametrize("row", [SFT, DPO])
+def test_judged_answers_come_from_kto_alone(row: SftRow | DpoRow) -> None:
+    with pytest.raises(InvalidInputError, match="--format kto"):
+        one(row, "kto")
 
 
 def test_no_system_text_no_system_field() -> None:

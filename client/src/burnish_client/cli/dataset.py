@@ -29,7 +29,8 @@ def build_dataset(
         str | None, typer.Option(help="Id or name of the run log; default: the newest.", show_default=False)
     ] = None,
     format: Annotated[
-        Literal["sft", "dpo"], typer.Option(help="sft: correct answers; dpo: correct against wrong.")
+        Literal["sft", "dpo", "kto"],
+        typer.Option(help="sft: correct answers; dpo: correct against wrong; kto: single answers, wanted or not."),
     ] = "sft",
     held_out_share: Annotated[
         float, typer.Option(help="Share of targeted questions kept for evaluation, in (0,1).")
@@ -37,7 +38,7 @@ def build_dataset(
     validation_share: Annotated[
         float, typer.Option(help="Share of training rows for validation loss, in [0,1).")
     ] = 0.1,
-    anchor_ratio: Annotated[float, typer.Option(help="Anchor examples per correction (sft), 0 to 10.")] = 0.5,
+    anchor_ratio: Annotated[float, typer.Option(help="Anchor examples per correction (sft and kto), 0 to 10.")] = 0.5,
     anchor_pool_share: Annotated[
         float, typer.Option(help="Share of passing questions that anchors may come from.")
     ] = 0.5,
@@ -160,7 +161,7 @@ def show(manifest: DatasetManifest) -> None:
 def export_dataset(
     dataset: Reference,
     form: Annotated[
-        Literal["rows", "prompt-completion", "openai-messages", "dpo", "together", "vertex"],
+        Literal["rows", "prompt-completion", "openai-messages", "dpo", "kto", "together", "vertex"],
         typer.Option(help="Who is to read it."),
     ] = "openai-messages",
     split: Annotated[Literal["train", "validation"], typer.Option(help="Which rows.")] = "train",

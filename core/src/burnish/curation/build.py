@@ -14,6 +14,7 @@ from burnish.curation.lengths import Lengths
 from burnish.curation.review import Correction
 from burnish.curation.splitting import Partition, Unit, hash_rank, partition, units
 from burnish.curation.targets import (
+    Example,
     Examples,
     Target,
     collect_examples,
@@ -27,12 +28,13 @@ from burnish.errors import PreconditionError
 from burnish.runlogs.reader import RunLogReader
 from burnish.schemas.base import FileEntry, Message, Parent
 from burnish.schemas.benchmark import BenchmarkQuestion
-from burnish.schemas.dataset import DatasetCounts, DatasetManifest, DatasetSpec, DpoRow, SftRow, Split
+from burnish.schemas.dataset import DatasetCounts, DatasetManifest, DatasetSpec, DpoRow, KtoRow, SftRow, Split
 
-Row = SftRow | DpoRow
+Row = SftRow | DpoRow | KtoRow
 TRAIN = "train.jsonl"
 VALIDATION = "validation.jsonl"
 CARD = "README.md"
+EMPTY_WRONG = "unwanted answer: it is empty"
 
 
 @dataclass(frozen=True)
@@ -86,6 +88,7 @@ def build_dataset(
     parts = partition(units(examples.examples, keys), spec.held_out_share, spec.validation_share, spec.seed)
     anchors, passed_over = _anchors(spec, log, codes, targets, keys, parts, guard)
     rows, split = _rows(spec, parts, anchors), _split(parts, anchors)
+    passed_over[EMPTY_WRONG] = _empty_wrong_answers(spec, parts)
     _check_leaks(rows, split, keys, guard)
     counts = DatasetCounts(
         corrections=sum(row.source == "correction" for row in rows.all),
@@ -93,7 +96,7 @@ def build_dataset(
         train=len(rows.train),
         validation=len(rows.validation),
         held_out=len(split.held_out),
-        discarded=dict(sorted((examples.discarded + passed_over).items())),
+        discarded=dict(sorted((examples.discarded + passed_over).items())),  # + leaves out what is 0
     )
     return _seal(spec, rows, split, counts, corrections, lengths)
 
@@ -120,7 +123,7 @@ def _anchors(
     guard: Guard,
 ) -> tuple[list[Anchor], Counter[str]]:
     trained = sum(len(unit.examples) for unit in (*parts.train, *parts.validation))
-    wanted = round(spec.anchor_ratio * trained) if spec.format == "sft" else 0
+    wanted = round(spec.anchor_ratio * trained) if spec.format != "dpo" else 0
     rules = AnchorRules(
         wanted=wanted,
         pool_share=spec.anchor_pool_share,
@@ -136,8 +139,8 @@ def _rows(spec: DatasetSpec, parts: Partition, anchors: Sequence[Anchor]) -> _Ro
     """Rows of both files, each mixed in seeded hash order."""
     ranked = sorted(anchors, key=lambda anchor: hash_rank(spec.seed, "anchor_validation", anchor.question_id))
     validating = round(spec.validation_share * len(ranked))
-    train = [*_corrections(spec, parts.train), *map(_anchor_row, ranked[validating:])]
-    validation = [*_corrections(spec, parts.validation), *map(_anchor_row, ranked[:validating])]
+    train = [*_corrections(spec, parts.train), *(_anchor_row(spec, anchor) for anchor in ranked[validating:])]
+    validation = [*_corrections(spec, parts.validation), *(_anchor_row(spec, anchor) for anchor in ranked[:validating])]
 
     def place(row: Row) -> tuple[float, str]:
         return hash_rank(spec.seed, "order", row.question_id), row.question_id
@@ -146,30 +149,35 @@ def _rows(spec: DatasetSpec, parts: Partition, anchors: Sequence[Anchor]) -> _Ro
 
 
 def _corrections(spec: DatasetSpec, chosen: Sequence[Unit]) -> list[Row]:
-    rows: list[Row] = []
-    for example in (example for unit in chosen for example in unit.examples):
-        right, wrong = _assistant(example.correction), _assistant(example.wrong_answer)
-        if spec.format == "dpo":
-            rows.append(
-                DpoRow(
-                    question_id=example.question_id,
-                    source="correction",
-                    prompt=example.prompt,
-                    chosen=right,
-                    rejected=wrong,
-                )
-            )
-        else:
-            rows.append(
-                SftRow(question_id=example.question_id, source="correction", prompt=example.prompt, completion=right)
-            )
-    return rows
+    examples = (example for unit in chosen for example in unit.examples)
+    return [row for example in examples for row in _example_rows(spec, example)]
 
 
-def _anchor_row(anchor: Anchor) -> Row:
-    return SftRow(
-        question_id=anchor.question_id, source="anchor", prompt=anchor.prompt, completion=_assistant(anchor.answer)
-    )
+def _example_rows(spec: DatasetSpec, example: Example) -> list[Row]:
+    """One row; for kto two, unless the wrong answer is empty, of which there is nothing to unlearn."""
+    question_id, prompt = example.question_id, example.prompt
+    right, wrong = _assistant(example.correction), _assistant(example.wrong_answer)
+    if spec.format == "dpo":
+        return [DpoRow(question_id=question_id, source="correction", prompt=prompt, chosen=right, rejected=wrong)]
+    if spec.format == "sft":
+        return [SftRow(question_id=question_id, source="correction", prompt=prompt, completion=right)]
+    wanted = KtoRow(question_id=question_id, source="correction", prompt=prompt, completion=right, label=True)
+    unwanted = KtoRow(question_id=question_id, source="logged", prompt=prompt, completion=wrong, label=False)
+    return [wanted, unwanted] if example.wrong_answer.strip() else [wanted]
+
+
+def _empty_wrong_answers(spec: DatasetSpec, parts: Partition) -> int:
+    if spec.format != "kto":
+        return 0
+    examples = (example for unit in (*parts.train, *parts.validation) for example in unit.examples)
+    return sum(not example.wrong_answer.strip() for example in examples)
+
+
+def _anchor_row(spec: DatasetSpec, anchor: Anchor) -> Row:
+    question_id, prompt, answer = anchor.question_id, anchor.prompt, _assistant(anchor.answer)
+    if spec.format == "kto":
+        return KtoRow(question_id=question_id, source="anchor", prompt=prompt, completion=answer, label=True)
+    return SftRow(question_id=question_id, source="anchor", prompt=prompt, completion=answer)
 
 
 def _assistant(content: str) -> list[Message]:
@@ -230,7 +238,7 @@ def _seal(
 
 def _measure(rows: Sequence[Row], lengths: Lengths) -> list[int]:
     """Prompt with completion; for a pair the longer of the two, which is what a length limit must allow for."""
-    endings = [[row.completion] if isinstance(row, SftRow) else [row.chosen, row.rejected] for row in rows]
+    endings = [[row.chosen, row.rejected] if isinstance(row, DpoRow) else [row.completion] for row in rows]
     flat = lengths.measure([[*row.prompt, *end] for row, ends in zip(rows, endings, strict=True) for end in ends])
     measured = iter(flat)
     return [max(next(measured) for _ in ends) for ends in endings]

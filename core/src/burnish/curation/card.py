@@ -18,7 +18,9 @@ _ENVIRONMENT = Environment(
 
 def dataset_card(manifest: DatasetManifest) -> str:
     """Markdown without a date, so that the same version has the same card."""
-    wanted = round(manifest.spec.anchor_ratio * manifest.counts.corrections) if manifest.spec.format == "sft" else 0
+    wanted = round(manifest.spec.anchor_ratio * manifest.counts.corrections) if manifest.spec.format != "dpo" else 0
+    counts = manifest.counts
+    unwanted = counts.train + counts.validation - counts.corrections - counts.anchors
     share = round(100 * manifest.counts.held_out / len(manifest.split.targeted))
     template = _ENVIRONMENT.get_template("dataset_card.md.jinja")
-    return template.render(m=manifest, wanted_anchors=wanted, share=share)
+    return template.render(m=manifest, wanted_anchors=wanted, unwanted=unwanted, share=share)

@@ -25,7 +25,7 @@ SPEC_EXAMPLE = {"name": "fix-json", "run_log_id": "0f3a9c1b2d4e5f60", "labels": 
 
 @router.post("", summary="Build a dataset version")
 def build_dataset(spec: Annotated[DatasetSpec, Body(examples=[SPEC_EXAMPLE])], service: Service) -> DatasetManifest:
-    """From corrections (and anchors, for sft). Refused where there are no corrections, or where held-out or guarded prompts would be trained on."""
+    """From corrections (and anchors, for sft and kto). Refused where there are no corrections, or where held-out or guarded prompts would be trained on."""
     return service.build(spec)
 
 
