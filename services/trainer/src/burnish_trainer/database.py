@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,30 +16,31 @@ from sqlalchemy.orm import Session
 
 from burnish.errors import UnavailableError
 
-BUSY_TIMEOUT_SECONDS = 30
+BUSY_TIMEOUT_SECONDS = 10  # less than a lease: whoever waits for the lock must still be able to say so
+DISK_FULL = re.compile(r"disk is full|No space left on device|DiskFull")
 WRITING = "burnish_writing"
 MIGRATION_LOCK = 0x6275726E  # two trainers starting on one Postgres migrate one after the other
 
 
 class Database:
-    """Sessions over one database. Thread-safe; each session is one transaction."""
+    """Sessions over one database. Thread-safe; each session is one transaction. busy_timeout_seconds: for SQLite's lock."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, busy_timeout_seconds: float = BUSY_TIMEOUT_SECONDS) -> None:
         self.url = make_url(url)
         if self.url.get_backend_name() == "sqlite":
-            self.engine = _open_sqlite(url)
+            self.engine = _open_sqlite(url, busy_timeout_seconds)
         else:
             self.engine = create_engine(url, pool_pre_ping=True)
 
-    def migrate(self) -> None:
-        """Run the migrations that this database has not seen."""
+    def migrate(self, revision: str = "head") -> None:
+        """Run the migrations that this database has not seen, up to a revision."""
         config = Config()
         config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
         with self.engine.connect().execution_options(**{WRITING: True}) as connection, connection.begin():
             if connection.dialect.name == "postgresql":
                 connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({MIGRATION_LOCK})")
             config.attributes["connection"] = connection
-            command.upgrade(config, "head")
+            command.upgrade(config, revision)
 
     @contextmanager
     def reading(self) -> Iterator[Session]:
@@ -62,15 +64,28 @@ class Database:
 
 @contextmanager
 def _translated() -> Iterator[None]:
+    """A transaction that could not be done is undone, and safe to do again."""
     try:
         yield
     except OperationalError as error:
-        raise UnavailableError(f"the queue's database does not answer: {error.orig}") from error
+        raise UnavailableError(_meaning(str(error.orig))) from error
 
 
-def _open_sqlite(url: str) -> Engine:
+def _meaning(said: str) -> str:
+    """What people can do about a database's complaint."""
+    if DISK_FULL.search(said):
+        return f"the disk of the queue's database is full, nothing was changed: free some space ({said})"
+    if "database is locked" in said:
+        return (
+            "another process has held the queue's database locked for too long, nothing was changed: "
+            f"end what writes to it beside the trainer ({said})"
+        )
+    return f"the queue's database does not answer: {said}"
+
+
+def _open_sqlite(url: str, busy_timeout_seconds: float) -> Engine:
     """SQLite with WAL. Writers take the write lock at BEGIN: a lock taken later fails at once when another one wrote."""
-    engine = create_engine(url, connect_args={"timeout": BUSY_TIMEOUT_SECONDS, "check_same_thread": False})
+    engine = create_engine(url, connect_args={"timeout": busy_timeout_seconds, "check_same_thread": False})
 
     @event.listens_for(engine, "connect")
     def configure(dbapi_connection: Any, _record: Any) -> None:

@@ -7,6 +7,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
+from burnish.errors import PreconditionError
 from burnish.schemas.base import Frozen
 from burnish.schemas.tuning import Finding, RunEstimate, RunMeasurement
 from burnish_trainer.events import Metrics
@@ -40,12 +41,25 @@ MOVES: Mapping[State, frozenset[State]] = {
 }
 
 
+def check_move(job_id: str, before: State, after: State) -> None:
+    """PreconditionError where a job may not go from one state to the other."""
+    if after not in MOVES[before]:
+        raise PreconditionError(
+            f"{job_id} is {before.value}: it cannot become {after.value}",
+            job_id=job_id,
+            state=before.value,
+            wanted=after.value,
+        )
+
+
 class Job(Frozen):
     """A row of the queue.
 
-    attempts: workers started; strikes: those since the last checkpoint or orderly stop; event_offset: bytes read of the
-    current attempt's events; last_sequence: of the newest event; prepared: preflight has passed it; devices: those it
-    runs on now; not_before: when its next attempt may start.
+    attempts: workers started; strikes: those since the last checkpoint or orderly stop, without those that failed for an
+    outage; failures: attempts and preparations that failed one after the other, outages too; event_offset: bytes read of
+    the current attempt's events; last_sequence: of the newest event; prepared: preflight has passed it; devices: those it
+    runs on now; not_before: when its next attempt may start; overhead_seconds: created to prepared, and claimed to
+    worker started, over all attempts.
     """
 
     job_id: str
@@ -59,6 +73,7 @@ class Job(Frozen):
     end_time: datetime | None
     attempts: int
     strikes: int
+    failures: int
     event_offset: int
     last_sequence: int
     progress: Metrics | None
@@ -73,6 +88,7 @@ class Job(Frozen):
     measured: RunMeasurement | None
     not_before: datetime | None
     devices: list[str]
+    overhead_seconds: float
 
 
 class JobEvent(Frozen):

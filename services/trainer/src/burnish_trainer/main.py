@@ -11,9 +11,12 @@ from burnish.schemas.models import read_record
 from burnish_trainer import logs
 from burnish_trainer.acceptance import Acceptance
 from burnish_trainer.database import Database
+from burnish_trainer.devices import discover
 from burnish_trainer.engine import Engine
 from burnish_trainer.executors.local import LocalExecutor
 from burnish_trainer.news import News
+from burnish_trainer.planning import RunPlanner
+from burnish_trainer.preflight.process import CheckerProcess
 from burnish_trainer.repository import JobRepository
 from burnish_trainer.server import Health, build_server
 from burnish_trainer.servicer import TrainerServicer
@@ -31,20 +34,28 @@ async def serve(settings: TrainerSettings, s3: S3Settings, token: str) -> None:
     database = Database(settings.database_url)
     await asyncio.to_thread(database.migrate)
     repository, store, news, health = JobRepository(database), s3.open(), News(), Health()
-    executor = LocalExecutor(settings.work_dir, settings.base_model, settings.device, s3.environment())
-    engine = Engine(work_dir.engine_id, repository, executor, store, news, settings.policy())
-    servicer = TrainerServicer(repository, Acceptance(store, base_model, settings.device), news)
+    devices = await asyncio.to_thread(discover, settings.device)
+    checker = CheckerProcess(settings.base_model, s3.environment())
+    planner = RunPlanner(checker, repository, base_model, settings.work_dir, settings.device)
+    kind = devices[0].partition(":")[0]
+    executor = LocalExecutor(
+        settings.work_dir, settings.base_model, kind, s3.environment(), warm_workers=settings.warm_workers
+    )
+    engine = Engine(work_dir.engine_id, repository, executor, planner, store, news, settings.policy(), devices)
+    acceptance = Acceptance(store, base_model, devices, settings.workers)
+    servicer = TrainerServicer(repository, acceptance, news, planner, store)
     server = build_server(servicer, token, health)
     port = server.add_insecure_port(f"{settings.host}:{settings.port}")
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, engine.stop)
     await server.start()
     await health.set_serving(True)
-    log.info("serving on %s:%s, base model %s", settings.host, port, record.name)
+    log.info("serving on %s:%s, base model %s, devices %s", settings.host, port, record.name, ", ".join(devices))
     try:
         await engine.run()
     finally:
         await health.set_serving(False)
+        await asyncio.to_thread(checker.close)
         await server.stop(grace=1)
         database.close()
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import JSON, BigInteger, DateTime, ForeignKey, Index, MetaData, String, Text, TypeDecorator
+from sqlalchemy import JSON, BigInteger, DateTime, Double, ForeignKey, Index, MetaData, String, Text, TypeDecorator
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 
@@ -36,7 +36,10 @@ class Table(DeclarativeBase):
 
 
 class JobRow(Table):
-    """One tuning job. engine_id and lease_until: who runs it, and until when nobody else may."""
+    """One tuning job. engine_id and lease_until: who has it, and until when nobody else may.
+
+    adapter_name, dataset_name and device_count are the spec's, to filter by.
+    """
 
     __tablename__ = "tuning_jobs"
     __table_args__ = (Index(None, "state", "create_time"), Index(None, "create_time", "job_id"))
@@ -53,6 +56,7 @@ class JobRow(Table):
     end_time: Mapped[datetime | None] = mapped_column(UtcDateTime)
     attempts: Mapped[int] = mapped_column(default=0)
     strikes: Mapped[int] = mapped_column(default=0)
+    failures: Mapped[int] = mapped_column(default=0)
     event_offset: Mapped[int] = mapped_column(BigInteger, default=0)
     last_sequence: Mapped[int] = mapped_column(BigInteger, default=0)
     progress: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True))
@@ -69,6 +73,8 @@ class JobRow(Table):
     measured: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True))
     not_before: Mapped[datetime | None] = mapped_column(UtcDateTime)
     devices: Mapped[list[str]] = mapped_column(JSON, default=list)
+    device_count: Mapped[int] = mapped_column(default=1)
+    overhead_seconds: Mapped[float] = mapped_column(Double, default=0.0)
     adapter_name: Mapped[str] = mapped_column(String(63))
     dataset_name: Mapped[str] = mapped_column(String(63))
     engine_id: Mapped[str | None] = mapped_column(String(64))

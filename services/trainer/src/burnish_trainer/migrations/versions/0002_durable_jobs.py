@@ -9,11 +9,12 @@ branch_labels = None
 depends_on = None
 
 TIME = sa.DateTime(timezone=True)
+# recreate="never": SQLite would drop the table of jobs to make it anew, and its events refer to it
 EMPTY_OBJECT, EMPTY_LIST = sa.text("'{}'"), sa.text("'[]'")
 
 
 def upgrade() -> None:
-    with op.batch_alter_table("tuning_jobs") as jobs:
+    with op.batch_alter_table("tuning_jobs", recreate="never") as jobs:
         jobs.add_column(sa.Column("pause_requested", sa.Boolean(), nullable=False, server_default=sa.false()))
         jobs.add_column(sa.Column("priority", sa.Integer(), nullable=False, server_default="0"))
         jobs.add_column(sa.Column("labels", sa.JSON(), nullable=False, server_default=EMPTY_OBJECT))
@@ -26,6 +27,9 @@ def upgrade() -> None:
         jobs.add_column(sa.Column("measured", sa.JSON()))
         jobs.add_column(sa.Column("not_before", TIME))
         jobs.add_column(sa.Column("devices", sa.JSON(), nullable=False, server_default=EMPTY_LIST))
+        jobs.add_column(sa.Column("device_count", sa.Integer(), nullable=False, server_default="1"))
+        jobs.add_column(sa.Column("overhead_seconds", sa.Double(), nullable=False, server_default="0"))
+        jobs.add_column(sa.Column("failures", sa.Integer(), nullable=False, server_default="0"))
         jobs.add_column(sa.Column("adapter_name", sa.String(63), nullable=False, server_default=""))
         jobs.add_column(sa.Column("dataset_name", sa.String(63), nullable=False, server_default=""))
     _name_old_jobs()
@@ -70,9 +74,9 @@ def downgrade() -> None:
         events.create_index("uq_tuning_job_events_series", ["job_id", "step", "series"], unique=True)
         for name in ("finding", "estimate", "attempt"):
             events.drop_column(name)
-    with op.batch_alter_table("tuning_jobs") as jobs:
+    with op.batch_alter_table("tuning_jobs", recreate="never") as jobs:
         for name in (
             "pause_requested", "priority", "labels", "deadline", "prepared", "findings", "estimate", "workload", "run_kind", "measured",
-            "not_before", "devices", "adapter_name", "dataset_name",
+            "not_before", "devices", "device_count", "overhead_seconds", "failures", "adapter_name", "dataset_name",
         ):  # fmt: skip
             jobs.drop_column(name)
