@@ -1,12 +1,12 @@
-"""A tuning job's progress as it comes: a live bar on a terminal, plain lines elsewhere, both on stderr."""
+"""A tuning job's progress as it comes: a live bar on a terminal, plain lines elsewhere. Used by train, jobs and the demo."""
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import typer
+from rich.console import Console
 from rich.live import Live
 from rich.markup import escape
 from rich.table import Table
@@ -21,7 +21,7 @@ EventSink = Callable[[TuningJobEvent], None]
 def follow(trainer: TrainerClient, job_id: str, after_sequence: int = 0, also: EventSink | None = None) -> TuningJob:
     """Show events until the job has ended and return it; Ctrl-C leaves it running, says how to watch again, and exits 130."""
     try:
-        with _display(job_id) as show:
+        with display(job_id, console.err()) as show:
             for event in trainer.watch(job_id, after_sequence):
                 if also:
                     also(event)
@@ -35,12 +35,13 @@ def follow(trainer: TrainerClient, job_id: str, after_sequence: int = 0, also: E
 
 
 @contextmanager
-def _display(job_id: str) -> Iterator[EventSink]:
-    if not console.err().is_terminal:
-        yield _print_line
+def display(job_id: str, where: Console) -> Iterator[EventSink]:
+    """Shows events on a console: a live board on a terminal, a line an event elsewhere."""
+    if not where.is_terminal:
+        yield lambda event: where.print(plain_line(event), soft_wrap=True, markup=False)
         return
     board = Board(job_id)
-    with Live(board.render(), console=console.err(), refresh_per_second=4, transient=False) as live:
+    with Live(board.render(), console=where, refresh_per_second=4, transient=False) as live:
 
         def show(event: TuningJobEvent) -> None:
             board.take(event)
@@ -115,10 +116,6 @@ class Board:
 
 def _number(metrics: StepMetrics, field: str) -> str:
     return f"{getattr(metrics, field):.3f}" if metrics.HasField(field) else "–"
-
-
-def _print_line(event: TuningJobEvent) -> None:
-    print(plain_line(event), file=sys.stderr, flush=True)
 
 
 def plain_line(event: TuningJobEvent) -> str:

@@ -2,17 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-
-from rich.live import Live
-
 from burnish.errors import InternalError
 from burnish.schemas.dataset import DatasetManifest
 from burnish_client.cli import console
-from burnish_client.cli.following import Board, plain_line
+from burnish_client.cli.following import display
 from burnish_client.demo.recipe import Recipe
-from burnish_client.trainer_client import TrainerClient, TuningJob, TuningJobEvent, state_name, tuning_spec
+from burnish_client.trainer_client import TrainerClient, TuningJob, state_name, tuning_spec
 
 
 def train(trainer: TrainerClient, dataset: DatasetManifest, recipe: Recipe, seed: int) -> tuple[str, str]:
@@ -51,24 +46,7 @@ def train(trainer: TrainerClient, dataset: DatasetManifest, recipe: Recipe, seed
 
 
 def _follow(trainer: TrainerClient, job_id: str) -> TuningJob:
-    with _display(job_id) as show:
+    with display(job_id, console.out()) as show:
         for event in trainer.watch(job_id):
             show(event)
     return trainer.get_job(job_id)
-
-
-@contextmanager
-def _display(job_id: str) -> Iterator[Callable[[TuningJobEvent], None]]:
-    """A live board on a terminal, a line an event elsewhere."""
-    out = console.out()
-    if not out.is_terminal:
-        yield lambda event: out.print(plain_line(event), soft_wrap=True, markup=False)
-        return
-    board = Board(job_id)
-    with Live(board.render(), console=out, refresh_per_second=4) as live:
-
-        def show(event: TuningJobEvent) -> None:
-            board.take(event)
-            live.update(board.render())
-
-        yield show
