@@ -1,10 +1,12 @@
-"""What a job's plan makes a device do, counted on its rows' real token counts."""
+"""What a job's plan makes a device do, counted on its rows' real token counts: by the plans that the methods themselves make."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Iterable, Sequence
 
+from burnish_trainer.methods import kto
 from burnish_trainer.order import Plan, make_plan
+from burnish_trainer.pairs import Pair, plan_pairs
 from burnish_trainer.preparation import Workload
 from burnish_trainer.spec import JobSpec
 from burnish_trainer.tokens import Example
@@ -14,59 +16,62 @@ PAIRED = ("dpo", "orpo", "simpo")
 REFERENCED = ("dpo", "kto")
 
 
-def count(
-    spec: JobSpec, train: Sequence[Group], validation: Sequence[Group], reference_cached: bool = False
-) -> Workload:
-    """The Workload of a job. train must not be empty; each group has the sequences of one row in their order."""
-    step_tokens = _step_tokens(spec.method)
+def count(spec: JobSpec, train: Sequence[Group], validation: Sequence[Group], reference_kept: bool = False) -> Workload:
+    """The Workload of a job. train must not be empty; reference_kept: its reference pass is in the object store already.
+
+    Chosen and rejected go through the model as one batch. A KTO row goes through it with its own answer and, forward
+    only, with another row's; both count.
+    """
     plan = plan_of(spec, train)
-    batch = spec.optimizer.batch_size
-    steps = [step_tokens([train[row] for row in rows]) for rows in _cut(plan.order, batch)]
-    evaluation = [step_tokens(groups) for groups in _cut(validation, batch)]
-    reference = [
-        step_tokens(groups) for groups in _cut([*(train[row] for row in sorted(set(plan.order))), *validation], batch)
-    ]
+    steps = _forwards(spec, [train[row] for row in plan.order], train)
+    evaluation = _forwards(spec, validation, train)
+    sequences = {example for step in [*steps, *evaluation] for batch in step for example in batch}
+    needs_reference = spec.method in REFERENCED and not reference_kept
     return Workload(
         steps=plan.steps,
         rows=len(train),
-        padded_tokens=sum(steps),
+        padded_tokens=sum(map(_step_tokens, steps)),
         trained_tokens=plan.trained_until(plan.steps),
-        heaviest_step_tokens=max(steps),
-        longest_row_tokens=max(len(example.ids) for group in [*train, *validation] for example in group),
+        heaviest_step_tokens=max(map(_step_tokens, steps)),
+        longest_row_tokens=max(len(example.ids) for example in sequences),
         evaluations=plan.steps // spec.optimizer.evaluation_interval_steps if validation else 0,
-        evaluation_tokens=sum(evaluation),
-        evaluation_heaviest_tokens=max(evaluation, default=0),
-        reference_tokens=sum(reference) if spec.method in REFERENCED and not reference_cached else 0,
+        evaluation_tokens=sum(map(_step_tokens, evaluation)),
+        evaluation_heaviest_tokens=max(map(_step_tokens, evaluation), default=0),
+        reference_tokens=sum(len(example.ids) for example in sequences) if needs_reference else 0,
     )
 
 
 def plan_of(spec: JobSpec, train: Sequence[Group]) -> Plan:
     """The plan that the method will make of these rows."""
+    if spec.method in PAIRED:
+        return plan_pairs([Pair(*group) for group in train], spec)
+    if spec.method == "kto":
+        return kto.plan_rows(_judged(train), spec)
     return make_plan(
-        [sum(len(example.ids) for example in group) for group in train],
-        [sum(example.trained_tokens for example in group) for group in train],
+        [len(example.ids) for (example,) in train],
+        [example.trained_tokens for (example,) in train],
         spec.optimizer,
         spec.seed,
         spec.device_count,
     )
 
 
-def _step_tokens(method: str) -> Callable[[Sequence[Group]], int]:
-    return _kto_tokens if method == "kto" else _padded_tokens
+def _forwards(spec: JobSpec, rows: Sequence[Group], others: Sequence[Group]) -> list[list[list[Example]]]:
+    """Per device step, the batches that go through the model."""
+    size = spec.optimizer.batch_size
+    steps = [rows[start : start + size] for start in range(0, len(rows), size)]
+    batches = [[[example for group in step for example in group]] for step in steps]
+    if spec.method == "kto":
+        strangers = [one.other for one in kto.mismatched(_judged(rows), size, _judged(others))]
+        for number, step in enumerate(batches):
+            step.append(strangers[number * size : (number + 1) * size])
+    return batches
 
 
-def _padded_tokens(groups: Sequence[Group]) -> int:
-    """Sequences × the longest of them: chosen and rejected go through the model as one batch."""
-    lengths = [len(example.ids) for group in groups for example in group]
-    return len(lengths) * max(lengths)
+def _judged(groups: Iterable[Group]) -> list[kto.Judged]:
+    return [kto.Judged(group[0], label=True) for group in groups]  # lengths do not depend on the label
 
 
-def _kto_tokens(groups: Sequence[Group]) -> int:
-    """The rows, and once more each prompt with the completion of the row before it (the first: of the last), forward only."""
-    rows = [group[0] for group in groups]
-    mismatched = [row.prompt_tokens + other.trained_tokens for row, other in zip(rows, [rows[-1], *rows], strict=False)]
-    return _padded_tokens(groups) + len(rows) * max(mismatched)
-
-
-def _cut(items: Sequence[int] | Sequence[Group], size: int) -> list[Sequence]:  # type: ignore[type-arg]
-    return [items[start : start + size] for start in range(0, len(items), size)]
+def _step_tokens(batches: Iterable[Sequence[Example]]) -> int:
+    """Rows × the longest of them, batch by batch."""
+    return sum(len(batch) * max(len(example.ids) for example in batch) for batch in batches)

@@ -21,11 +21,11 @@ from burnish_trainer.preflight.registry import finding
 
 REFUSED_SHARE = 0.01  # of the rows that are copies of others
 SHINGLE = 5  # characters
-SIMILARITY = 0.85 # Jaccard, of prompts and of answers
+SIMILARITY = 0.85  # Jaccard, of prompts and of answers
 TEMPLATE_SHARE = 0.2
 TEMPLATE_ROWS = 10
 BANDS = (12, 5)  # (bands, rows a band): a pair alike to 0.85 is missed once in a thousand times
-PERMUTATIONS = MinHash(num_perm=BANDS[0] * BANDS[1]).permutations
+EMPTY = MinHash(num_perm=BANDS[0] * BANDS[1], hashfunc=int)
 SKETCHED = 256  # shingles of a row that are sketched: those with the smallest hashes; the comparison itself takes all
 COMPARED = 20  # candidates a row is compared with
 LONG_ANSWER = 200  # characters; shorter answers must be the same words, since one other word is another answer
@@ -148,7 +148,7 @@ def _is_near(
 
 
 def _sketch(shingles: np.ndarray) -> MinHash:
-    sketch = MinHash(num_perm=BANDS[0] * BANDS[1], permutations=PERMUTATIONS, hashfunc=int)
+    sketch = EMPTY.copy()  # its permutations are drawn once
     if len(shingles):
         sketch.update_batch((shingles[:SKETCHED] >> np.uint64(32)).tolist())
     return sketch

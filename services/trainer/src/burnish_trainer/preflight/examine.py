@@ -23,6 +23,7 @@ from burnish_trainer.preflight import (
     leakage,
     pairs,
     prompts,
+    reference,
     serving,
     templates,
     turns,
@@ -38,11 +39,13 @@ from burnish_trainer.tokens import Encoding, Example, encode_all
 
 @dataclass(frozen=True)
 class Surroundings:
-    """What a job's rows are held against. questions: of the dataset's benchmark. served_rank: None where unknown."""
+    """What a job's rows are held against. questions: of the dataset's benchmark. served_rank: None where
+    unknown. reference_kept: an earlier job has made this one's reference pass."""
 
     manifest: DatasetManifest
     questions: Sequence[BenchmarkQuestion] = ()
     served_rank: int | None = None
+    reference_kept: bool = False
 
 
 def prepare(spec: JobSpec, base: Base, store: ObjectStore, served_rank: int | None = None) -> Preparation:
@@ -56,7 +59,8 @@ def prepare(spec: JobSpec, base: Base, store: ObjectStore, served_rank: int | No
             questions = read_questions(store, manifest.spec.benchmark)
         except NotFoundError:
             found = [*found, leakage.missing_benchmark(manifest.spec.benchmark)]
-    return examine(spec, records, base, Surroundings(manifest, questions, served_rank), found)
+    around = Surroundings(manifest, questions, served_rank, reference.is_kept(spec, base, store))
+    return examine(spec, records, base, around, found)
 
 
 def read_questions(store: ObjectStore, benchmark: str) -> list[BenchmarkQuestion]:
@@ -78,7 +82,7 @@ def examine(
     findings += templates.check_template(base.tokenizer, base.folder)
     findings += _check_tokens(spec, records, encoded, base, around)
     train, validation = _groups(records, encoded)
-    workload = counting.count(spec, train, validation) if train else None
+    workload = counting.count(spec, train, validation, around.reference_kept) if train else None
     findings += advice.check_amount(spec.method, records)
     if workload:
         findings += advice.check_optimizer(spec.method, spec.optimizer, len(records.train), workload.steps)
