@@ -13,12 +13,14 @@ from typing import Literal
 from pydantic import ValidationError
 
 from burnish.digests import canonical_json, file_sha256, sha256_hex, version_of
-from burnish.errors import AlreadyExistsError, CorruptDataError
+from burnish.errors import AlreadyExistsError, CorruptDataError, NotFoundError
 from burnish.layout import MANIFEST
 from burnish.layout import adapter as adapter_key
+from burnish.layout import dataset as dataset_key
 from burnish.ports import ObjectStore
 from burnish.schemas.adapter import AdapterManifest, TrainingSummary
 from burnish.schemas.base import BaseModelRef, FileEntry, Frozen, Parent
+from burnish.schemas.dataset import DatasetManifest
 from burnish.schemas.tuning import Finding, RunEstimate, RunMeasurement
 from burnish_trainer.card import model_card
 from burnish_trainer.spec import JobSpec, VersionRef
@@ -31,13 +33,14 @@ CARD = "README.md"
 class RunRecord(Frozen):
     """What a run is made with, beside its spec: all that an adapter's manifest must say and only the worker knows.
 
-    backend_why: the sentence by which the backend was chosen.
+    backend_why: the sentence by which the backend was chosen. base_licence: of the base model, where its record names one.
     """
 
     adapter_name: str
     base_model: BaseModelRef
     backend: Literal["peft", "unsloth"]
     backend_why: str = ""
+    base_licence: str | None = None
     device: str
     dtype: str
     packages: dict[str, str]
@@ -162,8 +165,17 @@ def publish_folder(store: ObjectStore, folder: Path, description: Description) -
     """Make a folder's adapter a version, with its model card. The same files published before are the same version: (it, False)."""
     config = normalised_config((folder / CONFIG).read_bytes(), description.run.base_model.name)
     manifest = description.manifest(version_of_files(config, folder / WEIGHTS))
-    new = publish(store, manifest, config, folder / WEIGHTS, model_card(manifest))
+    card = model_card(manifest, _dataset(store, description.spec.dataset), description.run.base_licence)
+    new = publish(store, manifest, config, folder / WEIGHTS, card)
     return VersionRef(name=manifest.name, version=manifest.version), new
+
+
+def _dataset(store: ObjectStore, ref: VersionRef) -> DatasetManifest | None:
+    """Of the rows; None where it is not there any more, since a checkpoint may be published long after its run."""
+    try:
+        return DatasetManifest.model_validate_json(store.get(dataset_key(ref.name, ref.version)))
+    except NotFoundError:
+        return None
 
 
 def exists(store: ObjectStore, ref: VersionRef) -> bool:

@@ -13,6 +13,7 @@ from typing import Any
 from burnish.ports import ObjectStore
 from burnish.schemas.adapter import TrainingSummary
 from burnish.schemas.base import BaseModelRef
+from burnish.schemas.models import read_record
 from burnish.schemas.tuning import Finding, RunEstimate, RunMeasurement
 from burnish_trainer import adapters
 from burnish_trainer.adapters import RunRecord
@@ -85,6 +86,7 @@ class RunContext:
             base_model=self.base_model,
             backend=self.backend.name,
             backend_why=self.backend.why,
+            base_licence=_licence(self.base_model_folder),
             device=self.device,
             dtype=self.dtype,
             packages=_packages(self.backend.name),
@@ -125,6 +127,11 @@ class RunContext:
             seed=self.spec.seed,
             initial_adapter=initial_adapter,
         )
+
+
+def _licence(base_model: Path) -> str | None:
+    licence = read_record(base_model).licence.strip()
+    return licence if licence.lower() not in ("", "none", "unknown") else None
 
 
 def _packages(backend: str) -> dict[str, str]:

@@ -1,0 +1,161 @@
+"""What a run finds of itself, on logs as the training library writes them; then on real runs that are resumed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import pytest
+from unit.trainer.runs import Run, Runner
+
+from burnish.errors import PreconditionError
+from burnish.schemas.tuning import RunEstimate, RunMeasurement
+from burnish_trainer.events import Found, Suspended
+from burnish_trainer.symptoms import Symptoms
+
+EVERY = 5  # steps between evaluations
+
+
+def log(train: Sequence[float], validation: Sequence[float] = (), norms: Sequence[float] = ()) -> list[dict[str, Any]]:
+    """Entries of the training library's log; an evaluation after every EVERY steps."""
+    entries: list[dict[str, Any]] = []
+    judged = iter(validation)
+    for step, loss in enumerate(train, start=1):
+        entries.append({"step": step, "loss": loss, "grad_norm": norms[step - 1] if norms else 0.5})
+        if step % EVERY == 0 and (value := next(judged, None)) is not None:
+            entries.append({"step": step, "eval_loss": value})
+    return entries
+
+
+def falling(steps: int) -> list[float]:
+    """With noise of up to a tenth."""
+    return [2.0 * 0.9**step * (1.1 if step % 3 == 0 else 0.9) for step in range(steps)]
+
+
+def found(entries: Iterable[dict[str, Any]]) -> list[tuple[str, int]]:
+    """(code, step at which it came to light)."""
+    symptoms = Symptoms()
+    told = [(finding.code, entry["step"]) for entry in entries if (finding := symptoms.observe(entry))]
+    if last := symptoms.conclude():
+        told.append((last.code, 0))
+    assert [code for code, _ in told] == [finding.code for finding in symptoms.findings]
+    return told
+
+
+def test_overfitting_is_told_once_at_the_second_risen_evaluation() -> None:
+    assert found(log(falling(30), [1.0, 0.8, 0.9, 1.0, 1.2, 1.4])) == [("overfitting", 20)]
+
+
+@pytest.mark.parametrize(
+    ("what", "train", "validation"),
+    [
+        ("falls", falling(30), [1.0, 0.8, 0.7, 0.6, 0.5, 0.5]),
+        ("rises by less than noise", falling(30), [1.0, 0.8, 0.82, 0.83, 0.83, 0.83]),
+        ("rises once and falls again", falling(30), [1.0, 0.8, 0.9, 0.8, 0.9, 0.7]),
+        ("rises by a share of next to nothing", falling(30), [0.01, 0.001, 0.002, 0.003, 0.004, 0.005]),
+        (
+            "rises, and so does the training loss: that is divergence",
+            [1 + 0.01 * s for s in range(30)],
+            [1.0, 1.2, 1.4],
+        ),
+    ],
+)
+def test_it_is_no_overfitting_where_the_validation_loss(what: str, train: list[float], validation: list[float]) -> None:
+    assert "overfitting" not in dict(found(log(train, validation)))
+
+
+def test_a_resumed_run_finds_what_an_unbroken_one_finds() -> None:
+    entries = log(falling(30), [1.0, 0.8, 0.9, 1.0, 1.2, 1.4])
+    for cut in range(len(entries)):
+        before, resumed = Symptoms(), Symptoms()
+        for entry in entries[:cut]:
+            before.observe(entry)
+            resumed.observe(entry)
+        assert resumed.findings == before.findings
+        for entry in entries[cut:]:
+            resumed.observe(entry)
+        assert [finding.code for finding in resumed.findings] == ["overfitting"]
+
+
+def test_a_loss_that_does_not_fall_is_told_at_the_end() -> None:
+    assert found(log([1.0, 1.1] * 8)) == [("no-learning", 0)]
+    assert found(log([1.0, 1.1] * 3)) == [], "too few steps to tell"
+    assert found(log(falling(16))) == []
+
+
+def test_a_first_step_that_trains_nothing_ends_the_run() -> None:
+    with pytest.raises(PreconditionError, match="step 1 trained nothing: its loss and its gradients are 0"):
+        Symptoms().observe({"step": 1, "loss": 0.0, "grad_norm": 0.0})
+    assert found(log([0.0, 0.0], norms=[0.2, 0.2]))[0] == ("loss-zero", 1), "gradients flow: only odd"
+
+
+def test_a_loss_that_reaches_zero_is_told_once() -> None:
+    assert found(log([1.0, 0.5, 0.0, 0.0, 0.0], norms=[1, 1, 0, 0, 0])) == [("loss-zero", 3)]
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+@pytest.mark.parametrize("name", ["loss", "eval_loss"])
+def test_a_loss_that_is_no_number_ends_the_run(name: str, value: float) -> None:
+    with pytest.raises(PreconditionError, match="at step 3: train again with a lower learning rate"):
+        Symptoms().observe({"step": 3, name: value})
+
+
+def test_exploding_gradients_are_told_after_three_steps() -> None:
+    usual = [1.0, 1.5, 0.8] * 4
+    assert found(log(falling(16), norms=[*usual, 40, 60, 80, 100])) == [("gradients-exploding", 15)]
+    assert found(log(falling(16), norms=[*usual, 40, 60, 1, 100])) == [], "single peaks are clipped and pass"
+    assert found(log(falling(16), norms=[*([0.01] * 12), 1, 1, 1, 1])) == [], "small all the same"
+
+
+# Real runs at a learning rate of nearly 0: no loss moves, so patience runs out and nothing is learnt.
+
+
+def idle(runner: Runner, stop_at: int | None = None, **optimizer: Any) -> Run:
+    settings = {"max_steps": 8, "evaluation_interval_steps": 1, "learning_rate": 1e-12}
+    return runner.sft(rows=4, optimizer=settings | optimizer, stop_at=stop_at)
+
+
+@pytest.mark.model
+def test_what_a_run_finds_is_in_its_events_and_its_manifest_also_after_a_resume(runner: Runner) -> None:
+    broken = idle(runner, stop_at=3, evaluation_interval_steps=4)
+    assert isinstance(broken.events[-1], Suspended)
+    run = broken.again()
+    told = [event.finding for event in run.events if isinstance(event, Found)]
+    assert [finding.code for finding in told] == ["no-learning"]
+    assert run.manifest().findings == told
+
+
+@pytest.mark.model
+def test_early_stopping_goes_on_counting_after_a_resume_and_stays_stopped(runner: Runner) -> None:
+    broken = idle(runner, stop_at=2, early_stopping_patience=2)
+    assert isinstance(broken.events[-1], Suspended)
+    run = broken.again()
+    training = run.manifest().training
+    assert (training.steps, training.best_step, training.stopped_early) == (3, 1, True)
+    again = Run(run.runner, run.spec, run.job_id, run.store, run.folder).attempt(run.folder)
+    assert again.version == run.version
+    assert list(again.series("train_loss")) == [1, 2, 3], "its end was lost, and it does not train on"
+    assert again.manifest().measured is not None
+
+
+@pytest.mark.model
+def test_a_run_measures_itself_and_compares_with_its_estimate(runner: Runner) -> None:
+    run = runner.sft(optimizer={"max_steps": 2})
+    measured = run.manifest().measured
+    assert isinstance(measured, RunMeasurement)
+    assert measured == run.events[-1].measured
+    assert 0 < measured.seconds < 60
+    assert measured.load_seconds > 0
+    assert measured.queue_seconds > 0
+    assert measured.peak_memory_bytes > 300e6
+    assert measured.tokens == pytest.approx(2 * 4 * 50, rel=0.3)
+
+
+def test_the_comparison_reads_as_a_sentence() -> None:
+    from burnish_trainer.training import compared
+
+    said = RunEstimate(
+        seconds=10, load_seconds=1, peak_memory_bytes=2 * 10**9, disk_bytes=1, steps=1, tokens=1, basis=""
+    )
+    took = RunMeasurement(seconds=12, load_seconds=1, peak_memory_bytes=18 * 10**8, tokens=1, queue_seconds=0)
+    assert compared(said, took) == ("took 12.0 s (10.0 s were estimated: +20%) and 1800 MB (2000 MB: -10%)")
