@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from importlib import import_module
 
 import pytest
 
@@ -15,6 +16,7 @@ from burnish.testing import eval_side
 from burnish.verdict import decide
 from burnish_client.trainer_client import TuningJob, TuningSpec, to_dict
 from burnish_client.tuning.compare import (
+    FORMATS,
     PlannedMethod,
     adapter_name_of,
     build_datasets,
@@ -226,6 +228,11 @@ def test_one_dataset_a_format_from_the_same_spec() -> None:
         ("fixes-dpo", "dpo", 5),
     ]
     assert datasets["orpo"] is datasets["dpo"]
+
+
+@pytest.mark.parametrize("method", FORMATS)
+def test_formats_are_those_that_the_trainer_wants(method: Method) -> None:
+    assert FORMATS[method] == import_module(f"burnish_trainer.methods.{method}").FORMAT
 
 
 @pytest.mark.parametrize(

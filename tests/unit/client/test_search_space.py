@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from typing import get_args
+
 import pytest
+import typer
 
 from burnish.errors import InvalidInputError
 from burnish.schemas.tuning import Method
+from burnish_client import cli
 from burnish_client.trainer_client import to_dict
-from burnish_client.tuning.search_space import command_of, make_spec, parse_space, parse_values
+from burnish_client.tuning.search_space import FLAGS, command_of, has_parameter, make_spec, parse_space, parse_values
 
 
 def test_ranges_lists_and_fixed_values() -> None:
@@ -85,3 +89,24 @@ def test_the_command_says_the_values_exactly() -> None:
         command
         == "burnish train dpo --dataset d@v --adapter a --learning-rate 0.000123 --rank 8 --beta 0.3333333333333333"
     )
+
+
+@pytest.mark.parametrize("method", get_args(Method))
+def test_every_parameter_is_an_option_of_the_command(method: Method) -> None:
+    command = typer.main.get_command(cli.app).commands["train"].commands[method]  # type: ignore[attr-defined]
+    options = {parameter.name for parameter in command.params}
+    searchable = {
+        "learning_rate",
+        "rank",
+        "alpha",
+        "dropout",
+        "use_rslora",
+        "use_dora",
+        "epochs",
+        "quantization",
+        "seed",
+    }
+    assert all(has_parameter(name, method) for name in searchable)
+    assert {FLAGS.get(name, name) for name in searchable} <= options
+    told = command_of(method, dataset="d", adapter="a", values={"use_rslora": True, "use_dora": False})
+    assert told == f"burnish train {method} --dataset d --adapter a --rslora"

@@ -12,7 +12,7 @@ from google.protobuf.descriptor import FieldDescriptor
 
 from burnish.errors import InvalidInputError
 from burnish.schemas.tuning import Method
-from burnish_client.trainer_client import TuningSpec
+from burnish_client.trainer_client import TuningSpec, tuning_spec
 
 Value = bool | int | float | str
 RANGE = re.compile(r"^(?P<low>[^:,]+?)\.\.(?P<high>[^:,]+?)(?P<log>:log)?$")
@@ -117,17 +117,8 @@ def has_parameter(name: str, method: Method) -> bool:
 
 def make_spec(method: Method, *, dataset: str, version: str, adapter: str, values: Mapping[str, Value]) -> TuningSpec:
     """A spec with these values; all others are left to the trainer's defaults."""
-    spec = TuningSpec(adapter_name=adapter)
-    spec.dataset.name, spec.dataset.version = dataset, version
-    for part in ("lora", "optimizer", method):
-        getattr(spec, part).SetInParent()
-    fields = _fields(method)
-    for name, value in values.items():
-        where, field = fields[name]
-        if field.enum_type is not None:
-            value = field.enum_type.values_by_name[f"{name.upper()}_{str(value).upper()}"].number
-        setattr(getattr(spec, where) if where else spec, name, value)
-    return spec
+    given: dict[str, Any] = dict(values)
+    return tuning_spec(method, dataset_name=dataset, dataset_version=version, adapter_name=adapter, **given)
 
 
 def command_of(method: Method, *, dataset: str, adapter: str, values: Mapping[str, Value]) -> str:

@@ -302,7 +302,7 @@ def _trial_result(study: optuna.Study, trial: FrozenTrial) -> TrialResult:
         outcome=OUTCOMES.get(trial.state, "running"),
         values=values_of(study, trial),
         loss=loss,
-        percent=100 if trial.state is TrialState.COMPLETE else max(trial.intermediate_values, default=None),
+        percent=max(trial.intermediate_values, default=None),
         job_id=trial.user_attrs.get(JOB),
         adapter=trial.user_attrs.get(ADAPTER),
         why=trial.user_attrs.get(WHY),
