@@ -31,14 +31,17 @@ def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 @pytest.fixture(params=["sqlite", "postgres"])
 def database(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Database]:
     """An empty, migrated queue on each database that Burnish supports."""
-    if request.param == "sqlite":
-        url = f"sqlite:///{tmp_path / 'queue.db'}"
-    else:
-        url = _new_postgres_database(request.getfixturevalue("postgres"))
-    database = Database(url)
+    database = new_database(request, tmp_path)
     database.migrate()
     yield database
     database.close()
+
+
+def new_database(request: pytest.FixtureRequest, tmp_path: Path) -> Database:
+    """An empty database of the kind that the fixture's parameter names, without tables."""
+    if request.param == "sqlite":
+        return Database(f"sqlite:///{tmp_path / 'queue.db'}")
+    return Database(_new_postgres_database(request.getfixturevalue("postgres")))
 
 
 def _new_postgres_database(server_uri: str) -> str:

@@ -1,0 +1,160 @@
+"""Whatever is done to the queue in whatever order: only legal moves, event numbers without a gap, no event ever changed."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from itertools import pairwise
+from pathlib import Path
+
+from hypothesis import HealthCheck, Phase, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+from unit.trainer.test_repository import ADAPTER, MEASURED, PREVIEW, SPEC
+
+from burnish.errors import BurnishError, InternalError, PreconditionError, UnavailableError
+from burnish_trainer.database import Database
+from burnish_trainer.events import CheckpointSaved, Event, Failed, Metrics, Note, Succeeded, Suspended
+from burnish_trainer.jobs import MOVES, Job, JobEvent, State
+from burnish_trainer.repository import JobRepository, LeaseLost
+
+ENGINES = st.sampled_from(["engine-a", "engine-b"])
+SAID: list[Event] = [
+    Metrics(step=1, total_steps=3, epoch=0.3, train_loss=2.0),
+    Metrics(step=1, total_steps=3, epoch=0.3, train_loss=1.0),
+    Metrics(step=2, total_steps=3, epoch=0.6, train_loss=1.0, repeated=True),
+    Note(message="a word"),
+    CheckpointSaved(step=1, message="checkpoint at step 1"),
+    Suspended(step=1),
+    Succeeded(adapter=ADAPTER, measured=MEASURED),
+    Failed(error=UnavailableError("outage").to_dict(), retry=True),
+    Failed(error=PreconditionError("refused").to_dict(), retry=False),
+]
+
+
+class Queue(RuleBasedStateMachine):
+    """Two engines, people who cancel and pause, and time that runs out, over one queue of a few jobs."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.folder = tempfile.TemporaryDirectory()
+        self.database = Database(f"sqlite:///{Path(self.folder.name) / 'queue.db'}")
+        self.database.migrate()
+        self.repository = JobRepository(self.database)
+        self.jobs: list[str] = []
+        self.told: dict[str, list[JobEvent]] = {}
+
+    def teardown(self) -> None:
+        self.database.close()
+        self.folder.cleanup()
+
+    def job(self, number: int) -> Job:
+        return self.repository.get(self.jobs[number % len(self.jobs)])
+
+    @rule(request=st.sampled_from([None, "once", "twice"]), priority=st.integers(-100, 100))
+    def create(self, request: str | None, priority: int) -> None:
+        job = self.repository.create(SPEC, request, "digest", priority)
+        if job.job_id not in self.jobs:
+            self.jobs.append(job.job_id)
+
+    @rule(engine=ENGINES, lease_seconds=st.sampled_from([30.0, -1.0]))
+    def claim_preparation(self, engine: str, lease_seconds: float) -> None:
+        self.repository.claim_preparation(engine, (), lease_seconds)
+
+    @rule(engine=ENGINES, lease_seconds=st.sampled_from([30.0, -1.0]))
+    def claim_device(self, engine: str, lease_seconds: float) -> None:
+        job = self.repository.claim_device(engine, (), ("cpu",), 1, lease_seconds)
+        if job is not None:
+            assert job.devices == ["cpu"]
+            self.repository.start_attempt(job.job_id, engine, 0.0)
+
+    @precondition(lambda self: self.jobs)
+    @rule(number=st.integers(0, 9), action=st.sampled_from(["cancel", "pause", "resume"]))
+    def ask(self, number: int, action: str) -> None:
+        with lawful():
+            getattr(self.repository, action)(self.job(number).job_id)
+
+    @precondition(lambda self: self.jobs)
+    @rule(number=st.integers(0, 9), engine=ENGINES, refused=st.booleans())
+    def prepared(self, number: int, engine: str, refused: bool) -> None:
+        with lawful():
+            refusal = PreconditionError("refused") if refused else None
+            self.repository.prepared(self.job(number).job_id, engine, PREVIEW, refusal)
+
+    @precondition(lambda self: self.jobs)
+    @rule(number=st.integers(0, 9), engine=ENGINES, said=st.lists(st.sampled_from(SAID), max_size=3))
+    def ingest(self, number: int, engine: str, said: list[Event]) -> None:
+        job = self.job(number)
+        with lawful():
+            self.repository.ingest(job.job_id, engine, said, job.event_offset, job.event_offset + len(said))
+
+    @precondition(lambda self: self.jobs)
+    @rule(number=st.integers(0, 9), engine=ENGINES, state=st.sampled_from(State))
+    def end(self, number: int, engine: str, state: State) -> None:
+        with lawful():
+            error = InternalError("ended") if state is State.FAILED else None
+            self.repository.end(self.job(number).job_id, engine, state, error)
+
+    @precondition(lambda self: self.jobs)
+    @rule(
+        number=st.integers(0, 9),
+        engine=ENGINES,
+        state=st.sampled_from(State),
+        strikes=st.integers(-1, 1),
+        delay_seconds=st.sampled_from([0.0, 60.0]),
+    )
+    def give_back(self, number: int, engine: str, state: State, strikes: int, delay_seconds: float) -> None:
+        with lawful():
+            self.repository.give_back(
+                self.job(number).job_id, engine, state, "back", delay_seconds, strikes=strikes, failures=strikes
+            )
+
+    @rule()
+    def tidy(self) -> None:
+        self.repository.tidy()
+
+    @invariant()
+    def only_legal_moves_and_no_gaps(self) -> None:
+        for job_id in self.jobs:
+            events = self.repository.events_after(job_id, 0, 10_000)
+            job = self.repository.get(job_id)
+            assert [event.sequence for event in events] == list(range(1, job.last_sequence + 1))
+            states = [event.state for event in events if event.state]
+            assert states[0] is State.PENDING
+            assert states[-1] is job.state
+            assert all(after in MOVES[before] for before, after in pairwise(states))
+            before = self.told.get(job_id, [])
+            assert events[: len(before)] == before, "an event was changed"
+            self.told[job_id] = events
+
+    @invariant()
+    def jobs_make_sense(self) -> None:
+        for job_id in self.jobs:
+            job = self.repository.get(job_id)
+            assert job.strikes >= 0
+            assert job.failures >= 0
+            assert (job.end_time is not None) == job.state.ended
+            assert (job.error is not None) or job.state is not State.FAILED
+            assert (job.adapter is not None) == (job.state is State.SUCCEEDED)
+            assert bool(job.devices) == (job.state is State.RUNNING)
+
+
+@contextmanager
+def lawful() -> Iterator[None]:
+    """Refused aloud is as good as done."""
+    try:
+        yield
+    except (LeaseLost, BurnishError):
+        return
+
+
+Queue.TestCase.settings = settings(
+    max_examples=25,
+    stateful_step_count=30,
+    deadline=None,
+    derandomize=True,
+    phases=[Phase.explicit, Phase.generate],  # shrinking a failure takes minutes, and its steps are few anyway
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much],
+)
+TestQueue = Queue.TestCase
