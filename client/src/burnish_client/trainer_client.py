@@ -84,7 +84,9 @@ PARAMS: Mapping[Method, Any] = {
     "simpo": SimpoParams,
 }
 ATTEMPTS = 4
-PREVIEW_SECONDS = 600.0  # preflight reads every row, and may have to start its checker first
+PREVIEW_SECONDS = 660.0  # longer than the trainer gives preflight, so that it can say what took so long
+PAGE_SIZE = 200
+MAXIMUM_MESSAGE_BYTES = 64 * 1024 * 1024  # a page of jobs with all their findings
 BACKOFF_SECONDS = 0.25
 RECONNECT_SECONDS = 120.0  # how long a broken watch keeps trying without one new event
 BROKEN = frozenset(
@@ -242,7 +244,8 @@ class TrainerClient:
         self.address = address
         self._timeout_seconds = timeout_seconds
         self._metadata = (("authorization", f"Bearer {token}"),)
-        self._channel = grpc.insecure_channel(address, options=[("grpc.enable_http_proxy", 0)])
+        options = [("grpc.enable_http_proxy", 0), ("grpc.max_receive_message_length", MAXIMUM_MESSAGE_BYTES)]
+        self._channel = grpc.insecure_channel(address, options=options)
         self._stub: _Stub = TrainerStub(self._channel)  # type: ignore[no-untyped-call]
 
     @classmethod
@@ -303,7 +306,7 @@ class TrainerClient:
         """Newest first, all pages up to `limit`; only those in one of the states, with all of the labels, of the names."""
         request = ListTuningJobsRequest(
             states=[TuningJob.State.Value(f"STATE_{state.upper()}") for state in states],
-            page_size=min(limit or 1000, 1000),
+            page_size=min(limit or PAGE_SIZE, PAGE_SIZE),
             labels=labels,
             adapter_name=adapter_name,
             dataset_name=dataset_name,
@@ -427,7 +430,8 @@ class TrainerClient:
             try:
                 return method(request, metadata=self._metadata, timeout=timeout_seconds or self._timeout_seconds)
             except grpc.RpcError as error:
-                if error.code() is not grpc.StatusCode.UNAVAILABLE or attempt == ATTEMPTS - 1:
+                unreached = error.code() is grpc.StatusCode.UNAVAILABLE and not _has_details(error)
+                if not unreached or attempt == ATTEMPTS - 1:
                     raise wire.from_rpc(error, self._where) from error
                 time.sleep(BACKOFF_SECONDS * 2**attempt)
         raise AssertionError("unreachable")

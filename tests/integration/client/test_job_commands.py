@@ -17,7 +17,7 @@ from integration.client.homes import Here
 from unit.trainer.made import job_spec, put_dataset, sft_rows
 from unit.trainer.test_rpc import BASE, ScriptedPlanner, put_checkpoint
 
-from burnish.errors import UnavailableError
+from burnish.errors import DeadlineError, InvalidInputError, PreconditionError, UnavailableError
 from burnish.objectstores.memory import MemoryObjectStore
 from burnish.schemas.tuning import Finding, RunEstimate, RunMeasurement
 from burnish_client.trainer_client import TrainerClient
@@ -329,6 +329,39 @@ def test_the_sdk_previews_and_reads_events_without_waiting(queue: Queue) -> None
         assert trainer.preview_job(spec).refused
         job = trainer.create_job(spec, priority=3, labels={"a": "b"}, deadline=datetime.now(UTC) + timedelta(hours=1))
         assert trainer.list_jobs(labels={"a": "b"}, adapter_name="tickets", dataset_name="tickets") == [job]
+
+
+def test_what_the_trainer_itself_says_is_not_asked_again(queue: Queue) -> None:
+    queue.planner.error = UnavailableError("preflight was busy with other jobs for 600 s: try again later")
+    with TrainerClient(queue.address, TOKEN) as trainer:
+        spec = trainer.get_job(queue.queued()).spec
+        with pytest.raises(UnavailableError, match="preflight was busy"):
+            trainer.preview_job(spec)
+    assert len(queue.planner.asked) == 1
+
+
+def test_a_list_of_jobs_with_many_findings_arrives(queue: Queue) -> None:
+    """More than the 4 MiB that a gRPC channel takes by default."""
+    rows = [f"ticket-{number}-{'x' * 100}" for number in range(20)]
+    codes = [chr(ord("a") + number) * 8 for number in range(26)]
+    findings = [
+        Finding(code=code, severity="warning", message="m" * 2000, question_ids=rows, count=20) for code in codes
+    ]
+    for _ in range(50):
+        queue.prepared(*findings)
+    with TrainerClient(queue.address, TOKEN) as trainer:
+        assert sum(job.ByteSize() for job in trainer.list_jobs()) > 4 * 2**20
+
+
+def test_waiting_for_a_pause_ends_where_it_cannot_come(queue: Queue) -> None:
+    ended, running = queue.succeeded(), queue.running()
+    with TrainerClient(queue.address, TOKEN) as trainer:
+        with pytest.raises(PreconditionError, match="succeeded before it was paused"):
+            trainer.wait_paused(ended, 5)
+        with pytest.raises(DeadlineError, match="still saves"):
+            trainer.wait_paused(running, 0.1)
+        with pytest.raises(InvalidInputError, match="has no time zone"):
+            trainer.preview_job(trainer.get_job(ended).spec, deadline=datetime(2030, 1, 1))
 
 
 def test_output_is_plain_where_it_is_no_terminal(queue: Queue, burnish: Here) -> None:
