@@ -276,7 +276,7 @@ def evaluate(
             candidate_model=sides.candidate_model,
             out=folder,
             benchmark=f"{manifest.name}/{manifest.version}",
-            base_run_log=_all_rows(curator, base_runs) if curator else [],
+            base_run_log=all_rows(curator, base_runs) if curator else [],
             adapter=sides.adapter,
             clusters=clusters_of(curator, trained_on) if curator and trained_on else [],
             targeted=_targeted(questions, trained_on, targeted_slice or [], targeted),
@@ -482,7 +482,7 @@ def _dataset_of(
     return curator.dataset(parent.name, parent.digest)
 
 
-def _all_rows(curator: CuratorClient, reference: str | None) -> list[RunLogLine]:
+def all_rows(curator: CuratorClient, reference: str | None) -> list[RunLogLine]:
     from burnish_client.cli.runs import resolve_run_log
 
     if reference is None:

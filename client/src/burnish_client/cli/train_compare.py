@@ -18,6 +18,7 @@ from burnish_client.cli.console import JsonFlag
 if TYPE_CHECKING:
     from burnish.schemas.benchmark import BenchmarkManifest, BenchmarkQuestion
     from burnish.schemas.evaluation import Comparison, EvalRow, JudgeCalibration
+    from burnish.schemas.runlog import RunLogLine
     from burnish.schemas.tuning import Method
     from burnish.verdict import Thresholds
     from burnish_client.cli.evaluate import Sides
@@ -77,6 +78,15 @@ def compare(
     candidate_samples: Annotated[
         int, typer.Option(help="Times each adapter is asked.", metavar="N", min=1, rich_help_panel=ASKING)
     ] = 1,
+    base_runs: Annotated[
+        str | None,
+        typer.Option(
+            metavar="RUNLOG",
+            help="Run log whose answers of the base are used instead of asking.",
+            show_default=False,
+            rich_help_panel=ASKING,
+        ),
+    ] = None,
     concurrency: Concurrency = asking.MOST_CONCURRENCY,
     max_tokens: MaxTokens = 256,
     forgetting: Annotated[
@@ -163,6 +173,7 @@ def compare(
             questions=questions,
             folder=settings.home / "compare" / compared,
             samples=(samples, candidate_samples),
+            base_run_log=eval_command.all_rows(curator, base_runs),
             sampling=Sampling(max_tokens=max_tokens, temperature=0.0, seed=seed),
             concurrency=concurrency,
             forgetting=forgetting,
@@ -300,6 +311,7 @@ class Asked:
     questions: Sequence[BenchmarkQuestion]
     folder: Path
     samples: tuple[int, int]
+    base_run_log: Sequence[RunLogLine]
     sampling: Sampling
     concurrency: int
     forgetting: bool
@@ -361,6 +373,7 @@ class Asked:
             candidate_model=sides.candidate_model,
             out=out,
             benchmark=f"{self.benchmark.name}/{self.benchmark.version}",
+            base_run_log=self.base_run_log,
             adapter=sides.adapter,
             clusters=eval_command.clusters_of(curator, method.dataset),
             base_samples=self.samples[0],
