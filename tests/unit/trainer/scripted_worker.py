@@ -44,7 +44,7 @@ def succeed() -> None:
 threading.Thread(target=end_with_parent, daemon=True).start()
 step(1)
 match script:
-    case "succeeds":
+    case "succeeds" | "slow" | "unpreparable-once":
         succeed()
     case "crashes-once" if job.attempt > 1:
         step(2)
@@ -71,6 +71,12 @@ match script:
         child = subprocess.Popen(["sleep", "60"])
         writer.write(Note(message=f"child {child.pid}"))
         time.sleep(60)
+    case "saves-slowly":
+        stopped.wait(60)
+        writer.write(Note(message="saving"))
+        time.sleep(0.5)
+        writer.write(CheckpointSaved(step=1, message="checkpoint at step 1"))
+        writer.write(Suspended(step=1))
     case "waits":
         stopped.wait(60)
         writer.write(CheckpointSaved(step=1, message="checkpoint at step 1"))

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from burnish.errors import PreconditionError
-from burnish_trainer.settings import S3Settings, TokenSettings, TrainerSettings
+from burnish_trainer.settings import ReportSettings, S3Settings, TokenSettings, TrainerSettings
 from burnish_trainer.workdir import WorkDir
 
 HEAVY = ("torch", "transformers", "trl", "peft", "datasets", "unsloth", "numpy")
@@ -20,14 +20,14 @@ def test_the_server_process_imports_no_model_library() -> None:
     code = (
         "import sys, burnish_trainer.main, burnish_trainer.backends\n"
         "from burnish_trainer import methods\n"
-        "methods.named('sft').Params(), methods.named('dpo').Params()\n"
+        "[methods.named(name).Params() for name in ('sft', 'dpo', 'kto', 'orpo', 'simpo')]\n"
         f"print(sorted(set({HEAVY!r}) & set(sys.modules)))"
     )
     answer = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert answer.stdout.strip() == "[]"
 
 
-@pytest.mark.parametrize("settings", [S3Settings, TokenSettings, TrainerSettings])
+@pytest.mark.parametrize("settings", [S3Settings, TokenSettings, ReportSettings, TrainerSettings])
 def test_every_setting_is_described_and_frozen(settings: type) -> None:
     assert all(field.description for field in settings.model_fields.values())  # type: ignore[attr-defined]
     assert settings.model_config["frozen"]  # type: ignore[attr-defined]

@@ -132,6 +132,8 @@ class Queue(RuleBasedStateMachine):
     def jobs_make_sense(self) -> None:
         for job_id in self.jobs:
             job = self.repository.get(job_id)
+            assert job.state is State.RUNNING or not job.pause_requested, "a pause was lost"
+            assert job.state is State.RUNNING or job.state.ended or not job.cancel_requested, "a cancel was lost"
             assert job.strikes >= 0
             assert job.failures >= 0
             assert (job.end_time is not None) == job.state.ended

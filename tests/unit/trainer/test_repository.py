@@ -564,6 +564,16 @@ def test_requests_to_a_job_whose_engine_is_gone_are_carried_out(
     assert [(done.job_id, done.state) for done in repository.tidy()] == [(job.job_id, state)]
 
 
+@pytest.mark.parametrize(("ask", "state"), [("cancel", State.CANCELLED), ("pause", State.PAUSED)])
+def test_a_request_between_two_looks_of_the_engine_is_not_lost(
+    repository: JobRepository, ask: str, state: State
+) -> None:
+    job = running(repository)
+    getattr(repository, ask)(job.job_id)
+    after = repository.give_back(job.job_id, ENGINE, delay_seconds=60)
+    assert (after.state, after.not_before) == (state, None)
+
+
 @pytest.mark.parametrize("before", State)
 @pytest.mark.parametrize("after", State)
 def test_illegal_moves_are_refused_aloud(before: State, after: State) -> None:

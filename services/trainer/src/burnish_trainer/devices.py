@@ -62,7 +62,7 @@ def discover(device: str, environment: Mapping[str, str] = os.environ) -> tuple[
 
 def _visible(environment: Mapping[str, str]) -> list[str]:
     """The GPUs that CUDA would show a process of this environment, by number or UUID; an unknown one ends the list."""
-    count = _installed_gpus()
+    count = _installed_gpus(environment)
     if VISIBLE not in environment:
         return [str(number) for number in range(count)]
     asked: list[str] = []
@@ -74,8 +74,8 @@ def _visible(environment: Mapping[str, str]) -> list[str]:
     return asked
 
 
-def _installed_gpus() -> int:
-    program = shutil.which("nvidia-smi")
+def _installed_gpus(environment: Mapping[str, str]) -> int:
+    program = shutil.which("nvidia-smi", path=environment.get("PATH"))
     if program is None:
         return 0
     try:

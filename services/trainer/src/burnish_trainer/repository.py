@@ -297,7 +297,7 @@ class JobRepository:
         strikes: int = 0,
         failures: int = 0,
     ) -> Job:
-        """Put a job back into the queue, or PAUSED.
+        """Put a job back into the queue, or PAUSED; what was asked of it in this very moment comes first.
 
         delay_seconds: until it may be claimed again; error: why, kept until it ends or starts again; strikes and failures:
         added to the job's, -1 where an attempt was stopped in order and does not count.
@@ -312,8 +312,8 @@ class JobRepository:
                 row.error = error.to_dict()
             if message:
                 add_event(session, row, message=message)
-            move(session, row, state)
-            if delay_seconds > 0:
+            move(session, row, _wanted(row) or state)
+            if delay_seconds > 0 and row.state == State.PENDING:
                 row.not_before = now() + timedelta(seconds=delay_seconds)
             return to_job(row)
 
@@ -340,8 +340,10 @@ class JobRepository:
             row = _row(session, job_id, lock=True)
             if row.state in WAITING and row.deadline is not None and row.deadline <= now():
                 move(session, row, State.FAILED, deadline_error(job_id, row.deadline))
-            elif row.state == State.RUNNING and row.lease_until is not None and row.lease_until < now() and _asked(row):
-                move(session, row, State.CANCELLED if row.cancel_requested else State.PAUSED)
+            elif row.state == State.RUNNING and row.lease_until is not None and row.lease_until < now():
+                if (wanted := _wanted(row)) is None:
+                    return None
+                move(session, row, wanted)
             else:
                 return None
             return to_job(row)
@@ -372,8 +374,11 @@ def _claimed(session: Session, row: JobRow | None, state: State) -> Job | None:
     return to_job(row)
 
 
-def _asked(row: JobRow) -> bool:
-    return row.cancel_requested or row.pause_requested
+def _wanted(row: JobRow) -> State | None:
+    """Where people asked a running job to go."""
+    if row.cancel_requested:
+        return State.CANCELLED
+    return State.PAUSED if row.pause_requested else None
 
 
 def _row(session: Session, job_id: str, lock: bool = False) -> JobRow:
