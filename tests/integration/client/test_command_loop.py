@@ -85,6 +85,11 @@ def test_the_loop_up_to_training(run: Here, run_log: Path, tmp_path: Path) -> No
     exported = run("dataset", "export", "fixes", "--out", str(target))
     assert exported.stdout == ""
     assert len(target.read_text().splitlines()) == built["counts"]["train"]
+    judged = run.json("dataset", "build", "judged", "--label", "not_json", "--seed", "3", "--format", "kto")
+    assert judged["split"]["held_out"] == built["split"]["held_out"]
+    lines = run("dataset", "export", "judged", "--form", "kto").stdout.splitlines()
+    assert len(lines) == judged["counts"]["train"]
+    assert {json.loads(line)["label"] for line in lines} == {True, False}
     for words in (["runs", "ls"], ["dataset", "ls"], ["diagnose"], ["status"]):
         assert all(len(line) <= 80 for line in run(*words).stdout.splitlines()), words
 

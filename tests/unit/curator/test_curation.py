@@ -112,6 +112,20 @@ async def test_build_list_show_export(caller: httpx.AsyncClient, run_log: str) -
     assert (impossible.status_code, "--format dpo" in impossible.text) == (400, True)
 
 
+async def test_build_and_export_of_judged_answers(caller: httpx.AsyncClient, run_log: str) -> None:
+    """Two rows a correction, and the same questions held out as in the other formats."""
+    await correct(caller, run_log)
+    paired, manifest = await build(caller, run_log, format="dpo"), await build(caller, run_log, format="kto")
+    assert manifest.split.held_out == paired.split.held_out
+    counts = manifest.counts
+    assert counts.train + counts.validation == 2 * counts.corrections + counts.anchors
+    lines = (await caller.get("/v1/datasets/fix/latest/export", params={"form": "kto"})).text.splitlines()
+    assert len(lines) == counts.train
+    assert {frozenset(json.loads(line)) for line in lines} == {frozenset({"prompt", "completion", "label"})}
+    impossible = await caller.get("/v1/datasets/fix/latest/export", params={"form": "openai-messages"})
+    assert (impossible.status_code, "export it as kto" in impossible.text) == (400, True)
+
+
 @pytest.mark.parametrize(
     ("fields", "status", "reason", "message"),
     [

@@ -9,6 +9,8 @@ import torch
 from unit.trainer.made import dpo_rows, job_spec, put_dataset
 from unit.trainer.runs import Run, Runner
 
+from burnish_trainer.events import Note
+from burnish_trainer.references import ReferenceManifest
 from burnish_trainer.spec import VersionRef
 
 pytestmark = pytest.mark.model
@@ -111,11 +113,63 @@ def margin(runner: Runner, run: Run) -> float:
 
 
 def test_a_stopped_run_resumes_to_the_same_bits(from_base: Run, module_runner: Runner) -> None:
+    """And no attempt makes the reference pass again."""
     stopped = module_runner.dpo(spec=from_base.spec, store=from_base.store, stop_at=4)
     assert stopped.again().version == from_base.version
+    assert all("no pass needed" in message for message in said(stopped))
+    assert len(said(stopped)) == 2
 
 
-def test_long_pairs_are_refused_by_name(module_runner: Runner) -> None:
-    final = module_runner.dpo(optimizer={"max_length": 40}).events[-1]
-    assert final.kind == "failed"
-    assert "longer than max_length 40" in final.error["message"]
+def test_dropout_is_kept_where_it_is_asked_for(module_runner: Runner) -> None:
+    """TRL turns it off by itself; then a run with dropout would be the run without."""
+    optimizer = {"max_steps": 2, "warmup_share": 0}
+    runs = [module_runner.dpo(lora={"dropout": share}, optimizer=optimizer) for share in (0.0, 0.5)]
+    plain, dropped = (run.series("train_loss") for run in runs)
+    assert dropped[1] == plain[1], "a fresh adapter gives nothing, dropped or not"
+    assert dropped[2] != plain[2]
+
+
+def test_a_quantised_policy_starts_as_its_reference(module_runner: Runner) -> None:
+    """On top of an SFT adapter, whose weights TRL would round to bf16 on the way in."""
+    sft = module_runner.sft(optimizer={"max_steps": 2, "learning_rate": 1e-2, "evaluation_interval_steps": 2})
+    initial = VersionRef(name=sft.spec.adapter_name, version=sft.version).model_dump()
+    dataset = put_dataset(sft.store, dpo_rows(8), [], name="pairs")
+    spec = job_spec(dataset, "dpo", params={"initial_adapter": initial}, quantization="nf4", optimizer={"max_steps": 2})
+    run = module_runner.dpo(spec=spec, store=sft.store)
+    assert run.series("train_loss")[1] == pytest.approx(math.log(2), abs=1e-4)
+
+
+def said(run: Run) -> list[str]:
+    return [event.message for event in run.events if isinstance(event, Note) and "reference log-prob" in event.message]
+
+
+def kept(run: Run) -> list[str]:
+    return [info.key for info in run.store.list("references/")]
+
+
+def test_a_second_run_skips_the_pass_and_loses_alike(from_base: Run, module_runner: Runner) -> None:
+    """Bit for bit; also under another adapter's name, which nothing of it depends on."""
+    before = kept(from_base)
+    again = module_runner.dpo(spec=from_base.spec.model_copy(update={"adapter_name": "again"}), store=from_base.store)
+    assert ["computed in" in message for message in said(from_base)] == [True]
+    assert ["no pass needed" in message for message in said(again)] == [True]
+    for series in ("train_loss", "validation_loss"):
+        assert again.series(series) == from_base.series(series)
+    assert again.version == from_base.version
+    assert kept(from_base) == before
+
+
+def test_another_reference_is_kept_apart(from_base: Run, continued: Run) -> None:
+    """Base and continued adapter, over the same rows."""
+    manifests = [
+        ReferenceManifest.model_validate_json(run.store.get(key))
+        for run in (from_base, continued)
+        for key in kept(run)
+        if key.endswith("manifest.json")
+    ]
+    one, other = manifests
+    assert one.inputs.sequences == other.inputs.sequences
+    assert one.digest != other.digest
+    initial: Run = continued.initial  # type: ignore[attr-defined]
+    assert (one.inputs.adapter, other.inputs.adapter) == (None, initial.version)
+    assert {parent.kind for parent in one.parents} == {"base_model", "dataset", "job"}
