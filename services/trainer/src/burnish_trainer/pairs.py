@@ -51,6 +51,7 @@ def plan_pairs(pairs: Sequence[Pair], spec: JobSpec) -> Plan:
         [sum(example.trained_tokens for example in pair.both) for pair in pairs],
         spec.optimizer,
         spec.seed,
+        spec.device_count,
     )
 
 

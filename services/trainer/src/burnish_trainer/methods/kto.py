@@ -120,6 +120,7 @@ def plan_rows(rows: Sequence[Judged], spec: JobSpec) -> Plan:
         [row.example.trained_tokens for row in rows],
         spec.optimizer,
         spec.seed,
+        spec.device_count,
     )
     return replace(plan, row_tokens=tuple(2 * len(row.example.ids) for row in rows))
 
