@@ -15,7 +15,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from detect_secrets.plugins.artifactory import ArtifactoryDetector
 from detect_secrets.plugins.aws import AWSKeyDetector
 from detect_secrets.plugins.azure_storage_key import AzureStorageKeyDetector
-from detect_secrets.plugins.base import BasePlugin, RegexBasedDetector
+from detect_secrets.plugins.base import RegexBasedDetector
 from detect_secrets.plugins.basic_auth import BasicAuthDetector
 from detect_secrets.plugins.discord import DiscordBotTokenDetector
 from detect_secrets.plugins.github_token import GitHubTokenDetector
@@ -47,7 +47,7 @@ from burnish_trainer.preflight.registry import finding
 LONGEST_LINE = 4000  # characters scanned at one time: some plugins' patterns are slow on longer ones
 LEAST_CHARACTERS = 16
 LEAST_ENTROPY_BITS = 3.3  # a character; random lower-case hex has 4 in the limit, English words about 3 at this length
-CANDIDATE = re.compile(r"[A-Za-z0-9_+/=-]{16,}|://[^\s/]+@")
+CANDIDATE = re.compile(r"[A-Za-z0-9_+/=-]{16,}|://[^\s/]+@|(?i:pass|pwd|secret|key)")  # lines worth a plugin's while
 PRIVATE_KEY = re.compile(
     r"BEGIN [A-Z0-9 ]*PRIVATE KEY(?: BLOCK)?-----(?:\s|\\n)*(?:[\w-]+: .*?(?:\s|\\n)+)*[A-Za-z0-9+/]{40}"
 )
@@ -70,7 +70,7 @@ class FurtherTokenDetector(RegexBasedDetector):
     ]
 
 
-KNOWN_FORMS: tuple[BasePlugin, ...] = tuple(
+KNOWN_FORMS: tuple[RegexBasedDetector, ...] = tuple(
     plugin()
     for plugin in (
         ArtifactoryDetector, AWSKeyDetector, AzureStorageKeyDetector, DiscordBotTokenDetector, FurtherTokenDetector,
@@ -124,7 +124,11 @@ def _pieces(line: str) -> Iterator[str]:
 
 def _line_kinds(line: str) -> Iterator[str]:
     for plugin in KNOWN_FORMS:
-        if any(_has_digit(hit) and not PLACEHOLDER.search(hit) for hit in plugin.analyze_string(line)):
+        if any(plugin.analyze_string(line)) and any(
+            _has_digit(hit.group()) and not PLACEHOLDER.search(hit.group())
+            for pattern in plugin.denylist  # analyze_string gives a pattern's groups, which may be its prefix alone
+            for hit in pattern.finditer(line)
+        ):
             yield plugin.secret_type
     if any(len(hit) >= 6 and _is_password(hit) for hit in BASIC_AUTH.analyze_string(line)):
         yield BASIC_AUTH.secret_type

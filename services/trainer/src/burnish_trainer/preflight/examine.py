@@ -95,8 +95,6 @@ def _check_spec(spec: JobSpec, base: Base, around: Surroundings) -> Iterable[Fin
     yield from serving.check_adapter(spec.lora, around.served_rank)
     yield from serving.check_modules(spec.lora.target_modules, base.layers)
     yield from serving.check_base(around.manifest, base.ref)
-    if spec.method == "kto":
-        yield from pairs.check_kto_batch(spec.optimizer.batch_size)
 
 
 def _check_texts(records: Records, around: Surroundings) -> Iterable[Finding]:

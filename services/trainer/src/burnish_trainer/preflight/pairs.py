@@ -64,15 +64,6 @@ def check_thumbs(records: Sequence[Record], desirable_weight: float, undesirable
         )
 
 
-def check_kto_batch(batch_size: int) -> Iterable[Finding]:
-    if batch_size < 2:
-        yield finding(
-            "kto-batch-of-one",
-            "optimizer.batch_size is 1: KTO pairs each prompt with another row's completion of the same device step, and "
-            "alone in it a row is paired with itself. Set 2 or more",
-        )
-
-
 def _is_same(record: Record) -> bool:
     chosen, rejected = (
         [" ".join(message.content.split()).casefold() for message in answer] for answer in record.answers

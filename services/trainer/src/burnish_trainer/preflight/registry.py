@@ -75,7 +75,6 @@ _ALL = (
     _warning("chosen-longer-throughout", "Chosen answers are much longer than rejected ones: length would be learnt."),
     _acceptable("one-label-only", "Every KTO row has the same label."),
     _warning("labels-unbalanced", "One KTO label outweighs the other by more than 10 to 1."),
-    _acceptable("kto-batch-of-one", "KTO needs two rows a device step: its KL term pairs rows of one batch."),
     # serving
     _acceptable("adapter-not-servable", "The serving engine would not load the adapter."),
     _warning("rank-above-serving-default", "The rank is above what the inference front serves unless it is told."),

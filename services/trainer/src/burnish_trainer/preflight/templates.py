@@ -19,6 +19,7 @@ from burnish.schemas.base import Message
 from burnish.schemas.tuning import Finding
 from burnish_trainer.preflight.records import Record
 from burnish_trainer.preflight.registry import finding
+from burnish_trainer.preflight.turns import by_assistant
 from burnish_trainer.tokens import Rendered, Sequenced, Tokenizer, render_all
 
 PROBE = (
@@ -82,8 +83,13 @@ def control_tokens(tokenizer: Tokenizer, special_tokens: Iterable[str]) -> list[
 
 
 def render_records(tokenizer: Tokenizer, records: Sequence[Record]) -> tuple[dict[int, list[Rendered]], list[Finding]]:
-    """Place of the record -> its sequences as text, of those that the template takes; and which it does not."""
-    places = [(place, sequence) for place, record in enumerate(records) for sequence in sequences(record)]
+    """Place of the record -> its sequences as text, of those that the template takes; and which conversations it does not."""
+    places = [
+        (place, sequence)
+        for place, record in enumerate(records)
+        if is_conversation(record)
+        for sequence in sequences(record)
+    ]
     refused: dict[str, str] = {}
     try:
         rendered = list(zip((place for place, _ in places), render_all(tokenizer, [s for _, s in places]), strict=True))
@@ -99,6 +105,11 @@ def render_records(tokenizer: Tokenizer, records: Sequence[Record]) -> tuple[dic
     return whole, [
         finding("chat-template-fails", f"the chat template refuses {len(refused)} rows ({name}: {reason})", refused)
     ]
+
+
+def is_conversation(record: Record) -> bool:
+    """Someone asks and the assistant answers; what is none is told by fields.py and turns.py, and not rendered."""
+    return bool(record.prompt) and all(answer and by_assistant(answer) for answer in record.answers)
 
 
 def sequences(record: Record) -> list[Sequenced]:
@@ -131,7 +142,8 @@ def check_content_parts(tokenizer: Tokenizer, records: Sequence[Record]) -> Iter
     """Where the template loops over content, vLLM sends a list of parts: it must render like the text that is trained."""
     if not LOOPS_OVER_CONTENT.search(_text(tokenizer.chat_template)):
         return
-    differing = [record.question_id for record in records[:SAMPLED_ROWS] if not _same_as_parts(tokenizer, record)]
+    sample = [record for record in records if is_conversation(record)][:SAMPLED_ROWS]
+    differing = [record.question_id for record in sample if not _same_as_parts(tokenizer, record)]
     if differing:
         yield finding(
             "chat-template-unlike-serving",

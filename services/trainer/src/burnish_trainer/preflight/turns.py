@@ -14,7 +14,7 @@ ASKING = ("user", "tool")
 
 
 def check_turns(records: Sequence[Record]) -> Iterable[Finding]:
-    foreign = [record.question_id for record in records if not all(map(_by_assistant, record.answers))]
+    foreign = [record.question_id for record in records if not all(map(by_assistant, record.answers))]
     if foreign:
         yield finding(
             "completion-not-by-assistant",
@@ -28,7 +28,8 @@ def check_turns(records: Sequence[Record]) -> Iterable[Finding]:
         yield finding("roles-out-of-order", f"{len(wrong)} rows have turns out of order ({name}: {fault})", wrong)
 
 
-def _by_assistant(answer: Sequence[Message]) -> bool:
+def by_assistant(answer: Sequence[Message]) -> bool:
+    """Whether it begins and ends with the assistant."""
     return not answer or (answer[0].role == answer[-1].role == "assistant")  # no answer at all is field-empty
 
 

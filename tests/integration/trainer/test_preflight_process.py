@@ -1,0 +1,172 @@
+"""The preflight process as the trainer holds it: warm, alone with its requests, replaced when it dies, gone with its parent."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+from unit.trainer.made import dpo_rows, job_spec, put_dataset, sft_rows
+
+from burnish.errors import NotFoundError, UnavailableError
+from burnish.objectstores.s3 import S3ObjectStore
+from burnish.testing import Seaweed
+from burnish_trainer.preflight.process import CheckerProcess
+from burnish_trainer.settings import S3Settings
+from burnish_trainer.spec import JobSpec, VersionRef
+
+pytestmark = pytest.mark.model
+
+
+@pytest.fixture(scope="module")
+def store(seaweed: Seaweed) -> S3ObjectStore:
+    store = seaweed.store("preflight-process")
+    store.ensure_bucket()
+    return store
+
+
+@pytest.fixture(scope="module")
+def environment(seaweed: Seaweed) -> dict[str, str]:
+    return S3Settings(
+        endpoint=seaweed.endpoint,
+        access_key=seaweed.access_key,  # type: ignore[arg-type]  # pydantic wraps it
+        secret_key=seaweed.secret_key,  # type: ignore[arg-type]
+        bucket="preflight-process",
+    ).environment()
+
+
+@pytest.fixture(scope="module")
+def checker(base_model_dir: Path, environment: dict[str, str]) -> Iterator[CheckerProcess]:
+    checker = CheckerProcess(base_model_dir, environment)
+    yield checker
+    checker.close()
+
+
+@pytest.fixture(scope="module")
+def spec(store: S3ObjectStore) -> JobSpec:
+    return job_spec(put_dataset(store, sft_rows(24), sft_rows(4, "v")))
+
+
+def is_alive(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except FileNotFoundError:
+        return False
+
+
+def wait_until_gone(pid: int, seconds: float = 20.0) -> None:
+    deadline = time.monotonic() + seconds
+    while is_alive(pid):
+        assert time.monotonic() < deadline, f"{pid} is still there"
+        time.sleep(0.05)
+
+
+def test_two_threads_at_a_time_get_each_their_own_answer(
+    checker: CheckerProcess, store: S3ObjectStore, spec: JobSpec
+) -> None:
+    pairs = job_spec(put_dataset(store, dpo_rows(12), name="pairs"), "dpo")
+    with ThreadPoolExecutor(4) as pool:
+        answers = list(pool.map(checker.prepare, [spec, pairs] * 4))
+    rows = [answer.workload.rows for answer in answers if answer.workload]
+    assert rows == [24, 12] * 4
+    assert [answer.workload.reference_tokens > 0 for answer in answers if answer.workload] == [False, True] * 4
+
+
+def test_once_warm_an_answer_takes_no_import(checker: CheckerProcess, spec: JobSpec) -> None:
+    checker.prepare(spec)
+    started = time.monotonic()
+    checker.prepare(spec)
+    assert time.monotonic() - started < 2.0
+
+
+def test_its_errors_are_those_of_the_checks(checker: CheckerProcess, spec: JobSpec) -> None:
+    with pytest.raises(NotFoundError, match="datasets/absent"):
+        checker.prepare(spec.model_copy(update={"dataset": VersionRef(name="absent", version="0" * 16)}))
+
+
+def test_it_holds_no_device_and_no_callers_token(checker: CheckerProcess, spec: JobSpec) -> None:
+    checker.prepare(spec)
+    variables = Path(f"/proc/{checker.pid}/environ").read_bytes().split(b"\0")
+    assert b"CUDA_VISIBLE_DEVICES=" in variables
+    assert not any(variable.startswith(b"BURNISH_TOKEN=") for variable in variables)
+
+
+def test_killed_between_requests_it_is_started_again(checker: CheckerProcess, spec: JobSpec) -> None:
+    expected, pid = checker.prepare(spec), checker.pid
+    os.kill(pid, signal.SIGKILL)
+    assert checker.prepare(spec) == expected
+    assert checker.pid != pid
+
+
+def test_killed_in_the_middle_of_a_request_it_is_asked_again(checker: CheckerProcess, spec: JobSpec) -> None:
+    expected, pid = checker.prepare(spec), checker.pid
+    os.kill(pid, signal.SIGSTOP)  # so that the request is under way for sure when it dies
+    with ThreadPoolExecutor(1) as pool:
+        answer = pool.submit(checker.prepare, spec)
+        time.sleep(0.3)
+        assert not answer.done()
+        os.kill(pid, signal.SIGKILL)
+        assert answer.result(timeout=120) == expected
+
+
+def test_a_request_that_takes_too_long_ends_the_process(base_model_dir: Path, spec: JobSpec) -> None:
+    sleeping = (sys.executable, "-c", "import time; time.sleep(60)")
+    checker = CheckerProcess(base_model_dir, {}, timeout_seconds=0.5, command=sleeping)
+    pid = checker.pid
+    with pytest.raises(UnavailableError, match="longer than 0.5 s"):
+        checker.prepare(spec)
+    wait_until_gone(pid)
+    checker.close()
+
+
+def test_a_process_that_dies_over_every_request_is_unavailable(base_model_dir: Path, spec: JobSpec) -> None:
+    checker = CheckerProcess(
+        base_model_dir, {}, command=(sys.executable, "-c", "import sys; sys.stdin.readline(); sys.exit(3)")
+    )
+    with pytest.raises(UnavailableError, match="died 2 times over this job, last by exit code 3"):
+        checker.prepare(spec)
+    checker.close()
+
+
+def test_closing_ends_it_and_whoever_waits(base_model_dir: Path, environment: dict[str, str], spec: JobSpec) -> None:
+    checker = CheckerProcess(base_model_dir, environment)
+    pid, raised = checker.pid, threading.Event()
+
+    def ask() -> None:
+        with pytest.raises(UnavailableError, match="is closed"):
+            checker.prepare(spec)
+        raised.set()
+
+    thread = threading.Thread(target=ask)
+    thread.start()
+    time.sleep(0.2)  # it is still importing
+    checker.close()
+    thread.join(timeout=20)
+    assert raised.is_set()
+    wait_until_gone(pid)
+    with pytest.raises(UnavailableError, match="is closed"):
+        checker.prepare(spec)
+
+
+def test_it_ends_with_its_parent(base_model_dir: Path, environment: dict[str, str]) -> None:
+    """The parent is killed, so nothing is closed in order."""
+    code = (
+        "import sys, time; from pathlib import Path; from burnish_trainer.preflight.process import CheckerProcess\n"
+        f"print(CheckerProcess(Path({str(base_model_dir)!r}), {{}}).pid, flush=True); time.sleep(60)"
+    )
+    parent = subprocess.Popen(
+        [sys.executable, "-c", code], stdout=subprocess.PIPE, text=True, env=os.environ | environment
+    )
+    assert parent.stdout is not None
+    pid = int(parent.stdout.readline())
+    assert is_alive(pid)
+    parent.kill()
+    parent.communicate()
+    wait_until_gone(pid)

@@ -1,0 +1,62 @@
+"""The workload against what can be counted by hand."""
+
+from __future__ import annotations
+
+from unit.trainer.preflight.sets import spec_of
+
+from burnish_trainer.order import make_plan
+from burnish_trainer.preflight.counting import count
+from burnish_trainer.spec import JobSpec
+from burnish_trainer.tokens import Example
+
+
+def example(name: str, length: int, prompt: int = 2) -> Example:
+    return Example(question_id=name, ids=tuple(range(length)), prompt_tokens=prompt)
+
+
+def spec(method: str, **optimizer: int) -> JobSpec:
+    return spec_of(method, optimizer={"batch_size": 2, "epochs": 1, "evaluation_interval_steps": 1, **optimizer})
+
+
+def test_sft_rows_are_padded_to_the_longest_of_their_device_step() -> None:
+    train = [[example("a", 4)], [example("b", 5)], [example("c", 9)], [example("d", 10)]]
+    work = count(spec("sft"), train, [[example("v", 7)]])
+    assert (work.steps, work.rows) == (2, 4)
+    assert work.padded_tokens == 2 * 5 + 2 * 10  # rows of like length together
+    assert work.trained_tokens == 4 + 5 + 9 + 10 - 4 * 2
+    assert (work.heaviest_step_tokens, work.longest_row_tokens) == (20, 10)
+    assert (work.evaluations, work.evaluation_tokens, work.evaluation_heaviest_tokens) == (2, 7, 7)
+    assert work.reference_tokens == 0
+
+
+def test_accumulated_device_steps_are_padded_one_by_one() -> None:
+    lengths = [4, 5, 9, 10]
+    wanted = spec("sft", gradient_accumulation_steps=2)
+    work = count(wanted, [[example(str(length), length)] for length in lengths], [])
+    plan = make_plan(lengths, lengths, wanted.optimizer, wanted.seed)
+    batches = [[lengths[row] for row in plan.order[start : start + 2]] for start in (0, 2)]
+    assert work.steps == 1
+    assert work.padded_tokens == sum(2 * max(batch) for batch in batches)
+    assert work.heaviest_step_tokens == max(2 * max(batch) for batch in batches)
+    assert work.evaluations == 0
+
+
+def test_a_pair_is_two_sequences_and_the_reference_sees_every_sequence_once() -> None:
+    pairs = [[example("a", 6), example("a", 9)], [example("b", 7), example("b", 8)]]
+    validation = [[example("v", 3), example("v", 5)]]
+    work = count(spec("dpo", epochs=3), pairs, validation)
+    assert work.padded_tokens == 3 * 4 * 9
+    assert work.trained_tokens == 3 * (6 + 9 + 7 + 8 - 4 * 2)
+    assert work.evaluation_tokens == 2 * 5
+    assert work.reference_tokens == 6 + 9 + 7 + 8 + 3 + 5
+    assert count(spec("dpo"), pairs, validation, reference_kept=True).reference_tokens == 0
+    assert count(spec("orpo"), pairs, validation).reference_tokens == 0
+
+
+def test_a_kto_row_goes_through_with_its_own_answer_and_with_the_other_one_s() -> None:
+    rows = [[Example(question_id="a", ids=(1, 2, 3, 4, 5), prompt_tokens=2)],
+            [Example(question_id="b", ids=(6, 7, 8, 9, 9, 9, 9), prompt_tokens=3)]]  # fmt: skip
+    work = count(spec("kto"), rows, [])
+    assert work.padded_tokens == 2 * 7 + 2 * max(2 + 4, 3 + 3)
+    assert work.trained_tokens == 3 + 4
+    assert work.reference_tokens == 5 + 7 + 6 + 6
