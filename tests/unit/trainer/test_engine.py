@@ -13,7 +13,7 @@ from typing import Any
 
 import psutil
 import pytest
-from sqlalchemy import update
+from sqlalchemy import text, update
 from unit.trainer.made import job_spec
 from unit.trainer.test_repository import PREVIEW, claim, prepare
 from unit.trainer.test_rpc import put_checkpoint
@@ -83,7 +83,7 @@ class Bench:
     """A queue, an engine over it, and ways to look at both."""
 
     def __init__(self, folder: Path, devices: Sequence[str] = ("cpu",), **policy: Any) -> None:
-        self.database = Database(f"sqlite:///{folder / 'queue.db'}")
+        self.database = Database(f"sqlite:///{folder / 'queue.db'}", busy_timeout_seconds=0.05)
         self.database.migrate()
         self.repository = JobRepository(self.database)
         self.store = MemoryObjectStore()
@@ -483,6 +483,19 @@ async def test_a_new_engine_takes_in_what_a_killed_one_left(start: Start, tmp_pa
     bench = await start()
     job = await bench.until(job_id, lambda job: job.state.ended)
     assert (job.state, job.attempts) == (State.SUCCEEDED, 1)
+
+
+async def test_a_locked_database_is_waited_for_and_said(start: Start, caplog: pytest.LogCaptureFixture) -> None:
+    bench = await start()
+    job_id = bench.queue("steps-on")
+    await bench.until(job_id, lambda job: job.progress is not None)
+    with bench.database.writing() as session:  # as a backup tool may do it
+        session.execute(text("SELECT 1"))
+        (bench.folder / "go").touch()
+        await asyncio.sleep(1)
+    job = await bench.until(job_id, lambda job: job.state.ended)
+    assert (job.state, job.attempts) == (State.SUCCEEDED, 1)
+    assert "another process has held the queue's database locked" in caplog.text
 
 
 async def test_jobs_run_side_by_side_up_to_the_limit(start: Start) -> None:

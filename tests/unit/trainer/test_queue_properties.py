@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from itertools import pairwise
-from pathlib import Path
 
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
@@ -38,8 +36,7 @@ class Queue(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
-        self.folder = tempfile.TemporaryDirectory()
-        self.database = Database(f"sqlite:///{Path(self.folder.name) / 'queue.db'}")
+        self.database = Database("sqlite://")  # in memory: nothing here is about the disk
         self.database.migrate()
         self.repository = JobRepository(self.database)
         self.jobs: list[str] = []
@@ -47,7 +44,6 @@ class Queue(RuleBasedStateMachine):
 
     def teardown(self) -> None:
         self.database.close()
-        self.folder.cleanup()
 
     def job(self, number: int) -> Job:
         return self.repository.get(self.jobs[number % len(self.jobs)])
@@ -152,8 +148,8 @@ def lawful() -> Iterator[None]:
 
 
 Queue.TestCase.settings = settings(
-    max_examples=25,
-    stateful_step_count=30,
+    max_examples=15,
+    stateful_step_count=25,
     deadline=None,
     derandomize=True,
     phases=[Phase.explicit, Phase.generate],  # shrinking a failure takes minutes, and its steps are few anyway

@@ -11,6 +11,7 @@ import logging
 from collections.abc import Coroutine, Sequence
 from typing import Any
 
+from burnish.errors import UnavailableError
 from burnish.ports import ObjectStore
 from burnish_trainer.aftercare import Aftercare
 from burnish_trainer.desk import Desk
@@ -56,6 +57,7 @@ class Engine:
         self._driver = Driver(self._desk, executor, policy, self._stopping)
         self._preparing = Preparing(self._desk, planner, policy, self._pool.all, self._stopping)
         self._aftercare = Aftercare(repository, executor, store, policy.keep_checkpoints)
+        self._silent = False  # the queue's database has not answered the last time
         self._driven: dict[str, asyncio.Task[None]] = {}
         self._prepared: dict[str, asyncio.Task[None]] = {}
 
@@ -88,8 +90,12 @@ class Engine:
                 pass
             if not self._prepared:
                 await self._claim_preparation()
-        except Exception:
-            log.exception("the queue does not answer; asking again")
+        except UnavailableError as error:
+            if not self._silent:
+                log.warning("%s; asking again every %.0f s", error, IDLE_POLL_SECONDS)
+            self._silent = True
+        else:
+            self._silent = False
 
     async def _claim_device(self, free: Sequence[str]) -> bool:
         active, lease_seconds = self._active(), self._policy.lease_seconds

@@ -135,7 +135,7 @@ class TrainerSettings(ReportSettings):
     )
     keep_checkpoints: KeepCheckpoints = Field(
         default="all",
-        description="checkpoints that stay, as weights alone, once a job has its adapter: all, best (by validation loss) or none",
+        description="checkpoints that stay, as weights alone, once a job has succeeded or was cancelled: all, best (by validation loss) or none",
     )
 
     def policy(self) -> EnginePolicy:
