@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 import torch
-from integration.trainer.test_processes import Attempts, trained
+from integration.trainer.attempts import Attempts, trained
 from unit.trainer.made import dpo_rows, job_spec, put_dataset, sft_rows
 
 from burnish.objectstores.s3 import S3ObjectStore
@@ -56,10 +56,10 @@ def run(executor: LocalExecutor, store: S3ObjectStore, method: str, devices: int
     dataset = put_dataset(store, rows(16), rows(4, "v"), name=method)
     optimizer = {"max_steps": 8, "batch_size": 4 // devices, "evaluation_interval_steps": 4, "learning_rate": 1e-3}
     spec = job_spec(dataset, method, backend="peft", device_count=devices, optimizer=optimizer)
-    attempts = Attempts(executor, dataset, f"job-{devices:016x}")
     places = [f"cuda:{index}" for index in range(devices)]
-    attempts.job = attempts.job.model_copy(update={"spec": spec, "devices": places})
-    assert attempts.ends(executor.start(attempts.job.model_copy(update={"attempts": 1}), places)) == "exit code 0"
+    attempts = Attempts(executor, dataset, f"job-{devices:016x}", optimizer, places)
+    attempts.job = attempts.job.model_copy(update={"spec": spec})
+    assert attempts.ends(attempts.start()) == "exit code 0", attempts.log()
     said = attempts.said()
     assert isinstance(said[-1], Succeeded)
     return said

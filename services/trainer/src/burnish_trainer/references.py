@@ -81,7 +81,7 @@ def log_probabilities(
 
     model: the policy before its first step: peft.PeftModel with the adapter `default`, which is the reference where
     `initial` names it; else the base under it is. Of many processes the main one reads and keeps, and all compute.
-    Raises StopRequested between two batches; what is done by then is not done again.
+    Alone it raises StopRequested between two batches; what is done by then is not done again.
     """
     sequences = {_key(example): example for example in examples}
     inputs = _inputs(ctx, tokenizer, sequences, initial)
@@ -122,28 +122,23 @@ def _read(ctx: RunContext, inputs: ReferenceInputs) -> tuple[dict[str, float] | 
 
 def stored(store: ObjectStore, inputs: ReferenceInputs) -> dict[str, float] | None:
     """key -> log-probability; None where there are none. CorruptDataError where what is kept is not whole."""
-    digest = inputs.digest
-    key = reference_key(digest)
+    key = reference_key(inputs.digest)
     try:
-        manifest = ReferenceManifest.model_validate_json(store.get(key))
+        text = store.get(key)
+    except NotFoundError:
+        return None
+    try:
+        manifest = ReferenceManifest.model_validate_json(text)
         entry = manifest.files[0]
-        data = store.get(reference_key(digest, entry.path))
-    except NotFoundError as error:
-        if error.metadata.get("key") == key or not _exists(store, key):
-            return None
-        raise CorruptDataError(f"{key} names a file that is not there", key=key) from error
-    except (ValidationError, IndexError) as error:
-        raise CorruptDataError(f"{key} is no manifest of reference log-probabilities", key=key) from error
+        data = store.get(reference_key(inputs.digest, entry.path))
+    except (ValidationError, IndexError, NotFoundError) as error:
+        raise CorruptDataError(f"{key}, or the file that it names, cannot be read", key=key) from error
     if manifest.inputs != inputs or sha256_hex(data) != entry.sha256:
         raise CorruptDataError(f"{key} does not match what it stands for", key=key)
     values = dict(json.loads(line) for line in data.splitlines())
     if version_of(*(name.encode() for name in sorted(values))) != inputs.sequences:
         raise CorruptDataError(f"{key} is of other sequences", key=key)
     return values
-
-
-def _exists(store: ObjectStore, key: str) -> bool:
-    return any(info.key == key for info in store.list(key))
 
 
 def _key(example: Example) -> str:
@@ -178,7 +173,10 @@ def _computed(
     progress = _Progress(ctx.folder / FOLDER / f"{inputs.digest}-{ctx.process}-of-{ctx.processes}.jsonl", batches)
     with _as_reference(model, inputs.adapter):
         for batch in progress.left():
-            ctx.check_stop()
+            if (
+                ctx.processes == 1
+            ):  # else one of them would leave the others waiting: together they stop after the first step
+                ctx.check_stop()
             progress.add(_forward(model, batch, ctx))
     pairs = [
         (_key(example), value)
