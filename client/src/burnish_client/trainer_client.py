@@ -14,6 +14,7 @@ from typing import Any, Literal, Protocol, Self, TypeVar
 import grpc
 from google.protobuf.json_format import MessageToDict
 from google.protobuf.message import Message
+from google.rpc import error_details_pb2
 
 from burnish.errors import DeadlineError, InvalidInputError, PreconditionError, UnavailableError
 from burnish.schemas.tuning import Method
@@ -107,8 +108,9 @@ def is_final(state: TuningJob.State | int) -> bool:
 
 
 def to_dict(message: Message) -> dict[str, Any]:
-    """A message as JSON-ready values under its proto field names."""
-    values: dict[str, Any] = MessageToDict(message, preserving_proto_field_name=True)
+    """A message as JSON-ready values under its proto field names, an error's ErrorInfo included."""
+    pool = error_details_pb2.DESCRIPTOR.pool
+    values: dict[str, Any] = MessageToDict(message, preserving_proto_field_name=True, descriptor_pool=pool)
     return values
 
 

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import grpc
 import pytest
+from google.rpc import error_details_pb2, status_pb2
 from integration.client.homes import Home
 
 from burnish_protos.trainer.v1 import trainer_pb2 as pb
@@ -37,6 +38,10 @@ class Trainer(TrainerServicer):
         ended.wait(60)
 
     def GetTuningJob(self, request: pb.GetTuningJobRequest, context: grpc.ServicerContext) -> pb.TuningJob:
+        if request.job_id == "failed":
+            status = status_pb2.Status(code=9, message="preflight refuses this job")
+            status.details.add().Pack(error_details_pb2.ErrorInfo(reason="PRECONDITION", domain="burnish"))
+            return pb.TuningJob(job_id="failed", state=pb.TuningJob.STATE_FAILED, error=status)
         adapter = pb.AdapterRef(name="fixes", version="1111")
         return pb.TuningJob(job_id=request.job_id, state=pb.TuningJob.STATE_SUCCEEDED, adapter=adapter)
 
@@ -70,6 +75,13 @@ def test_json_is_one_event_a_line(tmp_path: Path, variables: dict[str, str]) -> 
     assert [event["sequence"] for event in events] == ["1", "2", "3", "4"]
     assert events[0]["state_change"] == "STATE_RUNNING"
     assert events[2]["metrics"]["train_loss"] == 0.5
+
+
+def test_a_failed_job_is_json_with_its_reason(tmp_path: Path, variables: dict[str, str]) -> None:
+    """In a process of its own: whoever writes JSON has not necessarily met an error before."""
+    done = Home(tmp_path / "home").burnish("jobs", "show", "failed", "--json", **variables)
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["error"]["details"][0]["reason"] == "PRECONDITION"
 
 
 def test_ctrl_c_leaves_the_job_and_says_how_to_watch_again(tmp_path: Path, variables: dict[str, str]) -> None:
