@@ -24,7 +24,7 @@ from burnish_trainer.settings import Tracker
 log = logging.getLogger(__name__)
 
 WAITING_RECORDS = 1000
-CLOSE_SECONDS = 10.0
+CLOSE_SECONDS = 30.0  # a tracker that creates its database first takes some of it
 END = None
 
 
@@ -78,6 +78,8 @@ class Reporter(TrainerCallback):
             while (record := self._records.get()) is not END:
                 moment, arguments, said = record
                 getattr(callback, moment)(*arguments, **said)
+            if self.tracker == "wandb":
+                _finish_wandb()
         except Exception as error:
             log.exception("report to %s failed", self.tracker)
             self._failed.set()
@@ -91,7 +93,7 @@ class Reporter(TrainerCallback):
 @contextmanager
 def reporting(trainer: Trainer, ctx: RunContext) -> Iterator[None]:
     """Report the run to every configured tracker while it trains."""
-    reporters = [Reporter(tracker, ctx) for tracker in ctx.report_to]
+    reporters = [Reporter(tracker, ctx) for tracker in ctx.report_to] if ctx.is_main else []
     for reporter in reporters:
         trainer.add_callback(reporter)
     try:
@@ -129,6 +131,13 @@ def _prepare_mlflow(ctx: RunContext) -> None:
 
 def _prepare_wandb(ctx: RunContext) -> None:
     os.environ |= {"WANDB_PROJECT": ctx.report_project, "WANDB_RUN_ID": ctx.job_id, "WANDB_RESUME": "allow"}
+
+
+def _finish_wandb() -> None:
+    """Its callback leaves the run open, to be ended when the process exits, which could then hang on a dead network."""
+    import wandb
+
+    wandb.finish()
 
 
 def _prepare_trackio(ctx: RunContext) -> None:
