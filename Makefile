@@ -1,5 +1,5 @@
 # `make demo` does the main job, `make test` passes the tests; both set everything up first.
-.PHONY: demo test setup check format protos bench bench-eval bench-verdict lm-eval clean
+.PHONY: demo test setup check format protos bench bench-eval bench-verdict bench-train chaos lm-eval clean
 PY := .venv/bin/python
 export HF_HUB_OFFLINE := 1
 export OMP_WAIT_POLICY := PASSIVE
@@ -31,6 +31,12 @@ bench-eval: setup ## the eval client's speed beside its endpoint's best and a tr
 
 bench-verdict: setup ## how often the verdict is wrong, on simulated experiments; writes docs/verdict-error-rates.md
 	$(PY) tests/bench/bench_verdict.py $(ARGS)
+
+bench-train: setup ## training speed beside two plain TRL scripts; writes the table of docs/training-speed.md
+	$(PY) tests/bench/bench_train.py $(ARGS)
+
+chaos: setup ## one training job killed thirty times at random moments, and what it ends with (ARGS="--kills 60 --seed 7")
+	PYTHONPATH=tests $(PY) -m integration.trainer.chaos_run $(ARGS)
 
 lm-eval: ## an environment for lm-evaluation-harness (docs/lm-eval.md); its tests are skipped without it
 	scripts/lm_eval.sh

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from integration.trainer.conftest import TrainerProcess
+from integration.trainer.trainer_process import TrainerProcess
 from unit.trainer.made import put_dataset, sft_rows
 
 from burnish.objectstores.s3 import S3ObjectStore

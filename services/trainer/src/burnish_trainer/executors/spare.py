@@ -16,19 +16,29 @@ from subprocess import Popen
 log = logging.getLogger(__name__)
 
 LOOK_SECONDS = 0.2
-SETTLE_SECONDS = (
-    10.0  # before the next one is loaded, so that the one just handed over reaches its first steps undisturbed
-)
-RESTART_SECONDS = 1.0  # after a spare has died; doubles each time
+SETTLE_SECONDS = 10.0
+RESTART_SECONDS = 1.0
 RESTART_SECONDS_AT_MOST = 300.0
 
 
 class Spare:
-    """start: starts a waiting worker of a backend. Thread-safe; its thread ends with `close`."""
+    """Thread-safe; its own thread ends with `close`.
 
-    def __init__(self, backend: str, start: Callable[[str], Popen[bytes]]) -> None:
+    start: starts a waiting worker of a backend. settle_seconds: before the next one is loaded, so that the one just handed
+    over comes to its first steps undisturbed. restart_seconds: before one that died is replaced; doubles with each death.
+    """
+
+    def __init__(
+        self,
+        backend: str,
+        start: Callable[[str], Popen[bytes]],
+        settle_seconds: float = SETTLE_SECONDS,
+        restart_seconds: float = RESTART_SECONDS,
+    ) -> None:
         self.backend = backend
         self._start = start
+        self._settle_seconds = settle_seconds
+        self._restart_seconds = restart_seconds
         self._process: Popen[bytes] | None = None
         self._start_at = 0.0
         self._deaths = 0
@@ -56,7 +66,7 @@ class Spare:
                 return None
             self._process = None
             self._deaths = 0
-            self._start_at = time.monotonic() + SETTLE_SECONDS
+            self._start_at = time.monotonic() + self._settle_seconds
             return process
 
     def close(self) -> None:
@@ -89,7 +99,7 @@ class Spare:
                 self._put_off()
 
     def _put_off(self) -> None:
-        self._start_at = time.monotonic() + min(RESTART_SECONDS * 2**self._deaths, RESTART_SECONDS_AT_MOST)
+        self._start_at = time.monotonic() + min(self._restart_seconds * 2**self._deaths, RESTART_SECONDS_AT_MOST)
         self._deaths += 1
 
 

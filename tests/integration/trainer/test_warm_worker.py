@@ -1,0 +1,64 @@
+"""A spare worker waits with its libraries loaded, so that a job's first step waits for little but its model."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from integration.trainer.trainer_process import TrainerCalls, TrainerProcess, until
+
+from burnish_protos.trainer.v1 import trainer_pb2 as pb
+from burnish_trainer.spec import VersionRef
+
+pytestmark = pytest.mark.model
+
+OPTIMIZER = pb.OptimizerParams(max_steps=2, learning_rate=5e-3, batch_size=4, evaluation_interval_steps=2)
+PRELOADED = """
+import torch
+from burnish_trainer import preloading
+preloading.load("peft")
+import sys
+assert "trl.trainer.sft_trainer" in sys.modules and "peft" in sys.modules
+assert not torch.cuda.is_initialized()
+import os
+os.environ["CUDA_VISIBLE_DEVICES"] = ""
+assert torch.cuda.device_count() == 0, "devices were counted, and the count kept, before they were granted"
+"""
+
+
+def test_a_spare_takes_the_job_and_another_one_takes_its_place(
+    trainer: TrainerProcess, calls: TrainerCalls, dataset: VersionRef
+) -> None:
+    until(trainer.has_warm_spare)
+    (spare,) = trainer.spare_pids()
+    job = calls.create(dataset, optimizer=OPTIMIZER)
+    until(lambda: trainer.worker_pids() == [spare])
+    list(calls.watch(job.job_id))
+    ended = calls.get(job.job_id)
+    assert ended.state == pb.TuningJob.STATE_SUCCEEDED, ended.error
+    assert ended.measured.queue_seconds > 0  # tests/bench/bench_queue.py says how little, on a machine that is idle
+    until(lambda: trainer.spare_pids() not in ([], [spare]))
+
+
+def test_a_spare_that_dies_is_replaced(trainer: TrainerProcess) -> None:
+    (spare,) = until(trainer.spare_pids)
+    os.kill(spare, signal.SIGKILL)
+    until(lambda: trainer.spare_pids() not in ([], [spare]))
+
+
+def test_preloading_starts_no_device() -> None:
+    environment = os.environ | {"PYTORCH_NVML_BASED_CUDA_CHECK": "1"}
+    done = subprocess.run([sys.executable, "-c", PRELOADED], env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+
+
+def test_a_spare_ends_with_its_trainer(store_environment: dict[str, str], tiny_base: Path, tmp_path: Path) -> None:
+    trainer = TrainerProcess(tmp_path, tiny_base, store_environment)
+    trainer.start()
+    (spare,) = until(trainer.spare_pids)
+    trainer.kill()
+    until(lambda: not Path(f"/proc/{spare}").exists(), seconds=30)

@@ -1,0 +1,135 @@
+"""How attempts are started: devices, command lines, the spare worker, heartbeats. Processes here are real and small."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from burnish_trainer.executors import launch, processes
+from burnish_trainer.executors.local import LocalWorker
+from burnish_trainer.executors.spare import Spare
+
+TOLD = "import pathlib; pathlib.Path(input(), 'told').touch(); input()"
+SLEEP = [sys.executable, "-S", "-c", "import time; time.sleep(60)"]
+PARENT = [
+    sys.executable,
+    "-S",
+    "-c",
+    f"import subprocess, time; subprocess.Popen({SLEEP!r}, start_new_session=True); time.sleep(60)",
+]
+
+
+def until(condition: Callable[[], Any], seconds: float = 20) -> Any:
+    deadline = time.monotonic() + seconds
+    while not (answer := condition()):
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    return answer
+
+
+@pytest.mark.parametrize(
+    ("devices", "inherited", "visible"),
+    [
+        (["cpu"], None, ""),
+        (["cpu", "cpu"], "0,1", ""),
+        (["cuda:0"], None, "0"),
+        (["cuda:1", "cuda:3"], None, "1,3"),
+        (["cuda:1"], "4,7", "7"),
+        (["cuda:0", "cuda:1"], "GPU-8f2c, GPU-11aa", "GPU-8f2c,GPU-11aa"),
+    ],
+)
+def test_an_attempt_sees_its_own_devices_alone(devices: list[str], inherited: str | None, visible: str) -> None:
+    assert launch.device_environment(devices, inherited) == {"CUDA_VISIBLE_DEVICES": visible}
+
+
+def test_several_devices_are_launched_by_accelerate() -> None:
+    assert launch.command(["python", "worker"], Path("/a"), ["cuda:0"]) == ["python", "worker", "/a"]
+    several = launch.command(["python", "worker"], Path("/a"), ["cuda:0", "cuda:1"])
+    assert several[1:3] == ["-m", "accelerate.commands.launch"]
+    assert several[several.index("--num_processes") + 1] == "2"
+    assert several[-3:] == ["-m", "burnish_trainer.worker", "/a"]
+    assert launch.place({}) == (0, 1)
+    assert launch.place({"RANK": "1", "WORLD_SIZE": "2"}) == (1, 2)
+
+
+def test_the_callers_token_does_not_reach_workers(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("BURNISH_TOKEN", "secret")
+    assert "BURNISH_TOKEN" not in launch.base_environment()
+
+
+def _waiting(_backend: str) -> subprocess.Popen[bytes]:
+    return subprocess.Popen([sys.executable, "-S", "-c", TOLD], stdin=subprocess.PIPE, stderr=subprocess.DEVNULL)
+
+
+@pytest.fixture
+def kept() -> Iterator[Spare]:
+    kept = Spare("peft", _waiting, settle_seconds=0, restart_seconds=0)
+    yield kept
+    kept.close()
+
+
+def test_the_spare_is_handed_the_folder_and_another_takes_its_place(kept: Spare, tmp_path: Path) -> None:
+    first = until(lambda: kept.pid)
+    taken = kept.hand_over(tmp_path, "peft")
+    assert taken is not None
+    assert taken.pid == first
+    until((tmp_path / "told").exists)
+    assert until(lambda: kept.pid) != first
+    assert taken.stdin
+    assert taken.poll() is None
+    taken.stdin.close()
+    taken.wait()
+
+
+def test_a_spare_of_another_backend_is_not_used(kept: Spare, tmp_path: Path) -> None:
+    first = until(lambda: kept.pid)
+    assert kept.hand_over(tmp_path, "unsloth") is None
+    assert kept.pid == first
+
+
+def test_a_dead_spare_is_replaced_and_none_is_left_when_closed(kept: Spare, tmp_path: Path) -> None:
+    first = until(lambda: kept.pid)
+    os.kill(first, signal.SIGKILL)
+    second = until(lambda: kept.pid != first and kept.pid)
+    kept.close()
+    kept.close()
+    assert kept.hand_over(tmp_path, "peft") is None
+    assert not Path(f"/proc/{second}").exists()
+
+
+def test_a_whole_tree_is_killed_across_sessions() -> None:
+    parent = subprocess.Popen(PARENT, start_new_session=True)
+    (child,) = until(lambda: processes.descendants(parent.pid))
+    processes.kill_tree(parent.pid)
+    assert parent.wait() == -signal.SIGKILL
+    until(lambda: not Path(f"/proc/{child}").exists() or b"Z" in Path(f"/proc/{child}/stat").read_bytes())
+
+
+def test_the_heartbeats_age_is_of_the_process_that_is_silent_longest(tmp_path: Path) -> None:
+    process = subprocess.Popen(SLEEP, stdin=subprocess.PIPE, start_new_session=True)
+    worker = LocalWorker(process, tmp_path, count=2)
+
+    def age() -> float:
+        seconds = worker.heartbeat_age()
+        assert seconds is not None
+        return seconds
+
+    (tmp_path / "heartbeat").touch()
+    time.sleep(0.2)
+    assert age() >= 0.2  # the other one has never shown itself: counted from the start
+    (tmp_path / "heartbeat.1").touch()
+    age()
+    time.sleep(0.1)
+    os.utime(tmp_path / "heartbeat", (0, 0))  # a clock set back is a sign of life all the same
+    os.utime(tmp_path / "heartbeat.1", (1, 1))
+    assert age() < 0.1
+    worker.kill()
+    assert worker.heartbeat_age() is None
