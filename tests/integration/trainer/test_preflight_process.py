@@ -120,7 +120,7 @@ def test_a_request_that_takes_too_long_ends_the_process(base_model_dir: Path, sp
     sleeping = (sys.executable, "-c", "import time; time.sleep(60)")
     checker = CheckerProcess(base_model_dir, {}, timeout_seconds=0.5, command=sleeping)
     pid = checker.pid
-    with pytest.raises(UnavailableError, match="longer than 0.5 s"):
+    with pytest.raises(UnavailableError, match=r"longer than 0\.5 s"):
         checker.prepare(spec)
     wait_until_gone(pid)
     checker.close()
