@@ -106,6 +106,6 @@ def test_a_job_that_waits_is_paused_resumed_and_cancelled(run: Here, dataset: Ca
     def state() -> Any:
         return run.json("jobs", "show", job_id)["state"]
 
-    until(lambda: state() == "STATE_RUNNING")
+    until(lambda: state() == "STATE_RUNNING", limit_seconds=180)
     assert run("jobs", "pause", job_id).stdout == f"{job_id} is paused\n"
     assert run("jobs", "cancel", job_id).stdout == f"{job_id} is cancelled\n"

@@ -4,8 +4,13 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
+import typer
+
+from burnish_client import cli
+from burnish_trainer.settings import S3Settings, TokenSettings, TrainerSettings
 
 REPO = Path(__file__).parents[3]
 REFERENCE = re.compile(r"`((?:core|services|client)/[\w/.]+\.py):(\w+)`")
@@ -27,6 +32,44 @@ def test_links_and_paths_lead_somewhere(document: str) -> None:
     text = (REPO / document).read_text()
     for target in LINK.findall(text) + FOLDER.findall(text):
         assert (REPO / target).exists(), f"{document}: {target}"
+
+
+def test_the_trainer_section_names_files_that_exist() -> None:
+    table = (REPO / "ARCHITECTURE.md").read_text().partition("## Inside the trainer")[2]
+    room = REPO / "services/trainer/src/burnish_trainer"
+    names = re.findall(r"`(\w+(?:\.py|/))`", table)
+    assert len(names) > 10
+    assert [name for name in names if not (room / name).exists()] == []
+
+
+def test_the_training_page_is_true() -> None:
+    """Its links lead somewhere, its commands and options exist, every setting of the trainer stands there with its default."""
+    text = (REPO / "docs/training.md").read_text()
+    for target in LINK.findall(text):
+        assert (REPO / "docs" / target).exists(), target
+    commands = typer.main.get_command(cli.app).commands  # type: ignore[attr-defined]
+    for group, name, rest in re.findall(r"burnish (train|jobs) (\w+)([^`\n#]*)", text):
+        options = {option for parameter in _parameters(commands[group].commands[name]) for option in parameter.opts}
+        assert set(re.findall(r"--[a-z-]+", rest)) <= options | {"--help"}, f"burnish {group} {name} {rest}"
+    for name, field in TrainerSettings.model_fields.items():
+        if name not in ("host", "port"):
+            default = f"`{field.default}`" if str(field.default) and not field.is_required() else ""
+            row = rf"\| `BURNISH_TRAINER_{name.upper()}` \| {re.escape(default)}"
+            assert re.search(row, text), name
+
+
+def _parameters(command: Any) -> list[Any]:
+    """Of a command; of a group, those of its default."""
+    return list(command.commands["run"].params if hasattr(command, "commands") else command.params)
+
+
+@pytest.mark.parametrize("settings", [TrainerSettings, S3Settings, TokenSettings])
+def test_every_setting_of_the_trainer_stands_in_the_architecture(settings: Any) -> None:
+    text = (REPO / "ARCHITECTURE.md").read_text()
+    for name, field in settings.model_fields.items():
+        assert field.description
+        variable = f"{settings.model_config['env_prefix']}{name}".upper()
+        assert variable in text or f"`_{name.upper()}`" in text, variable
 
 
 def test_decision_records_are_numbered_without_gaps() -> None:
