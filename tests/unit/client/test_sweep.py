@@ -73,6 +73,12 @@ def test_without_pruning_all_finish(tmp_path: Path) -> None:
     assert trainer.cancelled == []
 
 
+def test_nothing_is_cancelled_at_the_end_of_its_run(tmp_path: Path) -> None:
+    trainer = ScriptedTrainer(lambda spec: [spec.optimizer.learning_rate])
+    result = run(tmp_path, trainer, settings("learning_rate=1e-4,1e-2", sampler="grid"), trials=2)
+    assert [(trial.outcome, trial.percent) for trial in result.trials] == [("finished", 100)] * 2
+
+
 @pytest.mark.parametrize("sampler", ["random", "tpe"])
 @pytest.mark.parametrize(
     ("point", "count"),

@@ -82,8 +82,9 @@ class ScriptedTrainer:
         """Every evaluation there would be, also of a job that was cancelled: the sweep has to stop listening itself."""
         job = self.jobs[job_id]
         yield TuningJobEvent(sequence=1, state_change=TuningJob.STATE_RUNNING)
-        for number, loss in enumerate(self._curve(job.spec), start=1):
-            step = number * STEPS // EVALUATIONS
+        losses = self._curve(job.spec)
+        for number, loss in enumerate(losses, start=1):
+            step = number * STEPS // len(losses)
             metrics = StepMetrics(step=step, total_steps=STEPS, validation_loss=loss)
             yield TuningJobEvent(sequence=1 + number, metrics=metrics)
 
