@@ -8,6 +8,8 @@ Loss: mean over the completion's tokens and its EOS; the prompt carries none.
 
 from __future__ import annotations
 
+from typing import Any
+
 from burnish.schemas.base import Frozen
 from burnish.schemas.dataset import DatasetFormat, SftRow
 from burnish_trainer.context import Outcome, RunContext
@@ -32,6 +34,8 @@ def run(spec: JobSpec, params: Params, ctx: RunContext) -> Outcome:
     from transformers import AutoTokenizer
     from trl import SFTConfig, SFTTrainer  # type: ignore[attr-defined]  # trl exports lazily
 
+    from burnish_trainer import kernels
+    from burnish_trainer.kernels.trainer import LabelLossTrainer
     from burnish_trainer.training import loop_arguments, train
 
     rows = ctx.rows(SftRow)
@@ -44,11 +48,17 @@ def run(spec: JobSpec, params: Params, ctx: RunContext) -> Outcome:
         [example.trained_tokens for example in examples],
         spec.optimizer,
         spec.seed,
+        spec.device_count,
     )
     ctx.check_stop()
-    trainer = SFTTrainer(
-        model=backend.load(ctx.model_request()),
-        args=SFTConfig(**loop_arguments(ctx, plan, bool(validation)), max_length=None),
+    model = ctx.load_model(backend)
+    trainer_class: type[SFTTrainer] = SFTTrainer
+    loss: dict[str, Any] = {}
+    if ctx.backend.name == "peft" and kernels.speed_up(model, ctx.device):
+        trainer_class, loss = LabelLossTrainer, {"loss_type": "nll"}
+    trainer = trainer_class(
+        model=model,
+        args=SFTConfig(**loop_arguments(ctx, plan, bool(validation)), **loss, max_length=None),
         train_dataset=Dataset.from_list([_features(examples[row]) for row in plan.order]),
         eval_dataset=Dataset.from_list([_features(example) for example in validation]) if validation else None,
         processing_class=tokenizer,
