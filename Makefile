@@ -25,6 +25,7 @@ protos: ## regenerate the gRPC stubs
 bench: setup ## the measurements behind the numbers in the docs
 	$(PY) tests/bench/bench_runlog.py
 	$(PY) tests/bench/bench_proxy.py
+	PYTHONPATH=tests $(PY) tests/bench/bench_queue.py
 
 bench-eval: setup ## the eval client's speed beside its endpoint's best and a transformers loop
 	$(PY) tests/bench/bench_eval.py $(ARGS)

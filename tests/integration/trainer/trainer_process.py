@@ -190,7 +190,7 @@ class TrainerCalls:
         request = pb.WatchTuningJobRequest(job_id=job_id, after_sequence=after)
         return iter(self._stub.WatchTuningJob(request, metadata=METADATA, timeout=JOB_SECONDS, wait_for_ready=True))
 
-    def reaches_step(self, job_id: str, step: int, seconds: float = 90) -> None:
+    def reaches_step(self, job_id: str, step: int, seconds: float = 200) -> None:
         until(lambda: self.get(job_id).progress.step >= step, seconds, f"{job_id} does not reach step {step}")
 
     def reaches_state(self, job_id: str, state: pb.TuningJob.State, seconds: float = 90) -> pb.TuningJob:
