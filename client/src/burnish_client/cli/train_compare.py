@@ -418,18 +418,18 @@ def show(results: Sequence[MethodResult], duels: Sequence[Duel], recommendation:
     """One table of methods, one of their direct comparisons, and the sentence."""
     from burnish_client.cli.verdict import COLOURS
 
-    shown = console.table("method", ">targeted", ">change", ">rest", ">change", "verdict", ">training", ">memory")
+    shown = console.table("method", "verdict", ">targeted", ">of", ">rest", ">of", ">training", ">memory")
     for result in results:
         if result.verdict is None:
-            shown.add_row(result.method, *["–"] * 4, "[red]none[/]", "–", "–")
+            shown.add_row(result.method, "[red]none[/]", *["–"] * 6)
             continue
         verdict = result.verdict
         memory = "–" if result.peak_memory_bytes is None else console.size(result.peak_memory_bytes)
         shown.add_row(
             result.method,
+            f"[{COLOURS[verdict.verdict]}]{verdict.verdict}[/]",
             *_cells(verdict.targeted),
             *_cells(verdict.rest),
-            f"[{COLOURS[verdict.verdict]}]{verdict.verdict}[/]",
             console.duration(result.seconds),
             memory,
         )
@@ -472,10 +472,10 @@ def _show_duels(duels: Sequence[Duel]) -> None:
 
 
 def _cells(comparison: Comparison) -> tuple[str, str]:
+    """Pass rates of base and adapter, and of how many questions."""
     if not comparison.n:
-        return "–", "–"
-    rates = f"{console.percent(comparison.base)}→{console.percent(comparison.candidate)} of {comparison.n}"
-    return rates, _points(comparison.delta)
+        return "–", "0"
+    return f"{console.percent(comparison.base)} → {console.percent(comparison.candidate)}", str(comparison.n)
 
 
 def _points(share: float | None) -> str:
