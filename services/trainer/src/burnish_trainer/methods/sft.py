@@ -39,7 +39,7 @@ def run(spec: JobSpec, params: Params, ctx: RunContext) -> Outcome:
     from burnish_trainer.training import loop_arguments, train
 
     rows = ctx.rows(SftRow)
-    tokenizer = AutoTokenizer.from_pretrained(str(ctx.base_model_folder), local_files_only=True)
+    tokenizer: Any = AutoTokenizer.from_pretrained(str(ctx.base_model_folder), local_files_only=True)
     examples = [encode(tokenizer, row.question_id, row.prompt, row.completion) for row in rows.train]
     validation = [encode(tokenizer, row.question_id, row.prompt, row.completion) for row in rows.validation]
     check(examples + validation, spec.optimizer.max_length)
