@@ -23,6 +23,7 @@ pytestmark = pytest.mark.model
 
 OPTIMIZER = {"max_steps": 250, "batch_size": 2, "evaluation_interval_steps": 100, "early_stopping_patience": 0}
 ROOM_BYTES = 40_000_000
+LIMIT_BYTES = 100_000  # less than the optimizer's state takes, more than the events
 
 
 def refused(attempts: Attempts) -> Failed:
@@ -54,7 +55,7 @@ def test_a_limit_on_file_sizes_is_told(
     attempts = Attempts(executor, dataset, "job-00000000000000d1", OPTIMIZER, ["cpu"])
     worker = attempts.start()
     until(attempts.saved, 240, "no checkpoint")
-    resource.prlimit(worker.process.pid, resource.RLIMIT_FSIZE, (100_000, 100_000))  # less than the optimizer's state takes, more than the events
+    resource.prlimit(worker.process.pid, resource.RLIMIT_FSIZE, (LIMIT_BYTES, LIMIT_BYTES))
     assert attempts.ends(worker) == "exit code 1"
     refused(attempts)
     saved = attempts.saved()
