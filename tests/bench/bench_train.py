@@ -4,7 +4,8 @@ plain: what people write first (a text field, TRL's own defaults). tuned: stock 
 completion, loss on the completion, bf16 weights, no gradient checkpointing). worker: the trainer's worker. Each runs in a process
 of its own, in turns; same rows, seed, model, LoRA, learning rate and batch. A round is one pass over the rows; tokens are those of
 the rows, no padding, counted alike for all. Once each trains to the end and keeps its adapter every other step; one function takes
-the validation loss of all of them. DPO runs twice in each round. Exit 1 where a bar is missed.
+the validation loss of all of them. DPO runs twice in each round;
+bench_queue.py tells the queue's own time. Exit 1 where a bar is missed.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import ast
 import json
 import os
 import random
+import re
 import resource
 import statistics
 import subprocess
@@ -275,6 +277,17 @@ def pass_flops(counts: list[tuple[int, int]]) -> float:
     )
 
 
+def queue_seconds() -> float:
+    """Accepted → first step, loading apart, with a spare worker waiting: the median that bench_queue.py tells."""
+    command = [sys.executable, str(Path(__file__).with_name("bench_queue.py"))]
+    environment = os.environ | {"PYTHONPATH": str(REPOSITORY / "tests")}
+    said = subprocess.run(command, env=environment, capture_output=True, text=True, check=True).stdout
+    found = re.search(r"^spare worker waiting: ([0-9.]+) s", said, re.MULTILINE)
+    if found is None:
+        raise RuntimeError(f"bench_queue.py said no median: {said}")
+    return float(found[1])
+
+
 def run_task(task: Record, sizes: Sizes) -> Record:
     """One measurement, in this process."""
     rows = library_rows(sizes.train + sizes.validation)
@@ -282,6 +295,8 @@ def run_task(task: Record, sizes: Sizes) -> Record:
     contender = task["contender"]
     if task["kind"] == "peak":
         return {"flops_per_second": matrix_product_peak()}
+    if task["kind"] == "queue":
+        return {"queue_seconds": queue_seconds()}
     if task["kind"] == "dpo":
         return {"seconds": dpo_twice(train[: sizes.pairs], sizes.dpo_steps)}
     steps = len(train) // BATCH * (sizes.passes if task["kind"] == "curve" else 1)
@@ -312,9 +327,8 @@ def tasks(rounds: int) -> list[Record]:
         + [{"kind": "dpo", "contender": "worker", "round": number}, {"kind": "peak", "contender": "", "round": number}]
         for number in range(rounds)
     ]
-    return [task for turn in each for task in turn] + [
-        {"kind": "curve", "contender": name, "round": 0} for name in CONTENDERS
-    ]
+    once = [{"kind": "curve", "contender": name, "round": 0} for name in CONTENDERS]
+    return [*(task for turn in each for task in turn), *once, {"kind": "queue", "contender": "worker", "round": 0}]
 
 
 def measure(all_tasks: list[Record], results: Path, quick: bool, limit_seconds: float) -> list[Record]:
@@ -371,6 +385,7 @@ def report(records: list[Record], sizes: Sizes, rounds: int) -> tuple[str, list[
             f"| {memory / 2**30:.2f} | {share:.1%} |"
         )
     second = of("dpo", "worker", lambda record: record["seconds"][1] / record["seconds"][0])
+    queue = of("queue", "worker", lambda record: record["queue_seconds"])
     bars = {
         f"tokens a second: {rate['worker'] / rate['plain']:.2f} × plain (bar 2.0)": rate["worker"]
         >= 2.0 * rate["plain"],
@@ -381,6 +396,7 @@ def report(records: list[Record], sizes: Sizes, rounds: int) -> tuple[str, list[
         ]
         <= 0.5 * reach["plain"],
         f"second DPO run: {second:.2f} × the first (bar 0.75)": second <= 0.75,
+        f"accepted to first step, loading apart, a spare worker waiting: {queue:.2f} s (bar 1)": queue < 1,
     }
     lengths = sorted(count for count, _ in counts)
     tenths = statistics.quantiles(lengths, n=10)
