@@ -176,5 +176,5 @@ def test_one_process_runs_a_sweep_and_others_may_look(tmp_path: Path) -> None:
         with read_study(tmp_path, "tried") as other:
             assert [trial.outcome for trial in read_result(other).trials] == ["running"]
             assert request_id(other, 0) == request_id(study, 0)
-    with pytest.raises(NotFoundError, match="`tried` is there"), read_study(tmp_path, "untried"):
+    with pytest.raises(NotFoundError, match="only: tried"), read_study(tmp_path, "untried"):
         pass

@@ -82,9 +82,9 @@ def read_study(home: Path, name: str) -> Iterator[optuna.Study]:
     """A sweep's study to look at, also while it runs. NotFoundError where there is none."""
     path = path_of(home, name)
     if not path.is_file():
-        known = sorted(found.stem for found in (home / FOLDER).glob("*.sqlite3"))
+        known = ", ".join(sorted(found.stem for found in (home / FOLDER).glob("*.sqlite3"))) or "none yet"
         raise NotFoundError(
-            f"no sweep {name!r} in {home / FOLDER}; `{', '.join(known) or 'none'}` is there", sweep=name
+            f"no sweep {name!r} in {home / FOLDER}, only: {known}. `burnish train sweep METHOD` makes one", sweep=name
         )
     with _study(path, name, None) as study:
         yield study
