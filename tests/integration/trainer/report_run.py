@@ -75,7 +75,10 @@ def main() -> None:
         seconds.append(attempt(ctx, tracker, first, last, close_seconds))
     said, _ = events.parse((folder / "events.jsonl").read_bytes())
     notes = [event.message for event in said if isinstance(event, events.Note)]
-    print(json.dumps({"notes": notes, "loop": [loop for loop, _ in seconds], "close": [close for _, close in seconds]}))
+    print(
+        json.dumps({"notes": notes, "loop": [loop for loop, _ in seconds], "close": [close for _, close in seconds]}),
+        flush=True,
+    )
 
 
 if __name__ == "__main__":

@@ -6,10 +6,12 @@ run nothing and is said once. Imports transformers: see progress.py.
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import logging
 import os
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from queue import Full, Queue
@@ -25,6 +27,7 @@ log = logging.getLogger(__name__)
 
 WAITING_RECORDS = 1000
 CLOSE_SECONDS = 30.0  # a tracker that creates its database first takes some of it
+EXIT_SECONDS = 3.0
 END = None
 
 
@@ -53,14 +56,13 @@ class Reporter(TrainerCallback):
 
     def close(self, seconds: float = CLOSE_SECONDS) -> None:
         """Let the tracker finish for so long; what is not through then is left out."""
-        try:
+        until = time.monotonic() + seconds
+        with contextlib.suppress(Full):
             self._records.put(END, timeout=seconds)
-        except Full:
-            self._say("does not keep up and was left behind")
-            return
-        self._thread.join(seconds)
+        self._thread.join(max(0.0, until - time.monotonic()))
         if self._thread.is_alive():
             self._say(f"had not taken everything {seconds:g} s after the end and was left behind")
+            threading.Thread(target=_end_with_main_thread, name=f"end-{self.tracker}", daemon=True).start()
 
     def _hand(self, moment: str, args: Any, state: TrainerState, control: TrainerControl, **said: Any) -> None:
         if self._failed.is_set():
@@ -101,6 +103,13 @@ def reporting(trainer: Trainer, ctx: RunContext) -> Iterator[None]:
     finally:
         for reporter in reporters:
             reporter.close()
+
+
+def _end_with_main_thread() -> None:
+    """A tracker that does not answer may also hang in its exit hooks: end the process once its work is done."""
+    threading.main_thread().join()
+    time.sleep(EXIT_SECONDS)
+    os._exit(0)
 
 
 def _drain(records: Queue[Any]) -> None:
