@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+import torch
 from accelerate import PartialState
 from transformers import PrinterCallback, Trainer
 
@@ -104,6 +105,14 @@ def compared(estimate: RunEstimate, measured: RunMeasurement) -> str:
         f"took {measured.seconds:.1f} s ({estimate.seconds:.1f} s were estimated: {time_off:+.0%}) and "
         f"{measured.peak_memory_bytes / 1e6:.0f} MB ({estimate.peak_memory_bytes / 1e6:.0f} MB: {memory_off:+.0%})"
     )
+
+
+def _restore_to_numbered_cpu(storage: Any, location: str) -> Any:
+    """Where several processes train on a CPU, transformers 5.17 loads the optimizer to "cpu:0", and torch 2.13 knows "cpu" alone."""
+    return storage if location.startswith("cpu:") else None
+
+
+torch.serialization.register_package(25, lambda _storage: None, _restore_to_numbered_cpu)
 
 
 @contextmanager
