@@ -98,6 +98,11 @@ def test_it_holds_no_device_and_no_callers_token(checker: CheckerProcess, spec: 
     assert not any(variable.startswith(b"BURNISH_TOKEN=") for variable in variables)
 
 
+def test_it_loads_no_torch(checker: CheckerProcess, spec: JobSpec) -> None:
+    checker.prepare(spec)
+    assert "libtorch" not in Path(f"/proc/{checker.pid}/maps").read_text()
+
+
 def test_killed_between_requests_it_is_started_again(checker: CheckerProcess, spec: JobSpec) -> None:
     expected, pid = checker.prepare(spec), checker.pid
     os.kill(pid, signal.SIGKILL)

@@ -23,6 +23,7 @@ from burnish.ports import ObjectStore
 from burnish_trainer import logs
 from burnish_trainer.preflight.base import Base, load_base
 from burnish_trainer.preflight.examine import prepare
+from burnish_trainer.preflight.lean import hide_model_libraries
 from burnish_trainer.preflight.settings import ServedSettings
 from burnish_trainer.preparation import Preparation
 from burnish_trainer.settings import S3Settings
@@ -35,6 +36,7 @@ def main() -> None:
     answers = os.fdopen(os.dup(sys.stdout.fileno()), "wb")
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # whatever a library prints must not look like an answer
     logs.configure(sys.stderr)
+    hide_model_libraries()
     requests: SimpleQueue[bytes] = SimpleQueue()
     threading.Thread(target=_read, args=(requests,), name="requests", daemon=True).start()
     served_rank = ServedSettings().max_lora_rank
