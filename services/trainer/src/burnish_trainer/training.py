@@ -112,7 +112,7 @@ def _restore_to_numbered_cpu(storage: Any, location: str) -> Any:
     return storage if location.startswith("cpu:") else None
 
 
-torch.serialization.register_package(25, lambda _storage: None, _restore_to_numbered_cpu)
+torch.serialization.register_package(15, lambda _storage: None, _restore_to_numbered_cpu)
 
 
 @contextmanager
