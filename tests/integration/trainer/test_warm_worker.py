@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from integration.trainer.trainer_process import TrainerCalls, TrainerProcess, until
+from integration.trainer.trainer_process import TrainerCalls, TrainerProcess, is_alive, until
 
 from burnish_protos.trainer.v1 import trainer_pb2 as pb
 from burnish_trainer.spec import VersionRef
@@ -61,4 +61,4 @@ def test_a_spare_ends_with_its_trainer(store_environment: dict[str, str], tiny_b
     trainer.start()
     (spare,) = until(trainer.spare_pids)
     trainer.kill()
-    until(lambda: not Path(f"/proc/{spare}").exists(), seconds=30)
+    until(lambda: not is_alive(spare), seconds=30)

@@ -139,6 +139,12 @@ def _is_asleep(pid: int) -> bool:
     return b"State:\tS" in _file(pid, "status")
 
 
+def is_alive(pid: int) -> bool:
+    """A zombie that nobody has waited for yet is not."""
+    status = _file(pid, "status")
+    return bool(status) and b"State:\tZ" not in status
+
+
 def until(condition: Callable[[], Any], seconds: float = 90, what: str = "it does not come true") -> Any:
     deadline = time.monotonic() + seconds
     while not (answer := condition()):
