@@ -54,7 +54,7 @@ def run(spec: JobSpec, params: Params, ctx: RunContext) -> Outcome:
             return feature
 
     rows = ctx.rows(DpoRow)
-    tokenizer = AutoTokenizer.from_pretrained(str(ctx.base_model_folder), local_files_only=True)
+    tokenizer: Any = AutoTokenizer.from_pretrained(str(ctx.base_model_folder), local_files_only=True)
     pairs = encode_pairs(tokenizer, rows, spec.optimizer.max_length)
     plan = plan_pairs(pairs.train, spec)
     ctx.check_stop()
