@@ -432,8 +432,11 @@ class TrainerClient:
             try:
                 return method(request, metadata=self._metadata, timeout=timeout_seconds or self._timeout_seconds)
             except grpc.RpcError as error:
-                unreached = error.code() is grpc.StatusCode.UNAVAILABLE and not _has_details(error)
-                if not unreached or attempt == ATTEMPTS - 1:
+                unavailable = error.code() is grpc.StatusCode.UNAVAILABLE
+                given_up = timeout_seconds is not None and _has_details(
+                    error
+                )  # a long call: the trainer waited already
+                if not unavailable or given_up or attempt == ATTEMPTS - 1:
                     raise wire.from_rpc(error, self._where) from error
                 time.sleep(BACKOFF_SECONDS * 2**attempt)
         raise AssertionError("unreachable")

@@ -331,7 +331,7 @@ def test_the_sdk_previews_and_reads_events_without_waiting(queue: Queue) -> None
         assert trainer.list_jobs(labels={"a": "b"}, adapter_name="tickets", dataset_name="tickets") == [job]
 
 
-def test_what_the_trainer_itself_says_is_not_asked_again(queue: Queue) -> None:
+def test_a_preview_that_the_trainer_gave_up_is_not_asked_for_again(queue: Queue) -> None:
     queue.planner.error = UnavailableError("preflight was busy with other jobs for 600 s: try again later")
     with TrainerClient(queue.address, TOKEN) as trainer:
         spec = trainer.get_job(queue.queued()).spec
