@@ -89,12 +89,19 @@ def one(kind: str, words: int, rank: int, batch: int, accumulation: int, steps: 
     from unit.trainer.made import job_spec, put_dataset
 
     from burnish.objectstores.memory import MemoryObjectStore
+    from burnish.ports import ObjectInfo
     from burnish_trainer import events, methods
     from burnish_trainer.assignment import Assignment
     from burnish_trainer.clock import Clock, Phase
     from burnish_trainer.preflight.base import load_base
     from burnish_trainer.preflight.examine import prepare
     from burnish_trainer.worker import make_context, train
+
+    class WeightlessStore(MemoryObjectStore):
+        """Keeps no adapters and checkpoints, which would count as the worker's memory; they are read back from its folder."""
+
+        def put_file(self, key: str, path: Path) -> ObjectInfo:
+            return self.put(key, b"")
 
     class CpuClock(Clock):
         """Also notes CPU seconds: of the reference pass, and when the first step began."""
@@ -114,7 +121,7 @@ def one(kind: str, words: int, rank: int, batch: int, accumulation: int, steps: 
             self.reference += time.process_time() - start if name == "reference" else 0
 
     method, _, quantization = kind.partition(" ")
-    store, folder = MemoryObjectStore(), Path(tempfile.mkdtemp())
+    store, folder = WeightlessStore(), Path(tempfile.mkdtemp())
     count = batch * accumulation * steps
     dataset = put_dataset(store, rows_of(method, words, count, 1), rows_of(method, words, 6, 2))
     params = methods.named(method).Params().model_dump(mode="json")

@@ -21,7 +21,6 @@ from burnish_trainer.spec import JobSpec
 SIZES: dict[DType, int] = {"bfloat16": 2, "float16": 2, "float32": 4}
 PAIRED = ("dpo", "orpo", "simpo")  # a row is two sequences
 NF4_BYTES = 0.53  # a weight, with its share of the doubly quantised block scales
-ADAPTER_BYTES = 16  # a parameter: weight, gradient and two moments of AdamW, fp32
 CHECKPOINT_BYTES = 12  # a parameter on disk: weight and two moments
 FULL_CHECKPOINTS = 3  # at the fullest moment: the newest, the best, and the one being written
 NEWEST_RUNS = 5
@@ -67,7 +66,8 @@ class Costs:
 
     efficiency: of matrix products of a model's shape, as a share of a large square one's; step_seconds and layer_seconds: a
     device step's fixed part, once and for each layer; checkpoint_seconds: to write, digest and upload one, its fixed part;
-    process_bytes: of the process (CPU) or allocator (CUDA) before any model; hidden_bytes and intermediate_bytes: kept
+    process_bytes: of the process (CPU) or allocator (CUDA) before any model; adapter_bytes: a trained parameter, 16
+    in weight, gradient and AdamW's two moments, the rest while a step or a checkpoint is made; hidden_bytes and intermediate_bytes: kept
     for the backward pass for each token, layer and unit of the hidden (intermediate) size.
     """
 
@@ -78,6 +78,7 @@ class Costs:
     load_seconds: float
     load_bytes_per_second: float
     process_bytes: float
+    adapter_bytes: float
     hidden_bytes: float
     intermediate_bytes: float
     logit_bytes: float
@@ -85,15 +86,16 @@ class Costs:
 
 COSTS: dict[Device, Costs] = {
     "cpu": Costs(
-        efficiency=0.6,
-        step_seconds=0.05,
-        layer_seconds=0.002,
-        checkpoint_seconds=0.2,
+        efficiency=0.35,
+        step_seconds=0.02,
+        layer_seconds=0.0005,
+        checkpoint_seconds=0.1,
         load_seconds=0.5,
         load_bytes_per_second=1e9,
-        process_bytes=0.75e9,
-        hidden_bytes=40,
-        intermediate_bytes=16,
+        process_bytes=0.73e9,
+        adapter_bytes=32,
+        hidden_bytes=12,
+        intermediate_bytes=7.4,
         logit_bytes=14,
     ),
     "cuda": Costs(
@@ -104,6 +106,7 @@ COSTS: dict[Device, Costs] = {
         load_seconds=3.0,
         load_bytes_per_second=1e9,
         process_bytes=0.1e9,
+        adapter_bytes=24,
         hidden_bytes=40,
         intermediate_bytes=16,
         logit_bytes=14,
@@ -233,11 +236,11 @@ class Passes:
 
 FORWARD = Passes(1, 0)
 OPTIMIZER_BYTES = 40  # read and written a trained parameter by one step of AdamW, clipping included
-SAVED_BYTES_PER_SECOND = 2e8  # to write, digest and upload
+SAVED_BYTES_PER_SECOND = 1e9  # to write, digest and upload
 HIDDEN_TRAFFIC = (
-    60  # bytes read and written by elementwise kernels, a unit of the hidden size, token and layer, forward
+    120  # bytes read and written by elementwise kernels: a unit of the hidden size, token and layer, forward
 )
-INTERMEDIATE_TRAFFIC = 20
+INTERMEDIATE_TRAFFIC = 40
 LOGIT_TRAFFIC = 40  # a unit of the vocabulary and token that has logits
 
 
@@ -279,7 +282,7 @@ def _load_seconds(model: ModelShape, machine: Machine) -> float:
 
 def _peak_memory_bytes(spec: JobSpec, workload: Workload, model: ModelShape, machine: Machine) -> float:
     costs = COSTS[machine.device]
-    trained = adapter_parameters(spec, model) * ADAPTER_BYTES
+    trained = adapter_parameters(spec, model) * costs.adapter_bytes
     training = trained + _activation_bytes(spec, workload, model, machine, workload.heaviest_step_tokens)
     return costs.process_bytes + weight_bytes(spec, model, machine) + training
 
