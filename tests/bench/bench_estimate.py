@@ -147,7 +147,8 @@ def one(kind: str, words: int, rank: int, batch: int, accumulation: int, steps: 
     clock = CpuClock()
     ctx = replace(make_context(assignment, folder, store, writer, threading.Event()), clock=clock)
     done = train(ctx)
-    assert done.measured is not None
+    if not isinstance(done, events.Succeeded) or done.measured is None:
+        raise SystemExit(f"the run ended otherwise: {done}")
     assert clock.began is not None
     cores = len(os.sched_getaffinity(0))
     cpu_seconds = (time.process_time() - clock.began + clock.reference) / cores
@@ -171,11 +172,14 @@ def forked(run: tuple[str, int, int, int, int, int, int]) -> dict[str, Any] | No
             try:
                 path.write_text(json.dumps(one(*run)))
                 os._exit(0)
-            except BaseException:
+            except BaseException:  # SystemExit too: the child must never go on as its parent
                 traceback.print_exc()
                 os._exit(1)
         os.waitpid(child, 0)
-        return json.loads(path.read_text()) if path.exists() else None
+        if not path.exists():
+            return None
+        result: dict[str, Any] = json.loads(path.read_text())
+        return result
 
 
 def report(runs: list[dict[str, Any]]) -> str:

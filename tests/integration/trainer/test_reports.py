@@ -30,7 +30,8 @@ def run(tracker: str, folder: Path, *attempts: str, close_seconds: float = 60, *
     told = time.monotonic()
     _, log = process.communicate(timeout=120)
     assert line, log
-    return json.loads(line) | {"exit_seconds": time.monotonic() - told}
+    answer: dict[str, Any] = json.loads(line)
+    return answer | {"exit_seconds": time.monotonic() - told}
 
 
 def query(database: Path, sql: str) -> list[tuple[Any, ...]]:
