@@ -16,18 +16,15 @@ from contextlib import suppress
 from functools import cache, partial
 from pathlib import Path
 from queue import SimpleQueue
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from burnish.errors import BurnishError, InternalError
-from burnish.ports import ObjectStore
 from burnish_trainer import logs
-from burnish_trainer.preflight.base import Base, load_base
-from burnish_trainer.preflight.examine import prepare
 from burnish_trainer.preflight.lean import hide_model_libraries
-from burnish_trainer.preflight.settings import ServedSettings
-from burnish_trainer.preparation import Preparation
-from burnish_trainer.settings import S3Settings
-from burnish_trainer.spec import JobSpec
+
+if TYPE_CHECKING:
+    from burnish_trainer.preparation import Preparation
+    from burnish_trainer.spec import JobSpec
 
 log = logging.getLogger(__name__)
 
@@ -36,31 +33,43 @@ def main() -> None:
     answers = os.fdopen(os.dup(sys.stdout.fileno()), "wb")
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # whatever a library prints must not look like an answer
     logs.configure(sys.stderr)
-    hide_model_libraries()
     requests: SimpleQueue[bytes] = SimpleQueue()
     threading.Thread(target=_read, args=(requests,), name="requests", daemon=True).start()
-    served_rank = ServedSettings().max_lora_rank
-    store = S3Settings().open()  # type: ignore[call-arg]  # from the environment
-    base = cache(partial(load_base, Path(sys.argv[1])))
-    with suppress(BurnishError):  # told with the first answer
-        base()
+    prepare = _checks(Path(sys.argv[1]))
     while True:
-        answers.write(json.dumps(answer(requests.get(), base, store, served_rank)).encode() + b"\n")
+        answers.write(json.dumps(answer(requests.get(), prepare)).encode() + b"\n")
         answers.flush()
 
 
-def answer(request: bytes, base: Callable[[], Base], store: ObjectStore, served_rank: int | None) -> dict[str, Any]:
+def answer(request: bytes, prepare: Callable[[JobSpec], Preparation]) -> dict[str, Any]:
     """{"preparation": …} or {"error": …}; an unknown exception is logged here and told as an InternalError."""
+    from burnish_trainer.spec import JobSpec
+
     try:
         spec = JobSpec.model_validate(json.loads(request)["spec"])
-        preparation: Preparation = prepare(spec, base(), store, served_rank)
-        return {"preparation": preparation.model_dump(mode="json")}
+        return {"preparation": prepare(spec).model_dump(mode="json")}
     except BurnishError as error:
         return {"error": error.to_dict()}
     except Exception as error:
         log.exception("preflight failed")
         defect = InternalError(f"preflight ended by an unexpected {type(error).__name__}; the trainer's log has it")
         return {"error": defect.to_dict()}
+
+
+def _checks(folder: Path) -> Callable[[JobSpec], Preparation]:
+    """All that takes seconds to import and to load; by now this process ends with its parent."""
+    hide_model_libraries()
+    from burnish_trainer.preflight.base import load_base
+    from burnish_trainer.preflight.examine import prepare
+    from burnish_trainer.preflight.settings import ServedSettings
+    from burnish_trainer.settings import S3Settings
+
+    store = S3Settings().open()  # type: ignore[call-arg]  # from the environment
+    base = cache(partial(load_base, folder))
+    with suppress(BurnishError):  # told with the first answer
+        base()
+    served_rank = ServedSettings().max_lora_rank
+    return lambda spec: prepare(spec, base(), store, served_rank)
 
 
 def _read(requests: SimpleQueue[bytes]) -> None:
