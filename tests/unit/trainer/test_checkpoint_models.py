@@ -25,6 +25,7 @@ RUN = RunRecord(
     adapter_name="colours",
     base_model=BaseModelRef(name="tiny", digest="sha256:" + "0" * 64),
     backend="peft",
+    backend_why="there is no CUDA device",
     device="cpu",
     dtype="bfloat16",
     packages={"torch": "2.13.0"},
@@ -101,7 +102,8 @@ def test_a_checkpoint_becomes_an_adapter_version_once(memory_store: MemoryObject
     manifest = adapters.read_manifest(memory_store, ref)
     assert manifest.checkpoint_step == 10
     assert manifest.version == ref.version
-    assert manifest.params == job.spec.model_dump(mode="json") | {"device": "cpu", "dtype": "bfloat16"}
+    made_with = {"device": "cpu", "dtype": "bfloat16", "backend_why": "there is no CUDA device"}
+    assert manifest.params == job.spec.model_dump(mode="json") | made_with
     assert [parent.kind for parent in manifest.parents] == ["dataset", "base_model", "job"]
     assert manifest.training.steps == 10
     files = {entry.path: entry.sha256 for entry in manifest.files}
