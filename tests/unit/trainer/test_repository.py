@@ -22,6 +22,7 @@ from burnish_trainer.database import Database
 from burnish_trainer.events import CheckpointSaved, Failed, Found, Metrics, Note, Succeeded, Suspended
 from burnish_trainer.jobs import MOVES, Job, State, check_move
 from burnish_trainer.preparation import Preview, Workload
+from burnish_trainer.records import move
 from burnish_trainer.repository import JobRepository, LeaseLost
 from burnish_trainer.spec import JobSpec, VersionRef
 from burnish_trainer.tables import JobRow, Table
@@ -584,8 +585,13 @@ def test_illegal_moves_are_refused_aloud(before: State, after: State) -> None:
         check_move("job-1", before, after)
 
 
-def test_an_illegal_move_changes_nothing(repository: JobRepository) -> None:
+def test_an_illegal_move_changes_nothing(repository: JobRepository, database: Database) -> None:
     job = in_state(repository, State.PREPARING)
+    with database.writing() as session:
+        row = session.get(JobRow, job.job_id)
+        assert row is not None
+        with pytest.raises(PreconditionError, match="is preparing: it cannot become succeeded"):
+            move(session, row, State.SUCCEEDED)
     with pytest.raises(PreconditionError, match="not as succeeded"):
         repository.end(job.job_id, ENGINE, State.SUCCEEDED)
     with pytest.raises(PreconditionError, match="not as failed"):
