@@ -51,11 +51,17 @@ def run(spec: JobSpec, params: Params, ctx: RunContext) -> Outcome:
             return dataset
 
     rows = ctx.rows(DpoRow)
-    tokenizer = AutoTokenizer.from_pretrained(str(ctx.base_model_folder), local_files_only=True)
+    tokenizer: Any = AutoTokenizer.from_pretrained(str(ctx.base_model_folder), local_files_only=True)
     pairs = encode_pairs(tokenizer, rows, spec.optimizer.max_length)
     plan = plan_pairs(pairs.train, spec)
     ctx.check_stop()
     initial = ctx.fetch_adapter(params.initial_adapter) if params.initial_adapter else None
+    arguments = DPOConfig(  # made before the reference pass: it is what connects several processes
+        **loop_arguments(ctx, plan, bool(pairs.validation)),
+        beta=params.beta,
+        max_length=None,
+        disable_dropout=not spec.lora.dropout,
+    )
     model = ctx.load_model(backend, initial)
     reference = references.log_probabilities(ctx, model, tokenizer, pairs.examples, params.initial_adapter)
     train_rows, validation_rows = (
@@ -64,12 +70,7 @@ def run(spec: JobSpec, params: Params, ctx: RunContext) -> Outcome:
     with references.no_second_reference(model):
         trainer = Trainer(
             model=model,
-            args=DPOConfig(
-                **loop_arguments(ctx, plan, bool(validation_rows)),
-                beta=params.beta,
-                max_length=None,
-                disable_dropout=not spec.lora.dropout,
-            ),
+            args=arguments,
             train_dataset=Dataset.from_list([train_rows[row] for row in plan.order]),
             eval_dataset=Dataset.from_list(validation_rows) if validation_rows else None,
             processing_class=tokenizer,

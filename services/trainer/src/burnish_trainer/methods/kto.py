@@ -77,7 +77,7 @@ def run(spec: JobSpec, params: Params, ctx: RunContext) -> Outcome:
             return dataset
 
     rows = ctx.rows(KtoRow)
-    tokenizer = AutoTokenizer.from_pretrained(str(ctx.base_model_folder), local_files_only=True)
+    tokenizer: Any = AutoTokenizer.from_pretrained(str(ctx.base_model_folder), local_files_only=True)
     judged, validation = ([_judged(tokenizer, row) for row in split] for split in (rows.train, rows.validation))
     check([row.example for row in (*judged, *validation)], spec.optimizer.max_length)
     plan = plan_rows(judged, spec)
@@ -86,20 +86,21 @@ def run(spec: JobSpec, params: Params, ctx: RunContext) -> Outcome:
     train_rows = mismatched([judged[row] for row in plan.order], size, judged)
     validation_rows = mismatched(validation, size, judged)
     initial = ctx.fetch_adapter(params.initial_adapter) if params.initial_adapter else None
+    arguments = KTOConfig(  # made before the reference pass: it is what connects several processes
+        **loop_arguments(ctx, plan, bool(validation)),
+        beta=params.beta,
+        desirable_weight=params.desirable_weight,
+        undesirable_weight=params.undesirable_weight,
+        max_length=None,
+        disable_dropout=not spec.lora.dropout,
+    )
     model = ctx.load_model(backend, initial)
     examples = [example for row in (*train_rows, *validation_rows) for example in (row.row.example, row.other)]
     reference = references.log_probabilities(ctx, model, tokenizer, examples, params.initial_adapter)
     with references.no_second_reference(model):
         trainer = Trainer(
             model=model,
-            args=KTOConfig(
-                **loop_arguments(ctx, plan, bool(validation)),
-                beta=params.beta,
-                desirable_weight=params.desirable_weight,
-                undesirable_weight=params.undesirable_weight,
-                max_length=None,
-                disable_dropout=not spec.lora.dropout,
-            ),
+            args=arguments,
             train_dataset=Dataset.from_list([_features(row, reference) for row in train_rows]),
             eval_dataset=Dataset.from_list([_features(row, reference) for row in validation_rows])
             if validation_rows
