@@ -111,8 +111,8 @@ def test_a_sweep_is_killed_goes_on_and_cancels_what_is_hopeless(run: Here, tiny_
         cwd=tiny_home.path.parent,
     ) as killed:
         assert killed.stderr is not None
-        while "20 %" not in killed.stderr.readline():
-            assert killed.poll() is None
+        while "20 %" not in (line := killed.stderr.readline()):
+            assert line, "it ended before its first evaluation"
         killed.send_signal(signal.SIGKILL)
     (running,) = jobs_of(tiny_home, sweep="rates")
     shown = run.json("train", "sweep", "show", "rates")
