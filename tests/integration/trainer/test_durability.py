@@ -20,7 +20,7 @@ from burnish_protos.trainer.v1 import trainer_pb2 as pb
 from burnish_trainer import adapters
 from burnish_trainer.spec import VersionRef
 
-pytestmark = pytest.mark.model
+pytestmark = [pytest.mark.model, pytest.mark.timeout(600)]
 
 STEPS = 30
 OPTIMIZER = {"max_steps": STEPS, "learning_rate": 5e-3, "batch_size": 4, "evaluation_interval_steps": 5}
