@@ -85,6 +85,7 @@ class CheckerProcess:
             try:
                 return _preparation(self._living_child().ask(request, deadline - time.monotonic()))
             except CheckerDied:
+                self._child.end()  # its output closes a moment before it is gone
                 log.warning("the preflight process ended by %s on try %d", self._child.exit_status(), number)
             except Empty:
                 self._child.end()
