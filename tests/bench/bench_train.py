@@ -110,6 +110,7 @@ def stock_trl(contender: str, rows: list[dict[str, str]], steps: int, keep_in: P
         "seed": SEED,
         "report_to": "none",
         "disable_tqdm": True,
+        "use_cpu": not torch.cuda.is_available(),  # TRL's own bf16 refuses a CPU without it
         **saving,
     }
     model: Any
@@ -118,7 +119,7 @@ def stock_trl(contender: str, rows: list[dict[str, str]], steps: int, keep_in: P
         model, data, arguments = str(BASE), [{"text": text} for text in texts], SFTConfig(**common)
     else:
         model, data = AutoModelForCausalLM.from_pretrained(BASE, dtype=torch.bfloat16), chats
-        arguments = SFTConfig(**common, bf16=True, use_cpu=not torch.cuda.is_available(), gradient_checkpointing=False)
+        arguments = SFTConfig(**common, bf16=True, gradient_checkpointing=False)
     clock = Clock()
     SFTTrainer(
         model=model,
