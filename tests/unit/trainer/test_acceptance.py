@@ -125,7 +125,9 @@ def test_more_devices_than_there_are_is_refused(desk: Desk) -> None:
         desk.accept(device_count=2)
     gpus = Acceptance(desk.store, BASE, ["cuda:0", "cuda:1"])
     fields = {"method": "sft", "dataset": desk.sft.model_dump(), "adapter_name": "fixed"}
-    assert gpus.accept({**fields, "device_count": 2, "backend": "unsloth"}).device_count == 2
+    spec = gpus.accept({**fields, "device_count": 2, "backend": "unsloth"})
+    assert spec.device_count == 2
+    assert spec.optimizer.evaluation_interval_steps == 2  # a fifth of the 12 steps in which both take 8 rows
     with pytest.raises(PreconditionError, match="3 are asked for"):
         gpus.accept({**fields, "device_count": 3})
 

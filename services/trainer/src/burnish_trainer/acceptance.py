@@ -84,7 +84,9 @@ class Acceptance:
         initial = getattr(params, "initial_adapter", None)
         if initial is not None:
             lora = _continued(lora, self._adapter(initial, field=f"{name}.initial_adapter"))
-        optimizer = _with_defaults(dict(fields.get("optimizer", {})), method.LEARNING_RATE, dataset.counts.train)
+        devices = max(1, int(fields.get("device_count", 1)))  # out of range: refused with the whole spec, below
+        rows = dataset.counts.train
+        optimizer = _with_defaults(dict(fields.get("optimizer", {})), method.LEARNING_RATE, rows, devices)
         whole = {**fields, "params": params.model_dump(mode="json"), "lora": lora, "optimizer": optimizer}
         spec = _validated(JobSpec, whole)
         self._check_devices(spec)
@@ -189,11 +191,11 @@ def _continued(lora: Mapping[str, Any], adapter: AdapterManifest) -> dict[str, A
     return {**lora, **shape}
 
 
-def _with_defaults(optimizer: dict[str, Any], learning_rate: float, rows: int) -> dict[str, Any]:
-    """The method's learning rate, and an evaluation every fifth of the run."""
+def _with_defaults(optimizer: dict[str, Any], learning_rate: float, rows: int, devices: int) -> dict[str, Any]:
+    """The method's learning rate, and an evaluation every fifth of the run, in which each device takes a batch a step."""
     optimizer.setdefault("learning_rate", learning_rate)
     if "evaluation_interval_steps" not in optimizer:
         sketch = _validated(OptimizerSpec, {**optimizer, "evaluation_interval_steps": 1}, prefix="optimizer.")
-        steps = total_steps(rows, sketch.epochs, sketch.max_steps, sketch.rows_per_step)
+        steps = total_steps(rows, sketch.epochs, sketch.max_steps, sketch.rows_per_step * devices)
         optimizer["evaluation_interval_steps"] = max(1, steps // EVALUATIONS_A_RUN)
     return optimizer

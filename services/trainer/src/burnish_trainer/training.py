@@ -65,6 +65,7 @@ def train(trainer: Trainer, plan: Plan, ctx: RunContext) -> Outcome:
         resumed = ctx.checkpoints.latest()
     progress = Progress(ctx, plan, ctx.checkpoints, resumed)
     trainer.remove_callback(PrinterCallback)
+    trainer.create_model_card = _no_card  # type: ignore[method-assign]
     trainer.add_callback(progress)
     if resumed and _ended(resumed.state(), plan, ctx):
         state, seconds = resumed.state(), resumed.manifest.elapsed_seconds
@@ -85,6 +86,10 @@ def train(trainer: Trainer, plan: Plan, ctx: RunContext) -> Outcome:
     return Outcome(
         kept.folder, summary(state, plan, seconds, progress.peak_memory_bytes), measured, findings=progress.findings
     )
+
+
+def _no_card(*_: Any, **__: Any) -> None:
+    """TRL writes a card beside every checkpoint, and imports a tracker's web server for it; ours is card.py's."""
 
 
 def _measured(ctx: RunContext, plan: Plan, steps: int, seconds: float, peak_memory_bytes: int) -> RunMeasurement:
