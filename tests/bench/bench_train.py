@@ -45,19 +45,18 @@ Record = dict[str, Any]
 def library_rows(count: int) -> list[dict[str, str]]:
     """Questions about standard library functions with their source as evidence; the same ones every time."""
     tokenizer = _tokenizer()
-    rows = []
+    functions = []
     for path in sorted(Path(os.__file__).parent.glob("*.py")):
         source = path.read_text(errors="replace")
-        for node in ast.walk(ast.parse(source)):
-            if isinstance(node, ast.FunctionDef):
-                question = f"{ast.get_source_segment(source, node)}\n\nWhich file and function is this? Answer in JSON."
-                rows.append({"prompt": question, "completion": json.dumps({"file": path.name, "symbol": node.name})})
-    chosen = []
-    for row in random.Random(SEED).sample(rows, len(rows)):
-        if SHORTEST <= len(tokenizer(row["prompt"] + row["completion"])["input_ids"]) <= LONGEST:
-            chosen.append(row)
+        functions += [(path, source, node) for node in ast.walk(ast.parse(source)) if isinstance(node, ast.FunctionDef)]
+    chosen: list[dict[str, str]] = []
+    for path, source, node in random.Random(SEED).sample(functions, len(functions)):
         if len(chosen) == count:
             break
+        question = f"{ast.get_source_segment(source, node)}\n\nWhich file and function is this? Answer in JSON."
+        row = {"prompt": question, "completion": json.dumps({"file": path.name, "symbol": node.name})}
+        if SHORTEST <= len(tokenizer(row["prompt"] + row["completion"])["input_ids"]) <= LONGEST:
+            chosen.append(row)
     return chosen
 
 
