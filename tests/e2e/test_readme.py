@@ -8,12 +8,11 @@ import sys
 from pathlib import Path
 
 import pytest
-from e2e.command import Run
+from e2e.command import command
 from e2e.readme import Step, steps, words_of
 
 REPO = Path(__file__).parents[2]
 WALK = steps(REPO / "README.md", "Your own failures")
-STACK_COMMANDS = ("up", "down")  # the fixture does these two
 
 
 @pytest.fixture(scope="module")
@@ -33,15 +32,20 @@ def test_the_walk_covers_the_loop() -> None:
 @pytest.mark.vllm
 @pytest.mark.model
 @pytest.mark.timeout(900)
-def test_the_readme_walk_does_what_it_shows(stack: Run, folder: Path) -> None:
-    for step in WALK:
-        if step.words[0] != "burnish":
-            run_aside(step, folder)
-        elif step.words[1] not in STACK_COMMANDS:
-            done = stack(*step.words[1:], cwd=folder)
+def test_the_readme_walk_does_what_it_shows(folder: Path) -> None:
+    """On a stack of its own, from `up` to `down`: what it shows depends on what that stack has done before."""
+    burnish = command()
+    try:
+        for step in WALK:
+            if step.words[0] != "burnish":
+                run_aside(step, folder)
+                continue
+            done = burnish(*step.words[1:], cwd=folder)
             assert done.returncode == step.exit_code, f"{step.words}: {done.stdout}{done.stderr}"
             missing = words_of(step.shown) - words_of(done.stdout + done.stderr)
             assert not missing, f"{step.words}: the README shows {sorted(missing)}, the command printed\n{done.stdout}"
+    finally:
+        burnish("down", cwd=folder, timeout_seconds=120)
 
 
 def run_aside(step: Step, folder: Path) -> None:
