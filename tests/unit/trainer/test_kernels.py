@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from datasets import Dataset
 from peft import LoraConfig, get_peft_model
-from transformers import AutoModelForCausalLM, LlamaConfig, MistralConfig, Qwen3Config
+from transformers import AutoModelForCausalLM, AutoTokenizer, LlamaConfig, MistralConfig, Qwen3Config
 from transformers.models.llama.modeling_llama import LlamaRMSNorm
+from trl import DPOConfig, DPOTrainer
 
 from burnish_trainer.kernels import speed_up
 from burnish_trainer.kernels.attention import NAME
 from burnish_trainer.kernels.lora import FusedLora, fuse_lora
-from burnish_trainer.kernels.loss import label_cross_entropy
+from burnish_trainer.kernels.loss import label_log_probabilities
 from burnish_trainer.kernels.norm import fuse_norms
+from burnish_trainer.kernels.rows import end_to_end
+from burnish_trainer.kernels.trainer import PairLossTrainer
 from burnish_trainer.tokens import MASKED
 
 SIZES = {
@@ -185,12 +190,132 @@ def test_norms_round_where_transformers_rounds() -> None:
 
 
 @pytest.mark.parametrize("tokens", [0, 1, 4, 9])
-def test_cross_entropy_in_chunks_is_the_whole_one(tokens: int) -> None:
+def test_log_probabilities_in_chunks_are_the_whole_ones(tokens: int) -> None:
+    """And their gradients, each token weighed by another number."""
     torch.manual_seed(0)
     hidden, head = torch.randn(tokens, 6, requires_grad=True), torch.randn(11, 6)
-    targets = torch.randint(0, 11, (tokens,))
-    expected = torch.nn.functional.cross_entropy(hidden @ head.T, targets, reduction="sum")
-    loss = label_cross_entropy(hidden, head, targets, chunk_elements=4 * 11)
-    torch.testing.assert_close(loss, expected)
-    for one, other in zip(*(torch.autograd.grad(value * 3, hidden) for value in (loss, expected)), strict=True):
+    targets, weights = torch.randint(0, 11, (tokens,)), torch.randn(tokens)
+    expected = -torch.nn.functional.cross_entropy(hidden @ head.T, targets, reduction="none")
+    found = label_log_probabilities(hidden, head, targets, chunk_elements=4 * 11)
+    torch.testing.assert_close(found, expected)
+    for one, other in zip(
+        *(torch.autograd.grad((value * weights).sum(), hidden) for value in (found, expected)), strict=True
+    ):
         torch.testing.assert_close(one, other)
+
+
+PAIRS = ((5, 4, 2), (5, 3, 6), (2, 1, 1), (9, 2, 3))  # tokens of prompt, chosen and rejected
+
+
+def pairs(shared: bool = True) -> Batch:
+    """As TRL's collator lays pairs out: all chosen, then all rejected. The first two pairs have one prompt; not shared: none do."""
+    torch.manual_seed(2)
+    prompts = [torch.randint(3, 97, (2 if not shared else 1, prompt)) for prompt, _, _ in PAIRS]
+    if shared:
+        prompts[1] = prompts[0]
+    rows, masks = [], []
+    for side in (1, 2):
+        for prompt, lengths in zip(prompts, PAIRS, strict=True):
+            rows.append(torch.cat([prompt[(side - 1) % len(prompt)], torch.randint(3, 97, (lengths[side],))]))
+            masks.append(torch.tensor([0] * lengths[0] + [1] * lengths[side]))
+    pad = torch.nn.utils.rnn.pad_sequence
+    present = [torch.ones_like(row) for row in rows]
+    return {
+        "input_ids": pad(rows, batch_first=True, padding_value=2),
+        "attention_mask": pad(present, batch_first=True),
+        "completion_mask": pad(masks, batch_first=True),
+    }
+
+
+def stock_log_probabilities(model: Any, inputs: Batch) -> torch.Tensor:
+    """From whole logits, each row by itself."""
+    found = []
+    for ids, present, wanted in zip(*inputs.values(), strict=True):
+        length = int(present.sum())
+        logits = model(input_ids=ids[None, :length]).logits[0, :-1].log_softmax(-1)
+        each = logits.gather(1, ids[1:length, None]).squeeze(1)
+        found.append(each[wanted[1:length].bool()].sum())
+    return torch.stack(found)
+
+
+@pytest.mark.parametrize("config", [LlamaConfig, Qwen3Config])
+@pytest.mark.parametrize("device", ["cpu", "cuda"])
+@pytest.mark.parametrize("shared", [True, False])
+def test_log_probabilities_and_every_gradient_are_those_of_each_row_by_itself(
+    config: Callable[..., Any], device: Any, shared: bool
+) -> None:
+    """`cuda` only chooses the path, as above. A shared prompt is gone through once and serves all its completions."""
+    results = []
+    for fast in (False, True):
+        model = lora_model(config(**SIZES))
+        if fast:
+            assert speed_up(model, device)
+            found = model(**pairs(shared)).log_probabilities
+        else:
+            found = stock_log_probabilities(model, pairs(shared))
+        loss = (found * torch.linspace(-0.01, 0.02, len(found))).sum()
+        loss.backward()
+        gradients = {name: parameter.grad for name, parameter in model.named_parameters() if parameter.grad is not None}
+        results.append((loss.item(), gradients, found))
+    stock, fast_one = results
+    torch.testing.assert_close(fast_one[2], stock[2], rtol=1e-5, atol=1e-5)
+    same(fast_one[:2], stock[:2])
+
+
+def test_a_shared_prompt_is_laid_out_once() -> None:
+    inputs = pairs()
+    prompts = [prompt for prompt, _, _ in PAIRS] * 2
+    layout = end_to_end(inputs["input_ids"], inputs["attention_mask"], prompts)
+    completions = sum(chosen + rejected for _, chosen, rejected in PAIRS)
+    assert layout.inputs["input_ids"].shape == (1, 5 + 2 + 9 + completions)
+    laid = layout.inputs["input_ids"].flatten()
+    present = inputs["attention_mask"].bool()
+    assert torch.equal(laid[layout.place][present], inputs["input_ids"][present])
+    columns = torch.arange(inputs["input_ids"].shape[1]).expand_as(layout.place)
+    assert torch.equal(layout.inputs["position_ids"].flatten()[layout.place][present], columns[present])
+
+
+def test_completions_of_one_prompt_do_not_see_each_other() -> None:
+    model = lora_model(LlamaConfig(**SIZES))
+    speed_up(model, "cpu")
+    first, changed = pairs(), pairs()
+    rejected = changed["input_ids"][4]
+    rejected[5:7] = (rejected[5:7] + 1) % 97
+    before, after = (model(**inputs).log_probabilities for inputs in (first, changed))
+    assert before[4] != after[4]
+    assert torch.equal(before[[0, 1, 5]], after[[0, 1, 5]])
+
+
+def test_the_pair_loss_and_its_figures_are_trl_s(tiny_base: Path, tmp_path: Path) -> None:
+    """Loss, every gradient and every figure that is kept, of one batch with a reference that is not the policy."""
+    results = []
+    for fast in (False, True):
+        model = lora_model(LlamaConfig(**SIZES))
+        if fast:
+            assert speed_up(model, "cpu")
+        trainer = pair_trainer(PairLossTrainer if fast else DPOTrainer, model, tiny_base, tmp_path)
+        inputs = pairs() | {"ref_chosen_logps": -torch.arange(9.0, 13), "ref_rejected_logps": -torch.arange(12.0, 16)}
+        loss = trainer.compute_loss(model.train(), inputs)
+        loss.backward()
+        gradients = {name: parameter.grad for name, parameter in model.named_parameters() if parameter.grad is not None}
+        results.append(((loss.item(), gradients), {k: v[0] for k, v in trainer._metrics["train"].items()}))
+    (stock, stock_figures), (found, figures) = results
+    same(found, stock)
+    assert set(figures) >= {"rewards/chosen", "rewards/rejected", "rewards/accuracies", "rewards/margins"}
+    assert figures == pytest.approx({name: stock_figures[name] for name in figures}, rel=1e-4)
+
+
+def pair_trainer(kind: Any, model: Any, base: Path, folder: Path) -> Any:
+    """One of TRL's make, on pairs that are token ids already."""
+
+    class Prepared(kind):  # type: ignore[misc]
+        def _prepare_dataset(self, dataset: Any, *_: Any) -> Any:
+            return dataset
+
+    arguments = DPOConfig(output_dir=str(folder), report_to="none", use_cpu=True, bf16=False, beta=0.3, max_length=None)
+    rows = Dataset.from_list([{"prompt_ids": [5], "chosen_ids": [6], "rejected_ids": [7]}])
+    trainer = Prepared(
+        model=model, args=arguments, train_dataset=rows, processing_class=AutoTokenizer.from_pretrained(base)
+    )
+    trainer.precompute_ref_logps = True
+    return trainer

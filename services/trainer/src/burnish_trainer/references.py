@@ -28,7 +28,7 @@ from burnish_trainer.context import RunContext
 from burnish_trainer.spec import Quantization, VersionRef
 from burnish_trainer.tokens import Example, Tokenizer
 
-PASS = 1  # raised where the pass below computes something else
+PASS = 2  # raised where the pass below computes something else
 BATCH_TOKENS = 2048  # of one forward, padding included: bounds its memory, and is the same whatever a job's batch size
 FOLDER = "references"
 
@@ -37,7 +37,8 @@ class ReferenceInputs(Frozen):
     """All that the log-probabilities depend on; their digest names them.
 
     adapter: version of the adapter that is the reference; None: the base is. sequences: digest over every sequence's ids,
-    whatever their order, so over dataset and chat template both. packages: those whose arithmetic counts.
+    whatever their order, so over dataset and chat template both. packages: those whose arithmetic counts. kernels: whether
+    by kernels/loss.py's forward.
     """
 
     base_model: str
@@ -49,6 +50,7 @@ class ReferenceInputs(Frozen):
     dtype: str
     backend: str
     packages: dict[str, str]
+    kernels: bool
     computed_by: int = PASS
 
     @property
@@ -75,16 +77,21 @@ class LogProbabilities:
 
 
 def log_probabilities(
-    ctx: RunContext, model: Any, tokenizer: Tokenizer, examples: Iterable[Example], initial: VersionRef | None
+    ctx: RunContext,
+    model: Any,
+    tokenizer: Tokenizer,
+    examples: Iterable[Example],
+    initial: VersionRef | None,
+    by_kernels: bool = False,
 ) -> LogProbabilities:
     """Those of the reference over the examples, from the object store or by a pass over them, which then is kept there.
 
     model: the policy before its first step: peft.PeftModel with the adapter `default`, which is the reference where
-    `initial` names it; else the base under it is. Of many processes the main one reads and keeps, and all compute.
+    `initial` names it; else the base under it is. by_kernels: kernels.speed_up has given it its forward. Of many processes the main one reads and keeps, and all compute.
     Alone it raises StopRequested between two batches; what is done by then is not done again.
     """
     sequences = {_key(example): example for example in examples}
-    inputs = _inputs(ctx, tokenizer, sequences, initial)
+    inputs = _inputs(ctx, tokenizer, sequences, initial, by_kernels)
     kept, is_damaged = _shared(ctx, _read(ctx, inputs) if ctx.is_main else (None, False))
     if kept is None:
         before = ctx.clock.seconds("reference")
@@ -147,7 +154,7 @@ def _key(example: Example) -> str:
 
 
 def _inputs(
-    ctx: RunContext, tokenizer: Tokenizer, sequences: Iterable[str], initial: VersionRef | None
+    ctx: RunContext, tokenizer: Tokenizer, sequences: Iterable[str], initial: VersionRef | None, by_kernels: bool
 ) -> ReferenceInputs:
     names = ["torch", "transformers", "peft"]
     names += ["bitsandbytes"] if ctx.spec.quantization == "nf4" else []
@@ -162,6 +169,7 @@ def _inputs(
         dtype=ctx.dtype,
         backend=ctx.backend.name,
         packages={name: version(name) for name in names},
+        kernels=by_kernels,
     )
 
 
@@ -177,7 +185,7 @@ def _computed(
                 ctx.processes == 1
             ):  # else one of them would leave the others waiting: together they stop after the first step
                 ctx.check_stop()
-            progress.add(_forward(model, batch, ctx))
+            progress.add(_forward(model, batch, ctx, inputs.kernels))
     pairs = [
         (_key(example), value)
         for batch, values in zip(batches, progress.done, strict=True)
@@ -220,8 +228,12 @@ def _line(values: list[float]) -> bytes:
 
 
 def _batches(examples: Iterable[Example]) -> Iterator[list[Example]]:
-    """Sequences of like length together, the longest first, so that memory is short at once or never."""
-    ranked = sorted(examples, key=lambda example: (-len(example.ids), example.ids, example.prompt_tokens))
+    """Sequences of like length together, those of one prompt side by side, the longest first, so that memory is short at
+    once or never."""
+    groups: dict[tuple[int, ...], list[Example]] = {}
+    for example in sorted(examples, key=lambda example: (-len(example.ids), example.ids, example.prompt_tokens)):
+        groups.setdefault(example.ids[: example.prompt_tokens], []).append(example)
+    ranked = [example for group in groups.values() for example in group]
     start = 0
     while start < len(ranked):
         rows = max(1, BATCH_TOKENS // len(ranked[start].ids))
@@ -292,16 +304,11 @@ def _as_reference(model: Any, adapter: str | None) -> Iterator[None]:
         model.train(was_training)
 
 
-def _forward(model: Any, batch: Sequence[Example], ctx: RunContext) -> list[float]:
-    """Log-probabilities of a batch, in the loop's precision and by the arithmetic of TRL's loss, so that the first loss is exact.
-
-    Logits are taken from the first completion's start on, and turned to fp32: from bf16 logits they are off by tenths.
-    """
+def _forward(model: Any, batch: Sequence[Example], ctx: RunContext, by_kernels: bool) -> list[float]:
+    """Log-probabilities of a batch, in the loop's precision and by the arithmetic of its loss, so that the first loss is exact."""
     import torch
-    from trl.trainer.utils import selective_log_softmax
 
     width = max(len(example.ids) for example in batch)
-    start = max(1, min(example.prompt_tokens for example in batch))
     ids, attention, completion = (
         torch.tensor([[*row, *[0] * (width - len(row))] for row in rows], device=model.device)
         for rows in (
@@ -312,9 +319,19 @@ def _forward(model: Any, batch: Sequence[Example], ctx: RunContext) -> list[floa
     )
     mixed = torch.autocast(ctx.device, dtype=getattr(torch, ctx.dtype), enabled=ctx.dtype != "float32")
     with torch.no_grad(), mixed:
-        logits = model(
-            input_ids=ids, attention_mask=attention, logits_to_keep=width - start + 1, use_cache=False
-        ).logits
-    each = selective_log_softmax(logits[:, :-1].float(), ids[:, start:], row_mask=completion[:, start:])
-    summed: list[float] = each.sum(-1).tolist()
-    return summed
+        if by_kernels:
+            summed = model(input_ids=ids, attention_mask=attention, completion_mask=completion).log_probabilities
+        else:
+            summed = _by_logits(model, ids, attention, completion)
+    values: list[float] = summed.tolist()
+    return values
+
+
+def _by_logits(model: Any, ids: Any, attention: Any, completion: Any) -> Any:
+    """As TRL's loss has them: [rows]. Logits from the first completion's start on, in fp32: from bf16 logits they are off by tenths."""
+    from trl.trainer.utils import selective_log_softmax
+
+    width = ids.shape[1]
+    start = max(1, int(completion.argmax(dim=1).min()))
+    logits = model(input_ids=ids, attention_mask=attention, logits_to_keep=width - start + 1, use_cache=False).logits
+    return selective_log_softmax(logits[:, :-1].float(), ids[:, start:], row_mask=completion[:, start:]).sum(-1)

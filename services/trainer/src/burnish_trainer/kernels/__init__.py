@@ -21,7 +21,7 @@ ARCHITECTURES = ("llama", "mistral", "qwen2", "qwen3", "smollm3")  # logits are 
 def speed_up(model: Any, device: Device) -> bool:
     """Put what applies onto a peft.PeftModel with a frozen base, in place.
 
-    Returns whether its forward now gives the label loss alone (then train it with kernels.trainer.LabelLossTrainer).
+    Returns whether its forward is now loss.py's, which gives no logits: then train it with a trainer of kernels/trainer.py.
     An architecture that is not among ARCHITECTURES keeps its own loss and attention.
     """
     fuse_lora(model)

@@ -1,24 +1,39 @@
-"""The language-model loss from logits at the labelled positions alone: with prompts masked, a fraction of all positions."""
+"""Log-probabilities of tokens from logits at their positions alone: with prompts masked, a fraction of all positions.
+
+What an SFT loss sums, and a preference loss compares. kernels/trainer.py has the trainers that use it.
+"""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from types import MethodType
 from typing import Any
 
 import torch
 from torch.autograd.function import once_differentiable
 from transformers.modeling_outputs import CausalLMOutputWithPast
+from transformers.utils import ModelOutput
 
+from burnish_trainer.kernels.rows import Layout, as_it_is, end_to_end
 from burnish_trainer.tokens import MASKED
 
 CHUNK_ELEMENTS = 2**24  # logits held at a time: 64 MiB in fp32
 
 
-def use_label_loss(model: Any, flat: bool) -> None:
-    """Give a causal language model a forward that, where labels are given, returns their loss and no logits.
+@dataclass
+class CompletionOutput(ModelOutput):
+    """log_probabilities: [rows], of each row's completion given its prompt, summed over its tokens, in nats."""
 
-    flat: lay the rows end to end without their padding; the model's attention must be attention.py's then.
-    Rows are padded on the right. Loss: the sum over the labelled tokens by num_items_in_batch, or their mean without it.
+    log_probabilities: torch.Tensor | None = None
+
+
+def use_label_loss(model: Any, flat: bool) -> None:
+    """Give a causal language model a forward that takes logits where they are needed, and returns none.
+
+    With `labels` it returns their loss: the sum over the labelled tokens by num_items_in_batch, or their mean without it.
+    With `completion_mask` (1 at a completion's tokens, which end the row) it returns CompletionOutput.
+    flat: lay the rows end to end, and a prompt that completions share once; the model's attention must be attention.py's.
+    Rows are padded on the right.
     """
     original = model.forward
     head = model.get_output_embeddings().weight
@@ -28,74 +43,73 @@ def use_label_loss(model: Any, flat: bool) -> None:
         input_ids: torch.Tensor | None = None,
         attention_mask: torch.Tensor | None = None,
         labels: torch.Tensor | None = None,
+        completion_mask: torch.Tensor | None = None,
         num_items_in_batch: torch.Tensor | int | None = None,
         **kwargs: Any,
     ) -> Any:
-        if labels is None or input_ids is None or attention_mask is None:
+        if input_ids is None or attention_mask is None or (labels is None and completion_mask is None):
             return original(input_ids=input_ids, attention_mask=attention_mask, labels=labels, **kwargs)
-        if flat:
-            inputs = _end_to_end(input_ids, attention_mask)
-        else:
-            inputs = {"input_ids": input_ids, "attention_mask": attention_mask}
-        hidden = self.base_model(**inputs, use_cache=False).last_hidden_state
-        targets = torch.nn.functional.pad(labels[:, 1:], (0, 1), value=MASKED)
-        targets = targets[attention_mask.bool()] if flat else targets.flatten()
-        hidden = hidden.reshape(-1, hidden.shape[-1])
-        labelled = (targets != MASKED).nonzero().squeeze(-1)
-        total = label_cross_entropy(hidden[labelled], head, targets[labelled])
-        loss: Any = total / (len(labelled) if num_items_in_batch is None else num_items_in_batch)
-        return CausalLMOutputWithPast(loss=loss)
+        if labels is not None:
+            layout = end_to_end(input_ids, attention_mask, None) if flat else as_it_is(input_ids, attention_mask)
+            tokens = _token_log_probabilities(self, head, layout, input_ids, labels != MASKED)[0]
+            loss: Any = -tokens.sum() / (len(tokens) if num_items_in_batch is None else num_items_in_batch)
+            return CausalLMOutputWithPast(loss=loss)
+        wanted = completion_mask.bool()
+        prompts = (attention_mask.sum(dim=1) - wanted.sum(dim=1)).tolist()
+        layout = end_to_end(input_ids, attention_mask, prompts) if flat else as_it_is(input_ids, attention_mask)
+        tokens, counts = _token_log_probabilities(self, head, layout, input_ids, wanted)
+        return CompletionOutput(log_probabilities=torch.stack([part.sum() for part in tokens.split(counts)]))
 
     model.forward = MethodType(forward, model)
 
 
-def _end_to_end(input_ids: torch.Tensor, attention_mask: torch.Tensor) -> dict[str, Any]:
-    """All rows in one, positions from 0 in each; and how long each was."""
-    present = attention_mask.bool()
-    positions = attention_mask.long().cumsum(dim=1) - 1
-    return {
-        "input_ids": input_ids[present].unsqueeze(0),
-        "position_ids": positions[present].unsqueeze(0),
-        "row_lengths": present.sum(dim=1).tolist(),
-    }
+def _token_log_probabilities(
+    model: Any, head: torch.Tensor, layout: Layout, input_ids: torch.Tensor, wanted: torch.Tensor
+) -> tuple[torch.Tensor, list[int]]:
+    """Of the wanted tokens, row by row, each given what stands before it; and how many each row has. A row's first has none."""
+    hidden = model.base_model(**layout.inputs, use_cache=False).last_hidden_state
+    wanted = wanted[:, 1:]
+    before = layout.place[:, :-1][wanted]
+    tokens = label_log_probabilities(hidden.reshape(-1, hidden.shape[-1])[before], head, input_ids[:, 1:][wanted])
+    return tokens, wanted.sum(dim=1).tolist()
 
 
-def label_cross_entropy(
+def label_log_probabilities(
     hidden: torch.Tensor, head: torch.Tensor, targets: torch.Tensor, chunk_elements: int = CHUNK_ELEMENTS
 ) -> torch.Tensor:
-    """Sum over n tokens of -log softmax(hidden headᵀ)[target]: hidden [n, width], head [vocabulary, width], targets [n].
+    """log softmax(hidden headᵀ)[target] of n tokens: hidden [n, width], head [vocabulary, width], targets [n] -> [n].
 
-    n may be 0: the loss is 0 then. The head gets no gradient.
+    n may be 0. The head gets no gradient.
     """
-    total: torch.Tensor = _CrossEntropy.apply(hidden, head, targets, chunk_elements)  # type: ignore[no-untyped-call]
-    return total
+    found: torch.Tensor = _LogProbabilities.apply(hidden, head, targets, chunk_elements)  # type: ignore[no-untyped-call]
+    return found
 
 
-class _CrossEntropy(torch.autograd.Function):
+class _LogProbabilities(torch.autograd.Function):
     """In fp32 from the logits on. The gradient is taken on the way forward, so that one chunk's logits are held at a time."""
 
     @staticmethod
     def forward(
         ctx: Any, hidden: torch.Tensor, head: torch.Tensor, targets: torch.Tensor, chunk_elements: int
     ) -> torch.Tensor:
-        total = torch.zeros((), dtype=torch.float32, device=hidden.device)
+        found = torch.empty(len(hidden), dtype=torch.float32, device=hidden.device)
         gradient = torch.empty_like(hidden) if ctx.needs_input_grad[0] else None
         size = max(1, chunk_elements // head.shape[0])
         for start in range(0, len(hidden), size):
             part, target = hidden[start : start + size].to(head.dtype), targets[start : start + size].unsqueeze(1)
             logits = (part @ head.T).float()
             normaliser = logits.logsumexp(dim=1, keepdim=True)
-            total += (normaliser - logits.gather(1, target)).sum()
+            found[start : start + size] = (logits.gather(1, target) - normaliser).squeeze(1)
             if gradient is not None:
                 probabilities = logits.sub_(normaliser).exp_()
                 probabilities.scatter_add_(1, target, torch.full_like(normaliser, -1))
                 gradient[start : start + size] = probabilities.to(head.dtype) @ head
         if gradient is not None:
             ctx.save_for_backward(gradient)
-        return total
+        return found
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, gradient: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
-        (for_hidden,) = ctx.saved_tensors
-        return for_hidden * gradient, None, None, None
+        (against,) = ctx.saved_tensors
+        return (against * -gradient.unsqueeze(1)).to(against.dtype), None, None, None

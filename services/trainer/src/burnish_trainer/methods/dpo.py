@@ -42,13 +42,9 @@ def run(spec: JobSpec, params: Params, ctx: RunContext) -> Outcome:
     from transformers import AutoTokenizer
     from trl import DPOConfig, DPOTrainer  # type: ignore[attr-defined]  # trl exports lazily
 
+    from burnish_trainer import kernels
+    from burnish_trainer.kernels.trainer import PairLossTrainer
     from burnish_trainer.training import loop_arguments, train
-
-    class Trainer(DPOTrainer):
-        """TRL's, on rows that are token ids already, with EOS last and nothing behind it, as SFT has them."""
-
-        def _prepare_dataset(self, dataset: Dataset, *_: Any) -> Dataset:
-            return dataset
 
     rows = ctx.rows(DpoRow)
     tokenizer: Any = AutoTokenizer.from_pretrained(str(ctx.base_model_folder), local_files_only=True)
@@ -63,7 +59,16 @@ def run(spec: JobSpec, params: Params, ctx: RunContext) -> Outcome:
         disable_dropout=not spec.lora.dropout,
     )
     model = ctx.load_model(backend, initial)
-    reference = references.log_probabilities(ctx, model, tokenizer, pairs.examples, params.initial_adapter)
+    fast = ctx.backend.name == "peft" and kernels.speed_up(model, ctx.device)
+    trl_trainer: Any = PairLossTrainer if fast else DPOTrainer
+
+    class Trainer(trl_trainer):  # type: ignore[misc]  # one of two bases
+        """TRL's, on rows that are token ids already, with EOS last and nothing behind it, as SFT has them."""
+
+        def _prepare_dataset(self, dataset: Dataset, *_: Any) -> Dataset:
+            return dataset
+
+    reference = references.log_probabilities(ctx, model, tokenizer, pairs.examples, params.initial_adapter, fast)
     train_rows, validation_rows = (
         [_features(pair, reference) for pair in split] for split in (pairs.train, pairs.validation)
     )
