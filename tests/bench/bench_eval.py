@@ -1,6 +1,6 @@
 """Questions per second of the eval client, beside the endpoint's own best and beside a plain transformers loop: `make bench-eval`.
 
-Real questions about functions of the standard library, greedy, each with its own token budget, SmolLM2-135M in bfloat16. The
+Real questions about functions of the standard library, greedy, each with its own token budget, SmolLM2-135M in bf16 where the processor has it, else fp32. The
 endpoint is the inference front with vLLM behind it. Every pass puts its own number at the start of each prompt, so that no pass
 finds another's prefixes cached. (a) transformers `generate`, one question at a time, in a process of its own, vLLM idle;
 (b) a bare load generator, first over all concurrencies, then again at the two best; (c) `ask_sides` with log and progress.
@@ -86,8 +86,11 @@ def ask_with_transformers(lines: Iterator[str]) -> None:
     import torch
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
+    from burnish_trainer import hardware
+
     tokenizer = AutoTokenizer.from_pretrained(BASE)
-    model = AutoModelForCausalLM.from_pretrained(BASE, dtype=torch.bfloat16).eval()
+    dtype = getattr(torch, hardware.dtype("cpu"))  # the endpoint's: its `auto` goes by the same rule
+    model = AutoModelForCausalLM.from_pretrained(BASE, dtype=dtype).eval()
     print("ready", flush=True)
     for line in lines:
         questions = [BenchmarkQuestion.model_validate(item) for item in json.loads(line)]

@@ -1,7 +1,8 @@
 """Training speed beside two plain TRL scripts: `make bench-train`. Writes the table of docs/training-speed.md.
 
 plain: what people write first (a text field, TRL's own defaults). tuned: stock TRL by someone who knows it (prompt and
-completion, loss on the completion, bf16 weights, no gradient checkpointing). worker: the trainer's worker. Each runs in a process
+completion, loss on the completion, bf16 weights, no gradient checkpointing). worker: the trainer's worker. All in bf16 where
+the processor multiplies it, else in fp32: TRL's own default of bf16 would be emulated there, many times slower. Each runs in a process
 of its own, in turns; same rows, seed, model, LoRA, learning rate and batch. A round is one pass over the rows; tokens are those of
 the rows, no padding, counted alike for all. Once each trains to the end and keeps its adapter every other step; one function takes
 the validation loss of all of them. DPO runs twice in each round;
@@ -88,6 +89,8 @@ def stock_trl(contender: str, rows: list[dict[str, str]], steps: int, keep_in: P
     from transformers import AutoModelForCausalLM, TrainerCallback
     from trl import SFTConfig, SFTTrainer
 
+    from burnish_trainer import hardware
+
     class Clock(TrainerCallback):
         def __init__(self) -> None:
             self.seconds: list[float] = []
@@ -100,6 +103,7 @@ def stock_trl(contender: str, rows: list[dict[str, str]], steps: int, keep_in: P
 
     tokenizer = _tokenizer()
     chats = [{key: [{"role": role, "content": row[key]}] for key, role in ROLES.items()} for row in rows]
+    precision = hardware.dtype(hardware.device("auto"))
     saving = {"save_strategy": "steps", "save_steps": KEPT_EVERY} if keep_in else {"save_strategy": "no"}
     common = {
         "output_dir": str(keep_in or tempfile.mkdtemp()),
@@ -109,6 +113,7 @@ def stock_trl(contender: str, rows: list[dict[str, str]], steps: int, keep_in: P
         "seed": SEED,
         "report_to": "none",
         "disable_tqdm": True,
+        "bf16": precision == "bfloat16",
         "use_cpu": not torch.cuda.is_available(),  # TRL's own bf16 refuses a CPU without it
         **saving,
     }
@@ -117,8 +122,8 @@ def stock_trl(contender: str, rows: list[dict[str, str]], steps: int, keep_in: P
         texts = [tokenizer.apply_chat_template(chat["prompt"] + chat["completion"], tokenize=False) for chat in chats]
         model, data, arguments = str(BASE), [{"text": text} for text in texts], SFTConfig(**common)
     else:
-        model, data = AutoModelForCausalLM.from_pretrained(BASE, dtype=torch.bfloat16), chats
-        arguments = SFTConfig(**common, bf16=True, gradient_checkpointing=False)
+        model, data = AutoModelForCausalLM.from_pretrained(BASE, dtype=getattr(torch, precision)), chats
+        arguments = SFTConfig(**common, gradient_checkpointing=False)
     clock = Clock()
     SFTTrainer(
         model=model,
@@ -190,6 +195,7 @@ def _run_job(store: Any, rows: list[Any], method: str, steps: int, interval: int
         "batch_size": BATCH,
         "learning_rate": LEARNING_RATE,
         "evaluation_interval_steps": interval,
+        "warmup_share": 0,  # as TRL has it
     }
     spec = job_spec(put_dataset(store, rows), method, lora={"rank": RANK}, optimizer=optimizer, seed=SEED)
     assignment = Assignment(job_id=job_id, attempt=1, spec=spec, base_model=BASE, device="auto")

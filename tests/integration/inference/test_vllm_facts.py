@@ -9,6 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from burnish_inference.engine.command import pick_dtype
+from burnish_inference.settings import InferenceSettings
+
 pytestmark = pytest.mark.vllm
 SCRIPT = Path(__file__).with_name("vllm_facts.py")
 
@@ -30,7 +33,7 @@ def test_the_installed_vllm_takes_our_command(facts, base_model_dir, device):
         "served_model_name": ["name"],
         "host": "127.0.0.1",
         "port": 4321,
-        "dtype": "bfloat16",
+        "dtype": pick_dtype(InferenceSettings(base_model=base_model_dir), device),
         "max_model_len": 2048,
         "enable_lora": True,
         "max_lora_rank": 32,

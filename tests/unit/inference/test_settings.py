@@ -13,7 +13,7 @@ import pytest
 from pydantic import ValidationError
 
 from burnish_inference import logs
-from burnish_inference.engine.command import vllm_command, vllm_environment
+from burnish_inference.engine.command import pick_dtype, vllm_command, vllm_environment
 from burnish_inference.settings import InferenceSettings, S3Settings, TokenSettings
 
 ARCHITECTURE = Path(__file__).resolve().parents[3] / "ARCHITECTURE.md"
@@ -65,6 +65,18 @@ def test_the_command_differs_by_device_and_never_leaves_loopback():
     ):
         assert part in text
     assert "--lora-target-modules q_proj v_proj" in text
+
+
+@pytest.mark.parametrize(
+    ("flags", "expected"), [("fma avx2", "float32"), ("avx512f avx512_bf16", "bfloat16"), ("asimd bf16", "bfloat16")]
+)
+def test_a_cpu_serves_in_bf16_where_it_multiplies_it(tmp_path, flags, expected):
+    info = tmp_path / "cpuinfo"
+    info.write_text(f"processor : 0\nflags : fpu {flags} sse2\n")
+    automatic = InferenceSettings(base_model=Path("base"))
+    assert pick_dtype(automatic, "cpu", info) == expected
+    assert pick_dtype(automatic, "cuda", info) == "auto"
+    assert pick_dtype(InferenceSettings(base_model=Path("base"), dtype="float16"), "cpu", info) == "float16"
 
 
 def test_the_environment_keeps_our_secrets_and_the_operators_tuning():

@@ -330,3 +330,18 @@ def test_this_machine_is_read_and_its_speed_kept(tmp_path: Path) -> None:
     assert (machine.device, machine.dtype, machine.flops, machine.speed_measured) == ("cpu", "float32", 7e9, True)
     assert 0 < machine.available_memory_bytes <= machine.memory_bytes
     assert machine.free_disk_bytes > 0
+
+
+def test_a_repeated_prompt_costs_dpo_nothing_on_a_cpu() -> None:
+    """Its step goes through it once (kernels/rows.py); padded batches on a GPU, and other methods, go through it again."""
+    repeated = WORKLOAD.model_copy(update={"repeated_tokens": 90_000, "repeated_heaviest_tokens": 3000})
+    for method, machine, shares in (
+        ("dpo", cpu(), True),
+        ("dpo", gpu(24 * GB), False),
+        ("orpo", cpu(), False),
+    ):
+        before, after = (
+            predict(job_spec(DATASET, method), workload, SMOLLM, machine) for workload in (WORKLOAD, repeated)
+        )
+        assert (after.seconds < 0.8 * before.seconds) == shares
+        assert (after.peak_memory_bytes < 0.8 * before.peak_memory_bytes) == shares

@@ -11,7 +11,7 @@ from burnish_inference import logs
 from burnish_inference.adapters.base import BaseModel
 from burnish_inference.app import create_app
 from burnish_inference.dependencies import Deps, open_upstream
-from burnish_inference.engine.command import pick_device, vllm_command, vllm_environment
+from burnish_inference.engine.command import pick_device, pick_dtype, vllm_command, vllm_environment
 from burnish_inference.engine.supervisor import Policy, Supervisor
 from burnish_inference.server import listen, serve
 from burnish_inference.settings import InferenceSettings, S3Settings, TokenSettings
@@ -25,7 +25,8 @@ async def run(settings: InferenceSettings, s3: S3Settings, token: str) -> None:
     environment = vllm_environment(settings, device, os.environ)
     settings.cache_dir.mkdir(parents=True, exist_ok=True)
     policy = Policy(start_limit=settings.start_limit_seconds, hang_limit=settings.hang_limit_seconds)
-    log.info("serving %s on %s:%d, device %s", base.record.name, *listener.getsockname()[:2], device)
+    where, dtype = listener.getsockname()[:2], pick_dtype(settings, device)
+    log.info("serving %s on %s:%d, device %s, %s", base.record.name, *where, device, dtype)
     async with (
         open_upstream() as upstream,
         Supervisor(

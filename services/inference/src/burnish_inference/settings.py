@@ -59,7 +59,9 @@ class InferenceSettings(BaseSettings):
         default="auto", description="auto: CUDA where the installed vLLM and the host have it, else the CPU"
     )
     dtype: DType = Field(
-        default="bfloat16", description="of weights and arithmetic; float32 where answers must be exact across batching"
+        default="auto",
+        description="of weights and arithmetic; auto: bfloat16 where the processor multiplies it, else float32, and on CUDA "
+        "what vLLM takes for the model; float32 where answers must be exact across batching",
     )
     max_model_len: int = Field(default=2048, ge=16, description="tokens of prompt and answer together")
     max_lora_rank: LoraRank = Field(default=32, description="largest adapter rank that is served")

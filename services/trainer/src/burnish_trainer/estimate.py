@@ -20,6 +20,7 @@ from burnish_trainer.spec import JobSpec
 
 SIZES: dict[DType, int] = {"bfloat16": 2, "float16": 2, "float32": 4}
 PAIRED = ("dpo", "orpo", "simpo")  # a row is two sequences
+SHARING = ("dpo",)  # kernels/rows.py goes through a prompt that a batch has twice once, on a CPU
 NF4_BYTES = 0.53  # a weight, with its share of the doubly quantised block scales
 CHECKPOINT_BYTES = 12  # a parameter on disk: weight and two moments
 FULL_CHECKPOINTS = 3  # at the fullest moment: the newest, the best, and the one being written
@@ -145,6 +146,8 @@ def linear_parameters(model: ModelShape) -> int:
 
 def predict(spec: JobSpec, workload: Workload, model: ModelShape, machine: Machine) -> Prediction:
     """Of first principles alone, for one device of a run (its devices share the rows)."""
+    if spec.method in SHARING and machine.device == "cpu":
+        workload = workload.without_repeats()
     return Prediction(
         seconds=_seconds(spec, workload, model, machine),
         load_seconds=_load_seconds(model, machine),

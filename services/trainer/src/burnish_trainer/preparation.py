@@ -31,7 +31,7 @@ class Workload(Frozen):
 
     padded_tokens: processed by all training steps; heaviest_step_tokens: rows × longest row of the heaviest device step;
     evaluation_tokens and evaluation_heaviest_tokens: the same of one evaluation; reference_tokens: of the reference pass, 0
-    where there is none or it is cached.
+    where there is none or it is cached. repeated_…: of these, tokens of prompts that stand in their batch once more.
     """
 
     steps: int
@@ -44,6 +44,21 @@ class Workload(Frozen):
     evaluation_tokens: int
     evaluation_heaviest_tokens: int
     reference_tokens: int
+    repeated_tokens: int = 0
+    repeated_heaviest_tokens: int = 0
+    repeated_evaluation_tokens: int = 0
+    repeated_reference_tokens: int = 0
+
+    def without_repeats(self) -> Workload:
+        """What is left to do where every prompt of a batch is gone through once."""
+        return self.model_copy(
+            update={
+                "padded_tokens": self.padded_tokens - self.repeated_tokens,
+                "heaviest_step_tokens": self.heaviest_step_tokens - self.repeated_heaviest_tokens,
+                "evaluation_tokens": self.evaluation_tokens - self.repeated_evaluation_tokens,
+                "reference_tokens": self.reference_tokens - self.repeated_reference_tokens,
+            }
+        )
 
 
 class Preparation(Frozen):

@@ -53,6 +53,25 @@ def test_a_pair_is_two_sequences_and_the_reference_sees_every_sequence_once() ->
     assert count(spec("orpo"), pairs, validation).reference_tokens == 0
 
 
+def test_prompts_that_a_batch_has_again_are_counted_batch_by_batch() -> None:
+    """Chosen and rejected have one; the second pair's is the first one's in the same step, but not in a step of its own."""
+
+    def pair(prompt: tuple[int, ...]) -> list[Example]:
+        return [Example(question_id="q", ids=(*prompt, end, 2), prompt_tokens=len(prompt)) for end in (7, 8)]
+
+    pairs, validation = [pair((1, 1, 1)), pair((1, 1, 1))], [pair((3, 3))]
+    work = count(spec("dpo", epochs=2), pairs, validation)
+    assert (work.repeated_tokens, work.repeated_heaviest_tokens) == (2 * 3 * 3, 3 * 3)
+    assert work.repeated_evaluation_tokens == 2
+    assert work.repeated_reference_tokens == 3 + 2, "the equal pairs are two sequences, not four"
+    assert count(spec("dpo", batch_size=1), pairs, []).repeated_tokens == 2 * 3
+    once = work.without_repeats()
+    assert once.padded_tokens == work.padded_tokens - 18
+    assert once.heaviest_step_tokens == work.heaviest_step_tokens - 9
+    assert once.evaluation_tokens == work.evaluation_tokens - 2
+    assert once.reference_tokens == work.reference_tokens - 5
+
+
 def test_a_kto_row_goes_through_with_its_own_answer_and_with_the_other_one_s() -> None:
     rows = [[Example(question_id="a", ids=(1, 2, 3, 4, 5), prompt_tokens=2)],
             [Example(question_id="b", ids=(6, 7, 8, 9, 9, 9, 9), prompt_tokens=3)]]  # fmt: skip

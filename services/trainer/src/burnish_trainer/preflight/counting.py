@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 
 from burnish_trainer.methods import kto
 from burnish_trainer.order import Plan, make_plan
@@ -26,18 +26,23 @@ def count(spec: JobSpec, train: Sequence[Group], validation: Sequence[Group], re
     steps = _forwards(spec, [train[row] for row in plan.order], train)
     evaluation = _forwards(spec, validation, train)
     sequences = {example for step in [*steps, *evaluation] for batch in step for example in batch}
-    needs_reference = spec.method in REFERENCED and not reference_kept
+    reference = sequences if spec.method in REFERENCED and not reference_kept else set()
+    heaviest = max(steps, key=_step_tokens)
     return Workload(
         steps=plan.steps,
         rows=len(train),
         padded_tokens=sum(map(_step_tokens, steps)),
         trained_tokens=plan.trained_until(plan.steps),
-        heaviest_step_tokens=max(map(_step_tokens, steps)),
+        heaviest_step_tokens=_step_tokens(heaviest),
         longest_row_tokens=max(len(example.ids) for example in sequences),
         evaluations=plan.steps // spec.optimizer.evaluation_interval_steps if validation else 0,
         evaluation_tokens=sum(map(_step_tokens, evaluation)),
         evaluation_heaviest_tokens=max(map(_step_tokens, evaluation), default=0),
-        reference_tokens=sum(len(example.ids) for example in sequences) if needs_reference else 0,
+        reference_tokens=sum(len(example.ids) for example in reference),
+        repeated_tokens=sum(map(_repeated_tokens, steps)),
+        repeated_heaviest_tokens=_repeated_tokens(heaviest),
+        repeated_evaluation_tokens=sum(map(_repeated_tokens, evaluation)),
+        repeated_reference_tokens=_repeated_tokens([reference]),
     )
 
 
@@ -75,3 +80,12 @@ def _judged(groups: Iterable[Group]) -> list[kto.Judged]:
 def _step_tokens(batches: Iterable[Sequence[Example]]) -> int:
     """Rows × the longest of them, batch by batch."""
     return sum(len(batch) * max(len(example.ids) for example in batch) for batch in batches)
+
+
+def _repeated_tokens(batches: Iterable[Collection[Example]]) -> int:
+    """Of prompts that stand in a batch before, batch by batch."""
+    repeated = 0
+    for batch in batches:
+        once = {example.ids[: example.prompt_tokens] for example in batch}
+        repeated += sum(example.prompt_tokens for example in batch) - sum(map(len, once))
+    return repeated
