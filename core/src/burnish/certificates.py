@@ -126,9 +126,16 @@ def read_pair(certificate: Path, key: Path) -> Pair:
     try:
         private = load_pem_private_key(key_pem, password=None)
     except TypeError as error:
-        raise _refused(KEY, key, "is encrypted", "`openssl pkey -in FILE -out PLAIN` takes the passphrase off") from error
+        raise _refused(
+            KEY, key, "is encrypted", "`openssl pkey -in FILE -out PLAIN` takes the passphrase off"
+        ) from error
     except ValueError as error:
-        raise _refused(KEY, key, "is not a private key in PEM form", "it begins with -----BEGIN PRIVATE KEY-----") from error
+        raise _refused(
+            KEY, key, "is not a private key in PEM form", "it begins with -----BEGIN PRIVATE KEY-----"
+        ) from error
+    if not host_names(chain_pem):
+        advice = "make one with subjectAltName=DNS:… or IP:…; the common name alone is not looked at"
+        raise _refused(CERTIFICATE, certificate, "names no host that clients could hold it against", advice)
     form = Encoding.DER, PublicFormat.SubjectPublicKeyInfo
     if private.public_key().public_bytes(*form) != chain[0].public_key().public_bytes(*form):
         raise _refused(
@@ -138,6 +145,31 @@ def read_pair(certificate: Path, key: Path) -> Pair:
             "give the key that it was made with, and put the server's own certificate before those of its issuers",
         )
     return Pair(chain_pem, key_pem, min(one.not_valid_after_utc for one in chain))
+
+
+def host_names(pem: bytes) -> list[str]:
+    """Names and IP addresses that the first certificate is for (subjectAltName)."""
+    from cryptography.x509 import (
+        DNSName,
+        ExtensionNotFound,
+        IPAddress,
+        SubjectAlternativeName,
+        load_pem_x509_certificates,
+    )
+
+    try:
+        found = load_pem_x509_certificates(pem)[0].extensions.get_extension_for_class(SubjectAlternativeName).value
+    except ExtensionNotFound:
+        return []
+    return [*found.get_values_for_type(DNSName), *(str(one) for one in found.get_values_for_type(IPAddress))]
+
+
+def pinned(certificate: Path) -> ssl.SSLContext:
+    """For asking one's own door on loopback, under whatever name: trusts the certificates of its file and no authority."""
+    context = ssl.create_default_context(cafile=certificate)
+    context.check_hostname = False
+    context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
+    return context
 
 
 def read_authorities(name: str, path: Path) -> bytes:
@@ -151,7 +183,9 @@ def _read(name: str, path: Path) -> bytes:
     try:
         return path.read_bytes()
     except OSError as error:
-        advice = "give a file that is there and that this user may read (in a container: mounted, and readable by its user)"
+        advice = (
+            "give a file that is there and that this user may read (in a container: mounted, and readable by its user)"
+        )
         raise _refused(name, path, f"cannot be read ({error.strerror})", advice) from error
 
 
@@ -162,13 +196,17 @@ def _certificates(name: str, path: Path, pem: bytes) -> list[Certificate]:
     try:
         found = load_pem_x509_certificates(pem)
     except ValueError as error:
-        raise _refused(name, path, "holds no certificate in PEM form", "it begins with -----BEGIN CERTIFICATE-----") from error
+        raise _refused(
+            name, path, "holds no certificate in PEM form", "it begins with -----BEGIN CERTIFICATE-----"
+        ) from error
     now = datetime.now(UTC)
     for one in found:
         if one.not_valid_after_utc < now:
             raise _refused(name, path, f"has expired ({_period(one)})", "renew it, and put the new one there")
         if one.not_valid_before_utc > now:
-            raise _refused(name, path, f"is not valid yet ({_period(one)})", "look at this machine's clock and at the file")
+            raise _refused(
+                name, path, f"is not valid yet ({_period(one)})", "look at this machine's clock and at the file"
+            )
     return found
 
 

@@ -16,7 +16,22 @@ HOW = "make one with `make secrets` (compose) or `openssl rand -base64 32`"
 WELL_KNOWN = (
     *("admin", "administrator", "root", "user", "guest", "minio", "minioadmin", "seaweedfs", "weed", "burnish"),
     *("password", "passwd", "passphrase", "secret", "token", "key", "access", "credential", "bearer", "apikey", "api"),
-    *("changeme", "change", "replace", "insert", "put", "enter", "your", "my", "the", "me", "it", "here", "this", "with"),
+    *(
+        "changeme",
+        "change",
+        "replace",
+        "insert",
+        "put",
+        "enter",
+        "your",
+        "my",
+        "the",
+        "me",
+        "it",
+        "here",
+        "this",
+        "with",
+    ),
     *("test", "testing", "example", "sample", "demo", "default", "dummy", "foo", "bar", "todo", "none", "null", "xxx"),
     *("abc", "abcdef", "abcdefgh", "abcdefghijklmnop", "qwerty", "letmein", "welcome", "hello", "insecure", "dev"),
 )

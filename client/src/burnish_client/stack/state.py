@@ -10,7 +10,7 @@ from pydantic import ValidationError
 
 from burnish.errors import CorruptDataError
 from burnish.schemas.base import Frozen
-from burnish_client.config import STATE_FILE
+from burnish_client.places import STATE_FILE
 
 PartName = Literal["objectstore", "curator", "trainer", "inference"]
 PartState = Literal["waiting", "starting", "healthy", "unready", "restarting", "failed", "ended"]
@@ -76,6 +76,7 @@ class StackState(Frozen):
     s3_access_key: str
     s3_secret_key: str
     token: str
+    ca: str | None = None
 
     @property
     def is_up(self) -> bool:

@@ -20,7 +20,7 @@ from typing import IO, cast
 
 from burnish.errors import BurnishError, UnavailableError
 from burnish.schemas.models import read_record
-from burnish_client.config import STATE_FILE
+from burnish_client.places import STATE_FILE
 from burnish_client.stack import processes
 from burnish_client.stack.control import DETACH, LOCKED_EXIT_CODE
 from burnish_client.stack.keeper import Keeper
@@ -181,13 +181,14 @@ class Supervisor:
                 base_model=self._base_model,
                 parts=[keeper.status for keeper in self._keepers],
                 ports=layout.ports,
-                curator_url=f"http://{layout.address('curator')}" if "curator" in names else None,
-                trainer_address=layout.address("trainer") if "trainer" in names else None,
-                inference_url=f"http://{layout.address('inference')}" if "inference" in names else None,
+                curator_url=layout.url("curator") if "curator" in names else None,
+                trainer_address=layout.url("trainer") if "trainer" in names else None,
+                inference_url=layout.url("inference") if "inference" in names else None,
                 s3_endpoint=layout.s3_ports.endpoint,
                 s3_access_key=layout.s3_access_key,
                 s3_secret_key=layout.s3_secret_key,
                 token=layout.token,
+                ca=str(layout.ca) if layout.ca else None,
             ),
         )
 

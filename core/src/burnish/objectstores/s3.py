@@ -231,7 +231,9 @@ def _tls_fault(error: Exception) -> str | None:
     if isinstance(cause, ssl.SSLCertVerificationError):
         return f"its certificate is not trusted ({cause.verify_message}): BURNISH_S3_CA names the authority's PEM file, BURNISH_S3_ENDPOINT the host in the certificate"
     if isinstance(cause, ssl.SSLError):
-        return f"TLS failed ({cause.reason or cause}): does it speak TLS? BURNISH_S3_SECURE=false is for one that does not"
+        return (
+            f"TLS failed ({cause.reason or cause}): does it speak TLS? BURNISH_S3_SECURE=false is for one that does not"
+        )
     return None
 
 

@@ -23,14 +23,13 @@ class StoreSettings(BaseSettings):
     secure: bool = Field(default=False, description="https instead of http")
     region: str = Field(default="us-east-1", description="region that requests are signed for")
     ca: Path | None = Field(
-        default=None, description="PEM file of the authority that the S3 server's certificate is trusted by; unset: the system's"
+        default=None,
+        description="PEM file of the authority that the S3 server's certificate is trusted by; unset: the system's",
     )
 
     def open(self) -> S3ObjectStore:
         secret_key = self.secret_key.get_secret_value()
-        return S3ObjectStore(
-            self.endpoint, self.access_key, secret_key, self.bucket, self.secure, self.region, self.ca
-        )
+        return S3ObjectStore(self.endpoint, self.access_key, secret_key, self.bucket, self.secure, self.region, self.ca)
 
 
 class CuratorSettings(BaseSettings):

@@ -28,7 +28,8 @@ class S3Settings(BaseSettings):
     secure: bool = Field(default=False, description="true: TLS")
     region: str = Field(default="us-east-1", description="region the requests are signed for")
     ca: Path | None = Field(
-        default=None, description="PEM file of the authority that the S3 server's certificate is trusted by; unset: the system's"
+        default=None,
+        description="PEM file of the authority that the S3 server's certificate is trusted by; unset: the system's",
     )
 
     def open(self) -> S3ObjectStore:
