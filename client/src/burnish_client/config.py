@@ -80,13 +80,18 @@ class ClientSettings(BaseSettings):
             raise PreconditionError(self._why_no_token())
         return self.token.get_secret_value()
 
-    def origin(self, door: Door) -> str | None:
-        """What named the door's address, for people: a variable, a stack's folder or the login; None where nothing did."""
+    def kind(self, door: Door) -> Literal["variable", "stack", "login", "none"]:
+        """What named the door's address."""
         if getattr(self, FIELDS[door]) is None:
+            return "none"
+        return "variable" if FIELDS[door] in self._from_environment() else places.chosen(self.home).kind
+
+    def origin(self, door: Door) -> str | None:
+        """The same for people; None where nothing named it."""
+        kind = self.kind(door)
+        if kind == "none":
             return None
-        if FIELDS[door] in self._from_environment():
-            return VARIABLES[door]
-        return places.chosen(self.home).title
+        return VARIABLES[door] if kind == "variable" else places.chosen(self.home).title
 
     def _from_environment(self) -> dict[str, Any]:
         return EnvSettingsSource(type(self))()

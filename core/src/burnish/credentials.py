@@ -36,6 +36,7 @@ WELL_KNOWN = (
     *("abc", "abcdef", "abcdefgh", "abcdefghijklmnop", "qwerty", "letmein", "welcome", "hello", "insecure", "dev"),
 )
 _ONLY_WELL_KNOWN = re.compile(f"(?:{'|'.join(sorted(WELL_KNOWN, key=len, reverse=True))})*")
+_COUNTING = "0123456789" * 8
 _PRINTING = re.compile(r"[\x21-\x7e]+")
 
 
@@ -43,8 +44,8 @@ def check(name: str, value: str, *, shortest: int = SHORTEST) -> None:
     """Raise PreconditionError, naming the variable and how to make a good value, where this one must not guard anything.
 
     Refused: empty; blanks, control characters or non-ASCII (a header or a .env file would change them); fewer than
-    `shortest` characters; fewer than FEWEST_DIFFERENT different ones; nothing but well-known words, digits and signs,
-    whatever its length (`minioadmin`, `Change-Me-1234567890`, 0123456789012345).
+    `shortest` characters; fewer than FEWEST_DIFFERENT different ones; well-known words padded with signs and digits,
+    or counting alone, whatever its length (`minioadmin`, `Change-Me-1234567890`, 0123456789012345).
     """
     fault = _fault(value, shortest)
     if fault is not None:
@@ -63,10 +64,17 @@ def _fault(value: str, shortest: int) -> str | None:
         return "is not set or empty"
     if not _PRINTING.fullmatch(value):
         return "holds a blank, a control character or one that is not ASCII"
-    if _ONLY_WELL_KNOWN.fullmatch(re.sub(r"[^a-z]", "", value.lower())):
-        return "is made of well-known words and digits alone"
+    if _is_well_known(value):
+        return "is made of well-known words and numbers"
     if len(value) < shortest:
         return f"has {len(value)} characters; the fewest are {shortest}"
     if len(set(value)) < FEWEST_DIFFERENT:
         return f"repeats the same few characters; {FEWEST_DIFFERENT} different ones are the fewest"
     return None
+
+
+def _is_well_known(value: str) -> bool:
+    """No letters but those of well-known words, and they are at least half of it or its digits only count up or down."""
+    letters, digits = re.sub(r"[^a-z]", "", value.lower()), re.sub(r"\D", "", value)
+    counts = digits in _COUNTING or digits in _COUNTING[::-1]
+    return _ONLY_WELL_KNOWN.fullmatch(letters) is not None and (counts or 2 * len(letters) >= len(value))

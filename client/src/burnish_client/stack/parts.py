@@ -67,19 +67,20 @@ class Layout:
         return f"{'https' if secure and name != 'objectstore' else 'http'}://{self.address(name)}"
 
 
-def make_layout(settings: StackSettings, home: Path, earlier: StackState | None) -> Layout:
+def make_layout(
+    settings: StackSettings, home: Path, earlier: StackState | None, *, new_secrets: bool = False
+) -> Layout:
     """The earlier stack's ports where they are still free, fresh ones otherwise; its credentials, or random ones."""
+    kept = None if new_secrets else earlier
     wanted = [f"s3/{name}" for name in seaweedfs.Ports.__dataclass_fields__] + [
         name for name in PART_NAMES if name != "objectstore"
     ]
-    token = (
-        settings.token.get_secret_value() if settings.token else earlier.token if earlier else secrets.token_urlsafe(32)
-    )
+    token = settings.token.get_secret_value() if settings.token else kept.token if kept else secrets.token_urlsafe(32)
     return Layout(
         home=home,
         ports=pick_ports(wanted, earlier.ports if earlier else {}),
-        s3_access_key=earlier.s3_access_key if earlier else secrets.token_hex(10),
-        s3_secret_key=earlier.s3_secret_key if earlier else secrets.token_urlsafe(32),
+        s3_access_key=kept.s3_access_key if kept else secrets.token_hex(10),
+        s3_secret_key=kept.s3_secret_key if kept else secrets.token_urlsafe(32),
         token=token,
         certificate=_absolute(settings.tls_certificate),
         key=_absolute(settings.tls_key),

@@ -1,4 +1,4 @@
-"""stack.json: what runs, where, under which process, with which credentials. Written by the supervisor alone, mode 0600."""
+"""stack.json: what runs, where, under which process, with which credentials. Mode 0600. Written by the supervisor, and by `burnish down` once that is gone."""
 
 from __future__ import annotations
 

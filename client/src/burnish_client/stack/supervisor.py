@@ -1,4 +1,4 @@
-"""The supervisor process of the embedded stack: `python -m burnish_client.stack.supervisor HOME [--without PART]…`.
+"""The supervisor process of the embedded stack: `python -m burnish_client.stack.supervisor HOME [--without PART]… [--new-secrets]`.
 
 Started by `control.Launch` in a session of its own with a pipe as stdin, the lifeline: until the launcher has written
 `detach` to it, the end of the launcher (of whatever kind) ends the stack. SIGTERM ends the stack. Exit codes below.
@@ -214,6 +214,7 @@ def main() -> int:
     parser.add_argument(
         "--without", action="append", default=[], choices=[name for name in PART_NAMES if name != "objectstore"]
     )
+    parser.add_argument("--new-secrets", action="store_true")
     arguments = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
     logging.getLogger("httpx").setLevel(logging.WARNING)
@@ -228,7 +229,7 @@ def main() -> int:
         processes.adopt_orphans()
         settings = StackSettings()
         names = [name for name in PART_NAMES if name not in arguments.without]
-        layout = make_layout(settings, home, earlier)
+        layout = make_layout(settings, home, earlier, new_secrets=arguments.new_secrets)
         return asyncio.run(_run(home, settings, layout, names))
 
 
