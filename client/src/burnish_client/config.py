@@ -71,7 +71,8 @@ class ClientSettings(BaseSettings):
         address: str | None = getattr(self, FIELDS[door])
         if address is None:
             raise PreconditionError(
-                f"no {door} to talk to: {self._why_none(door)}, or set {VARIABLES[door]} (and BURNISH_TOKEN)", door=door
+                f"no {door} to talk to: {self._why_none(door)}, or set {VARIABLES[door]} (and BURNISH_TOKEN), or `burnish login`",
+                door=door,
             )
         return address
 
@@ -112,4 +113,4 @@ class ClientSettings(BaseSettings):
             return f"{place.title} has none: `burnish login --{door} …`"
         if place.kind == "stack":
             return f"the stack in {self.home} was started without it: run `burnish up`"
-        return f"{self.home / STATE_FILE} does not exist: run `burnish up`, or `burnish login` for services elsewhere"
+        return f"{self.home / STATE_FILE} does not exist: run `burnish up`"
