@@ -222,9 +222,9 @@ def down(home: Path, timeout_seconds: float = END_LIMIT_SECONDS) -> bool:
         while state.supervisor.is_alive() and time.monotonic() < deadline:
             time.sleep(POLL_SECONDS)
     killed = kill_remains(home)
-    last = status(home)
+    last = states.read(home)
     if last is not None and last.phase != "stopped" and not last.supervisor.is_alive():
-        states.write(home, last.model_copy(update={"phase": "stopped"}))
+        states.write(home, (status(home) or last).model_copy(update={"phase": "stopped"}))
     return killed or was_alive
 
 

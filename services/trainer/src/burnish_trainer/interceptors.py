@@ -105,7 +105,9 @@ def _guarded_stream(inner: Callable[..., Any], method: str) -> Callable[..., Any
 async def _abort(error: Exception, context: Context, method: str) -> None:
     """End the call with the error's google.rpc.Status. An unknown one is logged, and its text never leaves the server."""
     request_id = _request_id(context)
-    if isinstance(error, NotImplementedError):  # what generated code raises for a method that nobody wrote (health's List)
+    if isinstance(
+        error, NotImplementedError
+    ):  # what generated code raises for a method that nobody wrote (health's List)
         await context.abort(grpc.StatusCode.UNIMPLEMENTED, f"{method} is not offered")
     if not isinstance(error, BurnishError):
         log.exception("%s failed", method, extra={"request_id": request_id})
