@@ -28,7 +28,8 @@ class EnvFile:
 def read_env_file(path: Path) -> EnvFile:
     """Where the stack's doors are published: an address that the file names itself, else BURNISH_BIND and the door's port.
 
-    TLS where BURNISH_TLS_CERTIFICATE is set; BURNISH_CA is relative to the file. Raises InvalidInputError where it cannot be read.
+    TLS where BURNISH_TLS_CERTIFICATE or BURNISH_TLS_DIR is set; the CA is BURNISH_CA, else ca.pem of that folder, both relative
+    to the file. Raises InvalidInputError where it cannot be read.
     """
     from dotenv import dotenv_values
 
@@ -41,11 +42,12 @@ def read_env_file(path: Path) -> EnvFile:
     values = {name: value for name, value in dotenv_values(path).items() if value}
     bind = values.get("BURNISH_BIND", "")
     host = "127.0.0.1" if bind in EVERY_INTERFACE else bind
-    secure = "BURNISH_TLS_CERTIFICATE" in values
+    secure = "BURNISH_TLS_CERTIFICATE" in values or "BURNISH_TLS_DIR" in values
+    ca = values.get("BURNISH_CA") or (f"{values['BURNISH_TLS_DIR']}/ca.pem" if "BURNISH_TLS_DIR" in values else None)
     return EnvFile(
         addresses={door: values.get(VARIABLES[door]) or _address(door, host, values, secure=secure) for door in PORTS},
         token=values.get("BURNISH_TOKEN"),
-        ca=(path.parent / values["BURNISH_CA"]).absolute() if "BURNISH_CA" in values else None,
+        ca=(path.parent / ca).absolute() if ca else None,
     )
 
 

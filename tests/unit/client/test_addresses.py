@@ -64,6 +64,12 @@ def test_its_bind_address_ports_and_tls_are_followed(tmp_path: Path) -> None:
     assert found.ca == tmp_path / "tls/ca.pem"
 
 
+def test_the_folder_of_certificates_that_compose_mounts_says_tls_and_has_the_authority(tmp_path: Path) -> None:
+    found = read_env_file(env_file(tmp_path, "BURNISH_TLS_DIR=./tls\n"))
+    assert found.addresses["trainer"] == "grpcs://127.0.0.1:8702"
+    assert found.ca == tmp_path / "tls/ca.pem"
+
+
 def test_every_interface_is_asked_on_loopback(tmp_path: Path) -> None:
     assert read_env_file(env_file(tmp_path, "BURNISH_BIND=0.0.0.0")).addresses["curator"] == "http://127.0.0.1:8701"
     assert read_env_file(env_file(tmp_path, "BURNISH_BIND=::1")).addresses["curator"] == "http://[::1]:8701"
