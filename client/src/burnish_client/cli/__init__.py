@@ -136,4 +136,5 @@ def _raise_in_debug() -> None:
 
 
 def main() -> None:
+    os.environ.setdefault("GRPC_VERBOSITY", "NONE")  # its core's own lines on stderr: we tell what failed and what to do
     sys.exit(run())
