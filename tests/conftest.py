@@ -16,6 +16,18 @@ from burnish.testing import Seaweed, running_seaweed
 REPOSITORY = Path(__file__).resolve().parent.parent
 
 
+@pytest.fixture(scope="session", autouse=True)
+def nobody_logged_in(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """The login of whoever runs the tests has no part in them, nor have the commands that they start."""
+    before = os.environ.get("XDG_CONFIG_HOME")
+    os.environ["XDG_CONFIG_HOME"] = str(tmp_path_factory.mktemp("config"))
+    yield
+    if before is None:
+        del os.environ["XDG_CONFIG_HOME"]
+    else:
+        os.environ["XDG_CONFIG_HOME"] = before
+
+
 @pytest.fixture(scope="session")
 def seaweed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Seaweed]:
     """A real server on free loopback ports over a temporary folder, ended with the session."""

@@ -45,11 +45,12 @@ class CuratorClient(HttpDoor):
     """
 
     part = "curator"
+    question = "/v1/runlogs"
 
     @classmethod
     def from_settings(cls, settings: ClientSettings | None = None) -> Self:
         settings = settings or ClientSettings()
-        return cls(settings.endpoint("curator"), settings.secret_token())
+        return cls(settings.endpoint("curator"), settings.secret_token(), ca=settings.ca)
 
     # run logs
 

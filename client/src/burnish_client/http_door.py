@@ -5,13 +5,14 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any, Self
 from urllib.parse import urlsplit
 
 import httpx
 
-from burnish.errors import UnavailableError
-from burnish_client import wire
+from burnish.errors import BurnishError, UnavailableError
+from burnish_client import tls, wire
 
 READ_ATTEMPTS = 4
 BACKOFF_SECONDS = 0.25  # before the second attempt; doubles
@@ -21,17 +22,21 @@ LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
 class HttpDoor:
     """A base class: `_get` retries (reads are idempotent), `_send` does not; both raise the service's own BurnishErrors.
 
-    Thread-safe, as httpx.Client is. Use as a context manager, or call `close`.
+    ca: PEM file of the authority that an https door is trusted by; None: the system's. Thread-safe, as httpx.Client is.
+    Use as a context manager, or call `close`.
     """
 
     part = "service"
+    question = "/"  # a cheap read that wants the token
 
-    def __init__(self, url: str, token: str, *, timeout_seconds: float = 60.0) -> None:
+    def __init__(self, url: str, token: str, *, ca: Path | None = None, timeout_seconds: float = 60.0) -> None:
         self.url = url.rstrip("/")
+        self._ca = ca
         self._http = httpx.Client(
             base_url=self.url,
             headers={"Authorization": f"Bearer {token}"},
             timeout=httpx.Timeout(timeout_seconds, connect=5.0),
+            verify=tls.verifying(self.url, ca),
             trust_env=urlsplit(self.url).hostname
             not in LOOPBACK,  # a proxy from the environment cannot reach our loopback
         )
@@ -65,10 +70,19 @@ class HttpDoor:
         try:
             response = self._http.request(method, path, **request)
         except httpx.TransportError as error:
-            raise wire.from_transport(error, self._where) from error
+            raise self._unanswered(error) from error
         if response.is_error:
             raise wire.from_http(response, self._where)
         return response
+
+    def _unanswered(self, error: httpx.TransportError) -> BurnishError:
+        """Not retried where TLS is the reason."""
+        late = isinstance(error, httpx.TimeoutException)
+        return (None if late else tls.misfit(self.url, self._ca)) or wire.from_transport(error, self._where)
+
+    def ask(self) -> None:
+        """One read, sent once, that shows whether this door answers and takes the token; raises as every call does."""
+        self._send("GET", self.question)
 
     @contextmanager
     def _stream(self, path: str, params: Any = None) -> Iterator[httpx.Response]:
@@ -80,7 +94,7 @@ class HttpDoor:
                     raise wire.from_http(response, self._where)
                 yield response
         except httpx.TransportError as error:
-            raise wire.from_transport(error, self._where) from error
+            raise self._unanswered(error) from error
 
     def is_ready(self) -> bool:
         """True where /readyz answers 200 now."""

@@ -43,11 +43,12 @@ class InferenceClient(HttpDoor):
     """Calls of the inference front. Raises the BurnishErrors that it raised; UnavailableError where it does not answer."""
 
     part = "inference"
+    question = "/v1/models"
 
     @classmethod
     def from_settings(cls, settings: ClientSettings | None = None) -> Self:
         settings = settings or ClientSettings()
-        return cls(settings.endpoint("inference"), settings.secret_token())
+        return cls(settings.endpoint("inference"), settings.secret_token(), ca=settings.ca)
 
     def models(self) -> list[ModelCard]:
         """The base model and every adapter version in the store."""

@@ -9,6 +9,7 @@ import time
 import uuid
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
+from pathlib import Path
 from typing import Any, Literal, Protocol, Self, TypeVar
 
 import grpc
@@ -18,8 +19,9 @@ from google.rpc import error_details_pb2
 
 from burnish.errors import DeadlineError, InvalidInputError, PreconditionError, UnavailableError
 from burnish.schemas.tuning import Method
-from burnish_client import wire
+from burnish_client import tls, wire
 from burnish_client.config import ClientSettings
+from burnish_client.grpc_door import GrpcAddress, open_channel
 from burnish_protos.trainer.v1.trainer_pb2 import (
     AdapterRef,
     Backend,
@@ -240,20 +242,23 @@ class TrainerClient:
     """Calls of the trainer. Raises the BurnishErrors that it raised; UnavailableError where it does not answer.
 
     Every call is safe to retry (create carries a request_id) and is retried a few times while the trainer cannot be reached.
+    address: `host:port`, `grpc://host:port` or, for TLS, `grpcs://host:port`; ca: PEM file of the authority that it is
+    then trusted by, None: the system's.
     """
 
-    def __init__(self, address: str, token: str, *, timeout_seconds: float = 30.0) -> None:
+    def __init__(self, address: str, token: str, *, ca: Path | None = None, timeout_seconds: float = 30.0) -> None:
         self.address = address
+        self._url, self._ca = str(GrpcAddress.parse(address)), ca
         self._timeout_seconds = timeout_seconds
         self._metadata = (("authorization", f"Bearer {token}"),)
-        options = [("grpc.enable_http_proxy", 0), ("grpc.max_receive_message_length", MAXIMUM_MESSAGE_BYTES)]
-        self._channel = grpc.insecure_channel(address, options=options)
+        options = [("grpc.max_receive_message_length", MAXIMUM_MESSAGE_BYTES)]
+        self._channel = open_channel(GrpcAddress.parse(address), ca, options)
         self._stub: _Stub = TrainerStub(self._channel)  # type: ignore[no-untyped-call]
 
     @classmethod
     def from_settings(cls, settings: ClientSettings | None = None) -> Self:
         settings = settings or ClientSettings()
-        return cls(settings.endpoint("trainer"), settings.secret_token())
+        return cls(settings.endpoint("trainer"), settings.secret_token(), ca=settings.ca)
 
     def __enter__(self) -> Self:
         return self
@@ -263,6 +268,10 @@ class TrainerClient:
 
     def close(self) -> None:
         self._channel.close()
+
+    def ask(self) -> None:
+        """One read that shows whether the trainer answers and takes the token; raises as every call does."""
+        self._call(self._stub.ListTuningJobs, ListTuningJobsRequest(page_size=1))
 
     def create_job(
         self,
@@ -376,6 +385,7 @@ class TrainerClient:
             except grpc.RpcError as error:
                 if error.code() not in BROKEN or _has_details(error):
                     raise wire.from_rpc(error, self._where) from error
+                self._check_tls(error)
             if time.monotonic() - last_heard > RECONNECT_SECONDS:
                 raise self._lost(job_id)
             time.sleep(pause)
@@ -436,10 +446,18 @@ class TrainerClient:
                 given_up = timeout_seconds is not None and _has_details(
                     error
                 )  # a long call: the trainer waited already
+                if unavailable and not _has_details(error):
+                    self._check_tls(error)
                 if not unavailable or given_up or attempt == ATTEMPTS - 1:
                     raise wire.from_rpc(error, self._where) from error
                 time.sleep(BACKOFF_SECONDS * 2**attempt)
         raise AssertionError("unreachable")
+
+    def _check_tls(self, error: grpc.RpcError) -> None:
+        """Raise, rather than try again, where TLS is what keeps us from the trainer."""
+        fault = tls.misfit(self._url, self._ca)
+        if fault is not None:
+            raise fault from error
 
 
 def _create_request(

@@ -34,7 +34,7 @@ def test_every_command_has_help_within_80_columns(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("COLUMNS", "80")
-    commands = ["up", "status", "down", "demo", "diagnose", "eval", "verdict"]
+    commands = ["up", "status", "down", "login", "logout", "demo", "diagnose", "eval", "verdict"]
     commands += [
         "runs import",
         "runs ls",

@@ -1,4 +1,4 @@
-"""Where the client finds the services: variables first, then stack.json, then an error that says `burnish up`."""
+"""Where the client finds the services: variables first, then a folder's stack or the login, then an error that says what to do."""
 
 from __future__ import annotations
 
@@ -10,7 +10,9 @@ from pydantic import ValidationError
 from pydantic_settings import BaseSettings
 
 from burnish.errors import CorruptDataError, PreconditionError
+from burnish_client import login_file
 from burnish_client.config import ClientSettings
+from burnish_client.login_file import Login
 from burnish_client.stack.settings import StackSettings
 
 STACK = {
@@ -23,9 +25,10 @@ STACK = {
 
 
 @pytest.fixture(autouse=True)
-def no_variables(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("HOME", "CURATOR_URL", "TRAINER_ADDRESS", "INFERENCE_URL", "TOKEN"):
+def no_variables(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> None:
+    for name in ("HOME", "CURATOR_URL", "TRAINER_ADDRESS", "INFERENCE_URL", "TOKEN", "CA"):
         monkeypatch.delenv(f"BURNISH_{name}", raising=False)
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path_factory.mktemp("config")))
 
 
 @pytest.fixture
@@ -60,13 +63,65 @@ def test_an_empty_variable_counts_as_unset(home: Path, monkeypatch: pytest.Monke
     assert ClientSettings(home=home).endpoint("curator") == "http://127.0.0.1:1001"
 
 
+LOGIN = Login(
+    curator_url="https://far.example", trainer_address="grpcs://far.example:8702", token="of-the-login", ca="/ca.pem"
+)
+
+
+def ended(home: Path, phase: str = "stopped") -> Path:
+    (home / "stack.json").write_text(json.dumps(STACK | {"phase": phase}))
+    return home
+
+
+def test_a_login_serves_where_there_is_no_stack(tmp_path: Path) -> None:
+    login_file.write(LOGIN)
+    settings = ClientSettings(home=tmp_path)
+    assert settings.endpoint("trainer") == "grpcs://far.example:8702"
+    assert (settings.secret_token(), settings.ca) == ("of-the-login", Path("/ca.pem"))
+    assert (settings.kind("curator"), settings.kind("inference")) == ("login", "none")
+    with pytest.raises(PreconditionError, match=r"login\.json has none: `burnish login --inference …`, or set"):
+        settings.endpoint("inference")
+
+
+@pytest.mark.parametrize("phase", ["starting", "running", "stopping", "failed"])
+def test_a_stack_that_was_not_ended_comes_before_the_login_also_where_it_crashed(home: Path, phase: str) -> None:
+    login_file.write(LOGIN)
+    settings = ClientSettings(home=ended(home, phase))
+    assert (settings.endpoint("curator"), settings.secret_token()) == ("http://127.0.0.1:1001", "from-the-stack")
+    assert settings.ca is None, "nothing of the login is mixed in"
+    assert settings.origin("curator") == f"the stack in {home}"
+
+
+def test_a_stack_that_was_ended_leaves_its_folder_to_the_login(home: Path) -> None:
+    assert ClientSettings(home=ended(home)).endpoint("curator") == "http://127.0.0.1:1001", "without a login"
+    login_file.write(LOGIN)
+    settings = ClientSettings(home=home)
+    assert (settings.endpoint("curator"), settings.secret_token()) == ("https://far.example", "of-the-login")
+    assert settings.origin("curator") == f"the login in {login_file.path()}"
+
+
+def test_a_kept_token_never_goes_to_an_address_from_elsewhere(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("BURNISH_INFERENCE_URL", "https://not-ours.example")
+    for place in ("stack", "login"):
+        settings = ClientSettings(home=home)
+        assert settings.kind("inference") == "variable"
+        assert settings.kind("curator") == place
+        assert settings.ca is None
+        with pytest.raises(PreconditionError, match="BURNISH_INFERENCE_URL is set but BURNISH_TOKEN is not"):
+            settings.secret_token()
+        ended(home)
+        login_file.write(LOGIN)
+    monkeypatch.setenv("BURNISH_TOKEN", "mine")
+    assert ClientSettings(home=home).secret_token() == "mine"
+
+
 def test_without_either_the_error_says_how_to_start_and_what_to_set(tmp_path: Path) -> None:
     settings = ClientSettings(home=tmp_path)
     with pytest.raises(
         PreconditionError, match=r"stack\.json does not exist: run `burnish up`, or set BURNISH_CURATOR_URL"
     ):
         settings.endpoint("curator")
-    with pytest.raises(PreconditionError, match="set BURNISH_TOKEN, or run `burnish up`"):
+    with pytest.raises(PreconditionError, match=r"set BURNISH_TOKEN, or run `burnish up`.* or `burnish login`"):
         settings.secret_token()
 
 

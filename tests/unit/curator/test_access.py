@@ -7,25 +7,33 @@ import re
 
 import httpx
 import pytest
+from route_listing import every_route
 
 from burnish.errors import UnavailableError
 from burnish.objectstores.memory import MemoryObjectStore
-from burnish_curator.access import Access
+from burnish_curator.access import Access, SignInDelay
 from burnish_curator.app import Deps, create_app
 
+TOKEN = "unit-test-token"
+OPEN = {("GET", "/healthz"), ("GET", "/readyz")}
+FORM = {"token": "wrong", "next": "/review/x", "form_token": "x", "question_id": "x", "failure_label": "x"}
 
-def every_call(deps: Deps) -> list[tuple[str, str]]:
-    paths = create_app(deps).openapi()["paths"]
-    return [(method.upper(), path) for path, methods in paths.items() for method in methods]
 
-
-async def test_every_call_but_health_wants_the_token(anonymous: httpx.AsyncClient, deps: Deps) -> None:
-    calls = every_call(deps)
-    assert len(calls) == 24
-    for method, path in calls:
-        answer = await anonymous.request(method, re.sub(r"{\w+}", "x", path), headers={"Authorization": "Bearer wrong"})
-        expected = 200 if path in ("/healthz", "/readyz") else 401
-        assert answer.status_code == expected, (method, path)
+@pytest.mark.parametrize("given", [None, "Bearer wrong", f"Basic {TOKEN}", f"Token {TOKEN}", TOKEN, f"Bearer {TOKEN}x"])
+async def test_every_route_but_health_wants_the_token(
+    anonymous: httpx.AsyncClient, deps: Deps, given: str | None
+) -> None:
+    """All that the application has, the review page's too: whatever is added later is tried here without a word."""
+    headers = {"Authorization": given} if given else {}
+    app = create_app(deps)
+    routes = every_route(app)
+    schema = {(method.upper(), path) for path, methods in app.openapi()["paths"].items() for method in methods}
+    assert len(routes) >= len(schema) + 4  # the schema itself, and the review page
+    for method, path in routes:
+        body = FORM if path.startswith("/review") and method == "POST" else None
+        answer = await anonymous.request(method, path, headers=headers, data=body)
+        expected = (200,) if (method, path) in OPEN else (401, 429) if path == "/review/sign-in" else (401,)
+        assert answer.status_code in expected, (method, path)
 
 
 @pytest.mark.parametrize("value", ["", "Bearer", "Bearer ", "Basic dTpw", "bearer wrong", "Bearer ünïcode"])
@@ -106,3 +114,50 @@ def test_sessions_end_and_are_bound_to_the_token() -> None:
         assert not mine.is_session(nonsense)
     assert mine.is_form_token(mine.form_token(session), session)
     assert not mine.is_form_token(mine.form_token(session), mine.new_session() + "0")
+
+
+class Clock:
+    now = 1000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def test_wrong_tokens_make_an_address_wait_longer_and_longer_up_to_a_minute() -> None:
+    clock = Clock()
+    delay = SignInDelay(clock)
+    waits = []
+    for _ in range(12):
+        waits.append(delay.wait_seconds("10.0.0.1"))
+        clock.now += waits[-1]
+        assert delay.wait_seconds("10.0.0.1") == 0
+        delay.failed("10.0.0.1")
+    assert waits == [0, 0, 0, 1, 2, 4, 8, 16, 32, 60, 60, 60]
+    assert delay.wait_seconds("10.0.0.2") == 0, "another address"
+    clock.now += delay.FORGOTTEN_AFTER_SECONDS + 1
+    assert delay.wait_seconds("10.0.0.1") == 0
+
+
+def test_the_right_token_clears_an_address_and_no_more_than_so_many_are_remembered() -> None:
+    delay = SignInDelay(Clock())
+    for _ in range(3):
+        delay.failed("first")
+    assert delay.wait_seconds("first") == 1
+    delay.succeeded("first")
+    assert delay.wait_seconds("first") == 0
+    for number in range(3 * delay.MOST_ADDRESSES):
+        delay.failed(f"address-{number}")
+    assert len(delay._failures) == delay.MOST_ADDRESSES
+
+
+async def test_guessing_at_the_review_page_is_slowed_down_and_then_not_even_looked_at(
+    anonymous: httpx.AsyncClient,
+) -> None:
+    async def sign_in(token: str) -> httpx.Response:
+        return await anonymous.post("/review/sign-in", data={"token": token, "next": "/review/x"})
+
+    assert [(await sign_in(f"guess-{number}")).status_code for number in range(4)] == [401, 401, 401, 429]
+    answer = await sign_in(TOKEN)
+    assert (answer.status_code, answer.headers["retry-after"]) == (429, "1")
+    assert "wait 1 s" in answer.text
+    assert "set-cookie" not in answer.headers

@@ -10,7 +10,7 @@ import pytest
 import typer
 
 from burnish_client import cli
-from burnish_trainer.settings import S3Settings, TokenSettings, TrainerSettings
+from burnish_trainer.settings import S3Settings, TlsSettings, TokenSettings, TrainerSettings
 
 REPO = Path(__file__).parents[3]
 REFERENCE = re.compile(r"`((?:core|services|client)/[\w/.]+\.py):(\w+)`")
@@ -63,7 +63,7 @@ def _parameters(command: Any) -> list[Any]:
     return list(command.commands["run"].params if hasattr(command, "commands") else command.params)
 
 
-@pytest.mark.parametrize("settings", [TrainerSettings, S3Settings, TokenSettings])
+@pytest.mark.parametrize("settings", [TrainerSettings, S3Settings, TokenSettings, TlsSettings])
 def test_every_setting_of_the_trainer_stands_in_the_architecture(settings: Any) -> None:
     text = (REPO / "ARCHITECTURE.md").read_text()
     for name, field in settings.model_fields.items():

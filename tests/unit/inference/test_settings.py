@@ -44,12 +44,6 @@ def test_values_that_vllm_would_refuse_are_refused_first(wrong):
         InferenceSettings(base_model=Path("base"), **wrong)
 
 
-def test_an_empty_token_is_refused(monkeypatch):
-    monkeypatch.setenv("BURNISH_TOKEN", "")
-    with pytest.raises(ValidationError, match="token"):
-        TokenSettings()
-
-
 def test_the_command_differs_by_device_and_never_leaves_loopback():
     settings = InferenceSettings(base_model=Path("/models/base"), max_model_len=512, dtype="float32", max_lora_rank=64)
     cpu = vllm_command(settings, "cpu", "name", ["v_proj", "q_proj"], 1234)

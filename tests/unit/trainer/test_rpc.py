@@ -12,9 +12,14 @@ from typing import Any
 import grpc
 import grpc.aio
 import pytest
+from google.protobuf import descriptor_pool
+from google.protobuf.descriptor import MethodDescriptor
+from google.protobuf.message_factory import GetMessageClass
 from google.protobuf.timestamp_pb2 import Timestamp
 from google.rpc import error_details_pb2, status_pb2
 from grpc_health.v1 import health_pb2, health_pb2_grpc
+from grpc_reflection.v1alpha.reflection_pb2 import ServerReflectionRequest
+from grpc_reflection.v1alpha.reflection_pb2_grpc import ServerReflectionStub
 from unit.trainer.made import dpo_rows, kto_rows, put_dataset, sft_rows
 
 from burnish.errors import UnavailableError
@@ -501,8 +506,53 @@ def start(repository: JobRepository, job_id: str) -> None:
     repository.start_attempt(job_id, "engine-a", 0.1)
 
 
-@pytest.mark.parametrize("metadata", [(), (("authorization", "Bearer wrong"),), (("authorization", TOKEN),)])
-async def test_without_the_token_nothing_is_answered_but_health(door: Door, metadata: tuple[object, ...]) -> None:
+STRANGERS: list[tuple[tuple[str, str | bytes], ...]] = [
+    (),
+    (("authorization", "Bearer wrong"),),
+    (("authorization", TOKEN),),
+    (("authorization", f"Basic {TOKEN}"),),
+    (("authorization", f"Bearer {TOKEN}x"),),
+    (("token", f"Bearer {TOKEN}"),),
+]
+
+
+async def every_method(channel: grpc.aio.Channel) -> list[tuple[str, MethodDescriptor]]:
+    """Of every service that the server itself lists (ours, reflection, health), as their descriptors have them."""
+    ask = ServerReflectionStub(channel).ServerReflectionInfo
+    request = ServerReflectionRequest(list_services="")
+    answer = await anext(aiter(ask(iter([request]), metadata=ALLOWED)))
+    names = [service.name for service in answer.list_services_response.service]
+    services = [descriptor_pool.Default().FindServiceByName(name) for name in names]
+    return [(f"/{service.full_name}/{method.name}", method) for service in services for method in service.methods]
+
+
+def called(channel: grpc.aio.Channel, path: str, method: MethodDescriptor, metadata: Any) -> Any:
+    """One call with an empty request; awaiting it gives the first answer."""
+    request = GetMessageClass(method.input_type)()
+    kind = ("stream" if method.client_streaming else "unary", "stream" if method.server_streaming else "unary")
+    make = getattr(channel, "_".join(kind))
+    call = make(path, request_serializer=lambda message: message.SerializeToString())
+    call = call(iter([request]) if method.client_streaming else request, metadata=metadata, timeout=10)
+    return anext(aiter(call)) if method.server_streaming else call
+
+
+@pytest.mark.parametrize("metadata", STRANGERS)
+async def test_every_method_of_the_server_wants_the_token_but_health(door: Door, metadata: tuple[object, ...]) -> None:
+    """Whatever is added later is tried here without a word."""
+    methods = await every_method(door.channel)
+    assert len(methods) >= 13
+    for path, method in methods:
+        if path in ("/grpc.health.v1.Health/Check", "/grpc.health.v1.Health/Watch"):
+            assert await called(door.channel, path, method, metadata) is not None
+            continue
+        expected = "UNIMPLEMENTED" if path == "/grpc.health.v1.Health/List" else "UNAUTHENTICATED"
+        with pytest.raises(grpc.aio.AioRpcError) as refusal:
+            await called(door.channel, path, method, metadata)
+        assert refusal.value.code().name == expected, path
+
+
+@pytest.mark.parametrize("metadata", STRANGERS)
+async def test_a_stranger_is_told_why_and_health_serves(door: Door, metadata: tuple[object, ...]) -> None:
     for call in (
         door.stub.GetTuningJob(pb.GetTuningJobRequest(job_id="job-1"), metadata=metadata),
         anext(aiter(door.stub.WatchTuningJob(pb.WatchTuningJobRequest(job_id="job-1"), metadata=metadata))),

@@ -21,6 +21,7 @@ from burnish_client.cli import (
     evaluate,
     jobs,
     judge,
+    login,
     probe,
     review,
     runs,
@@ -36,6 +37,8 @@ ORDER = (
     "up",
     "status",
     "down",
+    "login",
+    "logout",
     "demo",
     "runs",
     "diagnose",
@@ -70,6 +73,8 @@ app = typer.Typer(
 app.command("up", rich_help_panel="The stack")(stack.up)
 app.command("status", rich_help_panel="The stack")(stack.status)
 app.command("down", rich_help_panel="The stack")(stack.down)
+app.command("login", rich_help_panel="The stack")(login.login)
+app.command("logout", rich_help_panel="The stack")(login.logout)
 app.command("demo", rich_help_panel="The stack")(demo.demo)
 app.add_typer(runs.app, name="runs", rich_help_panel="The loop")
 app.command("diagnose", rich_help_panel="The loop")(diagnose.diagnose)
@@ -131,4 +136,5 @@ def _raise_in_debug() -> None:
 
 
 def main() -> None:
+    os.environ.setdefault("GRPC_VERBOSITY", "NONE")  # its core's own lines on stderr: we tell what failed and what to do
     sys.exit(run())

@@ -138,7 +138,7 @@ def run_benchmark(
         with asking.answer_progress("answers") as progress:
             answers = asyncio.run(
                 evaluation.ask(
-                    evaluation.Endpoint(settings.endpoint("inference"), settings.secret_token()),
+                    evaluation.Endpoint.from_settings(settings),
                     model,
                     questions,
                     out=answers_file,

@@ -333,7 +333,7 @@ def stack_sides(settings: ClientSettings, adapter: str) -> Sides:
 
     with InferenceClient.from_settings(settings) as inference:
         base_model, candidate = inference.base_model(), inference.adapter(*console.name_and_version(adapter))
-    endpoint = Endpoint(settings.endpoint("inference"), settings.secret_token())
+    endpoint = Endpoint.from_settings(settings)
     reference = f"{candidate.name}@{candidate.version}"
     return Sides(endpoint, base_model, endpoint, reference, reference, candidate)
 

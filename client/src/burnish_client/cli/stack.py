@@ -1,8 +1,9 @@
-"""`burnish up`, `status`, `down`: the embedded stack."""
+"""`burnish up`, `status`, `down`: the embedded stack; `status` also shows services elsewhere."""
 
 from __future__ import annotations
 
 import time
+from dataclasses import asdict
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -14,6 +15,8 @@ from burnish_client.cli import console
 from burnish_client.cli.console import JsonFlag
 
 if TYPE_CHECKING:
+    from burnish_client.config import ClientSettings, Door
+    from burnish_client.door_answers import DoorAnswer
     from burnish_client.stack.control import Launch
     from burnish_client.stack.state import PartStatus, StackState
 
@@ -38,6 +41,9 @@ def up(
             show_default=False,
         ),
     ] = None,
+    new_secrets: Annotated[
+        bool, typer.Option("--new-secrets", help="Fresh token and S3 keys instead of those kept.")
+    ] = False,
     foreground: Annotated[bool, typer.Option("--foreground", help="Stay attached; Ctrl-C ends the stack.")] = False,
     json: JsonFlag = False,
 ) -> None:
@@ -48,7 +54,7 @@ def up(
     from burnish_client.stack.control import Launch, interruptible
 
     try:
-        with interruptible(), Launch(without=[part.value for part in without or ()]) as launch:
+        with interruptible(), Launch(without=[part.value for part in without or ()], new_secrets=new_secrets) as launch:
             _start(launch, json=json)
             if launch.is_owner and foreground:
                 console.note("[dim]attached: Ctrl-C ends the stack[/]")
@@ -106,19 +112,52 @@ class _LinePrinter:
 
 
 def status(json: JsonFlag = False) -> None:
-    """What runs where.
+    """What runs where, and where the addresses come from.
 
-    Exit code 0 where everything that was started runs, else 1.
+    Exit code 0 where everything that was started runs and every door that is used elsewhere takes the token, else 1.
     """
+    from burnish_client.cli.login import show_answers
     from burnish_client.config import ClientSettings
     from burnish_client.stack import control
 
-    home = ClientSettings().home.resolve()
+    settings = ClientSettings()
+    home = settings.home.resolve()
     state = control.status(home)
+    sources, answers = _sources(settings), _answers_elsewhere(settings)
+    is_used = "stack" in {settings.kind(door) for door in sources} or not answers
     healthy = state is not None and state.phase == "running" and all(part.state == "healthy" for part in state.parts)
     if json:
-        console.print_json(state.public() if state else {"phase": "stopped", "parts": []})
-    elif state is None:
+        shown = state.public() if state else {"phase": "stopped", "parts": []}
+        console.print_json(shown | {"sources": sources, "doors": [asdict(answer) for answer in answers]})
+    else:
+        if is_used or (state is not None and state.phase != "stopped"):
+            _show_stack(state, home)
+        for source in dict.fromkeys(sources.values()):
+            doors = ", ".join(door for door, named in sources.items() if named == source)
+            console.out().print(f"[dim]{doors}: from[/] {source}", soft_wrap=True)
+        if answers:
+            show_answers(answers)
+    raise typer.Exit(0 if (healthy or not is_used) and all(one.state == "accepted" for one in answers) else 1)
+
+
+def _sources(settings: ClientSettings) -> dict[Door, str]:
+    """door -> what named its address; doors that nothing names are left out."""
+    from burnish_client.config import FIELDS
+
+    return {door: origin for door in FIELDS if (origin := settings.origin(door)) is not None}
+
+
+def _answers_elsewhere(settings: ClientSettings) -> list[DoorAnswer]:
+    """Of the doors that no embedded stack named; without a token none is asked."""
+    from burnish_client.config import FIELDS
+    from burnish_client.door_answers import ask_doors
+
+    addresses = {door: settings.endpoint(door) for door in FIELDS if settings.kind(door) in ("variable", "login")}
+    return ask_doors(addresses, settings.secret_token(), settings.ca) if addresses else []
+
+
+def _show_stack(state: StackState | None, home: Path) -> None:
+    if state is None:
         console.note(f"no stack has been started in {home}: burnish up")
     else:
         console.out().print(f"stack in {home}: [bold]{state.phase}[/]", soft_wrap=True)
@@ -126,7 +165,6 @@ def status(json: JsonFlag = False) -> None:
         _tell_reasons(state)
         if state.phase in ("stopped", "failed"):
             console.next_step("burnish up")
-    raise typer.Exit(0 if healthy else 1)
 
 
 def _tell_reasons(state: StackState) -> None:
@@ -160,10 +198,10 @@ def down(json: JsonFlag = False) -> None:
 
     Data, ports and token are kept for the next `up`.
     """
-    from burnish_client.config import ClientSettings
     from burnish_client.stack import control
+    from burnish_client.stack.settings import StackSettings
 
-    home = ClientSettings().home.resolve()
+    home = StackSettings().home.resolve()
     with console.working("ending the stack"):
         ended = control.down(home)
     if json:

@@ -212,7 +212,7 @@ def _judge(settings: ClientSettings, url: str | None, model: str | None, token: 
         if url:
             raise typer.BadParameter("name the judge there: --judge-model", param_hint="--judge-url")
         return None
-    own = Endpoint(settings.endpoint("inference"), settings.secret_token())
+    own = Endpoint.from_settings(settings)
     return JudgeSettings(Endpoint(url, token) if url else own, model)
 
 

@@ -8,7 +8,8 @@ import re
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from pathlib import Path
+from typing import Any, Literal, Self
 from urllib.parse import urlsplit
 
 import httpx
@@ -18,7 +19,8 @@ from burnish.errors import BurnishError, InvalidInputError, PreconditionError, U
 from burnish.grading import request_parameters
 from burnish.schemas.base import Message
 from burnish.schemas.benchmark import BenchmarkQuestion
-from burnish_client import wire
+from burnish_client import tls, wire
+from burnish_client.config import ClientSettings
 from burnish_client.evaluation.pace import (
     LOCAL_START,
     START,
@@ -49,7 +51,7 @@ REFUSED_PARAMETER = re.compile(
 class Endpoint:
     """An OpenAI-compatible server, and how patient to be with it.
 
-    url: with or without the trailing /v1. token: None sends no Authorization header. timeout_seconds: of one request.
+    url: with or without the trailing /v1. ca: PEM file of the authority that it is trusted by, None: the system's. token: None sends no Authorization header. timeout_seconds: of one request.
     attempts: most requests for one answer; the delay between them starts at first_delay_seconds and doubles up to 30 s.
     without: request parameters that it does not take (`seed`, `temperature`, …) and that are therefore not sent: its answers
     are then what it makes of that. max_tokens_name: what it calls `max_tokens`. `parameters` is what is sent.
@@ -62,6 +64,27 @@ class Endpoint:
     first_delay_seconds: float = 0.5
     without: frozenset[str] = frozenset()
     max_tokens_name: Literal["max_tokens", "max_completion_tokens"] = "max_tokens"
+    ca: Path | None = None
+
+    @classmethod
+    def from_settings(cls, settings: ClientSettings) -> Self:
+        """The stack's own inference front."""
+        return cls(settings.endpoint("inference"), settings.secret_token(), ca=settings.ca)
+
+    def client(self, limits: httpx.Limits | None = None) -> httpx.AsyncClient:
+        """An HTTP client of this endpoint; a local one is never asked through a proxy of the environment."""
+        return httpx.AsyncClient(
+            base_url=self.base_url,
+            headers={"Authorization": f"Bearer {self.token}"} if self.token else {},
+            timeout=httpx.Timeout(self.timeout_seconds, connect=10.0, pool=None),
+            limits=limits or httpx.Limits(),
+            verify=tls.verifying(self.url, self.ca),
+            trust_env=not self.is_local,
+        )
+
+    @property
+    def is_local(self) -> bool:
+        return urlsplit(self.base_url).hostname in LOOPBACK
 
     @property
     def base_url(self) -> str:
@@ -129,17 +152,9 @@ class ChatClient:
 
     def __init__(self, endpoint: Endpoint, concurrency: int) -> None:
         self.endpoint = endpoint
-        is_local = urlsplit(endpoint.base_url).hostname in LOOPBACK
-        self.pace = Pace(concurrency, endpoint.timeout_seconds, start=LOCAL_START if is_local else START)
+        self.pace = Pace(concurrency, endpoint.timeout_seconds, start=LOCAL_START if endpoint.is_local else START)
         self._answered = self._failed_in_a_row = 0
-        headers = {"Authorization": f"Bearer {endpoint.token}"} if endpoint.token else {}
-        self._http = httpx.AsyncClient(
-            base_url=endpoint.base_url,
-            headers=headers,
-            timeout=httpx.Timeout(endpoint.timeout_seconds, connect=10.0, pool=None),
-            limits=httpx.Limits(max_connections=concurrency, max_keepalive_connections=concurrency),
-            trust_env=not is_local,
-        )
+        self._http = endpoint.client(httpx.Limits(max_connections=concurrency, max_keepalive_connections=concurrency))
 
     async def __aenter__(self) -> ChatClient:
         return self
@@ -179,6 +194,7 @@ class ChatClient:
             return _Retry(late, own_delay_seconds, attempts_spent=TIMEOUT_COSTS_ATTEMPTS)
         except httpx.TransportError as error:
             self.pace.pushed_back(0.0, sent_at)
+            await self._check_tls(error)
             return _Retry(f"{type(error).__name__} {error}".strip(), own_delay_seconds, unreachable=True)
         if response.status_code in BUSY_STATUSES:
             self.pace.pushed_back(self._pause_seconds(response, own_delay_seconds), sent_at)
@@ -188,6 +204,13 @@ class ChatClient:
         if response.is_error:
             return self._refusal(response, body)
         return self._accepted(response, seconds=time.monotonic() - sent_at)
+
+    async def _check_tls(self, error: httpx.TransportError) -> None:
+        """Raise, while the endpoint has never answered, where TLS is what keeps us from it: that is so for every question."""
+        if self._answered == 0:
+            fault = await asyncio.to_thread(tls.misfit, self.endpoint.base_url, self.endpoint.ca)
+            if fault is not None:
+                raise fault from error
 
     def _accepted(self, response: httpx.Response, seconds: float) -> Reply:
         reply = _reply(response, latency_ms=seconds * 1000)

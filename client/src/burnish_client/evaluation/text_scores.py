@@ -10,7 +10,6 @@ import asyncio
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 import httpx
 from pydantic import ValidationError
@@ -23,7 +22,6 @@ from burnish_client import wire
 from burnish_client.evaluation.asking import Side
 from burnish_client.evaluation.chat import Endpoint
 from burnish_client.evaluation.pace import backoff_seconds, retry_after_seconds
-from burnish_client.http_door import LOOPBACK
 
 RETRIED_STATUSES = frozenset({408, 425, 429, 500, 502, 503, 504})
 UNSUPPORTED_STATUSES = frozenset({400, 404, 405, 422, 501})
@@ -55,7 +53,7 @@ async def score_texts(
     """
     known = [_read(side.out) for side in sides]
     places = asyncio.Semaphore(min(concurrency, MOST_AT_ONCE))
-    clients = {endpoint: _client(endpoint) for endpoint in dict.fromkeys(side.endpoint for side in sides)}
+    clients = {endpoint: endpoint.client() for endpoint in dict.fromkeys(side.endpoint for side in sides)}
 
     async def score(index: int, text: ProbeText) -> TextScore:
         side, digest = sides[index], sha256_hex(text.text.encode())
@@ -76,16 +74,6 @@ async def score_texts(
         for client in clients.values():
             await client.aclose()
     return [[row[index].result() for row in rows] for index in range(len(sides))]
-
-
-def _client(endpoint: Endpoint) -> httpx.AsyncClient:
-    headers = {"Authorization": f"Bearer {endpoint.token}"} if endpoint.token else {}
-    return httpx.AsyncClient(
-        base_url=endpoint.base_url,
-        headers=headers,
-        timeout=httpx.Timeout(endpoint.timeout_seconds, connect=10.0),
-        trust_env=urlsplit(endpoint.base_url).hostname not in LOOPBACK,
-    )
 
 
 async def _ask(client: httpx.AsyncClient, endpoint: Endpoint, model: str, text: str) -> tuple[int, float]:

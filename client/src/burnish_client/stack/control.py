@@ -48,9 +48,13 @@ class Launch:
     Where a stack runs already this only observes it (`is_owner` False), and ends nothing.
     """
 
-    def __init__(self, settings: StackSettings | None = None, without: Collection[PartName] = ()) -> None:
+    def __init__(
+        self, settings: StackSettings | None = None, without: Collection[PartName] = (), *, new_secrets: bool = False
+    ) -> None:
+        """new_secrets: a fresh token and fresh S3 keys instead of the ones kept with the home."""
         self._settings = settings or StackSettings()
         self._without = frozenset(without)
+        self._new_secrets = new_secrets
         self._process: subprocess.Popen[bytes] | None = None
         self.home = self._settings.home.resolve()
         self.is_owner = False
@@ -58,6 +62,10 @@ class Launch:
     def __enter__(self) -> Self:
         """Start the supervisor, or find the one that runs. Raises PreconditionError where set-up is not done."""
         running = self._running()
+        if running is not None and self._new_secrets:
+            raise PreconditionError(
+                f"the stack in {self.home} runs on its old secrets: `burnish down`, then `burnish up --new-secrets`"
+            )
         if running is None:
             self._settings.check(with_inference="inference" not in self._without)
             self._spawn()
@@ -83,6 +91,8 @@ class Launch:
         command = [sys.executable, "-m", "burnish_client.stack.supervisor", str(self.home)]
         for name in sorted(self._without):
             command += ["--without", name]
+        if self._new_secrets:
+            command.append("--new-secrets")
         with (logs / "supervisor.log").open("ab") as output:
             self._process = subprocess.Popen(
                 command, stdin=subprocess.PIPE, stdout=output, stderr=output, start_new_session=True
@@ -196,7 +206,11 @@ def status(home: Path) -> StackState | None:
 
 
 def down(home: Path, timeout_seconds: float = END_LIMIT_SECONDS) -> bool:
-    """End the stack with all its processes within about timeout_seconds; data stay. False where nothing ran."""
+    """End the stack with all its processes within about timeout_seconds; data stay. False where nothing ran.
+
+    stack.json then says `stopped`, also where a supervisor that was killed could not write it: an ended stack leaves the
+    commands of its folder to the login, a crashed one does not (places.py).
+    """
     state = states.read(home)
     if state is None:
         return False
@@ -207,7 +221,11 @@ def down(home: Path, timeout_seconds: float = END_LIMIT_SECONDS) -> bool:
         deadline = time.monotonic() + timeout_seconds
         while state.supervisor.is_alive() and time.monotonic() < deadline:
             time.sleep(POLL_SECONDS)
-    return kill_remains(home) or was_alive
+    killed = kill_remains(home)
+    last = states.read(home)
+    if last is not None and last.phase != "stopped" and not last.supervisor.is_alive():
+        states.write(home, (status(home) or last).model_copy(update={"phase": "stopped"}))
+    return killed or was_alive
 
 
 def kill_remains(home: Path) -> bool:

@@ -44,6 +44,9 @@ class Layout:
     s3_access_key: str = field(repr=False)
     s3_secret_key: str = field(repr=False)
     token: str = field(repr=False)
+    certificate: Path | None = None
+    key: Path | None = None
+    ca: Path | None = None
 
     @property
     def s3_ports(self) -> seaweedfs.Ports:
@@ -56,22 +59,38 @@ class Layout:
             return self.s3_ports.endpoint
         return f"{HOST}:{self.ports[name]}"
 
+    def url(self, name: PartName) -> str:
+        """As clients take it: of an HTTP part with its scheme, of the trainer with grpcs:// over TLS."""
+        secure = self.certificate is not None
+        if name == "trainer":
+            return f"grpcs://{self.address(name)}" if secure else self.address(name)
+        return f"{'https' if secure and name != 'objectstore' else 'http'}://{self.address(name)}"
 
-def make_layout(settings: StackSettings, home: Path, earlier: StackState | None) -> Layout:
+
+def make_layout(
+    settings: StackSettings, home: Path, earlier: StackState | None, *, new_secrets: bool = False
+) -> Layout:
     """The earlier stack's ports where they are still free, fresh ones otherwise; its credentials, or random ones."""
+    kept = None if new_secrets else earlier
     wanted = [f"s3/{name}" for name in seaweedfs.Ports.__dataclass_fields__] + [
         name for name in PART_NAMES if name != "objectstore"
     ]
-    token = (
-        settings.token.get_secret_value() if settings.token else earlier.token if earlier else secrets.token_urlsafe(32)
-    )
+    token = settings.token.get_secret_value() if settings.token else kept.token if kept else secrets.token_urlsafe(32)
     return Layout(
         home=home,
         ports=pick_ports(wanted, earlier.ports if earlier else {}),
-        s3_access_key=earlier.s3_access_key if earlier else secrets.token_hex(10),
-        s3_secret_key=earlier.s3_secret_key if earlier else secrets.token_urlsafe(32),
+        s3_access_key=kept.s3_access_key if kept else secrets.token_hex(10),
+        s3_secret_key=kept.s3_secret_key if kept else secrets.token_urlsafe(32),
         token=token,
+        certificate=_absolute(settings.tls_certificate),
+        key=_absolute(settings.tls_key),
+        ca=_absolute(settings.ca),
     )
+
+
+def _absolute(path: Path | None) -> Path | None:
+    """Of a path that is relative to where `burnish up` was called; the parts run elsewhere."""
+    return None if path is None else path.absolute()
 
 
 def pick_ports(names: Collection[str], preferred: Mapping[str, int]) -> dict[str, int]:
@@ -121,7 +140,7 @@ def _objectstore(settings: StackSettings, layout: Layout) -> Part:
 
 
 def _curator(settings: StackSettings, layout: Layout) -> Part:
-    data, address = _folder(layout, "curator"), layout.address("curator")
+    data, url = _folder(layout, "curator"), layout.url("curator")
     own = {
         "HOST": HOST,
         "PORT": layout.ports["curator"],
@@ -129,21 +148,21 @@ def _curator(settings: StackSettings, layout: Layout) -> Part:
         "CACHE_DIR": data / "cache",
         "TOKENIZER": settings.base_model.resolve(),
     }
-    ready = health.http(f"http://{address}/readyz")
+    ready = health.http(f"{url}/readyz", layout.certificate)
     return Part(
         name="curator",
         argv=[sys.executable, "-m", "burnish_curator.main"],
         env=_environment(layout, "CURATOR", own),
-        address=f"http://{address}",
+        address=url,
         started=ready,
         ready=ready,
-        alive=health.http(f"http://{address}/healthz"),
+        alive=health.http(f"{url}/healthz", layout.certificate),
         start_limit_seconds=90,
     )
 
 
 def _trainer(settings: StackSettings, layout: Layout) -> Part:
-    data, address = _folder(layout, "trainer"), layout.address("trainer")
+    data = _folder(layout, "trainer")
     own = {
         "HOST": HOST,
         "PORT": layout.ports["trainer"],
@@ -151,12 +170,12 @@ def _trainer(settings: StackSettings, layout: Layout) -> Part:
         "WORK_DIR": data / "work",
         "BASE_MODEL": settings.base_model.resolve(),
     }
-    check = health.grpc_health(address)
+    check = health.grpc_health(layout.address("trainer"), layout.certificate)
     return Part(
         name="trainer",
         argv=[sys.executable, "-m", "burnish_trainer.main"],
         env=_environment(layout, "TRAINER", own),
-        address=address,
+        address=layout.url("trainer"),
         started=check,
         ready=check,
         alive=check,
@@ -166,22 +185,22 @@ def _trainer(settings: StackSettings, layout: Layout) -> Part:
 
 
 def _inference(settings: StackSettings, layout: Layout) -> Part:
-    data, address = _folder(layout, "inference"), layout.address("inference")
+    data, url = _folder(layout, "inference"), layout.url("inference")
     own = {
         "HOST": HOST,
         "PORT": layout.ports["inference"],
         "BASE_MODEL": settings.base_model.resolve(),
         "CACHE_DIR": data / "cache",
     }
-    ready = health.http(f"http://{address}/readyz")
+    ready = health.http(f"{url}/readyz", layout.certificate)
     return Part(
         name="inference",
         argv=[str(settings.inference_python.absolute()), "-m", "burnish_inference.main"],
         env=_environment(layout, "INFERENCE", own),
-        address=f"http://{address}",
+        address=url,
         started=ready,
         ready=ready,
-        alive=health.http(f"http://{address}/healthz"),
+        alive=health.http(f"{url}/healthz", layout.certificate),
         start_limit_seconds=900,
         grace_seconds=15,
     )
@@ -207,6 +226,9 @@ def _environment(layout: Layout, prefix: str, own: Mapping[str, object]) -> dict
         "BURNISH_S3_SECRET_KEY": layout.s3_secret_key,
         "BURNISH_S3_BUCKET": BUCKET,
         "BURNISH_S3_SECURE": "false",
+        "BURNISH_S3_CA": "",
+        "BURNISH_TLS_CERTIFICATE": str(layout.certificate or ""),
+        "BURNISH_TLS_KEY": str(layout.key or ""),
         "BURNISH_TOKEN": layout.token,
         **{f"BURNISH_{prefix}_{name}": str(value) for name, value in own.items()},
     }

@@ -7,6 +7,8 @@ from pathlib import Path
 from pydantic import Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from burnish import credentials
+from burnish.certificates import DoorCertificate, read_authorities
 from burnish.errors import PreconditionError
 from burnish.schemas.models import RECORD
 
@@ -34,9 +36,19 @@ class StackSettings(BaseSettings):
         description="Python of the environment that has vLLM",
     )
     token: SecretStr | None = Field(default=None, description="token of all doors; unset: random, kept with the home")
+    tls_certificate: Path | None = Field(
+        default=None, description="PEM file: certificate of curator, trainer and inference"
+    )
+    tls_key: Path | None = Field(default=None, description="PEM file: its private key")
+    ca: Path | None = Field(default=None, description="PEM file: authority that clients of this stack trust")
 
     def check(self, *, with_inference: bool) -> None:
-        """Raise PreconditionError where what set-up makes is missing."""
+        """Raise PreconditionError where what set-up makes is missing, or a credential or certificate would be refused by the parts."""
+        if self.token is not None:
+            credentials.check("BURNISH_TOKEN", self.token.get_secret_value())
+        DoorCertificate.from_settings(self.tls_certificate, self.tls_key)
+        if self.ca is not None:
+            read_authorities("BURNISH_CA", self.ca)
         if not (self.base_model / RECORD).is_file():
             raise PreconditionError(
                 f"no base model in {self.base_model} ({RECORD} is missing): run `make setup`, "

@@ -1,4 +1,4 @@
-"""stack.json: what runs, where, under which process, with which credentials. Written by the supervisor alone, mode 0600."""
+"""stack.json: what runs, where, under which process, with which credentials. Mode 0600. Written by the supervisor, and by `burnish down` once that is gone."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pydantic import ValidationError
 
 from burnish.errors import CorruptDataError
 from burnish.schemas.base import Frozen
-from burnish_client.config import STATE_FILE
+from burnish_client.places import STATE_FILE
 
 PartName = Literal["objectstore", "curator", "trainer", "inference"]
 PartState = Literal["waiting", "starting", "healthy", "unready", "restarting", "failed", "ended"]
@@ -76,6 +76,7 @@ class StackState(Frozen):
     s3_access_key: str
     s3_secret_key: str
     token: str
+    ca: str | None = None
 
     @property
     def is_up(self) -> bool:

@@ -1,4 +1,4 @@
-"""The supervisor process of the embedded stack: `python -m burnish_client.stack.supervisor HOME [--without PART]…`.
+"""The supervisor process of the embedded stack: `python -m burnish_client.stack.supervisor HOME [--without PART]… [--new-secrets]`.
 
 Started by `control.Launch` in a session of its own with a pipe as stdin, the lifeline: until the launcher has written
 `detach` to it, the end of the launcher (of whatever kind) ends the stack. SIGTERM ends the stack. Exit codes below.
@@ -20,7 +20,7 @@ from typing import IO, cast
 
 from burnish.errors import BurnishError, UnavailableError
 from burnish.schemas.models import read_record
-from burnish_client.config import STATE_FILE
+from burnish_client.places import STATE_FILE
 from burnish_client.stack import processes
 from burnish_client.stack.control import DETACH, LOCKED_EXIT_CODE
 from burnish_client.stack.keeper import Keeper
@@ -181,13 +181,14 @@ class Supervisor:
                 base_model=self._base_model,
                 parts=[keeper.status for keeper in self._keepers],
                 ports=layout.ports,
-                curator_url=f"http://{layout.address('curator')}" if "curator" in names else None,
-                trainer_address=layout.address("trainer") if "trainer" in names else None,
-                inference_url=f"http://{layout.address('inference')}" if "inference" in names else None,
+                curator_url=layout.url("curator") if "curator" in names else None,
+                trainer_address=layout.url("trainer") if "trainer" in names else None,
+                inference_url=layout.url("inference") if "inference" in names else None,
                 s3_endpoint=layout.s3_ports.endpoint,
                 s3_access_key=layout.s3_access_key,
                 s3_secret_key=layout.s3_secret_key,
                 token=layout.token,
+                ca=str(layout.ca) if layout.ca else None,
             ),
         )
 
@@ -213,6 +214,7 @@ def main() -> int:
     parser.add_argument(
         "--without", action="append", default=[], choices=[name for name in PART_NAMES if name != "objectstore"]
     )
+    parser.add_argument("--new-secrets", action="store_true")
     arguments = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
     logging.getLogger("httpx").setLevel(logging.WARNING)
@@ -227,7 +229,7 @@ def main() -> int:
         processes.adopt_orphans()
         settings = StackSettings()
         names = [name for name in PART_NAMES if name not in arguments.without]
-        layout = make_layout(settings, home, earlier)
+        layout = make_layout(settings, home, earlier, new_secrets=arguments.new_secrets)
         return asyncio.run(_run(home, settings, layout, names))
 
 

@@ -5,6 +5,7 @@ The only file that knows minio; its errors are translated here into ours.
 
 from __future__ import annotations
 
+import ssl
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from io import BytesIO
@@ -14,6 +15,7 @@ import urllib3
 from minio import Minio
 from minio.error import InvalidResponseError, MinioException, S3Error, ServerError
 
+from burnish.certificates import read_authorities
 from burnish.errors import (
     AlreadyExistsError,
     BurnishError,
@@ -45,6 +47,8 @@ class S3ObjectStore:
     endpoint: `host:port`, without scheme. Plain calls are retried ATTEMPTS times on connection errors and 5xx, with
     back-off. Conditional writes are retried only while nothing has reached the server, so that a lost reply is never
     mistaken for a lost race: it raises UnavailableError, and the caller reads the key to learn the outcome.
+
+    secure: over TLS, trusting the authorities of the PEM file `ca`, or the system's where it is None.
     """
 
     def __init__(
@@ -55,15 +59,20 @@ class S3ObjectStore:
         bucket: str,
         secure: bool = False,
         region: str = "us-east-1",
+        ca: Path | None = None,
     ) -> None:
         self.endpoint = endpoint
         self.bucket = bucket
+        if ca is not None and not secure:
+            raise PreconditionError("BURNISH_S3_CA is set but BURNISH_S3_SECURE is not true: set both, or neither")
+        context = _trusting(ca) if secure else None
 
         def connect(retry: urllib3.Retry) -> Minio:
             http = urllib3.PoolManager(
                 timeout=urllib3.Timeout(connect=CONNECT_TIMEOUT_SECONDS, read=READ_TIMEOUT_SECONDS),
                 maxsize=32,
                 retries=retry,
+                ssl_context=context,
             )
             return Minio(
                 endpoint, access_key=access_key, secret_key=secret_key, secure=secure, region=region, http_client=http
@@ -181,6 +190,8 @@ class S3ObjectStore:
                 raise
             raise self._from_s3(error, key) from error
         except (ServerError, InvalidResponseError, urllib3.exceptions.HTTPError) as error:
+            if (fault := _tls_fault(error)) is not None:
+                raise PreconditionError(f"object store {self.endpoint}: {fault}", key=key) from error
             raise UnavailableError(
                 f"object store {self.endpoint} does not answer for {key}: {error}", key=key
             ) from error
@@ -203,6 +214,27 @@ class S3ObjectStore:
         if error.code in BUSY:
             return UnavailableError(f"object store {self.endpoint} is busy ({error.code}) for {key}", key=key)
         return InternalError(f"object store {self.endpoint} answered {error.code} for {key}: {error.message}", key=key)
+
+
+def _trusting(ca: Path | None) -> ssl.SSLContext:
+    context = ssl.create_default_context()
+    if ca is not None:
+        context = ssl.create_default_context(cadata=read_authorities("BURNISH_S3_CA", ca).decode("ascii"))
+        context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN  # an authority that is not a root is trusted as well
+    return context
+
+
+def _tls_fault(error: Exception) -> str | None:
+    """What is wrong with the TLS of the connection and what to do; None where the failure is another."""
+    cause: object = getattr(error, "reason", error)
+    cause = cause.args[0] if isinstance(cause, urllib3.exceptions.SSLError) and cause.args else cause
+    if isinstance(cause, ssl.SSLCertVerificationError):
+        return f"its certificate is not trusted ({cause.verify_message}): BURNISH_S3_CA names the authority's PEM file, BURNISH_S3_ENDPOINT the host in the certificate"
+    if isinstance(cause, ssl.SSLError):
+        return (
+            f"TLS failed ({cause.reason or cause}): does it speak TLS? BURNISH_S3_SECURE=false is for one that does not"
+        )
+    return None
 
 
 def _bare(etag: str | None) -> str:

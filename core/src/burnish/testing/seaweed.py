@@ -13,6 +13,7 @@ from burnish.objectstores import seaweedfs
 from burnish.objectstores.s3 import S3ObjectStore
 
 STOP_SECONDS = 20
+ACCESS_KEY, SECRET_KEY = "access-of-one-run", "secret-of-one-run-of-tests"  # such as services start on
 
 
 @dataclass(frozen=True)
@@ -34,12 +35,12 @@ def running_seaweed(folder: Path) -> Iterator[Seaweed]:
     """The server on free loopback ports, ready for writes; its data and log stand under `folder` and stay there."""
     data_dir, log_path, ports = folder / "data", folder / "weed.log", seaweedfs.Ports.pick()
     data_dir.mkdir(parents=True, exist_ok=True)
-    environment = os.environ | seaweedfs.environment("test-access-key", "test-secret-key")
+    environment = os.environ | seaweedfs.environment(ACCESS_KEY, SECRET_KEY)
     with log_path.open("ab") as log:
         process = subprocess.Popen(
             seaweedfs.command(data_dir, ports), env=environment, stdout=log, stderr=subprocess.STDOUT
         )
-    server = Seaweed(ports.endpoint, "test-access-key", "test-secret-key", log_path, process)
+    server = Seaweed(ports.endpoint, ACCESS_KEY, SECRET_KEY, log_path, process)
     try:
         seaweedfs.wait_ready(server.store("readiness"), has_exited=lambda: process.poll() is not None)
         yield server

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import threading
 import time
+from collections import OrderedDict
+from collections.abc import Callable
 
 from fastapi import Request
 from fastapi.security import HTTPBearer
@@ -41,6 +44,49 @@ class Access:
 
     def _sign(self, purpose: str, text: str) -> str:
         return hmac.new(self._token, f"{purpose}:{text}".encode(), hashlib.sha256).hexdigest()
+
+
+class SignInDelay:
+    """How long an address must wait after wrong tokens: nothing for the first FREE_FAILURES, then 1, 2, 4 … to LONGEST_WAIT_SECONDS.
+
+    Nothing sleeps: who comes too early is told when to come back, and what was sent is not looked at. Failures are
+    forgotten FORGOTTEN_AFTER_SECONDS after the last; at most MOST_ADDRESSES are remembered, the oldest goes first.
+    Thread-safe. It slows guessing down where people type; the token's length is what makes it hopeless.
+    """
+
+    FREE_FAILURES = 3
+    LONGEST_WAIT_SECONDS = 60.0
+    FORGOTTEN_AFTER_SECONDS = 900.0
+    MOST_ADDRESSES = 1024
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._failures: OrderedDict[str, tuple[int, float]] = OrderedDict()  # address -> how many, when the last
+
+    def wait_seconds(self, address: str) -> float:
+        """0 where the address may try now."""
+        with self._lock:
+            count, last = self._known(address)
+            excess = count - self.FREE_FAILURES
+            wait = min(2.0 ** min(excess, 16), self.LONGEST_WAIT_SECONDS) if excess >= 0 else 0.0
+            return max(0.0, last + wait - self._clock())
+
+    def failed(self, address: str) -> None:
+        with self._lock:
+            count, _ = self._known(address)
+            self._failures[address] = (count + 1, self._clock())
+            self._failures.move_to_end(address)
+            if len(self._failures) > self.MOST_ADDRESSES:
+                self._failures.popitem(last=False)
+
+    def succeeded(self, address: str) -> None:
+        with self._lock:
+            self._failures.pop(address, None)
+
+    def _known(self, address: str) -> tuple[int, float]:
+        count, last = self._failures.get(address, (0, 0.0))
+        return (0, 0.0) if self._clock() - last > self.FORGOTTEN_AFTER_SECONDS else (count, last)
 
 
 class BearerToken(HTTPBearer):

@@ -11,7 +11,7 @@ from sqlalchemy import Engine
 from burnish.curation.lengths import Lengths
 from burnish.ports import ObjectStore
 from burnish_curator import health
-from burnish_curator.access import Access, BearerToken
+from burnish_curator.access import Access, BearerToken, SignInDelay
 from burnish_curator.benchmarks import endpoints as benchmarks
 from burnish_curator.benchmarks.repository import BenchmarkRepository
 from burnish_curator.benchmarks.service import BenchmarkService
@@ -48,7 +48,9 @@ class Deps:
 
 
 def create_app(deps: Deps) -> FastAPI:
-    app = FastAPI(title="Burnish curator", version="1", description=DESCRIPTION, docs_url=None, redoc_url=None)
+    app = FastAPI(
+        title="Burnish curator", version="1", description=DESCRIPTION, docs_url=None, redoc_url=None, openapi_url=None
+    )
     install_error_handlers(app)
     spool = deps.cache_dir / "spool"
     run_logs = RunLogRepository(deps.store, deps.cache_dir)
@@ -56,6 +58,7 @@ def create_app(deps: Deps) -> FastAPI:
     benchmark_repository = BenchmarkRepository(deps.store)
 
     app.state.access = Access(deps.token)
+    app.state.sign_in_delay = SignInDelay()
     app.state.health = health.Health(deps.store, deps.database)
     app.state.run_logs = RunLogService(run_logs, spool)
     app.state.reviews = ReviewService(run_logs, corrections)
@@ -65,6 +68,7 @@ def create_app(deps: Deps) -> FastAPI:
     app.state.benchmarks = BenchmarkService(benchmark_repository)
     app.state.evals = EvalService(EvalRepository(deps.store), spool)
 
+    app.add_api_route("/openapi.json", app.openapi, include_in_schema=False, dependencies=[Depends(BearerToken())])
     app.include_router(health.router)
     app.include_router(pages.router)
     for noun in (runlogs, reviews, datasets, benchmarks, evals):

@@ -10,13 +10,14 @@ import uvicorn
 from pydantic import ValidationError
 from tokenizers import Tokenizer
 
+from burnish import credentials
+from burnish.certificates import DoorCertificate
 from burnish.curation.lengths import CharacterLengths, Lengths, TokenLengths, load_chat_template
 from burnish.errors import BurnishError
-from burnish.objectstores.s3 import S3ObjectStore
 from burnish.schemas.models import RECORD, read_record
 from burnish_curator.app import Deps, create_app
 from burnish_curator.database import open_database
-from burnish_curator.settings import AccessSettings, CuratorSettings, StoreSettings
+from burnish_curator.settings import AccessSettings, CuratorSettings, StoreSettings, TlsSettings
 
 DRAIN_SECONDS = 10
 
@@ -24,24 +25,32 @@ DRAIN_SECONDS = 10
 def main() -> None:
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
     try:
-        run(CuratorSettings(), StoreSettings(), AccessSettings())  # type: ignore[call-arg]  # from the environment
+        run(CuratorSettings(), StoreSettings(), AccessSettings(), TlsSettings().open())  # type: ignore[call-arg]  # from the environment
     except (ValidationError, BurnishError) as error:
         sys.exit(f"burnish-curator cannot start: {error}")
 
 
-def run(curator: CuratorSettings, where: StoreSettings, access: AccessSettings) -> None:
-    secret_key = where.secret_key.get_secret_value()
-    store = S3ObjectStore(where.endpoint, where.access_key, secret_key, where.bucket, where.secure, where.region)
+def run(
+    curator: CuratorSettings, where: StoreSettings, access: AccessSettings, certificate: DoorCertificate | None
+) -> None:
+    token = access.token.get_secret_value()
+    credentials.check_all(token, where.access_key, where.secret_key.get_secret_value())
+    store = where.open()
     store.ensure_bucket()
     deps = Deps(
         store=store,
         database=open_database(curator.database_url),
         cache_dir=curator.cache_dir,
-        token=access.token.get_secret_value(),
+        token=token,
         lengths=lengths(curator.tokenizer),
     )
     uvicorn.run(
-        create_app(deps), host=curator.host, port=curator.port, log_config=None, timeout_graceful_shutdown=DRAIN_SECONDS
+        create_app(deps),
+        host=curator.host,
+        port=curator.port,
+        log_config=None,
+        timeout_graceful_shutdown=DRAIN_SECONDS,
+        ssl_context_factory=(lambda *_: certificate.ssl_context()) if certificate else None,
     )
 
 

@@ -7,18 +7,29 @@ from pathlib import Path
 from pydantic import Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from burnish.certificates import DoorCertificate
+from burnish.objectstores.s3 import S3ObjectStore
+
 
 class StoreSettings(BaseSettings):
     """The object store: BURNISH_S3_…"""
 
-    model_config = SettingsConfigDict(env_prefix="BURNISH_S3_", frozen=True)
+    model_config = SettingsConfigDict(env_prefix="BURNISH_S3_", frozen=True, env_ignore_empty=True)
 
     endpoint: str = Field(description="host:port of the S3 endpoint, without scheme")
-    access_key: str = Field(description="access key id")
-    secret_key: SecretStr = Field(description="secret access key")
+    access_key: str = Field(default="", description="access key id")
+    secret_key: SecretStr = Field(default=SecretStr(""), description="secret access key")
     bucket: str = Field(default="burnish", description="bucket that holds every object of Burnish; made if missing")
     secure: bool = Field(default=False, description="https instead of http")
     region: str = Field(default="us-east-1", description="region that requests are signed for")
+    ca: Path | None = Field(
+        default=None,
+        description="PEM file of the authority that the S3 server's certificate is trusted by; unset: the system's",
+    )
+
+    def open(self) -> S3ObjectStore:
+        secret_key = self.secret_key.get_secret_value()
+        return S3ObjectStore(self.endpoint, self.access_key, secret_key, self.bucket, self.secure, self.region, self.ca)
 
 
 class CuratorSettings(BaseSettings):
@@ -43,5 +54,18 @@ class AccessSettings(BaseSettings):
     model_config = SettingsConfigDict(env_prefix="BURNISH_", frozen=True)
 
     token: SecretStr = Field(
-        min_length=1, description="bearer token that every call but /healthz and /readyz must carry"
+        default=SecretStr(""), description="bearer token that every call but /healthz and /readyz must carry"
     )
+
+
+class TlsSettings(BaseSettings):
+    """TLS of this service's door: BURNISH_TLS_…; both or neither."""
+
+    model_config = SettingsConfigDict(env_prefix="BURNISH_TLS_", frozen=True, env_ignore_empty=True)
+
+    certificate: Path | None = Field(default=None, description="PEM file: the certificate, then those of its issuers")
+    key: Path | None = Field(default=None, description="PEM file: the certificate's private key, without passphrase")
+
+    def open(self) -> DoorCertificate | None:
+        """None without TLS. Raises PreconditionError that names what is wrong with which file."""
+        return DoorCertificate.from_settings(self.certificate, self.key)

@@ -6,6 +6,8 @@ import logging
 import os
 import sys
 
+from burnish import credentials
+from burnish.certificates import DoorCertificate
 from burnish.errors import BurnishError
 from burnish_inference import logs
 from burnish_inference.adapters.base import BaseModel
@@ -14,12 +16,13 @@ from burnish_inference.dependencies import Deps, open_upstream
 from burnish_inference.engine.command import pick_device, pick_dtype, vllm_command, vllm_environment
 from burnish_inference.engine.supervisor import Policy, Supervisor
 from burnish_inference.server import listen, serve
-from burnish_inference.settings import InferenceSettings, S3Settings, TokenSettings
+from burnish_inference.settings import InferenceSettings, S3Settings, TlsSettings, TokenSettings
 
 log = logging.getLogger("burnish_inference")
 
 
-async def run(settings: InferenceSettings, s3: S3Settings, token: str) -> None:
+async def run(settings: InferenceSettings, s3: S3Settings, token: str, certificate: DoorCertificate | None) -> None:
+    credentials.check_all(token, s3.access_key.get_secret_value(), s3.secret_key.get_secret_value())
     base, device = BaseModel.open(settings.base_model), pick_device(settings)
     listener = listen(settings.host, settings.port)
     environment = vllm_environment(settings, device, os.environ)
@@ -39,7 +42,7 @@ async def run(settings: InferenceSettings, s3: S3Settings, token: str) -> None:
             token=token, max_request_bytes=settings.max_request_bytes, max_lora_rank=settings.max_lora_rank,
             cache_dir=settings.cache_dir, base=base, store=s3.open(), engine=engine, upstream=upstream,
         )  # fmt: skip
-        await serve(create_app(deps), listener, settings.drain_seconds, engine)
+        await serve(create_app(deps), listener, settings.drain_seconds, engine, certificate)
 
 
 def main() -> None:
@@ -47,7 +50,8 @@ def main() -> None:
 
     logs.configure()
     try:
-        uvloop.run(run(InferenceSettings(), S3Settings(), TokenSettings().token.get_secret_value()))  # type: ignore[call-arg]
+        token = TokenSettings().token.get_secret_value()
+        uvloop.run(run(InferenceSettings(), S3Settings(), token, TlsSettings().open()))  # type: ignore[call-arg]
     except BurnishError as error:
         log.error("%s", error)
         sys.exit(1)

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 import uvicorn
 from fastapi import FastAPI
 
+from burnish.certificates import DoorCertificate
 from burnish.errors import PreconditionError
 from burnish_inference.engine.supervisor import Supervisor
 
@@ -39,14 +40,21 @@ def listen(host: str, port: int) -> socket.socket:
     return listener
 
 
-async def serve(app: FastAPI, listener: socket.socket, drain_seconds: int, engine: Supervisor) -> None:
-    """Until SIGTERM or SIGINT: no new connections, running requests get drain_seconds. Raises what made the engine fail for good."""
+async def serve(
+    app: FastAPI,
+    listener: socket.socket,
+    drain_seconds: int,
+    engine: Supervisor,
+    certificate: DoorCertificate | None = None,
+) -> None:
+    """Over TLS where there is a certificate. Until SIGTERM or SIGINT: no new connections, running requests get drain_seconds. Raises what made the engine fail for good."""
     config = uvicorn.Config(
         app,
         log_config=None,
         access_log=False,
         lifespan="off",
         timeout_graceful_shutdown=drain_seconds,
+        ssl_context_factory=(lambda *_: certificate.ssl_context()) if certificate else None,
     )
     server = QuietServer(config)
 

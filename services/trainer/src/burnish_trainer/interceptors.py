@@ -6,6 +6,7 @@ The only place of this service that turns errors into gRPC statuses. Unary and s
 from __future__ import annotations
 
 import hmac
+import inspect
 import logging
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -87,7 +88,11 @@ def _guarded(inner: Callable[..., Any], method: str) -> Callable[..., Any]:
 def _guarded_stream(inner: Callable[..., Any], method: str) -> Callable[..., Any]:
     async def call(request: Any, context: Context) -> AsyncIterator[Any]:
         try:
-            async for answer in inner(request, context):
+            answers = inner(request, context)
+            if inspect.isawaitable(answers):  # writes to the context itself, as health's Watch does
+                await answers
+                return
+            async for answer in answers:
                 yield answer
         except grpc.aio.AbortError:
             raise
@@ -100,6 +105,10 @@ def _guarded_stream(inner: Callable[..., Any], method: str) -> Callable[..., Any
 async def _abort(error: Exception, context: Context, method: str) -> None:
     """End the call with the error's google.rpc.Status. An unknown one is logged, and its text never leaves the server."""
     request_id = _request_id(context)
+    if isinstance(
+        error, NotImplementedError
+    ):  # what generated code raises for a method that nobody wrote (health's List)
+        await context.abort(grpc.StatusCode.UNIMPLEMENTED, f"{method} is not offered")
     if not isinstance(error, BurnishError):
         log.exception("%s failed", method, extra={"request_id": request_id})
         error = InternalError(f"the trainer failed; its log has the cause under request id {request_id}")

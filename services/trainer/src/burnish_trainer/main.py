@@ -5,7 +5,11 @@ from __future__ import annotations
 import asyncio
 import logging
 import signal
+import sys
 
+from burnish import credentials
+from burnish.certificates import DoorCertificate
+from burnish.errors import PreconditionError
 from burnish.schemas.base import BaseModelRef
 from burnish.schemas.models import read_record
 from burnish_trainer import logs
@@ -20,13 +24,14 @@ from burnish_trainer.preflight.process import CheckerProcess
 from burnish_trainer.repository import JobRepository
 from burnish_trainer.server import Health, build_server
 from burnish_trainer.servicer import TrainerServicer
-from burnish_trainer.settings import S3Settings, TokenSettings, TrainerSettings
+from burnish_trainer.settings import S3Settings, TlsSettings, TokenSettings, TrainerSettings
+from burnish_trainer.tls import open_port
 from burnish_trainer.workdir import WorkDir
 
 log = logging.getLogger(__name__)
 
 
-async def serve(settings: TrainerSettings, s3: S3Settings, token: str) -> None:
+async def serve(settings: TrainerSettings, s3: S3Settings, token: str, certificate: DoorCertificate | None) -> None:
     """Serve until SIGTERM or SIGINT; then let workers save and end."""
     work_dir = WorkDir(settings.work_dir)
     record = read_record(settings.base_model)
@@ -45,7 +50,7 @@ async def serve(settings: TrainerSettings, s3: S3Settings, token: str) -> None:
     acceptance = Acceptance(store, base_model, devices, settings.workers)
     servicer = TrainerServicer(repository, acceptance, news, planner, store)
     server = build_server(servicer, token, health)
-    port = server.add_insecure_port(f"{settings.host}:{settings.port}")
+    port = open_port(server, f"{settings.host}:{settings.port}", certificate)
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, engine.stop)
     await server.start()
@@ -62,8 +67,14 @@ async def serve(settings: TrainerSettings, s3: S3Settings, token: str) -> None:
 
 def main() -> None:
     logs.configure()
-    settings, s3, token = TrainerSettings(), S3Settings(), TokenSettings()  # type: ignore[call-arg]  # from the environment
-    asyncio.run(serve(settings, s3, token.token.get_secret_value()))
+    settings, s3 = TrainerSettings(), S3Settings()  # type: ignore[call-arg]  # from the environment
+    token = TokenSettings().token.get_secret_value()
+    try:
+        credentials.check_all(token, s3.access_key.get_secret_value(), s3.secret_key.get_secret_value())
+        asyncio.run(serve(settings, s3, token, TlsSettings().open()))
+    except PreconditionError as error:
+        log.error("the trainer cannot start: %s", error.message)
+        sys.exit(1)
 
 
 if __name__ == "__main__":

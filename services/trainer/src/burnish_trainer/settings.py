@@ -8,6 +8,7 @@ from typing import Literal, cast, get_args
 from pydantic import Field, SecretStr, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from burnish.certificates import DoorCertificate
 from burnish.objectstores.s3 import S3ObjectStore
 from burnish_trainer.policy import EnginePolicy, KeepCheckpoints
 
@@ -18,14 +19,18 @@ Tracker = Literal["mlflow", "wandb", "trackio"]
 class S3Settings(BaseSettings):
     """The object store, alike for every service."""
 
-    model_config = SettingsConfigDict(env_prefix="BURNISH_S3_", frozen=True)
+    model_config = SettingsConfigDict(env_prefix="BURNISH_S3_", frozen=True, env_ignore_empty=True)
 
     endpoint: str = Field(description="host:port of the S3 server")
-    access_key: SecretStr = Field(description="access key id")
-    secret_key: SecretStr = Field(description="secret access key")
+    access_key: SecretStr = Field(default=SecretStr(""), description="access key id")
+    secret_key: SecretStr = Field(default=SecretStr(""), description="secret access key")
     bucket: str = Field(default="burnish", description="bucket that holds everything")
     secure: bool = Field(default=False, description="true: TLS")
     region: str = Field(default="us-east-1", description="region the requests are signed for")
+    ca: Path | None = Field(
+        default=None,
+        description="PEM file of the authority that the S3 server's certificate is trusted by; unset: the system's",
+    )
 
     def open(self) -> S3ObjectStore:
         return S3ObjectStore(
@@ -35,6 +40,7 @@ class S3Settings(BaseSettings):
             self.bucket,
             self.secure,
             self.region,
+            self.ca,
         )
 
     def environment(self) -> dict[str, str]:
@@ -46,6 +52,7 @@ class S3Settings(BaseSettings):
             "BURNISH_S3_BUCKET": self.bucket,
             "BURNISH_S3_SECURE": str(self.secure).lower(),
             "BURNISH_S3_REGION": self.region,
+            "BURNISH_S3_CA": str(self.ca.absolute()) if self.ca else "",
         }
 
 
@@ -54,7 +61,20 @@ class TokenSettings(BaseSettings):
 
     model_config = SettingsConfigDict(env_prefix="BURNISH_", frozen=True)
 
-    token: SecretStr = Field(min_length=1, description="bearer token of every call but health checks")
+    token: SecretStr = Field(default=SecretStr(""), description="bearer token of every call but health checks")
+
+
+class TlsSettings(BaseSettings):
+    """TLS of this service's door: BURNISH_TLS_…; both or neither."""
+
+    model_config = SettingsConfigDict(env_prefix="BURNISH_TLS_", frozen=True, env_ignore_empty=True)
+
+    certificate: Path | None = Field(default=None, description="PEM file: the certificate, then those of its issuers")
+    key: Path | None = Field(default=None, description="PEM file: the certificate's private key, without passphrase")
+
+    def open(self) -> DoorCertificate | None:
+        """None without TLS. Raises PreconditionError that names what is wrong with which file."""
+        return DoorCertificate.from_settings(self.certificate, self.key)
 
 
 class ReportSettings(BaseSettings):

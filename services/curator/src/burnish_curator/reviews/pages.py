@@ -6,6 +6,7 @@ token of that session. Nothing is loaded from elsewhere, and the content securit
 
 from __future__ import annotations
 
+import math
 import secrets
 from dataclasses import dataclass
 from typing import Annotated, Any
@@ -16,7 +17,7 @@ from fastapi.responses import HTMLResponse, JSONResponse, RedirectResponse
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from burnish.errors import BurnishError, InvalidInputError, UnauthenticatedError
-from burnish_curator.access import SESSION_SECONDS, Access
+from burnish_curator.access import SESSION_SECONDS, Access, SignInDelay
 from burnish_curator.reviews.service import ReviewService, ReviewView
 
 COOKIE = "burnish_review"
@@ -90,8 +91,14 @@ View = Annotated[Filters, Depends(_filters)]
 @router.post("/sign-in")
 def sign_in(request: Request, token: Annotated[str, Form()], next: Annotated[str, Form()]) -> Response:
     target = next if next.startswith(f"{ROOT}/") and "\\" not in next else ROOT
+    delay: SignInDelay = request.app.state.sign_in_delay
+    address = request.client.host if request.client else ""
+    if (wait := delay.wait_seconds(address)) > 0:
+        return _too_early(target, math.ceil(wait))
     if not _access(request).is_token(token.strip()):
+        delay.failed(address)
         return _sign_in_form(target, reason="That is not the token. BURNISH_TOKEN holds it.")
+    delay.succeeded(address)
     response = RedirectResponse(target, status_code=303)
     response.set_cookie(
         COOKIE,
@@ -172,6 +179,13 @@ def _links(filters: Filters, view: ReviewView) -> dict[str, Any]:
 
 def _sign_in_form(target: str, reason: str | None) -> Response:
     return _html("sign_in.html", 401, target=target, reason=reason)
+
+
+def _too_early(target: str, seconds: int) -> Response:
+    reason = f"Too many wrong tokens from your address: wait {seconds} s, then try again."
+    response = _html("sign_in.html", 429, target=target, reason=reason)
+    response.headers["Retry-After"] = str(seconds)
+    return response
 
 
 def _html(template: str, status: int, **context: Any) -> HTMLResponse:
