@@ -4,14 +4,37 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Self
 
-from burnish.errors import PreconditionError
+from burnish.errors import PreconditionError, UnavailableError
+from burnish_client.compose_stack import ComposeStack
 from burnish_client.curator_client import CuratorClient
 from burnish_client.evaluation import Endpoint
 from burnish_client.inference_client import InferenceClient
 from burnish_client.stack.state import StackState
 from burnish_client.trainer_client import TrainerClient
+
+
+@dataclass(frozen=True)
+class Addresses:
+    """Where the doors of one stack are, and the token of all three."""
+
+    curator: str
+    trainer: str
+    inference: str
+    token: str = field(repr=False)
+
+    @classmethod
+    def of_embedded(cls, state: StackState) -> Self:
+        """Of this very stack, whatever BURNISH_* addresses the environment has."""
+        if not (state.curator_url and state.trainer_address and state.inference_url):
+            raise PreconditionError("the stack that runs lacks a part: `burnish down`, then run this again")
+        return cls(state.curator_url, state.trainer_address, state.inference_url, state.token)
+
+    @classmethod
+    def of_compose(cls, stack: ComposeStack) -> Self:
+        return cls(stack.curator, stack.trainer, stack.inference, stack.token.get_secret_value())
 
 
 @dataclass(frozen=True)
@@ -26,16 +49,26 @@ class Doors:
 
 
 @contextmanager
-def open_doors(state: StackState) -> Iterator[Doors]:
-    """Clients of this very stack, whatever BURNISH_* addresses the environment has."""
-    if not (state.curator_url and state.trainer_address and state.inference_url):
-        raise PreconditionError("the stack that runs lacks a part: `burnish down`, then run this again")
+def open_doors(at: Addresses) -> Iterator[Doors]:
+    """Clients of one stack, each of which has answered. UnavailableError names a door that does not."""
     with ExitStack() as opened:
-        inference = opened.enter_context(InferenceClient(state.inference_url, state.token))
-        yield Doors(
-            curator=opened.enter_context(CuratorClient(state.curator_url, state.token)),
-            trainer=opened.enter_context(TrainerClient(state.trainer_address, state.token)),
-            inference=inference,
-            endpoint=Endpoint(state.inference_url, state.token),
-            base_model=inference.base_model(),
-        )
+        curator = opened.enter_context(CuratorClient(at.curator, at.token))
+        trainer = opened.enter_context(TrainerClient(at.trainer, at.token))
+        inference = opened.enter_context(InferenceClient(at.inference, at.token))
+        with _naming("curator", at.curator):
+            curator.benchmarks()
+        with _naming("trainer", at.trainer):
+            trainer.list_jobs(limit=1)
+        with _naming("inference", at.inference):
+            base_model = inference.base_model()
+        yield Doors(curator, trainer, inference, Endpoint(at.inference, at.token), base_model)
+
+
+@contextmanager
+def _naming(part: str, address: str) -> Iterator[None]:
+    try:
+        yield
+    except UnavailableError as error:
+        raise UnavailableError(
+            f"the {part} at {address} does not answer: is the stack up? `docker compose ps` and `burnish status` show it ({error.message})"
+        ) from error
