@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+import shlex
 import subprocess
 import time
 import urllib.error
@@ -174,6 +176,33 @@ def test_down_and_up_keep_everything(stack: Stack, demo: Path) -> None:
     request = urllib.request.Request(stack.url("INFERENCE") + "/v1/chat/completions", body, headers)
     with urllib.request.urlopen(request, timeout=120) as answer:
         assert json.loads(answer.read())["usage"]["completion_tokens"] > 0
+
+
+def test_the_backup_of_the_documents_brings_everything_back(stack: Stack, demo: Path) -> None:
+    """The commands of docs/operations.md, without inference, whose volume is not in a backup."""
+    text = (REPO / "docs/operations.md").read_text()
+    saving, restoring = (
+        re.search(rf"^for s in .*-C /data {mode} - .*$", text, re.MULTILINE) for mode in ("-cf", "-xf")
+    )
+    assert saving
+    assert restoring
+    before = {noun: listed(stack, noun) for noun in ("runs", "dataset", "jobs")}
+    (stack.folder / "backup").mkdir()
+    stack.compose("stop")
+    shell(stack, saving[0])
+    stack.compose("down", "--volumes")
+    shell(stack, restoring[0])
+    stack.compose("up", "--wait", "--no-build", "curator", "trainer")
+    assert {noun: listed(stack, noun) for noun in before} == before
+
+
+def shell(stack: Stack, line: str) -> None:
+    """A line of the documents as it stands there, where `docker compose` means this stack."""
+    ours = shlex.join(stack.engine.compose_command_property)
+    script = line.replace("docker compose", f"{ours} --project-directory {REPO}").replace(
+        "backup/", f"{stack.folder}/backup/"
+    )
+    subprocess.run(["bash", "-eo", "pipefail", "-c", script], cwd=REPO, check=True, timeout=300)
 
 
 def test_a_service_that_was_killed_by_docker_is_brought_back_by_up(stack: Stack, demo: Path) -> None:
