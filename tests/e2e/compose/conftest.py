@@ -57,7 +57,7 @@ class Stack:
         return f"http://127.0.0.1:{self.variables[f'BURNISH_{door}_PORT']}"
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     """`docker compose up --build --wait` on free ports and with fresh secrets; `down --volumes` whatever happens."""
     if missing := why_no_engine():

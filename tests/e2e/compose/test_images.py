@@ -89,6 +89,7 @@ def test_the_build_context_holds_sources_only(tmp_path: Path) -> None:
     sent = [line.removeprefix("/context/") for line in (tmp_path / "list").read_text().splitlines()]
     assert "requirements/curator.lock" in sent
     assert "services/inference/src/burnish_inference/main.py" in sent
-    forbidden = (".venv", ".cache", ".git", ".env", ".burnish", "tests", "examples", "__pycache__")
-    assert [path for path in sent if any(part.startswith(forbidden) for part in path.split("/"))] == []
+    hidden = [path for path in sent if any(part.startswith((".", "__pycache__")) for part in path.split("/"))]
+    assert hidden == [], "environments, caches, .git, .env and .burnish stay outside"
+    assert {path.split("/")[0] for path in sent} == {"core", "deploy", "protos", "requirements", "scripts", "services"}
     assert len(sent) < 600

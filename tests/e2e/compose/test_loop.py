@@ -17,7 +17,7 @@ import grpc
 import pytest
 from e2e.command import BURNISH
 from e2e.compose.conftest import Stack
-from e2e.compose.environment import clean_environment
+from e2e.compose.environment import REPO, clean_environment
 
 from burnish.errors import UnauthenticatedError
 from burnish_client.trainer_client import TrainerClient, TuningJob, tuning_spec
