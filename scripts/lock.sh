@@ -31,3 +31,5 @@ pins=$(mktemp); grep -v '^#\|^certifi' requirements/main.lock >"$pins"
     structlog wheel pillow torchvision==0.28.0 xformers | grep -vixFf "$pins"
   echo "unsloth==2026.10.9"; echo "unsloth_zoo==2026.10.9"; } >requirements/main-cuda.lock
 rm -f "$pins"
+
+.venv/bin/python scripts/service_locks.py

@@ -1,7 +1,11 @@
-"""What the `.env` of the compose stack says to a client on its host. Read by `burnish login --env-file`."""
+"""What the `.env` of the compose stack says to a client on its host.
+
+Read by `burnish login --env-file` and by `burnish demo --target compose`.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -39,7 +43,18 @@ def read_env_file(path: Path) -> EnvFile:
         raise InvalidInputError(
             f"{path} cannot be read ({error.strerror}): `make secrets` makes the compose stack's .env", file=path
         ) from error
-    values = {name: value for name, value in dotenv_values(path).items() if value}
+    return _as_client({name: value for name, value in dotenv_values(path).items() if value}, path.parent)
+
+
+def read_here(environment: Mapping[str, str], path: Path = Path(".env")) -> EnvFile:
+    """The same of this folder's file, which need not be there; BURNISH_* of the environment win over it, as compose has it."""
+    from dotenv import dotenv_values
+
+    values = dotenv_values(path) | {k: v for k, v in environment.items() if k.startswith("BURNISH_")}
+    return _as_client({name: value for name, value in values.items() if value}, path.parent)
+
+
+def _as_client(values: Mapping[str, str], folder: Path) -> EnvFile:
     bind = values.get("BURNISH_BIND", "")
     host = "127.0.0.1" if bind in EVERY_INTERFACE else bind
     secure = "BURNISH_TLS_CERTIFICATE" in values or "BURNISH_TLS_DIR" in values
@@ -47,11 +62,11 @@ def read_env_file(path: Path) -> EnvFile:
     return EnvFile(
         addresses={door: values.get(VARIABLES[door]) or _address(door, host, values, secure=secure) for door in PORTS},
         token=values.get("BURNISH_TOKEN"),
-        ca=(path.parent / ca).absolute() if ca else None,
+        ca=(folder / ca).absolute() if ca else None,
     )
 
 
-def _address(door: Door, host: str, values: dict[str, str], *, secure: bool) -> str:
+def _address(door: Door, host: str, values: Mapping[str, str], *, secure: bool) -> str:
     variable, default = PORTS[door]
     scheme = ("grpc" if door == "trainer" else "http") + ("s" if secure else "")
     name = f"[{host}]" if ":" in host and not host.startswith("[") else host

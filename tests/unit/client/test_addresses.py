@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from burnish.errors import InvalidInputError
-from burnish_client.env_file import read_env_file
+from burnish.errors import InvalidInputError, PreconditionError
+from burnish_client.demo.doors import Addresses
+from burnish_client.env_file import read_env_file, read_here
 from burnish_client.grpc_door import GrpcAddress
 
 
@@ -73,6 +74,21 @@ def test_the_folder_of_certificates_that_compose_mounts_says_tls_and_has_the_aut
 def test_every_interface_is_asked_on_loopback(tmp_path: Path) -> None:
     assert read_env_file(env_file(tmp_path, "BURNISH_BIND=0.0.0.0")).addresses["curator"] == "http://127.0.0.1:8701"
     assert read_env_file(env_file(tmp_path, "BURNISH_BIND=::1")).addresses["curator"] == "http://[::1]:8701"
+
+
+def test_variables_win_over_this_folders_file(tmp_path: Path) -> None:
+    """As compose itself has it; other variables than Burnish's say nothing of the stack."""
+    path = env_file(tmp_path, "BURNISH_TOKEN=from-the-file\nBURNISH_CURATOR_PORT=1701\n")
+    shell = {"BURNISH_TOKEN": "from-the-shell", "BURNISH_INFERENCE_URL": "https://gpu.example:8703", "BURNISH_BIND": ""}
+    found = read_here(shell | {"PATH": "/bin"}, path)
+    assert found.token == "from-the-shell"
+    assert found.addresses["inference"] == "https://gpu.example:8703"
+    assert found.addresses["curator"] == "http://127.0.0.1:1701"
+
+
+def test_a_compose_stack_without_a_token_says_what_to_run(tmp_path: Path) -> None:
+    with pytest.raises(PreconditionError, match=r"BURNISH_TOKEN.*make secrets"):
+        Addresses.of_compose(read_here({}, tmp_path / ".env"))
 
 
 def test_a_file_that_is_not_there_says_what_makes_it(tmp_path: Path) -> None:

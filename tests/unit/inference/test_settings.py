@@ -44,6 +44,18 @@ def test_values_that_vllm_would_refuse_are_refused_first(wrong):
         InferenceSettings(base_model=Path("base"), **wrong)
 
 
+def test_a_rank_is_taken_from_the_environment(monkeypatch):
+    monkeypatch.setenv("BURNISH_INFERENCE_MAX_LORA_RANK", "64")
+    assert InferenceSettings(base_model=Path("base")).max_lora_rank == 64
+
+
+def test_vllms_share_of_the_gpu_is_passed_on_where_it_is_set():
+    shared = InferenceSettings(base_model=Path("base"), gpu_memory_share=0.4)
+    assert "--gpu-memory-utilization 0.4" in " ".join(vllm_command(shared, "cuda", "name", ["q_proj"], 1234))
+    alone = InferenceSettings(base_model=Path("base"))
+    assert "--gpu-memory-utilization" not in vllm_command(alone, "cuda", "name", ["q_proj"], 1234)
+
+
 def test_the_command_differs_by_device_and_never_leaves_loopback():
     settings = InferenceSettings(base_model=Path("/models/base"), max_model_len=512, dtype="float32", max_lora_rank=64)
     cpu = vllm_command(settings, "cpu", "name", ["v_proj", "q_proj"], 1234)

@@ -136,5 +136,7 @@ def _raise_in_debug() -> None:
 
 
 def main() -> None:
-    os.environ.setdefault("GRPC_VERBOSITY", "NONE")  # its core's own lines on stderr: we tell what failed and what to do
+    os.environ.setdefault(
+        "GRPC_VERBOSITY", "NONE"
+    )  # its core's own lines on stderr: we tell what failed and what to do
     sys.exit(run())

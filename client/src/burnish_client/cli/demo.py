@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
+import os
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from burnish_client.cli import console
+
+
+class Target(StrEnum):
+    """Which stack the demo runs through."""
+
+    EMBEDDED = "embedded"
+    COMPOSE = "compose"
 
 
 def demo(
@@ -18,6 +27,12 @@ def demo(
     small: Annotated[
         bool, typer.Option("--small", help="Fewer questions and training steps: minutes less, and less certain.")
     ] = False,
+    target: Annotated[
+        Target,
+        typer.Option(
+            help="The stack to run it through: `burnish up`'s, or the one that `docker compose up` runs from this folder's .env."
+        ),
+    ] = Target.EMBEDDED,
     keep_up: Annotated[
         bool, typer.Option("--keep-up", help="Leave the stack running at the end, to go on with it.")
     ] = False,
@@ -33,9 +48,12 @@ def demo(
     A stack that runs already is used and left running. Exit code 1 where the adapter did not measurably improve.
     """
     from burnish_client.demo import FULL, SMALL, run
+    from burnish_client.env_file import read_here
 
+    compose = read_here(os.environ) if target is Target.COMPOSE else None
+    recipe = SMALL if small else FULL
     try:
-        run(seed=seed, questions=questions, keep_up=keep_up, out=output, recipe=SMALL if small else FULL)
+        run(seed=seed, questions=questions, keep_up=keep_up, out=output, recipe=recipe, compose=compose)
     except KeyboardInterrupt:
         console.note("[yellow]interrupted:[/] whatever the demo had started has been ended")
         raise typer.Exit(130) from None

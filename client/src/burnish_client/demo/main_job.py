@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
@@ -29,11 +30,12 @@ from burnish_client.cli import stack as stack_command
 from burnish_client.cli import verdict as verdict_command
 from burnish_client.demo import serving
 from burnish_client.demo.clock import Clock
-from burnish_client.demo.doors import Doors, open_doors
+from burnish_client.demo.doors import Addresses, Doors, open_doors
 from burnish_client.demo.recipe import FULL, Recipe
 from burnish_client.demo.stdlib_benchmark import generate
 from burnish_client.demo.targets import Target, choose_target, fill_review_file, write_review_file
 from burnish_client.demo.training import train
+from burnish_client.env_file import EnvFile
 from burnish_client.evaluation import Evaluation, Sampling, ask, check_questions, evaluate, make_run_log
 from burnish_client.stack.control import Launch, interruptible
 from burnish_client.stack.settings import StackSettings
@@ -55,11 +57,13 @@ def run(
     keep_up: bool = False,
     out: Path | None = None,
     recipe: Recipe = FULL,
+    compose: EnvFile | None = None,
 ) -> Evaluation:
     """Do the main job and return its evaluation; every file of it stands in `out`.
 
     home: state folder of the stack (default BURNISH_HOME). A stack that runs there is used and left running; one that
-    was started here is ended with the block, also by Ctrl-C, unless keep_up. out: default <home>/demo/seed-<seed>-<time>.
+    was started here is ended with the block, also by Ctrl-C, unless keep_up. compose: run through this compose stack
+    instead, and start nothing. out: default <home>/demo/seed-<seed>-<time>.
     Raises NotImprovedError where the held-out targeted questions did not improve significantly.
     """
     recipe = recipe if questions is None else replace(recipe, questions=questions)
@@ -67,17 +71,26 @@ def run(
     folder = out or settings.home / "demo" / f"seed-{seed}-{datetime.now():%Y%m%d-%H%M%S}"
     folder.mkdir(parents=True, exist_ok=True)
     clock = Clock(STEPS)
-    with interruptible(), Launch(settings) as launch:
+    with interruptible(), ExitStack() as opened:
+        launch = None if compose else opened.enter_context(Launch(settings))
         with clock.step("The stack"):
-            state = _start(launch)
-        with open_doors(state) as doors:
-            evaluation = MainJob(doors, seed, recipe, folder, clock).do()
+            at = Addresses.of_embedded(_start(launch)) if launch else _found(compose)
+            doors = opened.enter_context(open_doors(at))
+        evaluation = MainJob(doors, seed, recipe, folder, clock).do()
         _show_ending(evaluation, clock, folder)
-        if keep_up:
+        if keep_up and launch:
             launch.detach()
             _say("the stack is left running: `burnish status` shows it, `burnish down` ends it")
     check_improved(evaluation)
     return evaluation
+
+
+def _found(stack: EnvFile | None) -> Addresses:
+    """Of the compose stack, which must be up: nothing is started or ended here."""
+    assert stack is not None
+    at = Addresses.of_compose(stack)
+    _say(f"the compose stack: curator {at.curator}, trainer {at.trainer}, inference {at.inference}; left as it is")
+    return at
 
 
 def _start(launch: Launch) -> StackState:

@@ -62,8 +62,10 @@ def lengths(tokenizer: Path | None) -> Lengths:
     template, special_tokens = load_chat_template(tokenizer)
     encoder = Tokenizer.from_file(str(tokenizer / "tokenizer.json"))
     encoder.no_truncation()
-    digest = read_record(tokenizer).digest if (tokenizer / RECORD).is_file() else None
-    return TokenLengths(encoder, template, special_tokens, name=tokenizer.name, digest=digest)
+    if not (tokenizer / RECORD).is_file():
+        return TokenLengths(encoder, template, special_tokens, name=tokenizer.name, digest=None)
+    record = read_record(tokenizer)
+    return TokenLengths(encoder, template, special_tokens, name=record.name, digest=record.digest)
 
 
 if __name__ == "__main__":

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field, SecretStr, model_validator
+from pydantic import BeforeValidator, Field, SecretStr, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from burnish.certificates import DoorCertificate
@@ -13,7 +13,15 @@ from burnish.objectstores.s3 import S3ObjectStore
 
 Device = Literal["auto", "cpu", "cuda"]
 DType = Literal["auto", "bfloat16", "float16", "float32"]
-LoraRank = Literal[1, 8, 16, 32, 64, 128, 256, 320, 512]  # what vLLM 0.32 takes for --max-lora-rank
+
+
+def _number(value: Any) -> Any:
+    """Text of digits as a number: the environment has only text, and a Literal of numbers takes none."""
+    return int(value) if isinstance(value, str) and value.isdecimal() else value
+
+
+# What vLLM 0.32 takes for --max-lora-rank.
+LoraRank = Annotated[Literal[1, 8, 16, 32, 64, 128, 256, 320, 512], BeforeValidator(_number)]
 
 
 class S3Settings(BaseSettings):
@@ -90,6 +98,9 @@ class InferenceSettings(BaseSettings):
     )
     kv_cache_gib: int = Field(
         default=1, ge=1, description="GiB of key-value cache on the CPU; on CUDA vLLM takes what is free"
+    )
+    gpu_memory_share: float | None = Field(
+        default=None, gt=0, le=1, description="share of the GPU's memory that vLLM takes; None: its own default, 0.92"
     )
     threads: int | None = Field(
         default=None, ge=1, description="CPU threads of vLLM's worker; None: every core this process may use"

@@ -54,7 +54,10 @@ def vllm_command(
         *("--lora-target-modules", *sorted(target_modules)),
         *QUIET,
     ]
-    return [*command, "--enforce-eager"] if device == "cpu" else command
+    if device == "cpu":
+        return [*command, "--enforce-eager"]
+    share = settings.gpu_memory_share
+    return command if share is None else [*command, "--gpu-memory-utilization", str(share)]
 
 
 def vllm_environment(

@@ -1,0 +1,39 @@
+"""`python -m burnish.readiness PORT`: is the HTTP service in this container ready? What the images' health checks run.
+
+Standard library only, so that it costs a container milliseconds. The trainer, which speaks gRPC, has its own.
+"""
+
+from __future__ import annotations
+
+import os
+import ssl
+import sys
+import urllib.error
+import urllib.request
+from collections.abc import Mapping
+from http import HTTPStatus
+
+LIMIT_SECONDS = 5.0
+
+
+def question(port: int, environment: Mapping[str, str]) -> str | None:
+    """None where /readyz of localhost answers 200, else what it said instead.
+
+    https where the service has a certificate (BURNISH_TLS_CERTIFICATE): it must be valid for `localhost` and signed by
+    BURNISH_CA, or by an authority that the system trusts.
+    """
+    secure = bool(environment.get("BURNISH_TLS_CERTIFICATE"))
+    context = ssl.create_default_context(cafile=environment.get("BURNISH_CA") or None) if secure else None
+    url = f"{'https' if secure else 'http'}://localhost:{port}/readyz"
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}), urllib.request.HTTPSHandler(context=context))
+    try:
+        with opener.open(url, timeout=LIMIT_SECONDS) as answer:
+            return None if answer.status == HTTPStatus.OK else f"{url} answered {answer.status}"
+    except urllib.error.HTTPError as error:
+        return f"{url} answered {error.code}: {error.read(500).decode(errors='replace')}"
+    except OSError as error:
+        return f"{url} does not answer: {error}"
+
+
+if __name__ == "__main__":
+    sys.exit(question(int(sys.argv[1]), os.environ))

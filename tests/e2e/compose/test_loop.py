@@ -1,0 +1,236 @@
+"""The main job through the containers, by the `burnish` command on the host, while every service is killed once under it."""
+
+from __future__ import annotations
+
+import json
+import re
+import shlex
+import subprocess
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import grpc
+import pytest
+from e2e.command import BURNISH
+from e2e.compose.conftest import Stack
+from e2e.compose.environment import REPO, clean_environment
+
+from burnish.errors import UnauthenticatedError
+from burnish_client.trainer_client import TrainerClient, TuningJob, tuning_spec
+
+pytestmark = [pytest.mark.timeout(1500), pytest.mark.vllm, pytest.mark.model]
+WRONG = "w" * 64
+
+
+def until(true: Callable[[], Any], seconds: float, what: str) -> Any:
+    """The first true answer."""
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        if found := true():
+            return found
+        time.sleep(0.5)
+    pytest.fail(f"not within {seconds:.0f} s: {what}")
+
+
+def status_of(url: str, token: str | None) -> int:
+    headers = {"Authorization": f"Bearer {token}"} if token else {}
+    try:
+        with urllib.request.urlopen(urllib.request.Request(url, headers=headers), timeout=30) as answer:
+            return int(answer.status)
+    except urllib.error.HTTPError as error:
+        with error:
+            return error.code
+
+
+def trainer(stack: Stack, token: str | None = None) -> TrainerClient:
+    return TrainerClient(
+        f"127.0.0.1:{stack.variables['BURNISH_TRAINER_PORT']}", token or stack.variables["BURNISH_TOKEN"]
+    )
+
+
+def listed(stack: Stack, noun: str) -> list[dict[str, Any]]:
+    """What `burnish NOUN ls` lists on the host, which knows the stack by its variables alone."""
+    environment = clean_environment(
+        BURNISH_TOKEN=stack.variables["BURNISH_TOKEN"],
+        BURNISH_CURATOR_URL=stack.url("CURATOR"),
+        BURNISH_TRAINER_ADDRESS=f"127.0.0.1:{stack.variables['BURNISH_TRAINER_PORT']}",
+        BURNISH_INFERENCE_URL=stack.url("INFERENCE"),
+    )
+    done = subprocess.run(
+        [str(BURNISH), noun, "ls", "--json"], cwd=stack.folder, env=environment, capture_output=True, text=True, timeout=120, check=True
+    )  # fmt: skip
+    found: list[dict[str, Any]] = json.loads(done.stdout)
+    return found
+
+
+def test_every_door_refuses_a_wrong_token(stack: Stack) -> None:
+    for door, path in (("CURATOR", "/v1/runlogs"), ("INFERENCE", "/v1/models")):
+        given = [status_of(stack.url(door) + path, token) for token in (WRONG, None, stack.variables["BURNISH_TOKEN"])]
+        assert given == [401, 401, 200], door
+    with trainer(stack, WRONG) as client, pytest.raises(UnauthenticatedError):
+        client.list_jobs(limit=1)
+    script = f"from burnish.objectstores.s3 import S3ObjectStore as S; S('objectstore:8333', 'k' * 20, '{WRONG}', 'burnish').get('x')"
+    refused = stack.inside("curator", "python", "-c", script, check=False)
+    assert "UnauthenticatedError" in refused.stderr
+
+
+@pytest.mark.parametrize("service", ["curator", "trainer", "inference", "objectstore"])
+def test_no_service_starts_on_empty_credentials(stack: Stack, service: str) -> None:
+    """Also where compose's own check is passed by: the image itself refuses."""
+    names = ("AWS_SECRET_ACCESS_KEY", "AWS_ACCESS_KEY_ID") if service == "objectstore" else ("BURNISH_TOKEN",)
+    empty = [word for name in names for word in ("-e", f"{name}=")]
+    done = stack.compose("run", "--rm", "--no-deps", "-T", *empty, service, check=False, timeout_seconds=120)
+    assert done.returncode not in (0, 137), done.stdout
+
+
+@pytest.fixture(scope="module")
+def demo(stack: Stack) -> Path:
+    """`burnish demo --small --target compose`, every service crashing once while it trains; the folder that it filled."""
+    out = stack.folder / "demo"
+    with (stack.folder / "demo.log").open("w") as log:
+        running = subprocess.Popen(
+            [str(BURNISH), "demo", "--small", "--seed", "3", "--target", "compose", "--out", str(out)],
+            cwd=stack.folder, env=clean_environment(NO_COLOR="1"), stdout=log, stderr=subprocess.STDOUT,
+        )  # fmt: skip
+    try:
+        with trainer(stack) as client:
+            until(lambda: running.poll() is not None or training(client), 600, "the demo trains")
+        assert running.poll() is None, (stack.folder / "demo.log").read_text()[-3000:]
+        for service in ("inference", "curator", "objectstore", "trainer"):
+            stack.crash(service)
+        code = running.wait(timeout=900)
+    finally:
+        if running.poll() is None:
+            running.terminate()
+            running.wait(timeout=60)
+    said = (stack.folder / "demo.log").read_text()
+    assert code == 0, said[-4000:] + stack.compose("logs", "--tail", "30", check=False).stdout[-4000:]
+    return out
+
+
+def training(client: TrainerClient) -> TuningJob | None:
+    """A job that has taken its second step."""
+    return next((job for job in client.list_jobs(["running"]) if job.progress.step >= 2), None)
+
+
+def test_the_loop_ends_although_every_service_crashed(stack: Stack, demo: Path) -> None:
+    restarts = {
+        service: int(stack.container(service, "{{.RestartCount}}"))
+        for service in ("curator", "trainer", "inference", "objectstore")
+    }
+    assert all(count >= 1 for count in restarts.values()), restarts
+    verdict = json.loads((demo / "verdict.json").read_text())
+    assert verdict["targeted"]["delta"] > 0.3
+    assert verdict["targeted"]["p_value"] < 0.05
+
+
+def test_nothing_was_lost(stack: Stack, demo: Path) -> None:
+    jobs = listed(stack, "jobs")
+    assert [job["state"] for job in jobs] == ["succeeded"], jobs
+    assert jobs[0]["attempts"] >= 2
+    rows = [
+        json.loads(line) for name in ("base", "candidate") for line in (demo / f"{name}.jsonl").read_text().splitlines()
+    ]
+    assert not [row for row in rows if row.get("error")]
+    assert len(listed(stack, "adapters")) == len(listed(stack, "dataset")) == 1
+
+
+def test_a_stopped_trainer_saves_and_goes_on_where_it_was(stack: Stack, demo: Path) -> None:
+    dataset = listed(stack, "dataset")[0]
+    spec = tuning_spec(
+        "sft", dataset_name=dataset["name"], dataset_version=dataset["version"], adapter_name="stopped",
+        max_steps=400, batch_size=2, evaluation_interval_steps=200,
+    )  # fmt: skip
+    with trainer(stack) as client:
+        job_id = client.create_job(spec).job_id
+        until(lambda: client.get_job(job_id).progress.step >= 3, 240, "three steps")
+        started = time.monotonic()
+        stack.compose("stop", "trainer")
+        assert time.monotonic() - started < 75, "killed, not stopped"
+        assert stack.container("trainer", "{{.State.ExitCode}} {{.State.OOMKilled}}") == "0 false"
+    stack.compose("up", "--wait", "--no-build", "trainer")
+    with trainer(stack) as client:
+        steps = [checkpoint.step for checkpoint in client.list_checkpoints(job_id)]
+        assert steps
+        assert max(steps) >= 3
+        until(lambda: client.get_job(job_id).progress.step > max(steps), 240, "steps beyond the checkpoint")
+        told = [event.metrics.step for event in client.events(job_id) if event.WhichOneof("event") == "metrics"]
+        assert sorted(set(told)) == list(range(min(told), max(told) + 1)), "a step is missing"
+        client.cancel_job(job_id)
+        client.wait(job_id, 60)
+
+
+def test_down_and_up_keep_everything(stack: Stack, demo: Path) -> None:
+    """Volumes stay, databases are migrated at the start, and the adapter answers again."""
+    before = {noun: listed(stack, noun) for noun in ("runs", "dataset", "jobs", "adapters")}
+    stack.compose("down")
+    stack.compose("up", "--wait", "--no-build", timeout_seconds=600)
+    assert {noun: listed(stack, noun) for noun in before} == before
+    adapter = before["adapters"][-1]["name"]
+    body = json.dumps({"model": adapter, "messages": [{"role": "user", "content": "Hello"}], "max_tokens": 4}).encode()
+    headers = {"Authorization": f"Bearer {stack.variables['BURNISH_TOKEN']}", "Content-Type": "application/json"}
+    request = urllib.request.Request(stack.url("INFERENCE") + "/v1/chat/completions", body, headers)
+    with urllib.request.urlopen(request, timeout=120) as answer:
+        assert json.loads(answer.read())["usage"]["completion_tokens"] > 0
+
+
+def test_the_backup_of_the_documents_brings_everything_back(stack: Stack, demo: Path) -> None:
+    """The commands of docs/operations.md, without inference, whose volume is not in a backup."""
+    text = (REPO / "docs/operations.md").read_text()
+    saving, restoring = (
+        re.search(rf"^for s in .*-C /data {mode} - .*$", text, re.MULTILINE) for mode in ("-cf", "-xf")
+    )
+    assert saving
+    assert restoring
+    before = {noun: listed(stack, noun) for noun in ("runs", "dataset", "jobs")}
+    (stack.folder / "backup").mkdir()
+    stack.compose("stop")
+    shell(stack, saving[0])
+    stack.compose("down", "--volumes")
+    shell(stack, restoring[0])
+    stack.compose("up", "--wait", "--no-build", "curator", "trainer")
+    assert {noun: listed(stack, noun) for noun in before} == before
+
+
+def shell(stack: Stack, line: str) -> None:
+    """A line of the documents as it stands there, where `docker compose` means this stack."""
+    ours = shlex.join(stack.engine.compose_command_property)
+    script = line.replace("docker compose", f"{ours} --project-directory {REPO}").replace(
+        "backup/", f"{stack.folder}/backup/"
+    )
+    subprocess.run(["bash", "-eo", "pipefail", "-c", script], cwd=REPO, check=True, timeout=300)
+
+
+def test_a_service_that_was_killed_by_docker_is_brought_back_by_up(stack: Stack, demo: Path) -> None:
+    stack.compose("kill", "curator", "objectstore")
+    stack.compose("up", "--wait", "--no-build")
+    assert status_of(stack.url("CURATOR") + "/readyz", None) == 200
+    assert listed(stack, "adapters")
+
+
+def test_the_demo_says_when_no_stack_answers(tmp_path: Path) -> None:
+    """Needs no engine: without an .env, and with one whose doors are shut."""
+    words = [str(BURNISH), "demo", "--target", "compose", "--small"]
+    without = subprocess.run(
+        words, cwd=tmp_path, env=clean_environment(), capture_output=True, text=True, timeout=60, check=False
+    )
+    assert without.returncode == 1
+    assert "BURNISH_TOKEN" in without.stderr
+    assert "make secrets" in without.stderr
+    (tmp_path / ".env").write_text(f"BURNISH_TOKEN={WRONG}\nBURNISH_CURATOR_PORT=1\n")
+    shut = subprocess.run(
+        words, cwd=tmp_path, env=clean_environment(), capture_output=True, text=True, timeout=120, check=False
+    )
+    assert shut.returncode == 1
+    assert "the curator at http://127.0.0.1:1 does not answer" in " ".join(shut.stderr.split())
+
+
+def test_the_trainers_health_command_tells_a_closed_door() -> None:
+    from burnish_trainer.health import question
+
+    with grpc.insecure_channel("127.0.0.1:1"):
+        assert "does not answer" in str(question({"BURNISH_TRAINER_PORT": "1"}))

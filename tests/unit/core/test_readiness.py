@@ -1,0 +1,47 @@
+"""The images' health check: 200 is ready, everything else is said."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, HTTPServer
+
+import pytest
+
+from burnish.readiness import question
+
+
+class Service(BaseHTTPRequestHandler):
+    status = 200
+
+    def do_GET(self) -> None:
+        self.send_response(self.status if self.path == "/readyz" else 404)
+        self.end_headers()
+        self.wfile.write(b"the engine is starting")
+
+    def log_message(self, *_: object) -> None:
+        return None
+
+
+@pytest.fixture
+def port() -> Iterator[int]:
+    with HTTPServer(("127.0.0.1", 0), Service) as server:
+        thread = threading.Thread(target=server.serve_forever, args=(0.01,))
+        thread.start()
+        yield server.server_port
+        server.shutdown()
+        thread.join()
+
+
+def test_200_is_ready(port: int) -> None:
+    assert question(port, {"http_proxy": "http://127.0.0.1:1"}) is None
+
+
+def test_another_answer_and_none_are_told(port: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Service, "status", 503)
+    assert "answered 503: the engine is starting" in str(question(port, {}))
+    assert "does not answer" in str(question(1, {}))
+
+
+def test_a_service_with_a_certificate_is_asked_by_tls(port: int) -> None:
+    assert "https://localhost" in str(question(port, {"BURNISH_TLS_CERTIFICATE": "/tls/server.pem"}))

@@ -1,0 +1,37 @@
+"""The cut locks of the images: fresh, and enough for the curator although two declared packages are left out."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+REPO = Path(__file__).parents[3]
+SCRIPT = """
+import sys
+
+class Block:
+    def find_spec(self, name, path=None, target=None):
+        if name.split(".")[0] in ("scipy", "huggingface_hub"):
+            raise ImportError(name + " is blocked")
+
+sys.meta_path.insert(0, Block())
+import burnish_curator.main, burnish_curator.app
+"""
+
+
+def test_the_locks_of_the_images_are_fresh() -> None:
+    script = str(REPO / "scripts/service_locks.py")
+    done = subprocess.run([sys.executable, script, "--check"], capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+def test_the_curator_starts_without_what_its_image_leaves_out() -> None:
+    done = subprocess.run([sys.executable, "-c", SCRIPT], capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+def test_torch_is_pinned_alike_everywhere() -> None:
+    pin = "TORCH=2.13.0"
+    places = ("scripts/setup.sh", "services/trainer/Dockerfile", "services/inference/Dockerfile")
+    assert [place for place in places if pin not in (REPO / place).read_text()] == []
