@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 import httpx
 
 from burnish.errors import UnavailableError
-from burnish_client import wire
+from burnish_client import tracing, wire
 
 READ_ATTEMPTS = 4
 BACKOFF_SECONDS = 0.25  # before the second attempt; doubles
@@ -32,6 +32,7 @@ class HttpDoor:
             base_url=self.url,
             headers={"Authorization": f"Bearer {token}"},
             timeout=httpx.Timeout(timeout_seconds, connect=5.0),
+            event_hooks={"request": [tracing.mark]},
             trust_env=urlsplit(self.url).hostname
             not in LOOPBACK,  # a proxy from the environment cannot reach our loopback
         )

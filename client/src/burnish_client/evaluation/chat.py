@@ -18,7 +18,7 @@ from burnish.errors import BurnishError, InvalidInputError, PreconditionError, U
 from burnish.grading import request_parameters
 from burnish.schemas.base import Message
 from burnish.schemas.benchmark import BenchmarkQuestion
-from burnish_client import wire
+from burnish_client import tracing, wire
 from burnish_client.evaluation.pace import (
     LOCAL_START,
     START,
@@ -138,6 +138,7 @@ class ChatClient:
             headers=headers,
             timeout=httpx.Timeout(endpoint.timeout_seconds, connect=10.0, pool=None),
             limits=httpx.Limits(max_connections=concurrency, max_keepalive_connections=concurrency),
+            event_hooks={"request": [tracing.mark_async]},
             trust_env=not is_local,
         )
 

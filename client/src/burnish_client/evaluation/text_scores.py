@@ -19,7 +19,7 @@ from burnish.digests import sha256_hex
 from burnish.errors import CorruptDataError, IncompatibleAdapterError, UnavailableError
 from burnish.probe import ProbeText, TextScore
 from burnish.schemas.base import Frozen
-from burnish_client import wire
+from burnish_client import tracing, wire
 from burnish_client.evaluation.asking import Side
 from burnish_client.evaluation.chat import Endpoint
 from burnish_client.evaluation.pace import backoff_seconds, retry_after_seconds
@@ -84,6 +84,7 @@ def _client(endpoint: Endpoint) -> httpx.AsyncClient:
         base_url=endpoint.base_url,
         headers=headers,
         timeout=httpx.Timeout(endpoint.timeout_seconds, connect=10.0),
+        event_hooks={"request": [tracing.mark_async]},
         trust_env=urlsplit(endpoint.base_url).hostname not in LOOPBACK,
     )
 

@@ -14,6 +14,8 @@ from burnish.curation.lengths import CharacterLengths, Lengths, TokenLengths, lo
 from burnish.errors import BurnishError
 from burnish.objectstores.s3 import S3ObjectStore
 from burnish.schemas.models import RECORD, read_record
+from burnish.telemetry import logs
+from burnish.telemetry.tracing import Tracing
 from burnish_curator.app import Deps, create_app
 from burnish_curator.database import open_database
 from burnish_curator.settings import AccessSettings, CuratorSettings, StoreSettings
@@ -22,7 +24,7 @@ DRAIN_SECONDS = 10
 
 
 def main() -> None:
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
+    logs.configure(quiet=("alembic", "urllib3"))
     try:
         run(CuratorSettings(), StoreSettings(), AccessSettings())  # type: ignore[call-arg]  # from the environment
     except (ValidationError, BurnishError) as error:
@@ -39,10 +41,11 @@ def run(curator: CuratorSettings, where: StoreSettings, access: AccessSettings) 
         cache_dir=curator.cache_dir,
         token=access.token.get_secret_value(),
         lengths=lengths(curator.tokenizer),
+        tracing=Tracing.from_environment("burnish-curator"),
     )
     uvicorn.run(
-        create_app(deps), host=curator.host, port=curator.port, log_config=None, timeout_graceful_shutdown=DRAIN_SECONDS
-    )
+        create_app(deps), host=curator.host, port=curator.port, log_config=None, access_log=False, timeout_graceful_shutdown=DRAIN_SECONDS,
+    )  # fmt: skip
 
 
 def lengths(tokenizer: Path | None) -> Lengths:

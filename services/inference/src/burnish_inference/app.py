@@ -5,6 +5,7 @@ from __future__ import annotations
 from fastapi import FastAPI
 
 from burnish import __version__
+from burnish.telemetry.requests import RequestTelemetry
 from burnish_inference import errors
 from burnish_inference.dependencies import Deps
 from burnish_inference.endpoints import build_router
@@ -15,5 +16,6 @@ def create_app(deps: Deps) -> FastAPI:
     app = FastAPI(title="Burnish inference", version=__version__, redirect_slashes=False)
     app.include_router(build_router(deps))
     errors.install(app)
-    app.add_middleware(RequestGate, token=deps.token)
+    telemetry = RequestTelemetry("inference", deps.metrics.registry, deps.tracing)
+    app.add_middleware(RequestGate, token=deps.token, telemetry=telemetry)
     return app

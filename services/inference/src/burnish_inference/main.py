@@ -7,7 +7,8 @@ import os
 import sys
 
 from burnish.errors import BurnishError
-from burnish_inference import logs
+from burnish.telemetry import logs
+from burnish.telemetry.tracing import Tracing, endpoint
 from burnish_inference.adapters.base import BaseModel
 from burnish_inference.app import create_app
 from burnish_inference.dependencies import Deps, open_upstream
@@ -24,27 +25,32 @@ async def run(settings: InferenceSettings, s3: S3Settings, token: str) -> None:
     listener = listen(settings.host, settings.port)
     environment = vllm_environment(settings, device, os.environ)
     settings.cache_dir.mkdir(parents=True, exist_ok=True)
+    tracing = Tracing.from_environment("burnish-inference")
     policy = Policy(start_limit=settings.start_limit_seconds, hang_limit=settings.hang_limit_seconds)
     log.info("serving %s on %s:%d, device %s", base.record.name, *listener.getsockname()[:2], device)
     async with (
         open_upstream() as upstream,
         Supervisor(
-            lambda port: (vllm_command(settings, device, base.record.name, base.target_modules, port), environment),
+            lambda port: (
+                vllm_command(settings, device, base.record.name, base.target_modules, port, endpoint()),
+                environment,
+            ),
             settings.cache_dir / "vllm.log",
             policy,
         ) as engine,
     ):
         deps = Deps.wire(
             token=token, max_request_bytes=settings.max_request_bytes, max_lora_rank=settings.max_lora_rank,
-            cache_dir=settings.cache_dir, base=base, store=s3.open(), engine=engine, upstream=upstream,
+            cache_dir=settings.cache_dir, base=base, store=s3.open(), engine=engine, upstream=upstream, tracing=tracing,
         )  # fmt: skip
         await serve(create_app(deps), listener, settings.drain_seconds, engine)
+    tracing.close()
 
 
 def main() -> None:
     import uvloop
 
-    logs.configure()
+    logs.configure(quiet=("urllib3",))
     try:
         uvloop.run(run(InferenceSettings(), S3Settings(), TokenSettings().token.get_secret_value()))  # type: ignore[call-arg]
     except BurnishError as error:

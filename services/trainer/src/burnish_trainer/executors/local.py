@@ -120,6 +120,7 @@ class LocalExecutor:
             findings=job.findings,
             estimate=job.estimate,
             overhead_seconds=job.overhead_seconds,
+            traceparent=job.traceparent,
         )
         (folder / "spec.json").write_text(assignment.model_dump_json(indent=1))
         (folder / LOG).touch()
