@@ -21,7 +21,7 @@ def every_call(deps: Deps) -> list[tuple[str, str]]:
 
 async def test_every_call_but_health_wants_the_token(anonymous: httpx.AsyncClient, deps: Deps) -> None:
     calls = every_call(deps)
-    assert len(calls) == 24
+    assert len(calls) == 25
     for method, path in calls:
         answer = await anonymous.request(method, re.sub(r"{\w+}", "x", path), headers={"Authorization": "Bearer wrong"})
         expected = 200 if path in ("/healthz", "/readyz") else 401

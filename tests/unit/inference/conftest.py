@@ -167,6 +167,7 @@ class SwitchableEngine:
 
     upstream: Upstream
     generation: int = 1
+    restarts: int = 0
     is_up: bool = True
 
     @property

@@ -46,7 +46,7 @@ class JsonFormatter(logging.Formatter):
         self.fixed: dict[str, Any] = {}
 
     def format(self, record: logging.LogRecord) -> str:
-        given = {**_bound.get(), **{name: getattr(record, name) for name in FIELDS if hasattr(record, name)}}
+        given = {**_bound.get(), **vars(record)}
         line = {
             "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
             "level": record.levelname.lower(),
@@ -54,7 +54,7 @@ class JsonFormatter(logging.Formatter):
             "message": record.getMessage(),
             **self.fixed,
             **tracing.ids(),
-            **given,
+            **{name: given[name] for name in FIELDS if name in given},
         }
         if record.exc_info:
             line["traceback"] = self.formatException(record.exc_info)

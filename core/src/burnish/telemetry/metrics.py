@@ -14,6 +14,10 @@ REQUEST_SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0,
 WORK_SECONDS = (0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0, 600.0, 1800.0)
 
 
+HTTP_LABELS = ("method", "route", "status")
+RPC_LABELS = ("method", "status")
+
+
 def new_registry() -> CollectorRegistry:
     """Empty but for the process itself: CPU seconds, memory, open files, start time."""
     from prometheus_client import CollectorRegistry, ProcessCollector, disable_created_metrics

@@ -13,10 +13,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from burnish.telemetry import logs, tracing
-from burnish.telemetry.metrics import request_histogram
 
 if TYPE_CHECKING:
-    from prometheus_client import CollectorRegistry
+    from prometheus_client import Histogram
 
 QUIET = frozenset({"/healthz", "/readyz", "/metrics"})  # asked every few seconds: counted, neither logged nor traced
 METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
@@ -33,12 +32,12 @@ class Exchange:
 
 
 class RequestTelemetry:
-    """service: curator or inference."""
+    """seconds: metrics.request_histogram over HTTP_LABELS. log: the service's own, for a line a request."""
 
-    def __init__(self, service: str, registry: CollectorRegistry, spans: tracing.Tracing) -> None:
-        self._seconds = request_histogram(service, ("method", "route", "status"), registry)
+    def __init__(self, seconds: Histogram, spans: tracing.Tracing, log: logging.Logger) -> None:
+        self._seconds = seconds
         self._spans = spans
-        self._log = logging.getLogger(f"burnish_{service}.requests")
+        self._log = log
 
     @contextmanager
     def request(self, scope: MutableMapping[str, Any], request_id: str) -> Iterator[Exchange]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -36,6 +37,8 @@ from burnish_curator.runlogs import endpoints as runlogs
 from burnish_curator.runlogs.repository import RunLogRepository
 from burnish_curator.runlogs.service import RunLogService
 
+_log = logging.getLogger("burnish_curator.requests")
+
 DESCRIPTION = """Run logs in, reviewed datasets out.
 
 Every call but `/healthz` and `/readyz` wants `Authorization: Bearer <token>`. An error is
@@ -66,7 +69,7 @@ def create_app(deps: Deps) -> FastAPI:
     app = FastAPI(
         title="Burnish curator", version="1", description=DESCRIPTION, docs_url=None, redoc_url=None, lifespan=lifespan
     )
-    install_error_handlers(app, RequestTelemetry("curator", deps.metrics.registry, deps.tracing))
+    install_error_handlers(app, RequestTelemetry(deps.metrics.requests, deps.tracing, _log))
     spool = deps.cache_dir / "spool"
     run_logs = RunLogRepository(deps.store, deps.cache_dir, deps.metrics)
     corrections = CorrectionRepository(deps.database)

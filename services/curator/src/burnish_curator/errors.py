@@ -80,9 +80,9 @@ class RequestIds:
         try:
             await self._app(scope, receive, send_with_id)
         except ClientDisconnect:
-            _log.info("the client went away")
+            _log.info("request %s: %s %s: the client went away", request_id, scope["method"], scope["path"])
         except Exception:
-            _log.exception("%s %s failed", scope["method"], scope["path"])
+            _log.exception("request %s: %s %s failed", request_id, scope["method"], scope["path"])
             if exchange.status:
                 raise
             error = InternalError(f"the curator failed; its log has the traceback under request {request_id}")
@@ -106,7 +106,7 @@ async def _on_burnish_error(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, BurnishError)
     request_id = request.state.request_id
     if error.code.http_status >= 500:
-        _log.error("%s", error.message, exc_info=error)
+        _log.error("request %s: %s", request_id, error.message, exc_info=error)
     return error_response(error, request_id)
 
 

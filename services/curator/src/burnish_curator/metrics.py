@@ -19,6 +19,7 @@ class CuratorMetrics:
 
     def __init__(self, registry: CollectorRegistry | None = None) -> None:
         self.registry = registry or metrics.new_registry()
+        self.requests = metrics.request_histogram("curator", metrics.HTTP_LABELS, self.registry)
         self._lines = self._counter("run_log_lines", "Lines of imported run logs, by what became of them", "result")
         self._corrections = self._counter("corrections", "Corrections of reviews, by what became of them", "result")
         self._parts = self._counter("part_cache", "Run log parts asked of the local cache", "result")

@@ -39,6 +39,7 @@ class InferenceMetrics:
 
     def __init__(self, registry: CollectorRegistry | None = None) -> None:
         self.registry = registry or metrics.new_registry()
+        self.requests = metrics.request_histogram("inference", metrics.HTTP_LABELS, self.registry)
         self._loads = Histogram(
             "burnish_inference_adapter_load_seconds",
             "Seconds from an adapter's first use to its being registered in vLLM, by how that ended",

@@ -22,7 +22,7 @@ class TrainerMetrics:
 
     def __init__(self, registry: CollectorRegistry | None = None) -> None:
         self.registry = registry or metrics.new_registry()
-        self.calls = metrics.request_histogram("trainer", ("method", "status"), self.registry)
+        self.calls = metrics.request_histogram("trainer", metrics.RPC_LABELS, self.registry)
         self._ended = self._counter("jobs_ended", "Jobs ended, by their state and method", "state", "method")
         self._attempts = self._counter("attempts", "Workers started for jobs", "method")
         self._restarts = self._counter("restarts", "Workers started for jobs that had one before", "method")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from typing import Literal, cast
+from typing import Literal
 
 from burnish import layout
 from burnish.curation.build import BuiltDataset, Guard, build_dataset
@@ -38,7 +38,8 @@ class DatasetService:
 
     def build(self, spec: DatasetSpec) -> DatasetManifest:
         """The same spec and corrections give the same version, which is then returned as it stands."""
-        started, result = time.perf_counter(), cast(BuildResult, "new")
+        started = time.perf_counter()
+        result: BuildResult = "new"
         try:
             built = self._build(spec)
             known = self._datasets.exists(spec.name, built.manifest.version)
