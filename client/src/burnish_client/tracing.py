@@ -76,18 +76,19 @@ def _exported(name: str, warn: Callable[[str], None]) -> Iterator[None]:
     finally:
         is_done = spans.close()
         log.removeHandler(complaints)
-        if complaints.first or not is_done:
+        if complaints.seen or not is_done:
             warn(
-                f"the trace of this command could not be exported to {tracing.endpoint()}: {complaints.first or 'no answer'}"
+                f"the trace of this command was not taken by {tracing.endpoint()}: start the collector, or unset "
+                f"{tracing.ENDPOINT}"
             )
 
 
 class _Complaints(logging.Handler):
-    """Keeps the first of what the exporter logs."""
+    """Whether the exporter had any; its own lines are for a service's log, and long."""
 
     def __init__(self) -> None:
         super().__init__(logging.WARNING)
-        self.first = ""
+        self.seen = False
 
     def emit(self, record: logging.LogRecord) -> None:
-        self.first = self.first or record.getMessage()
+        self.seen = True

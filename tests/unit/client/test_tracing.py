@@ -76,7 +76,7 @@ def test_a_command_says_where_its_trace_could_not_go(monkeypatch: pytest.MonkeyP
     with tracing.command("burnish jobs ls", said.append):
         pass
     assert len(said) == 1
-    assert said[0].startswith("the trace of this command could not be exported to http://127.0.0.1:9/v1/traces:")
+    assert said[0].startswith("the trace of this command was not taken by http://127.0.0.1:9/v1/traces: ")
 
 
 def test_a_command_that_exports_nothing_loads_no_opentelemetry() -> None:

@@ -61,7 +61,8 @@ async def serve(settings: TrainerSettings, s3: S3Settings, token: str) -> None:
     page = MetricsPage(metrics.registry, token)
     try:
         async with serving(page, settings.host, settings.metrics_port) as metrics_port:
-            log.info("metrics on %s", f"{settings.host}:{metrics_port}" if metrics_port else "no port")
+            if metrics_port:
+                log.info("metrics on %s:%d", settings.host, metrics_port)
             await engine.run()
     finally:
         await health.set_serving(False)
