@@ -68,7 +68,9 @@ class Driver:
         self._metrics.attempt(job)
         with self._tracing.span("attempt", job_id=job.job_id, attempt=job.attempts, method=job.spec.method) as span:
             job, ended = await self._attempt(job)
-            span.set_attribute("ended", ended.reason)
+            span.set_attribute("state", job.state.value)
+            if job.state is State.RUNNING:
+                span.set_attribute("ended", ended.reason)
         job = await self._settle(job, ended)
         return await self._retry(job, _outage(job), 0) if job.state is State.RUNNING else job
 

@@ -73,7 +73,7 @@ async def serve(settings: TrainerSettings, s3: S3Settings, token: str) -> None:
 
 
 def main() -> None:
-    logs.configure(quiet=("alembic", "urllib3", "httpx"))
+    logs.configure(quiet=("alembic", "urllib3", "httpx", "uvicorn"))
     settings, s3, token = TrainerSettings(), S3Settings(), TokenSettings()  # type: ignore[call-arg]  # from the environment
     asyncio.run(serve(settings, s3, token.token.get_secret_value()))
 
