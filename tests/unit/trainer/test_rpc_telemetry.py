@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,6 +25,7 @@ from burnish_trainer.database import Database
 from burnish_trainer.metrics import TrainerMetrics
 from burnish_trainer.news import News
 from burnish_trainer.repository import JobRepository
+from burnish_trainer.rpc_telemetry import TelemetryInterceptor
 from burnish_trainer.server import Health, build_server
 from burnish_trainer.servicer import TrainerServicer
 
@@ -143,3 +145,25 @@ async def test_health_checks_are_counted_and_not_traced(watched: Watched, caplog
     assert watched.count("grpc.health.v1.Health/Check", "OK") == 1
     assert watched.ended.get_finished_spans() == ()
     assert [record for record in caplog.records if record.name == LOGGER] == []
+
+
+async def test_a_stream_that_another_task_closes_is_told_as_well(
+    watched: Watched, caplog: pytest.LogCaptureFixture
+) -> None:
+    """As the event loop closes one that was left while its answer was on the way."""
+
+    class Called:
+        def invocation_metadata(self) -> tuple[tuple[str, str], ...]:
+            return TRACED
+
+    async def forever(_request: object, _context: object) -> AsyncIterator[int]:
+        while True:
+            yield 1
+
+    telemetry = TelemetryInterceptor(watched.metrics, Tracing("test"))
+    stream = telemetry._watched_stream(forever, "Watch")(None, Called())
+    with caplog.at_level("INFO"):
+        assert await anext(stream) == 1
+        await asyncio.create_task(stream.aclose())
+    assert watched.count("Watch", "CANCELLED") == 1
+    assert [record.levelname for record in caplog.records if record.name != "asyncio"] == ["INFO"]

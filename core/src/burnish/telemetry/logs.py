@@ -30,6 +30,11 @@ def fields(**values: Any) -> Iterator[None]:
         _bound.reset(token)
 
 
+def bind(**values: Any) -> None:
+    """The same for the rest of this task, where a block would be left in another one (a stream that is closed from outside)."""
+    _bound.set({**_bound.get(), **values})
+
+
 def bound(name: str) -> Any:
     """What is bound here under that name; None where nothing is."""
     return _bound.get().get(name)

@@ -13,6 +13,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from functools import cache
 from typing import TYPE_CHECKING, Any, Literal
 
 from burnish import __version__
@@ -20,7 +21,7 @@ from burnish import __version__
 if TYPE_CHECKING:
     from opentelemetry.context import Context
     from opentelemetry.sdk.trace import SpanProcessor
-    from opentelemetry.trace import Span
+    from opentelemetry.trace import Span, SpanKind
 
 HEADER = "traceparent"
 TRACES_ENDPOINT, ENDPOINT = "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT"
@@ -71,12 +72,17 @@ class Tracing:
         parent: the traceparent of another process; None: the span around, else a new trace. A parent that cannot be read
         is none.
         """
-        from opentelemetry.trace import SpanKind
-
         context = _context_of(parent) if parent else None
-        kinds = {"internal": SpanKind.INTERNAL, "server": SpanKind.SERVER, "client": SpanKind.CLIENT}
-        with self._tracer.start_as_current_span(name, context, kinds[kind], attributes) as span:
+        with self._tracer.start_as_current_span(name, context, _kinds()[kind], attributes) as span:
             yield span
+
+    def begin(self, name: str, *, parent: str | None = None, kind: Kind = "internal") -> Span:
+        """A span that is current for the rest of this task, and that the caller ends: see logs.bind."""
+        from opentelemetry import context, trace
+
+        span = self._tracer.start_span(name, _context_of(parent) if parent else None, _kinds()[kind])
+        context.attach(trace.set_span_in_context(span))
+        return span
 
     def record(self, name: str, seconds: float, **attributes: str | int | float | bool) -> None:
         """A span that ends now and began `seconds` ago, inside the current one."""
@@ -131,6 +137,13 @@ def _current() -> Any:
     get_current_span: Callable[[], Any] | None = getattr(api, "get_current_span", None)
     context = get_current_span().get_span_context() if get_current_span else None
     return context if context is not None and context.is_valid else None
+
+
+@cache
+def _kinds() -> dict[Kind, SpanKind]:
+    from opentelemetry.trace import SpanKind
+
+    return {"internal": SpanKind.INTERNAL, "server": SpanKind.SERVER, "client": SpanKind.CLIENT}
 
 
 def _context_of(parent: str) -> Context:

@@ -64,23 +64,26 @@ class TelemetryInterceptor(grpc.aio.ServerInterceptor):  # type: ignore[misc]  #
             yield
             self._seconds.labels(method, grpc.StatusCode.OK.name).observe(time.perf_counter() - started)
             return
-        span = self._spans.span(method, parent=_text(sent.get(tracing.HEADER)), kind="server")
-        with logs.fields(request_id=_request_id(sent)), span as current:
-            status = grpc.StatusCode.OK.name
-            try:
-                yield
-            except (asyncio.CancelledError, GeneratorExit):
-                status = grpc.StatusCode.CANCELLED.name
-                raise
-            except grpc.aio.AbortError:
-                status = _name(context.code())
-                raise
-            finally:
-                seconds = time.perf_counter() - started
-                self._seconds.labels(method, status).observe(seconds)
-                current.set_attribute("rpc.response.status_code", status)
-                facts = {"method": method, "status": status, "duration_ms": round(seconds * 1000, 1)}
-                log.info("request", extra=facts)
+        logs.bind(
+            request_id=_request_id(sent)
+        )  # not as blocks: a stream may be closed by another task than the call's own
+        span = self._spans.begin(method, parent=_text(sent.get(tracing.HEADER)), kind="server")
+        status = grpc.StatusCode.OK.name
+        try:
+            yield
+        except (asyncio.CancelledError, GeneratorExit):
+            status = grpc.StatusCode.CANCELLED.name
+            raise
+        except grpc.aio.AbortError:
+            status = _name(context.code())
+            raise
+        finally:
+            seconds = time.perf_counter() - started
+            self._seconds.labels(method, status).observe(seconds)
+            facts = {"method": method, "status": status, "duration_ms": round(seconds * 1000, 1)}
+            log.info("request", extra=facts)
+            span.set_attribute("rpc.response.status_code", status)
+            span.end()
 
 
 def _name(code: Any) -> str:
