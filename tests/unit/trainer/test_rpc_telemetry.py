@@ -43,6 +43,7 @@ class Watched:
     metrics: TrainerMetrics
     ended: InMemorySpanExporter
     repository: JobRepository
+    planner: ScriptedPlanner
     spec: pb.TuningSpec
 
     @property
@@ -59,8 +60,8 @@ async def watched(tmp_path: Path) -> AsyncIterator[Watched]:
     database = Database(f"sqlite:///{tmp_path / 'queue.db'}")
     database.migrate()
     store, health, metrics, ended = MemoryObjectStore(), Health(), TrainerMetrics(), InMemorySpanExporter()
-    repository = JobRepository(database)
-    servicer = TrainerServicer(repository, Acceptance(store, BASE, ["cpu"]), News(), ScriptedPlanner(), store, metrics)
+    repository, planner = JobRepository(database), ScriptedPlanner()
+    servicer = TrainerServicer(repository, Acceptance(store, BASE, ["cpu"]), News(), planner, store, metrics)
     server = build_server(servicer, TOKEN, health, metrics, Tracing("burnish-trainer", SimpleSpanProcessor(ended)))
     port = server.add_insecure_port("127.0.0.1:0")
     await server.start()
@@ -69,7 +70,7 @@ async def watched(tmp_path: Path) -> AsyncIterator[Watched]:
     reference = pb.DatasetRef(name=dataset.name, version=dataset.version)
     spec = pb.TuningSpec(dataset=reference, adapter_name="colours", sft=pb.SftParams())
     async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
-        yield Watched(channel, metrics, ended, repository, spec)
+        yield Watched(channel, metrics, ended, repository, planner, spec)
     await server.stop(None)
     database.close()
 
@@ -105,6 +106,12 @@ async def test_calls_are_counted_by_the_status_in_which_they_end(watched: Watche
     with pytest.raises(grpc.aio.AioRpcError):
         await unknown(b"", metadata=ALLOWED)
     assert watched.count("unmatched", "UNIMPLEMENTED") == 1
+    watched.planner.error = ZeroDivisionError("a defect")
+    with pytest.raises(grpc.aio.AioRpcError):
+        await watched.stub.PreviewTuningJob(pb.CreateTuningJobRequest(spec=watched.spec), metadata=ALLOWED)
+    assert watched.count(f"{SERVICE}/PreviewTuningJob", "INTERNAL") == 1
+    refused, forbidden, defect = (span.status.is_ok for span in watched.ended.get_finished_spans())
+    assert (refused, forbidden, defect) == (True, True, False)
 
 
 async def test_a_stream_is_one_call_that_its_watcher_may_leave(watched: Watched) -> None:

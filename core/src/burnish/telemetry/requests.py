@@ -57,6 +57,8 @@ class RequestTelemetry:
                     seconds = self._observe(scope, exchange, started)
                     span.update_name(f"{_method(scope)} {_route(scope)}")
                     span.set_attributes({"http.route": _route(scope), "http.response.status_code": exchange.status})
+                    if exchange.status >= 500:
+                        tracing.fail(span, f"HTTP {exchange.status}")
                     self._log.info("request", extra=_facts(scope, exchange, seconds))
 
     def _observe(self, scope: MutableMapping[str, Any], exchange: Exchange, started: float) -> float:

@@ -60,9 +60,7 @@ class _Exchange:
                 await self._answer()
             except Exception:
                 log.exception("unexpected error")
-                if (
-                    self._seen.status
-                ):  # an answer is under way: end the connection rather than let a part pass for the whole
+                if self._seen.status:  # an answer is under way: end the connection, lest a part pass for the whole
                     raise
                 await errors.unexpected(self._request_id)(self._scope, self._receive, self._send)
 

@@ -22,6 +22,7 @@ from burnish_trainer.metrics import TrainerMetrics
 
 log = logging.getLogger("burnish_trainer.requests")
 
+FAILED = frozenset({"INTERNAL", "UNAVAILABLE", "UNKNOWN", "DATA_LOSS", "DEADLINE_EXCEEDED"})  # ours, not the caller's
 UNMATCHED = "unmatched"  # the method of whatever has none: callers choose names, and must not choose label values
 
 
@@ -83,6 +84,8 @@ class TelemetryInterceptor(grpc.aio.ServerInterceptor):  # type: ignore[misc]  #
             facts = {"method": method, "status": status, "duration_ms": round(seconds * 1000, 1)}
             log.info("request", extra=facts)
             span.set_attribute("rpc.response.status_code", status)
+            if status in FAILED:
+                tracing.fail(span, status)
             span.end()
 
 

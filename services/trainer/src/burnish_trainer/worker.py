@@ -26,7 +26,7 @@ from burnish.ports import ObjectStore
 from burnish.schemas.base import BaseModelRef
 from burnish.schemas.models import read_record
 from burnish.telemetry import logs
-from burnish.telemetry.tracing import Tracing
+from burnish.telemetry.tracing import Tracing, fail
 from burnish_trainer import adapters, backends, disk, hardware, methods, preloading
 from burnish_trainer.assignment import Assignment
 from burnish_trainer.clock import Clock
@@ -80,6 +80,8 @@ def main() -> int:
                 lambda: train(make_context(assignment, folder.parent, store, writer, stop, process, processes, tracing))
             )
             span.set_attribute("outcome", final.kind)
+            if isinstance(final, Failed):
+                fail(span, final.error["message"])
         tracing.close()  # before the last event: the trainer ends this process once it has read that
         reserve.give_back()
         writer.write(final)
