@@ -53,6 +53,7 @@ def main() -> int:
     signal.signal(signal.SIGTERM, lambda _number, _frame: stop.set())
     process, processes = launch.place(os.environ)
     lifeline = Lifeline(process)
+    tracing = Tracing.from_environment(SERVICE)  # its imports are a waiting worker's, not a job's
     if sys.argv[1] == WAIT:
         preloading.load(sys.argv[2])
         folder = lifeline.handed_over()
@@ -62,7 +63,6 @@ def main() -> int:
     assignment = Assignment.model_validate_json((folder / "spec.json").read_bytes())
     os.environ.update(assignment.environment)
     lines.fixed |= {"job_id": assignment.job_id, "attempt": assignment.attempt}
-    tracing = Tracing.from_environment(SERVICE)
     with _only_worker(folder.parent) if process == 0 else contextlib.nullcontext():
         writer = EventWriter(folder / ("events.jsonl" if process == 0 else f"events.{process}.jsonl"))
         store = S3Settings().open()  # type: ignore[call-arg]  # from the environment
