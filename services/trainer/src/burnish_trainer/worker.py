@@ -18,7 +18,7 @@ import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 from burnish.digests import model_digest
 from burnish.errors import BurnishError, Code, CorruptDataError, InternalError, PreconditionError
@@ -67,22 +67,12 @@ def main() -> int:
         writer = EventWriter(folder / ("events.jsonl" if process == 0 else f"events.{process}.jsonl"))
         store = S3Settings().open()  # type: ignore[call-arg]  # from the environment
         reserve = disk.Reserve(folder / f"reserve.{process}")
-        about = tracing.span(
-            "train",
-            parent=assignment.traceparent,
-            job_id=assignment.job_id,
-            attempt=assignment.attempt,
-            process=process,
+        final = traced(
+            lambda: train(make_context(assignment, folder.parent, store, writer, stop, process, processes, tracing)),
+            assignment,
+            process,
+            tracing,
         )
-        with about as span:
-            log.info("attempt taken up by process %d of %d", process + 1, processes)
-            final = ended_by(
-                lambda: train(make_context(assignment, folder.parent, store, writer, stop, process, processes, tracing))
-            )
-            span.set_attribute("outcome", final.kind)
-            if isinstance(final, Failed):
-                fail(span, final.error["message"])
-        tracing.close()  # before the last event: the trainer ends this process once it has read that
         reserve.give_back()
         writer.write(final)
     return 1 if isinstance(final, Failed) else 0
@@ -100,6 +90,22 @@ def _only_worker(job_folder: Path) -> IO[str]:
             if time.monotonic() > deadline:
                 raise
             time.sleep(0.1)
+
+
+def traced(training: Callable[[], Event], assignment: Assignment, process: int, tracing: Tracing) -> Event:
+    """Run the training to its end as a span of the attempt, and export what is left of that.
+
+    Before the last event is written: the trainer ends this process once it has read it.
+    """
+    about: dict[str, Any] = {"job_id": assignment.job_id, "attempt": assignment.attempt, "process": process}
+    with tracing.span("train", parent=assignment.traceparent, **about) as span:
+        log.info("attempt taken up")
+        final = ended_by(training)
+        span.set_attribute("outcome", final.kind)
+        if isinstance(final, Failed):
+            fail(span, final.error["message"])
+    tracing.close()
+    return final
 
 
 def ended_by(training: Callable[[], Event]) -> Event:
