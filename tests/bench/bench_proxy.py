@@ -94,6 +94,7 @@ async def serve_front(listener: socket.socket, upstream_url: str, folder: Path) 
 class StandingEngine:
     url: str
     generation: int = 1
+    restarts: int = 0
 
     async def check(self) -> bool:
         return True

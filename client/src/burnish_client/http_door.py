@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 import httpx
 
 from burnish.errors import BurnishError, UnavailableError
-from burnish_client import tls, wire
+from burnish_client import tls, tracing, wire
 
 READ_ATTEMPTS = 4
 BACKOFF_SECONDS = 0.25  # before the second attempt; doubles
@@ -37,6 +37,7 @@ class HttpDoor:
             headers={"Authorization": f"Bearer {token}"},
             timeout=httpx.Timeout(timeout_seconds, connect=5.0),
             verify=tls.verifying(self.url, ca),
+            event_hooks={"request": [tracing.mark]},
             trust_env=urlsplit(self.url).hostname
             not in LOOPBACK,  # a proxy from the environment cannot reach our loopback
         )

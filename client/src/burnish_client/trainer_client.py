@@ -19,7 +19,7 @@ from google.rpc import error_details_pb2
 
 from burnish.errors import DeadlineError, InvalidInputError, PreconditionError, UnavailableError
 from burnish.schemas.tuning import Method
-from burnish_client import tls, wire
+from burnish_client import tls, tracing, wire
 from burnish_client.config import ClientSettings
 from burnish_client.grpc_door import GrpcAddress, open_channel
 from burnish_protos.trainer.v1.trainer_pb2 import (
@@ -372,7 +372,8 @@ class TrainerClient:
             before = seen
             try:
                 for event in self._stub.WatchTuningJob(
-                    WatchTuningJobRequest(job_id=job_id, after_sequence=seen), metadata=self._metadata
+                    WatchTuningJobRequest(job_id=job_id, after_sequence=seen),
+                    metadata=self._metadata + tracing.metadata(),
                 ):
                     if event.sequence <= seen:
                         continue
@@ -440,7 +441,8 @@ class TrainerClient:
     def _call(self, method: Callable[..., Answer], request: Message, timeout_seconds: float | None = None) -> Answer:
         for attempt in range(ATTEMPTS):
             try:
-                return method(request, metadata=self._metadata, timeout=timeout_seconds or self._timeout_seconds)
+                metadata = self._metadata + tracing.metadata()
+                return method(request, metadata=metadata, timeout=timeout_seconds or self._timeout_seconds)
             except grpc.RpcError as error:
                 unavailable = error.code() is grpc.StatusCode.UNAVAILABLE
                 given_up = timeout_seconds is not None and _has_details(

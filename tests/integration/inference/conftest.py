@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from inference_front import Front, find_python, started
+from otlp_receiver import Receiver, receiving
 
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # before torch is imported: spinning threads would starve vLLM
 BUCKET = "inference-test"
@@ -27,7 +28,16 @@ def bucket(seaweed):
 
 
 @pytest.fixture(scope="session")
-def front(seaweed, bucket, base_model_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Front]:
+def receiver() -> Iterator[Receiver]:
+    """Takes the spans of the front and its vLLM."""
+    with receiving() as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def front(
+    seaweed, bucket, receiver: Receiver, base_model_dir: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Front]:
     """Started, not yet ready: call wait_ready, so that other preparation runs meanwhile. float32, where answers are exact."""
     settings = {
         "BURNISH_S3_ENDPOINT": seaweed.endpoint,
@@ -38,6 +48,7 @@ def front(seaweed, bucket, base_model_dir: Path, tmp_path_factory: pytest.TempPa
         "BURNISH_INFERENCE_DTYPE": "float32",
         "BURNISH_INFERENCE_MAX_LORAS": "2",
         "BURNISH_INFERENCE_MAX_CPU_LORAS": "2",
+        "OTEL_EXPORTER_OTLP_ENDPOINT": receiver.endpoint,
     }
     with started(tmp_path_factory.mktemp("inference"), settings) as front:
         yield front

@@ -20,6 +20,8 @@ BLOCKED = (
     "requests",
     "uvicorn",
     "typer",
+    "opentelemetry",
+    "prometheus_client",
 )
 
 SCRIPT = """
@@ -46,6 +48,13 @@ def test_every_core_module_imports_with_heavy_packages_blocked() -> None:
     script = SCRIPT.format(blocked=set(BLOCKED), modules=modules)
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == 0, done.stderr
+
+
+def test_nothing_else_of_core_needs_telemetry() -> None:
+    others = [name for name in core_modules() if not name.startswith("burnish.telemetry")]
+    script = SCRIPT.format(blocked={"none"}, modules=others) + "\nprint('burnish.telemetry' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=60, check=True)
+    assert done.stdout.strip() == "False"
 
 
 def test_the_block_itself_bites() -> None:

@@ -87,6 +87,8 @@ class Upstream:
     """Answers as vLLM does, and remembers what it was asked. Settings are changed by tests between requests."""
 
     requests: list[dict[str, Any]] = field(default_factory=list)
+    traceparents: list[str | None] = field(default_factory=list)
+    exposition: str = ""
     loads: list[dict[str, Any]] = field(default_factory=list)
     known: set[str] = field(default_factory=lambda: {"tiny"})
     chunks: int = 3
@@ -106,12 +108,15 @@ class Upstream:
             Route("/v1/completions", self.complete, methods=["POST"]),
             Route("/v1/load_lora_adapter", self.load, methods=["POST"]),
             Route("/health", self.health),
-            Route("/metrics", self.health),
+            Route("/metrics", self.metrics),
         ]
         return Starlette(routes=routes)
 
     async def health(self, request: Request) -> Response:
         return Response(status_code=200 if self.healthy else 503)
+
+    async def metrics(self, request: Request) -> Response:
+        return Response(self.exposition, status_code=200 if self.healthy else 503)
 
     async def load(self, request: Request) -> Response:
         body = await request.json()
@@ -128,6 +133,7 @@ class Upstream:
     async def complete(self, request: Request) -> Response:
         body = await request.json()
         self.requests.append(body)
+        self.traceparents.append(request.headers.get("traceparent"))
         if self.status != 200:
             error = {"message": "from vLLM", "type": "BadRequestError", "param": "max_tokens", "code": self.status}
             return JSONResponse({"error": error}, status_code=self.status)
@@ -167,6 +173,7 @@ class SwitchableEngine:
 
     upstream: Upstream
     generation: int = 1
+    restarts: int = 0
     is_up: bool = True
 
     @property

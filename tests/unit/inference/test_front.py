@@ -61,9 +61,7 @@ async def test_health_is_open_and_readiness_follows_the_engine(stand):
     assert int(response.headers["retry-after"]) > 0
 
 
-@pytest.mark.parametrize(
-    "path", ["/metrics", "/v1/load_lora_adapter", "/tokenize", "/invocations", "/v1/chat/completions/render"]
-)
+@pytest.mark.parametrize("path", ["/v1/load_lora_adapter", "/tokenize", "/invocations", "/v1/chat/completions/render"])
 async def test_nothing_else_of_the_engine_is_reachable(stand, path):
     response = await stand.http.post(path, json={"model": "tiny", "lora_name": "x", "lora_path": "/etc"})
     assert response.status_code == 404

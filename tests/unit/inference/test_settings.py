@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
-from burnish_inference import logs
+from burnish.telemetry import logs
 from burnish_inference.engine.command import pick_dtype, vllm_command, vllm_environment
 from burnish_inference.settings import InferenceSettings, S3Settings, TokenSettings
 

@@ -133,3 +133,22 @@ def test_the_heartbeats_age_is_of_the_process_that_is_silent_longest(tmp_path: P
     assert age() < 0.1
     worker.kill()
     assert worker.heartbeat_age() is None
+
+
+@pytest.mark.parametrize(
+    ("line", "words"),
+    [
+        (
+            '{"message": "attempt failed", "traceback": "Traceback:\\n  at x\\nValueError: boom"}',
+            "attempt failed: ValueError: boom",
+        ),
+        ('{"message": "attempt taken up"}', "attempt taken up"),
+        ("Segmentation fault", "Segmentation fault"),
+        ('["no", "record"]', '["no", "record"]'),
+        ('ncated", "traceback": "…"}', 'ncated", "traceback": "…"}'),
+    ],
+)
+def test_last_words_are_for_people(tmp_path: Path, line: str, words: str) -> None:
+    (tmp_path / "worker.log").write_text(f"first\n{line}\n")
+    with subprocess.Popen(["true"]) as process:
+        assert LocalWorker(process, tmp_path).last_words() == words

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Sequence
+from typing import Any
 
 import typer
 from typer.core import TyperGroup
 from typer.exceptions import TyperException
 
 from burnish.errors import BurnishError, Code
+from burnish_client import tracing
 from burnish_client.cli import (
     adapters,
     benchmark,
@@ -104,8 +107,25 @@ def burnish() -> None:
 
 def run(arguments: list[str] | None = None) -> int:
     """Run one command line; the exit code: 0 done, 2 bad input, 1 any other error, 130 interrupted (verdict has more)."""
+    root = typer.main.get_command(app)
+    with tracing.command(command_name(root, sys.argv[1:] if arguments is None else arguments), console.note):
+        return _run(root, arguments)
+
+
+def command_name(root: Any, words: Sequence[str]) -> str:
+    """`burnish train run` for `burnish train run --dataset …`: the command alone, and nothing that a user gave it."""
+    names, command = ["burnish"], root
+    for word in words:
+        command = getattr(command, "commands", {}).get(word)
+        if command is None:
+            break
+        names.append(word)
+    return " ".join(names)
+
+
+def _run(root: Any, arguments: list[str] | None) -> int:
     try:
-        return int(typer.main.get_command(app)(args=arguments, prog_name="burnish", standalone_mode=False) or 0)
+        return int(root(args=arguments, prog_name="burnish", standalone_mode=False) or 0)
     except TyperException as error:
         if not error.format_message().strip():  # no arguments: the help has been printed
             return error.exit_code

@@ -19,7 +19,7 @@ from burnish.errors import BurnishError, InvalidInputError, PreconditionError, U
 from burnish.grading import request_parameters
 from burnish.schemas.base import Message
 from burnish.schemas.benchmark import BenchmarkQuestion
-from burnish_client import tls, wire
+from burnish_client import tls, tracing, wire
 from burnish_client.config import ClientSettings
 from burnish_client.evaluation.pace import (
     LOCAL_START,
@@ -79,6 +79,7 @@ class Endpoint:
             timeout=httpx.Timeout(self.timeout_seconds, connect=10.0, pool=None),
             limits=limits or httpx.Limits(),
             verify=tls.verifying(self.url, self.ca),
+            event_hooks={"request": [tracing.mark_async]},
             trust_env=not self.is_local,
         )
 

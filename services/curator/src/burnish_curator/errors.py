@@ -16,6 +16,7 @@ from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from burnish.errors import BurnishError, Code, InternalError, InvalidInputError, NotFoundError, UnauthenticatedError
+from burnish.telemetry.requests import Exchange, RequestTelemetry
 
 REQUEST_ID = "x-request-id"
 _GIVEN_ID = re.compile(r"^[A-Za-z0-9._-]{1,64}$")
@@ -49,13 +50,15 @@ ERROR_RESPONSES: dict[int | str, dict[str, Any]] = {
 
 
 class RequestIds:
-    """ASGI middleware: an id for each request (the caller's X-Request-Id if it is plain), and the last net for exceptions.
+    """ASGI middleware: an id for each request (the caller's X-Request-Id if it is plain), what telemetry tells of it, and
+    the last net for exceptions.
 
     An unknown exception is logged with its traceback under the id and answered INTERNAL, never with its text.
     """
 
-    def __init__(self, app: ASGIApp) -> None:
+    def __init__(self, app: ASGIApp, telemetry: RequestTelemetry) -> None:
         self._app = app
+        self._telemetry = telemetry
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -64,12 +67,13 @@ class RequestIds:
         given = dict(scope["headers"]).get(REQUEST_ID.encode(), b"").decode("latin-1")
         request_id = given if _GIVEN_ID.match(given) else uuid.uuid4().hex[:16]
         scope.setdefault("state", {})["request_id"] = request_id
-        started = False
+        with self._telemetry.request(scope, request_id) as exchange:
+            await self._answer(exchange, request_id, scope, receive, send)
 
+    async def _answer(self, exchange: Exchange, request_id: str, scope: Scope, receive: Receive, send: Send) -> None:
         async def send_with_id(message: Message) -> None:
-            nonlocal started
             if message["type"] == "http.response.start":
-                started = True
+                exchange.status = message["status"]
                 message["headers"] = [*message.get("headers", []), (REQUEST_ID.encode(), request_id.encode())]
             await send(message)
 
@@ -79,14 +83,14 @@ class RequestIds:
             _log.info("request %s: %s %s: the client went away", request_id, scope["method"], scope["path"])
         except Exception:
             _log.exception("request %s: %s %s failed", request_id, scope["method"], scope["path"])
-            if started:
+            if exchange.status:
                 raise
             error = InternalError(f"the curator failed; its log has the traceback under request {request_id}")
             await error_response(error, request_id)(scope, receive, send_with_id)
 
 
-def install_error_handlers(app: FastAPI) -> None:
-    app.add_middleware(RequestIds)
+def install_error_handlers(app: FastAPI, telemetry: RequestTelemetry) -> None:
+    app.add_middleware(RequestIds, telemetry=telemetry)
     app.add_exception_handler(BurnishError, _on_burnish_error)
     app.add_exception_handler(RequestValidationError, _on_validation_error)
     app.add_exception_handler(HTTPException, _on_http_exception)

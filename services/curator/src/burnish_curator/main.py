@@ -15,6 +15,8 @@ from burnish.certificates import DoorCertificate
 from burnish.curation.lengths import CharacterLengths, Lengths, TokenLengths, load_chat_template
 from burnish.errors import BurnishError
 from burnish.schemas.models import RECORD, read_record
+from burnish.telemetry import logs
+from burnish.telemetry.tracing import Tracing
 from burnish_curator.app import Deps, create_app
 from burnish_curator.database import open_database
 from burnish_curator.settings import AccessSettings, CuratorSettings, StoreSettings, TlsSettings
@@ -23,7 +25,7 @@ DRAIN_SECONDS = 10
 
 
 def main() -> None:
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
+    logs.configure(quiet=("alembic", "urllib3"))
     try:
         run(CuratorSettings(), StoreSettings(), AccessSettings(), TlsSettings().open())  # type: ignore[call-arg]  # from the environment
     except (ValidationError, BurnishError) as error:
@@ -43,12 +45,14 @@ def run(
         cache_dir=curator.cache_dir,
         token=token,
         lengths=lengths(curator.tokenizer),
+        tracing=Tracing.from_environment("burnish-curator"),
     )
     uvicorn.run(
         create_app(deps),
         host=curator.host,
         port=curator.port,
         log_config=None,
+        access_log=False,
         timeout_graceful_shutdown=DRAIN_SECONDS,
         ssl_context_factory=(lambda *_: certificate.ssl_context()) if certificate else None,
     )

@@ -10,11 +10,13 @@ from typing import Self
 import aiohttp
 
 from burnish.ports import ObjectStore
+from burnish.telemetry.tracing import Tracing
 from burnish_inference.adapters.base import BaseModel
 from burnish_inference.adapters.catalog import AdapterCatalog
 from burnish_inference.adapters.folders import AdapterFolders
 from burnish_inference.adapters.loader import AdapterLoader, Engine
 from burnish_inference.adapters.resolver import ModelResolver
+from burnish_inference.metrics import EngineRestarts, InferenceMetrics
 from burnish_inference.proxy import Proxy
 
 KEEP_ALIVE_SECONDS = 2.0  # below vLLM's own 5 s: a connection it is about to close is never used for a request
@@ -35,6 +37,9 @@ class Deps:
     resolver: ModelResolver
     loader: AdapterLoader
     proxy: Proxy
+    upstream: aiohttp.ClientSession
+    metrics: InferenceMetrics
+    tracing: Tracing
     started_at: int = field(default_factory=lambda: int(time.time()))
 
     @classmethod
@@ -49,14 +54,21 @@ class Deps:
         store: ObjectStore,
         engine: Engine,
         upstream: aiohttp.ClientSession,
+        tracing: Tracing | None = None,
     ) -> Self:
-        catalog = AdapterCatalog(store)
+        """tracing: None where no span is to leave the process."""
+        catalog, metrics, tracing = AdapterCatalog(store), InferenceMetrics(), tracing or Tracing("burnish-inference")
+        metrics.registry.register(EngineRestarts(engine))
+        folders = AdapterFolders(store, cache_dir, metrics)
         return cls(
             token=token,
             max_request_bytes=max_request_bytes,
             engine=engine,
             catalog=catalog,
             resolver=ModelResolver(base.record.name, catalog),
-            loader=AdapterLoader(base, max_lora_rank, AdapterFolders(store, cache_dir), engine, upstream),
-            proxy=Proxy(engine, upstream),
+            loader=AdapterLoader(base, max_lora_rank, folders, engine, upstream, metrics, tracing),
+            proxy=Proxy(engine, upstream, metrics, tracing),
+            upstream=upstream,
+            metrics=metrics,
+            tracing=tracing,
         )

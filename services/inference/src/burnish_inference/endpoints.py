@@ -11,6 +11,7 @@ from fastapi.responses import Response
 
 from burnish.errors import InvalidInputError, NotFoundError
 from burnish.schemas.adapter import AdapterManifest
+from burnish.telemetry.metrics import CONTENT_TYPE
 from burnish_inference.dependencies import Deps
 from burnish_inference.schemas import AdapterList, Health, ModelCard, ModelList
 
@@ -36,6 +37,11 @@ def build_router(deps: Deps) -> APIRouter:
         """200 when vLLM answers; 503 with its state while it starts or restarts."""
         _ = deps.engine.url
         return Health(status="ready")
+
+    @router.get("/metrics", response_class=Response)
+    async def metrics() -> Response:
+        """Ours and vLLM's, in Prometheus's text format."""
+        return Response(await deps.metrics.page(deps.engine, deps.upstream), media_type=CONTENT_TYPE)
 
     @router.post("/v1/chat/completions", openapi_extra=BODY, response_class=Response)
     async def chat_completions(request: Request) -> Response:
@@ -85,14 +91,14 @@ async def complete(deps: Deps, request: Request, path: str) -> Response:
     manifest = await deps.resolver.resolve(payload["model"])
     if manifest is None:
         request.state.model = payload["model"]
-        return await deps.proxy.forward(request, path, payload, {})
+        return await deps.proxy.forward(request, path, payload, "base", {})
     headers = {VERSION_HEADER: manifest.version}
     payload["model"] = request.state.model = await deps.loader.ensure(manifest)
-    response = await deps.proxy.forward(request, path, payload, headers)
+    response = await deps.proxy.forward(request, path, payload, "adapter", headers)
     if response.status_code == 404:  # vLLM was restarted between the two calls and knows no adapter yet
         deps.loader.forget(payload["model"])
         await deps.loader.ensure(manifest)
-        response = await deps.proxy.forward(request, path, payload, headers)
+        response = await deps.proxy.forward(request, path, payload, "adapter", headers)
     return response
 
 

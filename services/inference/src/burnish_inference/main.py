@@ -9,7 +9,8 @@ import sys
 from burnish import credentials
 from burnish.certificates import DoorCertificate
 from burnish.errors import BurnishError
-from burnish_inference import logs
+from burnish.telemetry import logs
+from burnish.telemetry.tracing import Tracing, endpoint
 from burnish_inference.adapters.base import BaseModel
 from burnish_inference.app import create_app
 from burnish_inference.dependencies import Deps, open_upstream
@@ -27,28 +28,33 @@ async def run(settings: InferenceSettings, s3: S3Settings, token: str, certifica
     listener = listen(settings.host, settings.port)
     environment = vllm_environment(settings, device, os.environ)
     settings.cache_dir.mkdir(parents=True, exist_ok=True)
+    tracing = Tracing.from_environment("burnish-inference")
     policy = Policy(start_limit=settings.start_limit_seconds, hang_limit=settings.hang_limit_seconds)
     where, dtype = listener.getsockname()[:2], pick_dtype(settings, device)
     log.info("serving %s on %s:%d, device %s, %s", base.record.name, *where, device, dtype)
     async with (
         open_upstream() as upstream,
         Supervisor(
-            lambda port: (vllm_command(settings, device, base.record.name, base.target_modules, port), environment),
+            lambda port: (
+                vllm_command(settings, device, base.record.name, base.target_modules, port, endpoint()),
+                environment,
+            ),
             settings.cache_dir / "vllm.log",
             policy,
         ) as engine,
     ):
         deps = Deps.wire(
             token=token, max_request_bytes=settings.max_request_bytes, max_lora_rank=settings.max_lora_rank,
-            cache_dir=settings.cache_dir, base=base, store=s3.open(), engine=engine, upstream=upstream,
+            cache_dir=settings.cache_dir, base=base, store=s3.open(), engine=engine, upstream=upstream, tracing=tracing,
         )  # fmt: skip
         await serve(create_app(deps), listener, settings.drain_seconds, engine, certificate)
+    tracing.close()
 
 
 def main() -> None:
     import uvloop
 
-    logs.configure()
+    logs.configure(quiet=("urllib3",))
     try:
         token = TokenSettings().token.get_secret_value()
         uvloop.run(run(InferenceSettings(), S3Settings(), token, TlsSettings().open()))  # type: ignore[call-arg]

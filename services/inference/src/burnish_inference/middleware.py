@@ -1,20 +1,21 @@
-"""Around every request: its id, the bearer token, one log line, and an answer where a route fails unexpectedly."""
+"""Around every request: its id, the bearer token, what telemetry tells of it, and an answer where a route fails unexpectedly."""
 
 from __future__ import annotations
 
 import hmac
 import logging
 import re
-import time
 import uuid
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from burnish.errors import UnauthenticatedError
+from burnish.telemetry.requests import Exchange as Seen
+from burnish.telemetry.requests import RequestTelemetry
 from burnish_inference import errors
 
-log = logging.getLogger("burnish_inference.requests")
+log = logging.getLogger(__name__)
 
 OPEN_PATHS = frozenset({"/healthz", "/readyz"})
 REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
@@ -28,8 +29,9 @@ class RequestGate:
     exist is not told to strangers. Request id: the caller's, where it is harmless text, else a new one.
     """
 
-    def __init__(self, app: ASGIApp, token: str) -> None:
+    def __init__(self, app: ASGIApp, token: str, telemetry: RequestTelemetry) -> None:
         self._app = app
+        self._telemetry = telemetry
         self._expected = f"Bearer {token}".encode()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -37,7 +39,7 @@ class RequestGate:
             return await self._app(scope, receive, send)
         if scope["type"] != "http":
             return await send({"type": "websocket.close", "code": 1008})
-        await _Exchange(self._app, self._expected, scope, receive, send).run()
+        await _Exchange(self._app, self._expected, scope, receive, send).run(self._telemetry)
 
 
 class _Exchange:
@@ -49,21 +51,18 @@ class _Exchange:
         given = headers.get(REQUEST_ID_HEADER, "")
         self._authorization = headers.get("authorization", "").encode("latin-1")
         self._request_id = given if REQUEST_ID.fullmatch(given) else uuid.uuid4().hex
-        self._status = 0
+        self._seen = Seen()
         scope.setdefault("state", {})["request_id"] = self._request_id
 
-    async def run(self) -> None:
-        started = time.monotonic()
-        try:
-            await self._answer()
-        except Exception:
-            log.exception("unexpected error", extra={"request_id": self._request_id})
-            if self._status:  # an answer is under way: end the connection rather than let a part pass for the whole
-                raise
-            await errors.unexpected(self._request_id)(self._scope, self._receive, self._send)
-        finally:
-            if self._scope["path"] not in OPEN_PATHS:
-                self._log_line(time.monotonic() - started)
+    async def run(self, telemetry: RequestTelemetry) -> None:
+        with telemetry.request(self._scope, self._request_id) as self._seen:
+            try:
+                await self._answer()
+            except Exception:
+                log.exception("unexpected error")
+                if self._seen.status:  # an answer is under way: end the connection, lest a part pass for the whole
+                    raise
+                await errors.unexpected(self._request_id)(self._scope, self._receive, self._send)
 
     async def _answer(self) -> None:
         if self._scope["path"] not in OPEN_PATHS and not hmac.compare_digest(self._authorization, self._expected):
@@ -74,17 +73,6 @@ class _Exchange:
 
     async def _send(self, message: Message) -> None:
         if message["type"] == "http.response.start":
-            self._status = message["status"]
+            self._seen.status = message["status"]
             MutableHeaders(scope=message)[REQUEST_ID_HEADER] = self._request_id
         await self._asgi_send(message)
-
-    def _log_line(self, seconds: float) -> None:
-        facts = {
-            "request_id": self._request_id,
-            "method": self._scope["method"],
-            "path": self._scope["path"],
-            "status": self._status or "client gone",
-            "duration_ms": round(seconds * 1000, 1),
-        }
-        model = self._scope["state"].get("model")
-        log.info("request", extra=facts | ({"model": model} if model else {}))

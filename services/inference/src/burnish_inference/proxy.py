@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections.abc import AsyncIterator, Awaitable
+from http import HTTPStatus
 from typing import Any, TypeVar
 
 import aiohttp
@@ -13,8 +15,10 @@ from fastapi import Request
 from fastapi.responses import Response, StreamingResponse
 
 from burnish.errors import InternalError, UnavailableError
+from burnish.telemetry import tracing
 from burnish_inference.adapters.loader import Engine
 from burnish_inference.errors import error_body, upstream_response
+from burnish_inference.metrics import InferenceMetrics, Target
 from burnish_inference.middleware import REQUEST_ID_HEADER
 
 log = logging.getLogger(__name__)
@@ -32,26 +36,39 @@ class ClientGone(Exception):
 class Proxy:
     """The engine's URL is asked for at each request: it changes with every restart of vLLM."""
 
-    def __init__(self, engine: Engine, upstream: aiohttp.ClientSession) -> None:
+    def __init__(
+        self, engine: Engine, upstream: aiohttp.ClientSession, metrics: InferenceMetrics, spans: tracing.Tracing
+    ) -> None:
         self._engine = engine
         self._upstream = upstream
+        self._metrics = metrics
+        self._spans = spans
 
-    async def forward(self, request: Request, path: str, payload: dict[str, Any], headers: dict[str, str]) -> Response:
+    async def forward(
+        self, request: Request, path: str, payload: dict[str, Any], target: Target, headers: dict[str, str]
+    ) -> Response:
         """vLLM's answer with `headers` added. A caller that goes away cancels the request in vLLM too.
 
         Raises UnavailableError where vLLM is down or goes down, InternalError where it fails and lives on.
         """
-        url = self._engine.url + path
+        url, started = self._engine.url + path, time.perf_counter()
         own = {"content-type": "application/json", REQUEST_ID_HEADER: request.state.request_id}
-        try:
-            answer, body = await until_gone(request, self._exchange(url, orjson.dumps(payload), own))
-        except ClientGone:
-            return Response(status_code=CLIENT_CLOSED_REQUEST)
-        except aiohttp.ClientError as error:
-            await self._engine.check()
-            raise went_down() from error
+        with self._spans.span(f"vllm {path}", kind="client"):
+            exchange = self._exchange(url, orjson.dumps(payload), own | tracing.headers())
+            try:
+                answer, body = await until_gone(request, exchange)
+            except ClientGone:
+                self._metrics.proxied(target, CLIENT_CLOSED_REQUEST)
+                return Response(status_code=CLIENT_CLOSED_REQUEST)
+            except aiohttp.ClientError as error:
+                self._metrics.proxied(target, HTTPStatus.SERVICE_UNAVAILABLE)
+                await self._engine.check()
+                raise went_down() from error
+        self._metrics.proxied(target, answer.status)
         if body is None:
-            return StreamingResponse(self._events(answer), headers=headers, media_type="text/event-stream")
+            events = self._events(answer, target, started)
+            return StreamingResponse(events, headers=headers, media_type="text/event-stream")
+        self._metrics.first_byte(target, False, time.perf_counter() - started)
         if answer.ok:
             return Response(body, headers=headers, media_type=answer.content_type)
         if answer.status < 500:
@@ -75,10 +92,14 @@ class Proxy:
         finally:
             answer.close()
 
-    async def _events(self, answer: aiohttp.ClientResponse) -> AsyncIterator[bytes]:
+    async def _events(self, answer: aiohttp.ClientResponse, target: Target, started: float) -> AsyncIterator[bytes]:
         """The bytes as they come; an event with an error in OpenAI's shape where vLLM breaks off."""
+        is_first = True
         try:
             async for chunk in answer.content.iter_any():
+                if is_first:
+                    self._metrics.first_byte(target, True, time.perf_counter() - started)
+                    is_first = False
                 yield chunk
         except aiohttp.ClientError:
             log.exception("vLLM broke off a stream")

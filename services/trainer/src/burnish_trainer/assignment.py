@@ -18,7 +18,7 @@ class Assignment(Frozen):
 
     base_model: a folder with its burnish-model.json; findings and estimate: of the job's preparation, kept with its
     adapter; overhead_seconds: what the queue has taken of its time, without waiting for a device; environment: what
-    shows the worker the devices that it was granted; set before anything touches one.
+    shows the worker the devices that it was granted; set before anything touches one; traceparent: the attempt's span.
     """
 
     job_id: str
@@ -30,3 +30,4 @@ class Assignment(Frozen):
     findings: list[Finding] = []
     estimate: RunEstimate | None = None
     overhead_seconds: float = 0.0
+    traceparent: str | None = None

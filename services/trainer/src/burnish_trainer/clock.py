@@ -4,16 +4,23 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import Literal
 
+from burnish.telemetry.tracing import Tracing
+
 Phase = Literal["load", "reference"]
+SPANS: dict[Phase, str] = {"load": "load model", "reference": "reference pass"}
 
 
 class Clock:
-    """Started when the worker takes up an attempt. Not thread-safe: phases are the training thread's, one after the other."""
+    """Started when the worker takes up an attempt. Not thread-safe: phases are the training thread's, one after the other.
 
-    def __init__(self) -> None:
+    tracing: where phases are told as spans too.
+    """
+
+    def __init__(self, tracing: Tracing | None = None) -> None:
+        self._tracing = tracing
         self._started = time.monotonic()
         self._first_step: float | None = None
         self._seconds: dict[Phase, float] = {"load": 0.0, "reference": 0.0}
@@ -23,7 +30,8 @@ class Clock:
         """load: base weights and adapter into memory; reference: the reference's log-probabilities."""
         began = time.monotonic()
         try:
-            yield
+            with self._tracing.span(SPANS[name]) if self._tracing else nullcontext():
+                yield
         finally:
             self._seconds[name] += time.monotonic() - began
 

@@ -15,6 +15,7 @@ from burnish.schemas.adapter import TrainingSummary
 from burnish.schemas.base import BaseModelRef
 from burnish.schemas.models import read_record
 from burnish.schemas.tuning import Finding, RunEstimate, RunMeasurement
+from burnish.telemetry.tracing import Tracing
 from burnish_trainer import adapters
 from burnish_trainer.adapters import RunRecord
 from burnish_trainer.backends import Choice, Device, DType, ModelRequest
@@ -66,6 +67,7 @@ class RunContext:
     backend: Choice
     stop: threading.Event = field(default_factory=threading.Event)
     clock: Clock = field(default_factory=Clock)
+    tracing: Tracing = field(default_factory=lambda: Tracing("burnish-worker"))
     findings: tuple[Finding, ...] = ()
     estimate: RunEstimate | None = None
     overhead_seconds: float = 0.0

@@ -7,11 +7,13 @@ import logging
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextvars import copy_context
 from functools import partial
 from typing import TypeVar
 
 from burnish.errors import UnavailableError
 from burnish_trainer.jobs import Job
+from burnish_trainer.metrics import TrainerMetrics
 from burnish_trainer.news import QUEUE, News
 from burnish_trainer.repository import JobRepository
 
@@ -30,16 +32,19 @@ class Desk:
         patience_seconds: float,
         retry_seconds: float,
         threads: int,
+        metrics: TrainerMetrics,
     ) -> None:
         self.engine_id = engine_id
         self.repository = repository
         self.news = news
         self._patience_seconds = patience_seconds
         self._retry_seconds = retry_seconds
+        self._metrics = metrics
         self._threads = ThreadPoolExecutor(threads, "engine")  # its own: callers' waiting must not hold it up
 
     async def call(self, function: Callable[..., Answer], *arguments: object) -> Answer:
-        return await asyncio.get_running_loop().run_in_executor(self._threads, partial(function, *arguments))
+        work = partial(copy_context().run, function, *arguments)  # a log line of the thread is the caller's
+        return await asyncio.get_running_loop().run_in_executor(self._threads, work)
 
     async def write(self, change: Callable[..., Job], job: Job, *arguments: object, **options: object) -> Job:
         """change(job_id, engine_id, …) on the queue, and tell those who watch the job.
@@ -48,6 +53,7 @@ class Desk:
         """
         changed = await self._patiently(partial(change, job.job_id, self.engine_id, *arguments, **options), job)
         self.news.tell(changed.job_id)
+        self._metrics.ended(changed)  # no change can be made to a job that has ended before
         return changed
 
     async def renew(self, job: Job) -> Job:

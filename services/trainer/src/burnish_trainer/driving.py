@@ -12,10 +12,12 @@ from datetime import UTC, datetime
 from pydantic import ValidationError
 
 from burnish.errors import BurnishError, Code, CorruptDataError, InternalError, from_dict
+from burnish.telemetry.tracing import Tracing, traceparent
 from burnish_trainer import events
 from burnish_trainer.desk import Desk
 from burnish_trainer.executors import Executor, Worker
 from burnish_trainer.jobs import Job, State
+from burnish_trainer.metrics import TrainerMetrics
 from burnish_trainer.news import Subscription
 from burnish_trainer.policy import EnginePolicy
 from burnish_trainer.repository import deadline_error
@@ -38,11 +40,21 @@ class Ended:
 class Driver:
     """Drives jobs, any number side by side."""
 
-    def __init__(self, desk: Desk, executor: Executor, policy: EnginePolicy, stopping: asyncio.Event) -> None:
+    def __init__(
+        self,
+        desk: Desk,
+        executor: Executor,
+        policy: EnginePolicy,
+        stopping: asyncio.Event,
+        metrics: TrainerMetrics,
+        tracing: Tracing,
+    ) -> None:
         self._desk = desk
         self._executor = executor
         self._policy = policy
         self._stopping = stopping
+        self._metrics = metrics
+        self._tracing = tracing
 
     async def drive(self, job: Job) -> Job:
         """One attempt at a job just claimed. Returns it as it then stands: ended, queued again or paused."""
@@ -53,7 +65,12 @@ class Driver:
             return job
         overhead = time.monotonic() - claimed_at
         job = await self._desk.write(self._desk.repository.start_attempt, job, overhead)
-        job, ended = await self._attempt(job)
+        self._metrics.attempt(job)
+        with self._tracing.span("attempt", job_id=job.job_id, attempt=job.attempts, method=job.spec.method) as span:
+            job, ended = await self._attempt(job)
+            span.set_attribute("state", job.state.value)
+            if job.state is State.RUNNING:
+                span.set_attribute("ended", ended.reason)
         job = await self._settle(job, ended)
         return await self._retry(job, _outage(job), 0) if job.state is State.RUNNING else job
 
@@ -87,7 +104,8 @@ class Driver:
     async def _attempt(self, job: Job) -> tuple[Job, Ended]:
         """Run one worker to its end."""
         try:
-            worker = await self._desk.call(self._executor.start, job, job.devices)
+            traced = job.model_copy(update={"traceparent": traceparent()})
+            worker = await self._desk.call(self._executor.start, traced, job.devices)
         except OSError as error:
             reason = f"no worker could be started: {error}"
             return await self._desk.write(self._desk.repository.note, job, reason), Ended(reason)
@@ -95,7 +113,7 @@ class Driver:
             "attempt %s started on %s",
             job.attempts,
             ", ".join(job.devices),
-            extra={"job_id": job.job_id, "attempt": job.attempts},
+            extra={"attempt": job.attempts},
         )
         following = Following(worker, self._policy)
         try:
@@ -131,12 +149,14 @@ class Driver:
         try:
             said, length = events.parse(data)
         except ValidationError:
-            log.exception("unreadable event", extra={"job_id": job.job_id})
+            log.exception("unreadable event")
             return await self._end(job, State.FAILED, CorruptDataError("the worker wrote an event that cannot be read"))
         if not said:
             return job
         offsets = (job.event_offset, job.event_offset + length)
-        return await self._desk.write(self._desk.repository.ingest, job, said, *offsets)
+        job = await self._desk.write(self._desk.repository.ingest, job, said, *offsets)
+        self._metrics.said(job, said)
+        return job
 
     async def _give_back(self, job: Job, ended: Ended | None, state: State, message: str = "") -> Job:
         """Out of its devices in order: an attempt that was made does not count."""
@@ -161,7 +181,7 @@ class Driver:
         return job
 
     async def _end(self, job: Job, state: State, error: BurnishError | None = None) -> Job:
-        log.info("%s: %s", state.value, error or "", extra={"job_id": job.job_id})
+        log.info("%s: %s", state.value, error or "")
         return await self._desk.write(self._desk.repository.end, job, state, error)
 
 

@@ -13,12 +13,15 @@ from typing import Any
 
 from burnish.errors import UnavailableError
 from burnish.ports import ObjectStore
+from burnish.telemetry import logs
+from burnish.telemetry.tracing import Tracing, within
 from burnish_trainer.aftercare import Aftercare
 from burnish_trainer.desk import Desk
 from burnish_trainer.devices import CPU, DevicePool
 from burnish_trainer.driving import Driver
 from burnish_trainer.executors import Executor
 from burnish_trainer.jobs import Job
+from burnish_trainer.metrics import TrainerMetrics
 from burnish_trainer.news import QUEUE, News
 from burnish_trainer.policy import EnginePolicy
 from burnish_trainer.preparation import Planner
@@ -44,18 +47,24 @@ class Engine:
         news: News,
         policy: EnginePolicy,
         devices: Sequence[str] = (CPU,),
+        metrics: TrainerMetrics | None = None,
+        tracing: Tracing | None = None,
     ) -> None:
         self._id = engine_id
         self._repository = repository
         self._executor = executor
         self._news = news
         self._policy = policy
+        self._metrics = metrics or TrainerMetrics()
+        tracing = tracing or Tracing("burnish-trainer")
         self._pool = DevicePool(devices, policy.workers)
         self._stopping = asyncio.Event()
         threads = self._pool.slots + THREADS_BESIDE_JOBS
-        self._desk = Desk(engine_id, repository, news, policy.lease_seconds, policy.poll_seconds, threads)
-        self._driver = Driver(self._desk, executor, policy, self._stopping)
-        self._preparing = Preparing(self._desk, planner, policy, self._pool.all, self._stopping)
+        self._desk = Desk(
+            engine_id, repository, news, policy.lease_seconds, policy.poll_seconds, threads, self._metrics
+        )
+        self._driver = Driver(self._desk, executor, policy, self._stopping, self._metrics, tracing)
+        self._preparing = Preparing(self._desk, planner, policy, self._pool.all, self._stopping, self._metrics, tracing)
         self._aftercare = Aftercare(repository, executor, store, policy.keep_checkpoints)
         self._silent = False  # the queue's database has not answered the last time
         self._driven: dict[str, asyncio.Task[None]] = {}
@@ -85,6 +94,7 @@ class Engine:
         """Take as many jobs as there is room for."""
         try:
             for job in await self._desk.call(self._repository.tidy):
+                self._metrics.ended(job)
                 self._news.tell(job.job_id)
             while (free := self._pool.free()) and await self._claim_device(free):
                 pass
@@ -141,16 +151,20 @@ class Engine:
 
     async def _guarded(self, job: Job, work: Coroutine[Any, Any, None]) -> None:
         """One job's failure must not end the engine: it is a strike against the job, and others go on."""
+        with within(job.traceparent), logs.fields(job_id=job.job_id):
+            await self._guarded_work(job, work)
+
+    async def _guarded_work(self, job: Job, work: Coroutine[Any, Any, None]) -> None:
         try:
             await work
         except LeaseLost as lost:
-            log.warning("%s", lost, extra={"job_id": job.job_id})
+            log.warning("%s", lost)
         except Exception as error:
-            log.exception("%s failed in the engine", job.job_id, extra={"job_id": job.job_id})
+            log.exception("%s failed in the engine", job.job_id)
             try:
                 await self._driver.fail(job, error)
             except LeaseLost as lost:
-                log.warning("%s", lost, extra={"job_id": job.job_id})
+                log.warning("%s", lost)
             except Exception:
-                log.exception("%s is taken up again", job.job_id, extra={"job_id": job.job_id})
+                log.exception("%s is taken up again", job.job_id)
                 await asyncio.sleep(self._policy.retry_delay_seconds)

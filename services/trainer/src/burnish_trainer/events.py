@@ -25,7 +25,8 @@ class WorkerEvent(Frozen):
 class Metrics(WorkerEvent):
     """Progress at a step: a training step, or (validation_loss alone) an evaluation after it.
 
-    repeated: copied from a checkpoint after a resume; kept only where the first telling was lost.
+    repeated: copied from a checkpoint after a resume; kept only where the first telling was lost. step_seconds and tokens:
+    of this training step, and what it processed.
     """
 
     kind: Literal["metrics"] = "metrics"
@@ -38,6 +39,8 @@ class Metrics(WorkerEvent):
     gradient_norm: float | None = None
     tokens_per_second: float | None = None
     seconds_left: float | None = None
+    step_seconds: float | None = None
+    tokens: int | None = None
     repeated: bool = False
 
     @property
@@ -58,6 +61,13 @@ class CheckpointSaved(WorkerEvent):
     kind: Literal["checkpoint"] = "checkpoint"
     step: int
     message: str
+
+
+class Referenced(WorkerEvent):
+    """The reference's log-probabilities are at hand. cached: read, and not computed."""
+
+    kind: Literal["reference"] = "reference"
+    cached: bool
 
 
 class Found(WorkerEvent):
@@ -91,7 +101,7 @@ class Suspended(WorkerEvent):
 
 
 Event = Annotated[
-    Metrics | Note | Found | CheckpointSaved | Succeeded | Failed | Suspended,
+    Metrics | Note | Found | Referenced | CheckpointSaved | Succeeded | Failed | Suspended,
     Field(discriminator="kind"),
 ]
 _EVENT: TypeAdapter[Event] = TypeAdapter(Event)

@@ -59,7 +59,7 @@ class Job(Frozen):
     outage; failures: attempts and preparations that failed one after the other, outages too; event_offset: bytes read of
     the current attempt's events; last_sequence: of the newest event; prepared: preflight has passed it; devices: those it
     runs on now; not_before: when its next attempt may start; overhead_seconds: created to prepared, and claimed to
-    worker started, over all attempts.
+    worker started, over all attempts; traceparent: the span that work on it belongs to: of the call that queued it.
     """
 
     job_id: str
@@ -89,6 +89,7 @@ class Job(Frozen):
     not_before: datetime | None
     devices: list[str]
     overhead_seconds: float
+    traceparent: str | None = None
 
 
 class JobEvent(Frozen):

@@ -12,12 +12,15 @@ from burnish.certificates import DoorCertificate
 from burnish.errors import PreconditionError
 from burnish.schemas.base import BaseModelRef
 from burnish.schemas.models import read_record
-from burnish_trainer import logs
+from burnish.telemetry import logs
+from burnish.telemetry.tracing import Tracing
 from burnish_trainer.acceptance import Acceptance
 from burnish_trainer.database import Database
 from burnish_trainer.devices import discover
 from burnish_trainer.engine import Engine
 from burnish_trainer.executors.local import LocalExecutor
+from burnish_trainer.metrics import TrainerMetrics
+from burnish_trainer.metrics_server import MetricsPage, serving
 from burnish_trainer.news import News
 from burnish_trainer.planning import RunPlanner
 from burnish_trainer.preflight.process import CheckerProcess
@@ -46,27 +49,36 @@ async def serve(settings: TrainerSettings, s3: S3Settings, token: str, certifica
     executor = LocalExecutor(
         settings.work_dir, settings.base_model, kind, s3.environment(), warm_workers=settings.warm_workers
     )
-    engine = Engine(work_dir.engine_id, repository, executor, planner, store, news, settings.policy(), devices)
+    metrics, tracing = TrainerMetrics(), Tracing.from_environment("burnish-trainer")
+    metrics.watch_queue(repository.waiting_and_running)
+    engine = Engine(
+        work_dir.engine_id, repository, executor, planner, store, news, settings.policy(), devices, metrics, tracing
+    )
     acceptance = Acceptance(store, base_model, devices, settings.workers)
-    servicer = TrainerServicer(repository, acceptance, news, planner, store)
-    server = build_server(servicer, token, health)
+    servicer = TrainerServicer(repository, acceptance, news, planner, store, metrics)
+    server = build_server(servicer, token, health, metrics, tracing)
     port = open_port(server, f"{settings.host}:{settings.port}", certificate)
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, engine.stop)
     await server.start()
     await health.set_serving(True)
     log.info("serving on %s:%s, base model %s, devices %s", settings.host, port, record.name, ", ".join(devices))
+    page = MetricsPage(metrics.registry, token)
     try:
-        await engine.run()
+        async with serving(page, settings.host, settings.metrics_port, certificate) as metrics_port:
+            if metrics_port:
+                log.info("metrics on %s:%d", settings.host, metrics_port)
+            await engine.run()
     finally:
         await health.set_serving(False)
         await asyncio.to_thread(checker.close)
         await server.stop(grace=1)
+        tracing.close()
         database.close()
 
 
 def main() -> None:
-    logs.configure()
+    logs.configure(quiet=("alembic", "urllib3", "httpx", "uvicorn"))
     settings, s3 = TrainerSettings(), S3Settings()  # type: ignore[call-arg]  # from the environment
     token = TokenSettings().token.get_secret_value()
     try:

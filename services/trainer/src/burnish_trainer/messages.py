@@ -180,7 +180,7 @@ def checkpoint_message(checkpoint: CheckpointInfo) -> pb.CheckpointInfo:
 
 
 def _metrics_message(metrics: Metrics) -> pb.StepMetrics:
-    return pb.StepMetrics(**metrics.model_dump(exclude={"time", "kind", "repeated"}))
+    return pb.StepMetrics(**metrics.model_dump(exclude={"time", "kind", "repeated", "step_seconds", "tokens"}))
 
 
 def _finding_message(finding: Finding) -> pb.Finding:

@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from typing import Any
+from contextvars import copy_context
+from functools import partial
+from typing import Any, Literal
 
 from burnish.errors import BurnishError, InternalError, PreconditionError, UnavailableError
 from burnish.schemas.tuning import Finding
+from burnish.telemetry.tracing import Tracing
 from burnish_trainer.desk import Desk
 from burnish_trainer.jobs import Job, State
+from burnish_trainer.metrics import TrainerMetrics
 from burnish_trainer.policy import EnginePolicy
 from burnish_trainer.preparation import Planner, Preview
 from burnish_trainer.repository import LeaseLost
@@ -26,13 +31,22 @@ class Preparing:
     """Prepares one job at a time. all_devices: how many a job could have here."""
 
     def __init__(
-        self, desk: Desk, planner: Planner, policy: EnginePolicy, all_devices: int, stopping: asyncio.Event
+        self,
+        desk: Desk,
+        planner: Planner,
+        policy: EnginePolicy,
+        all_devices: int,
+        stopping: asyncio.Event,
+        metrics: TrainerMetrics,
+        tracing: Tracing,
     ) -> None:
         self._desk = desk
         self._planner = planner
         self._policy = policy
         self._all_devices = all_devices
         self._stopping = stopping
+        self._metrics = metrics
+        self._tracing = tracing
         self._thread = ThreadPoolExecutor(1, "preparation")
 
     async def prepare(self, job: Job) -> None:
@@ -40,9 +54,12 @@ class Preparing:
         if job.spec.device_count > self._all_devices:
             await self._desk.write(self._desk.repository.end, job, State.FAILED, self._too_many_devices(job))
             return
-        loop = asyncio.get_running_loop()
-        preview = loop.run_in_executor(self._thread, self._planner.preview, job.spec, job.deadline)
-        await self._hold(job, preview)
+        with self._tracing.span("prepare", job_id=job.job_id, method=job.spec.method):
+            preview, started = self._begin(job), time.perf_counter()
+            try:
+                await self._hold(job, preview)
+            finally:
+                self._metrics.prepared(_result(preview), time.perf_counter() - started)
         if not preview.done():
             preview.add_done_callback(_forget)
             message = "the trainer stopped; the job is queued again"
@@ -55,10 +72,14 @@ class Preparing:
         except BurnishError as error:
             await self._desk.write(self._desk.repository.end, job, State.FAILED, error)
         except Exception as error:
-            log.exception("preflight of %s failed", job.job_id, extra={"job_id": job.job_id})
+            log.exception("preflight of %s failed", job.job_id)
             await self._put_off(job, InternalError(f"preflight failed: {error!r}", job_id=job.job_id), strikes=1)
         else:
             await self._desk.write(self._desk.repository.prepared, job, found, refusal(found.findings))
+
+    def _begin(self, job: Job) -> asyncio.Future[Preview]:
+        work = partial(copy_context().run, self._planner.preview, job.spec, job.deadline)
+        return asyncio.get_running_loop().run_in_executor(self._thread, work)
 
     def close(self) -> None:
         """Without waiting for a preview under way: it ends once its process has."""
@@ -103,6 +124,15 @@ class Preparing:
             f"device_count: {job.spec.device_count} are asked for and this trainer has {self._all_devices}: ask for fewer",
             field="device_count",
         )
+
+
+def _result(preview: asyncio.Future[Preview]) -> Literal["passed", "refused", "failed", "interrupted"]:
+    """As metrics tell it. interrupted: the engine stopped, or lost the job, before it was done."""
+    if not preview.done():
+        return "interrupted"
+    if preview.exception() is not None:
+        return "failed"
+    return "refused" if preview.result().refused else "passed"
 
 
 def refusal(findings: Sequence[Finding]) -> BurnishError | None:

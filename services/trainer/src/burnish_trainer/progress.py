@@ -98,6 +98,7 @@ class Progress(TrainerCallback):
 
     def on_evaluate(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
         self._evaluation_seconds = time.monotonic() - self._evaluation_started
+        self._ctx.tracing.record("evaluate", self._evaluation_seconds, step=state.global_step)
         if ran_out_of_patience(state.log_history, self._ctx.spec.optimizer.early_stopping_patience):
             control.should_training_stop = True
             self._ctx.say(f"stopped early at step {state.global_step}: the validation loss improves no more")
@@ -106,6 +107,11 @@ class Progress(TrainerCallback):
         PartialState().wait_for_everyone()  # each process has written its random state
         if not self._ctx.is_main:
             return
+        with self._ctx.tracing.span("checkpoint", step=state.global_step):
+            self._keep(state)
+
+    def _keep(self, state: TrainerState) -> None:
+        """Seal what the training library has just written, and copy it."""
         step = state.global_step
         checkpoint = self._checkpoints.seal(self._standing(state), self._ctx.record)
         kept = {step, state.best_global_step or step}
@@ -138,14 +144,16 @@ class Progress(TrainerCallback):
         )
 
     def _pace(self, metrics: Metrics) -> dict[str, float]:
-        """Speed of the last step, and the time left, evaluations included."""
+        """What the last step took, its speed, and the time left, evaluations included."""
         if metrics.train_loss is None or not self._step_seconds:
             return {}
-        left = self._plan.steps - metrics.step
+        left, tokens = self._plan.steps - metrics.step, self._plan.step_tokens(metrics.step)
         step_seconds = sum(self._step_seconds) / len(self._step_seconds)
         evaluations = left / self._ctx.spec.optimizer.evaluation_interval_steps
         return {
-            "tokens_per_second": self._plan.step_tokens(metrics.step) / max(self._step_seconds[-1], 1e-9),
+            "tokens": tokens,
+            "step_seconds": self._step_seconds[-1],
+            "tokens_per_second": tokens / max(self._step_seconds[-1], 1e-9),
             "seconds_left": left * step_seconds + evaluations * self._evaluation_seconds,
         }
 

@@ -11,12 +11,22 @@ from sqlalchemy.orm import Session
 
 from burnish.errors import BurnishError
 from burnish.schemas.tuning import Finding, RunMeasurement
-from burnish_trainer.events import CheckpointSaved, Event, Failed, Found, Metrics, Note, Succeeded, Suspended
+from burnish_trainer.events import (
+    CheckpointSaved,
+    Event,
+    Failed,
+    Found,
+    Metrics,
+    Note,
+    Referenced,
+    Succeeded,
+    Suspended,
+)
 from burnish_trainer.jobs import Job, JobEvent, State, check_move
 from burnish_trainer.preparation import Preview
 from burnish_trainer.tables import EventRow, JobRow, PastRunRow
 
-PACE = frozenset({"tokens_per_second", "seconds_left"})  # differ from one telling of a step to the next
+PACE = frozenset({"tokens_per_second", "seconds_left", "step_seconds"})  # differ from one telling of a step to the next
 
 
 def now() -> datetime:
@@ -71,6 +81,8 @@ def take_in(session: Session, row: JobRow, event: Event) -> None:
             row.error = event.error
             message = f"attempt {attempt} failed: {event.error['message']}"
             add_event(session, row, event.time, attempt, message=message)
+        case Referenced():
+            pass  # a note tells people; this is for metrics
         case Suspended():
             add_event(session, row, event.time, attempt, message=f"stopped after step {event.step}")
 

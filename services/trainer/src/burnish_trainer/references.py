@@ -25,6 +25,7 @@ from burnish.layout import reference as reference_key
 from burnish.ports import ObjectStore
 from burnish.schemas.base import FileEntry, Frozen, Manifest, Parent
 from burnish_trainer.context import RunContext
+from burnish_trainer.events import Referenced
 from burnish_trainer.spec import Quantization, VersionRef
 from burnish_trainer.tokens import Example, Tokenizer
 
@@ -93,6 +94,8 @@ def log_probabilities(
     sequences = {_key(example): example for example in examples}
     inputs = _inputs(ctx, tokenizer, sequences, initial, by_kernels)
     kept, is_damaged = _shared(ctx, _read(ctx, inputs) if ctx.is_main else (None, False))
+    if ctx.is_main:
+        ctx.events.write(Referenced(cached=kept is not None))
     if kept is None:
         before = ctx.clock.seconds("reference")
         with ctx.clock.phase("reference"):

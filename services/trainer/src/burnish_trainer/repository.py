@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 
 from pydantic import ValidationError
-from sqlalchemy import and_, or_, select, tuple_
+from sqlalchemy import and_, func, or_, select, tuple_
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
@@ -71,6 +71,7 @@ class JobRepository:
         priority: int = 0,
         labels: Mapping[str, str] | None = None,
         deadline: datetime | None = None,
+        traceparent: str | None = None,
     ) -> Job:
         """Queue a job; of racers with one request_id exactly one makes it, and the others get that one."""
         row = JobRow(
@@ -97,6 +98,7 @@ class JobRepository:
             overhead_seconds=0.0,
             adapter_name=spec.adapter_name,
             dataset_name=spec.dataset.name,
+            traceparent=traceparent,
         )
         try:
             with self._database.writing() as session:
@@ -140,6 +142,18 @@ class JobRepository:
             query = query.where(tuple_(JobRow.create_time, JobRow.job_id) < before)
         with self._database.reading() as session:
             return [to_job(row) for row in session.scalars(query)]
+
+    def waiting_and_running(self) -> dict[State, int]:
+        """How many jobs there are in each state that is no end, 0 included. Reads an index alone, so a scrape may ask it."""
+        open_states = [state for state in State if not state.ended]
+        query = (
+            select(JobRow.state, func.count())
+            .where(JobRow.state.in_([state.value for state in open_states]))
+            .group_by(JobRow.state)
+        )
+        with self._database.reading() as session:
+            counted = {State(state): count for state, count in session.execute(query)}
+        return {state: counted.get(state, 0) for state in open_states}
 
     def events_after(self, job_id: str, after_sequence: int, limit: int) -> list[JobEvent]:
         """Ascending; empty where there is nothing new. NotFoundError where there is no such job."""

@@ -6,8 +6,11 @@ import grpc.aio
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
+from burnish.telemetry.tracing import Tracing
 from burnish_protos.trainer.v1.trainer_pb2_grpc import add_TrainerServicer_to_server
 from burnish_trainer.interceptors import ErrorInterceptor, TokenInterceptor
+from burnish_trainer.metrics import TrainerMetrics
+from burnish_trainer.rpc_telemetry import TelemetryInterceptor
 from burnish_trainer.servicer import SERVICE_NAME, TrainerServicer
 
 MAXIMUM_MESSAGE_BYTES = 4 * 1024 * 1024
@@ -32,8 +35,16 @@ class Health:
             await self.servicer.set(service, status.SERVING if serving else status.NOT_SERVING)
 
 
-def build_server(servicer: TrainerServicer, token: str, health: Health) -> grpc.aio.Server:
-    server = grpc.aio.server(interceptors=[ErrorInterceptor(), TokenInterceptor(token)], options=OPTIONS)
+def build_server(
+    servicer: TrainerServicer,
+    token: str,
+    health: Health,
+    metrics: TrainerMetrics | None = None,
+    tracing: Tracing | None = None,
+) -> grpc.aio.Server:
+    """metrics, tracing: None where nobody looks at them."""
+    telemetry = TelemetryInterceptor(metrics or TrainerMetrics(), tracing or Tracing("burnish-trainer"))
+    server = grpc.aio.server(interceptors=[telemetry, ErrorInterceptor(), TokenInterceptor(token)], options=OPTIONS)
     add_TrainerServicer_to_server(servicer, server)  # type: ignore[no-untyped-call]  # generated
     health_pb2_grpc.add_HealthServicer_to_server(health.servicer, server)
     reflection.enable_server_reflection(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextvars import copy_context
 from datetime import datetime
 from typing import Any, TypeAlias, TypeVar
 
@@ -14,6 +15,7 @@ from google.protobuf.json_format import MessageToDict
 from burnish.digests import canonical_json, sha256_hex
 from burnish.errors import InvalidInputError
 from burnish.ports import ObjectStore
+from burnish.telemetry.tracing import traceparent
 from burnish_protos.trainer.v1 import trainer_pb2 as pb
 from burnish_protos.trainer.v1 import trainer_pb2_grpc as rpc
 from burnish_trainer import checkpoint_models
@@ -31,6 +33,7 @@ from burnish_trainer.messages import (
     spec_fields,
     states,
 )
+from burnish_trainer.metrics import TrainerMetrics
 from burnish_trainer.news import QUEUE, News
 from burnish_trainer.preparation import Planner
 from burnish_trainer.repository import JobRepository
@@ -51,13 +54,20 @@ class TrainerServicer(rpc.TrainerServicer):
     """burnish.trainer.v1.Trainer over the queue. Errors are translated by interceptors.py."""
 
     def __init__(
-        self, repository: JobRepository, acceptance: Acceptance, news: News, planner: Planner, store: ObjectStore
+        self,
+        repository: JobRepository,
+        acceptance: Acceptance,
+        news: News,
+        planner: Planner,
+        store: ObjectStore,
+        metrics: TrainerMetrics | None = None,
     ) -> None:
         self._repository = repository
         self._acceptance = acceptance
         self._news = news
         self._planner = planner
         self._store = store
+        self._metrics = metrics or TrainerMetrics()
         self._previews = ThreadPoolExecutor(PREVIEWS_AT_ONCE, thread_name_prefix="preview")
 
     async def CreateTuningJob(self, request: pb.CreateTuningJobRequest, context: Context) -> pb.TuningJob:
@@ -72,10 +82,13 @@ class TrainerServicer(rpc.TrainerServicer):
             return made
         spec = self._acceptance.accept(spec_fields(request.spec))
         place = self._acceptance.place(request.priority, request.labels, deadline)
-        return self._repository.create(spec, request.request_id or None, digest, **dict(place))
+        return self._repository.create(
+            spec, request.request_id or None, digest, **dict(place), traceparent=traceparent()
+        )
 
     async def PreviewTuningJob(self, request: pb.CreateTuningJobRequest, context: Context) -> pb.TuningJobPreview:
-        return await asyncio.get_running_loop().run_in_executor(self._previews, self._preview, request)
+        context = copy_context()
+        return await asyncio.get_running_loop().run_in_executor(self._previews, context.run, self._preview, request)
 
     def _preview(self, request: pb.CreateTuningJobRequest) -> pb.TuningJobPreview:
         spec = self._acceptance.accept(spec_fields(request.spec))
@@ -117,6 +130,7 @@ class TrainerServicer(rpc.TrainerServicer):
 
     async def _changed(self, change: Callable[[str], Job], job_id: str) -> pb.TuningJob:
         job = await _in_thread(change, job_id)
+        self._metrics.ended(job)  # by this very call: what has ended before refuses it
         self._news.tell(job.job_id)
         self._news.tell(QUEUE)
         return job_message(job)

@@ -148,6 +148,12 @@ class TrainerSettings(ReportSettings):
     stop_grace_seconds: float = Field(
         default=60.0, ge=0, description="seconds a worker has to reach a step boundary and save when the trainer stops"
     )
+    metrics_port: int | None = Field(
+        default=None,
+        ge=0,
+        le=65535,
+        description="port of GET /metrics over HTTP, on the same host; 0 picks a free one, unset serves none",
+    )
     lease_seconds: float = Field(
         default=30.0,
         ge=1,

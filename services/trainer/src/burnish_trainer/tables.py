@@ -36,7 +36,7 @@ class Table(DeclarativeBase):
 
 
 class JobRow(Table):
-    """One tuning job. engine_id and lease_until: who has it, and until when nobody else may.
+    """One tuning job. engine_id and lease_until: who has it, and until when nobody else may. traceparent: W3C, as it was queued.
 
     adapter_name, dataset_name and device_count are the spec's, to filter by.
     """
@@ -79,6 +79,7 @@ class JobRow(Table):
     dataset_name: Mapped[str] = mapped_column(String(63))
     engine_id: Mapped[str | None] = mapped_column(String(64))
     lease_until: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    traceparent: Mapped[str | None] = mapped_column(String(55))
 
 
 class EventRow(Table):

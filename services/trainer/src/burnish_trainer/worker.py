@@ -18,14 +18,16 @@ import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 from burnish.digests import model_digest
 from burnish.errors import BurnishError, Code, CorruptDataError, InternalError, PreconditionError
 from burnish.ports import ObjectStore
 from burnish.schemas.base import BaseModelRef
 from burnish.schemas.models import read_record
-from burnish_trainer import adapters, backends, disk, hardware, logs, methods, preloading
+from burnish.telemetry import logs
+from burnish.telemetry.tracing import Tracing, fail
+from burnish_trainer import adapters, backends, disk, hardware, methods, preloading
 from burnish_trainer.assignment import Assignment
 from burnish_trainer.clock import Clock
 from burnish_trainer.context import Outcome, RunContext, StopRequested
@@ -38,17 +40,20 @@ from burnish_trainer.spec import VersionRef
 log = logging.getLogger(__name__)
 
 WAIT = "--wait"
+SERVICE = "burnish-worker"  # as traces name it
 LOCK_SECONDS = 60.0
+QUIET_LOGGERS = ("urllib3", "httpx")
 RETRIED = (Code.UNAVAILABLE, Code.INTERNAL, Code.DEADLINE_EXCEEDED)
 
 
 def main() -> int:
     """Exit code 0: succeeded, or stopped as asked; 1: failed, and the last event says why."""
-    logs.configure(sys.stderr)
+    lines = logs.configure(sys.stderr, QUIET_LOGGERS)
     stop = threading.Event()
     signal.signal(signal.SIGTERM, lambda _number, _frame: stop.set())
     process, processes = launch.place(os.environ)
     lifeline = Lifeline(process)
+    tracing = Tracing.from_environment(SERVICE)  # its imports are a waiting worker's, not a job's
     if sys.argv[1] == WAIT:
         preloading.load(sys.argv[2])
         folder = lifeline.handed_over()
@@ -57,12 +62,16 @@ def main() -> int:
         lifeline.beat(folder)
     assignment = Assignment.model_validate_json((folder / "spec.json").read_bytes())
     os.environ.update(assignment.environment)
+    lines.fixed |= {"job_id": assignment.job_id, "attempt": assignment.attempt}
     with _only_worker(folder.parent) if process == 0 else contextlib.nullcontext():
         writer = EventWriter(folder / ("events.jsonl" if process == 0 else f"events.{process}.jsonl"))
         store = S3Settings().open()  # type: ignore[call-arg]  # from the environment
         reserve = disk.Reserve(folder / f"reserve.{process}")
-        final = ended_by(
-            lambda: train(make_context(assignment, folder.parent, store, writer, stop, process, processes))
+        final = traced(
+            lambda: train(make_context(assignment, folder.parent, store, writer, stop, process, processes, tracing)),
+            assignment,
+            process,
+            tracing,
         )
         reserve.give_back()
         writer.write(final)
@@ -81,6 +90,22 @@ def _only_worker(job_folder: Path) -> IO[str]:
             if time.monotonic() > deadline:
                 raise
             time.sleep(0.1)
+
+
+def traced(training: Callable[[], Event], assignment: Assignment, process: int, tracing: Tracing) -> Event:
+    """Run the training to its end as a span of the attempt, and export what is left of that.
+
+    Before the last event is written: the trainer ends this process once it has read it.
+    """
+    about: dict[str, Any] = {"job_id": assignment.job_id, "attempt": assignment.attempt, "process": process}
+    with tracing.span("train", parent=assignment.traceparent, **about) as span:
+        log.info("attempt taken up")
+        final = ended_by(training)
+        span.set_attribute("outcome", final.kind)
+        if isinstance(final, Failed):
+            fail(span, final.error["message"])
+    tracing.close()
+    return final
 
 
 def ended_by(training: Callable[[], Event]) -> Event:
@@ -119,9 +144,11 @@ def make_context(
     stop: threading.Event,
     process: int = 0,
     processes: int = 1,
+    tracing: Tracing | None = None,
 ) -> RunContext:
     """Check the base model, and choose device, precision and backend."""
-    clock, reports = Clock(), ReportSettings()
+    tracing = tracing or Tracing(SERVICE)
+    clock, reports = Clock(tracing), ReportSettings()
     device = hardware.device(assignment.device)
     with clock.phase("load"):
         base_model = _verified_base(assignment.base_model)
@@ -138,6 +165,7 @@ def make_context(
         backend=backends.choose(assignment.spec.backend, device),
         stop=stop,
         clock=clock,
+        tracing=tracing,
         findings=tuple(assignment.findings),
         estimate=assignment.estimate,
         overhead_seconds=assignment.overhead_seconds,
@@ -157,7 +185,8 @@ def train(ctx: RunContext) -> Event:
     outcome = method.run(ctx.spec, params, ctx)
     if not ctx.is_main:
         return Note(message=f"process {ctx.process} has done its part")
-    return Succeeded(adapter=publish(ctx, outcome), measured=outcome.measured)
+    with ctx.tracing.span("publish"):
+        return Succeeded(adapter=publish(ctx, outcome), measured=outcome.measured)
 
 
 def _verified_base(folder: Path) -> BaseModelRef:

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import time
 from typing import Literal
 
 from burnish import layout
-from burnish.curation.build import Guard, build_dataset
+from burnish.curation.build import BuiltDataset, Guard, build_dataset
 from burnish.curation.exports import export, parse_rows
 from burnish.curation.lengths import Lengths
 from burnish.curation.review import choose_labels
-from burnish.errors import InvalidInputError
+from burnish.errors import BurnishError, InvalidInputError
 from burnish.schemas.dataset import DatasetManifest, DatasetSpec, ExportForm
 from burnish_curator.benchmarks.repository import BenchmarkRepository
 from burnish_curator.datasets.repository import LATEST, DatasetRepository
+from burnish_curator.metrics import BuildResult, CuratorMetrics
 from burnish_curator.reviews.repository import CorrectionRepository
 from burnish_curator.runlogs.repository import RunLogRepository
 
@@ -25,21 +27,36 @@ class DatasetService:
         corrections: CorrectionRepository,
         benchmarks: BenchmarkRepository,
         lengths: Lengths,
+        metrics: CuratorMetrics,
     ) -> None:
         self._datasets = datasets
         self._run_logs = run_logs
         self._corrections = corrections
         self._benchmarks = benchmarks
         self._lengths = lengths
+        self._metrics = metrics
 
     def build(self, spec: DatasetSpec) -> DatasetManifest:
         """The same spec and corrections give the same version, which is then returned as it stands."""
+        started = time.perf_counter()
+        result: BuildResult = "new"
+        try:
+            built = self._build(spec)
+            known = self._datasets.exists(spec.name, built.manifest.version)
+            result = "known" if known else "new"
+            return known or self._datasets.save(built)
+        except BurnishError:
+            result = "refused"
+            raise
+        finally:
+            self._metrics.built(spec.format, result, time.perf_counter() - started)
+
+    def _build(self, spec: DatasetSpec) -> BuiltDataset:
         layout.check_name(spec.name, "name")
         log = self._run_logs.open(spec.run_log_id)
         choose_labels(log.diagnosis, spec.labels)
         corrections = self._corrections.standing(spec.run_log_id)
-        built = build_dataset(spec, log.reader, log.codes, corrections, self._lengths, self._guard(spec))
-        return self._datasets.exists(spec.name, built.manifest.version) or self._datasets.save(built)
+        return build_dataset(spec, log.reader, log.codes, corrections, self._lengths, self._guard(spec))
 
     def manifests(self, name: str | None = None) -> list[DatasetManifest]:
         return self._datasets.manifests(name)

@@ -19,6 +19,7 @@ from burnish.curation.review import (
 from burnish.diagnosis import UNLABELLED
 from burnish.errors import InvalidInputError, PreconditionError
 from burnish.schemas.runlog import FailureCluster, ReviewImport, ReviewItem
+from burnish_curator.metrics import CuratorMetrics
 from burnish_curator.reviews.repository import CorrectionRepository
 from burnish_curator.runlogs.repository import OpenRunLog, RunLogRepository
 
@@ -54,9 +55,10 @@ class ReviewView:
 
 
 class ReviewService:
-    def __init__(self, run_logs: RunLogRepository, corrections: CorrectionRepository) -> None:
+    def __init__(self, run_logs: RunLogRepository, corrections: CorrectionRepository, metrics: CuratorMetrics) -> None:
         self._run_logs = run_logs
         self._corrections = corrections
+        self._metrics = metrics
 
     def export(self, run_log_id: str, labels: Sequence[str]) -> bytes:
         """The review file of these labels; none given: of all candidate clusters."""
@@ -74,12 +76,14 @@ class ReviewService:
         log = self._run_logs.open(run_log_id)
         reviewed = read_review(chunks, known_failures(log.reader, log.codes))
         changed = self._corrections.save(run_log_id, reviewed.corrections)
-        return ReviewImport(
+        done = ReviewImport(
             accepted=len(reviewed.corrections),
             changed=changed,
             empty=reviewed.empty,
             rejected_lines=reviewed.rejected_lines,
         )
+        self._metrics.reviewed(done)
+        return done
 
     def view(self, run_log_id: str, label: str | None, only_open: bool, page: int) -> ReviewView:
         """A page of the review, by label (None: every labelled cluster) and by whether a correction still misses."""
@@ -104,6 +108,7 @@ class ReviewService:
         log = self._run_logs.open(run_log_id)
         if not corrected_output.strip():
             self._corrections.remove(run_log_id, question_id)
+            self._metrics.corrected(stands=False)
             return False
         item = ReviewItem(
             question_id=question_id,
@@ -116,6 +121,7 @@ class ReviewService:
         if reason:
             raise InvalidInputError(reason, question_id=question_id)
         self._corrections.save(run_log_id, [Correction(question_id, failure_label, corrected_output)])
+        self._metrics.corrected(stands=True)
         return True
 
     def progress(self, run_log_id: str, label: str | None) -> Progress:

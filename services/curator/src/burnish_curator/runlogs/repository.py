@@ -16,6 +16,7 @@ from burnish.runlogs import Ingested, RunLogReader, files_of, publish
 from burnish.schemas.base import FileEntry
 from burnish.schemas.runlog import Diagnosis, RunLogImport, RunLogManifest
 from burnish_curator.manifests import Manifests, read_file
+from burnish_curator.metrics import CuratorMetrics
 
 OPEN_LOGS = 4
 
@@ -36,8 +37,9 @@ class OpenRunLog:
 class RunLogRepository:
     """Thread-safe. Keeps the 4 run logs used last open."""
 
-    def __init__(self, store: ObjectStore, cache_dir: Path) -> None:
+    def __init__(self, store: ObjectStore, cache_dir: Path, metrics: CuratorMetrics) -> None:
         self._store = store
+        self._metrics = metrics
         self._cache_dir = cache_dir / "runlogs"
         self._manifests = Manifests(store, RunLogManifest)
         self._open: OrderedDict[str, OpenRunLog] = OrderedDict()
@@ -94,7 +96,9 @@ class RunLogRepository:
 
     def _fetch(self, run_log_id: str, entry: FileEntry, folder: Path) -> Path:
         path = folder / entry.path
-        if path.is_file() and path.stat().st_size == entry.size_bytes:
+        is_cached = path.is_file() and path.stat().st_size == entry.size_bytes
+        self._metrics.part(is_cached)
+        if is_cached:
             return path
         self._store.get_file(layout.runlog(run_log_id, entry.path), path)
         if file_sha256(path) != entry.sha256:

@@ -12,6 +12,7 @@ import anyio
 from burnish.errors import InvalidInputError
 from burnish.runlogs import ingest
 from burnish.schemas.runlog import Diagnosis, RunLogImport, RunLogManifest
+from burnish_curator.metrics import CuratorMetrics
 from burnish_curator.runlogs.repository import RunLogRepository
 from burnish_curator.runlogs.schemas import RunLogRows
 
@@ -22,8 +23,9 @@ NAME_CHARACTERS = 200
 class RunLogService:
     """spool: folder for uploads under way; what an earlier process left there is removed."""
 
-    def __init__(self, repository: RunLogRepository, spool: Path) -> None:
+    def __init__(self, repository: RunLogRepository, spool: Path, metrics: CuratorMetrics) -> None:
         self._repository = repository
+        self._metrics = metrics
         self._spool = spool
         self.imports = anyio.CapacityLimiter(IMPORTS_AT_ONCE)
         shutil.rmtree(spool, ignore_errors=True)
@@ -33,7 +35,9 @@ class RunLogService:
         if not 1 <= len(name) <= NAME_CHARACTERS:
             raise InvalidInputError(f"name: give 1 to {NAME_CHARACTERS} characters", field="name")
         with tempfile.TemporaryDirectory(dir=self._spool) as folder:
-            return self._repository.publish(ingest(chunks, Path(folder)), name)
+            done = self._repository.publish(ingest(chunks, Path(folder)), name)
+        self._metrics.imported(done)
+        return done
 
     def manifests(self) -> list[RunLogManifest]:
         return self._repository.manifests()

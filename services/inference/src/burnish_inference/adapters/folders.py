@@ -17,6 +17,7 @@ from burnish.digests import file_sha256
 from burnish.errors import IncompatibleAdapterError, NotFoundError
 from burnish.ports import ObjectStore
 from burnish.schemas.adapter import AdapterManifest
+from burnish_inference.metrics import InferenceMetrics
 
 log = logging.getLogger(__name__)
 
@@ -24,8 +25,9 @@ log = logging.getLogger(__name__)
 class AdapterFolders:
     """Not thread-safe for one version: the loader asks for each version once at a time. Methods block."""
 
-    def __init__(self, store: ObjectStore, root: Path) -> None:
+    def __init__(self, store: ObjectStore, root: Path, metrics: InferenceMetrics) -> None:
         self._store = store
+        self._metrics = metrics
         self._root = root.absolute() / "adapters"
         self._root.mkdir(parents=True, exist_ok=True)
         self._verified: set[Path] = set()
@@ -34,11 +36,14 @@ class AdapterFolders:
         """The folder with every file of the manifest, digests verified once a process. IncompatibleAdapterError where bytes differ or miss."""
         folder = self._root / f"{manifest.name}@{manifest.version}"
         if folder in self._verified:
+            self._metrics.folder(is_cached=True)
             return folder
         if folder.exists() and not self._is_whole(folder, manifest):
             log.warning("%s does not match its manifest any more: fetched again", folder)
             shutil.rmtree(folder)
-        if not folder.exists():
+        is_cached = folder.exists()
+        self._metrics.folder(is_cached)
+        if not is_cached:
             self._fetch(manifest, folder)
         self._verified.add(folder)
         return folder

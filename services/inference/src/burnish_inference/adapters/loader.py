@@ -13,9 +13,11 @@ import aiohttp
 
 from burnish.errors import IncompatibleAdapterError, InternalError, UnavailableError
 from burnish.schemas.adapter import AdapterManifest
+from burnish.telemetry.tracing import Tracing
 from burnish_inference.adapters.base import BaseModel
 from burnish_inference.adapters.checks import check_folder, check_manifest
 from burnish_inference.adapters.folders import AdapterFolders
+from burnish_inference.metrics import InferenceMetrics
 from burnish_inference.single_flight import SingleFlight
 
 log = logging.getLogger(__name__)
@@ -31,6 +33,9 @@ class Engine(Protocol):
     def generation(self) -> int: ...
 
     @property
+    def restarts(self) -> int: ...
+
+    @property
     def url(self) -> str: ...
 
     async def check(self) -> bool:
@@ -42,13 +47,23 @@ class AdapterLoader:
     """Registered names are `name@version`; a new generation of the engine knows none, so they are registered again on demand."""
 
     def __init__(
-        self, base: BaseModel, max_rank: int, folders: AdapterFolders, engine: Engine, upstream: aiohttp.ClientSession
+        self,
+        base: BaseModel,
+        max_rank: int,
+        folders: AdapterFolders,
+        engine: Engine,
+        upstream: aiohttp.ClientSession,
+        metrics: InferenceMetrics,
+        tracing: Tracing,
     ) -> None:
         self._base = base
         self._max_rank = max_rank
         self._folders = folders
         self._engine = engine
         self._upstream = upstream
+        self._metrics = metrics
+        self._tracing = tracing
+        metrics.registered.set_function(self._count_registered)
         self._registered: dict[str, int] = {}
         self._loads: SingleFlight[str, None] = SingleFlight()
 
@@ -63,7 +78,14 @@ class AdapterLoader:
         """vLLM does not know it (any more): register it again at the next request."""
         self._registered.pop(name, None)
 
+    def _count_registered(self) -> int:
+        return list(self._registered.values()).count(self._engine.generation)
+
     async def _load(self, name: str, manifest: AdapterManifest) -> None:
+        with self._metrics.load(), self._tracing.span("load adapter", adapter=name):
+            await self._load_now(name, manifest)
+
+    async def _load_now(self, name: str, manifest: AdapterManifest) -> None:
         started = time.monotonic()
         folder = await asyncio.to_thread(self._prepare, manifest)
         generation = self._engine.generation

@@ -9,12 +9,13 @@ from importlib import metadata
 from pathlib import Path
 from typing import Literal
 
+from burnish.telemetry import tracing
 from burnish_inference.settings import InferenceSettings
 
 LOOPBACK = "127.0.0.1"
 CPU_INFO = Path("/proc/cpuinfo")
 BF16_FLAGS = {"avx512_bf16", "amx_bf16", "bf16"}  # x86 and Arm
-QUIET = ("--disable-log-stats", "--disable-uvicorn-access-log")
+QUIET = ("--disable-uvicorn-access-log",)  # not --disable-log-stats, which empties vLLM's metrics too
 
 
 def pick_device(settings: InferenceSettings) -> Literal["cpu", "cuda"]:
@@ -43,8 +44,12 @@ def vllm_command(
     served_name: str,
     target_modules: Iterable[str],
     port: int,
+    traces_endpoint: str | None = None,
 ) -> list[str]:
-    """argv of the API server on a loopback port. target_modules: the layers that adapters may change; the others cost nothing then."""
+    """argv of the API server on a loopback port. target_modules: the layers that adapters may change; the others cost nothing then.
+
+    traces_endpoint: where it posts spans of its own for requests that carry a traceparent; None: it makes none.
+    """
     command = [
         *(sys.executable, "-m", "burnish_inference.engine.vllm_server", "--model", str(settings.base_model)),
         *("--served-model-name", served_name, "--host", LOOPBACK, "--port", str(port)),
@@ -53,6 +58,7 @@ def vllm_command(
         *("--max-loras", str(settings.max_loras), "--max-cpu-loras", str(settings.max_cpu_loras)),
         *("--lora-target-modules", *sorted(target_modules)),
         *QUIET,
+        *(("--otlp-traces-endpoint", traces_endpoint) if traces_endpoint else ()),
     ]
     if device == "cpu":
         return [*command, "--enforce-eager"]
@@ -66,6 +72,8 @@ def vllm_environment(
     """The inherited environment without our own secrets, and what vLLM needs; a value the operator set wins where it is only tuning."""
     kept = {name: value for name, value in inherited.items() if not name.startswith("BURNISH_")}
     fixed = {"VLLM_ALLOW_RUNTIME_LORA_UPDATING": "1", "VLLM_NO_USAGE_STATS": "1", "HF_HUB_OFFLINE": "1"}
+    if tracing.endpoint(inherited):  # vLLM would speak gRPC, and name itself as this process is named
+        fixed |= {"OTEL_EXPORTER_OTLP_TRACES_PROTOCOL": "http/protobuf", "OTEL_SERVICE_NAME": "vllm"}
     if device == "cuda":
         return {**kept, **fixed}
     # One process less than vLLM's default, and its threads on every core: docs/adr/0003-vllm-child.md.

@@ -40,7 +40,7 @@ class Executor(Protocol):
         """Start a worker for job.attempts on these devices ("cpu", "cuda:0").
 
         A worker of an earlier attempt that still lives is fenced off by the job's lock. The worker is told
-        job.overhead_seconds. OSError where none can be started.
+        job.overhead_seconds and job.traceparent. OSError where none can be started.
         """
         ...
 

@@ -6,6 +6,7 @@ The worker's standard input is a pipe that this process holds open: when it is g
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -56,7 +57,7 @@ class LocalWorker:
             log.seek(0, os.SEEK_END)
             log.seek(max(0, log.tell() - LAST_WORDS_BYTES))
             lines = log.read().decode(errors="replace").strip().splitlines()
-        return lines[-1] if lines else ""
+        return _words_of(lines[-1]) if lines else ""
 
     def heartbeat_age(self) -> float | None:
         """Of the process that has been silent longest. Told by changes seen, not by the files' times: clocks may be set."""
@@ -120,6 +121,7 @@ class LocalExecutor:
             findings=job.findings,
             estimate=job.estimate,
             overhead_seconds=job.overhead_seconds,
+            traceparent=job.traceparent,
         )
         (folder / "spec.json").write_text(assignment.model_dump_json(indent=1))
         (folder / LOG).touch()
@@ -167,6 +169,16 @@ class LocalExecutor:
     def close(self) -> None:
         if self._spare is not None:
             self._spare.close()
+
+
+def _words_of(line: str) -> str:
+    """A log line for people: the message, and of a traceback its last line. What is no such line stays as it is."""
+    try:
+        said = json.loads(line)
+        words, traceback = said["message"], said.get("traceback", "")
+    except (ValueError, KeyError, TypeError, AttributeError):
+        return line
+    return f"{words}: {traceback.splitlines()[-1]}" if traceback else str(words)
 
 
 def _usual_backend(device: str) -> str:

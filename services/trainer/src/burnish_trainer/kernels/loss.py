@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch.autograd.function import once_differentiable
 from transformers.modeling_outputs import CausalLMOutputWithPast
-from transformers.utils import ModelOutput
+from transformers.utils.generic import ModelOutput
 
 from burnish_trainer.kernels.rows import Layout, as_it_is, end_to_end
 from burnish_trainer.tokens import MASKED
@@ -47,31 +47,31 @@ def use_label_loss(model: Any, flat: bool) -> None:
         num_items_in_batch: torch.Tensor | int | None = None,
         **kwargs: Any,
     ) -> Any:
-        if input_ids is None or attention_mask is None or (labels is None and completion_mask is None):
-            return original(input_ids=input_ids, attention_mask=attention_mask, labels=labels, **kwargs)
-        if labels is not None:
+        if input_ids is not None and attention_mask is not None and labels is not None:
             layout = end_to_end(input_ids, attention_mask, None) if flat else as_it_is(input_ids, attention_mask)
-            tokens = _token_log_probabilities(self, head, layout, input_ids, labels != MASKED)[0]
+            tokens = torch.cat(_token_log_probabilities(self, head, layout, input_ids, labels != MASKED))
             loss: Any = -tokens.sum() / (len(tokens) if num_items_in_batch is None else num_items_in_batch)
             return CausalLMOutputWithPast(loss=loss)
-        wanted = completion_mask.bool()
-        prompts = (attention_mask.sum(dim=1) - wanted.sum(dim=1)).tolist()
-        layout = end_to_end(input_ids, attention_mask, prompts) if flat else as_it_is(input_ids, attention_mask)
-        tokens, counts = _token_log_probabilities(self, head, layout, input_ids, wanted)
-        return CompletionOutput(log_probabilities=torch.stack([part.sum() for part in tokens.split(counts)]))
+        if input_ids is not None and attention_mask is not None and completion_mask is not None:
+            wanted = completion_mask.bool()
+            prompts = (attention_mask.sum(dim=1) - wanted.sum(dim=1)).tolist()
+            layout = end_to_end(input_ids, attention_mask, prompts) if flat else as_it_is(input_ids, attention_mask)
+            rows = _token_log_probabilities(self, head, layout, input_ids, wanted)
+            return CompletionOutput(log_probabilities=torch.stack([row.sum() for row in rows]))
+        return original(input_ids=input_ids, attention_mask=attention_mask, labels=labels, **kwargs)
 
     model.forward = MethodType(forward, model)
 
 
 def _token_log_probabilities(
     model: Any, head: torch.Tensor, layout: Layout, input_ids: torch.Tensor, wanted: torch.Tensor
-) -> tuple[torch.Tensor, list[int]]:
-    """Of the wanted tokens, row by row, each given what stands before it; and how many each row has. A row's first has none."""
+) -> tuple[torch.Tensor, ...]:
+    """Of each row's wanted tokens, given what stands before them; a row's first token has none."""
     hidden = model.base_model(**layout.inputs, use_cache=False).last_hidden_state
     wanted = wanted[:, 1:]
     before = layout.place[:, :-1][wanted]
     tokens = label_log_probabilities(hidden.reshape(-1, hidden.shape[-1])[before], head, input_ids[:, 1:][wanted])
-    return tokens, wanted.sum(dim=1).tolist()
+    return torch.split(tokens, wanted.sum(dim=1).tolist())
 
 
 def label_log_probabilities(

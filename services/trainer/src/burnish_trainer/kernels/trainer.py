@@ -47,7 +47,7 @@ class PairLossTrainer(DPOTrainer):
 
     def _note(self, figures: dict[str, torch.Tensor]) -> None:
         """Means over all devices' rows, for `log`."""
-        mode = "train" if self.model.training else "eval"
+        mode = "train" if torch.is_grad_enabled() else "eval"
         means = self.accelerator.gather(torch.stack(list(figures.values()), dim=1).detach()).mean(dim=0).tolist()
         for name, mean in zip(figures, means, strict=True):
             self._metrics[mode][name].append(mean)

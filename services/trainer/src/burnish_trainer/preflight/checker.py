@@ -19,7 +19,7 @@ from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any
 
 from burnish.errors import BurnishError, InternalError
-from burnish_trainer import logs
+from burnish.telemetry import logs, tracing
 from burnish_trainer.preflight.lean import hide_model_libraries
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ log = logging.getLogger(__name__)
 def main() -> None:
     answers = os.fdopen(os.dup(sys.stdout.fileno()), "wb")
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # whatever a library prints must not look like an answer
-    logs.configure(sys.stderr)
+    logs.configure(sys.stderr, ("urllib3", "httpx"))
     requests: SimpleQueue[bytes] = SimpleQueue()
     threading.Thread(target=_read, args=(requests,), name="requests", daemon=True).start()
     prepare = _checks(Path(sys.argv[1]))
@@ -46,8 +46,10 @@ def answer(request: bytes, prepare: Callable[[JobSpec], Preparation]) -> dict[st
     from burnish_trainer.spec import JobSpec
 
     try:
-        spec = JobSpec.model_validate(json.loads(request)["spec"])
-        return {"preparation": prepare(spec).model_dump(mode="json")}
+        asked = json.loads(request)
+        spec = JobSpec.model_validate(asked["spec"])
+        with tracing.within(asked.get("traceparent")):
+            return {"preparation": prepare(spec).model_dump(mode="json")}
     except BurnishError as error:
         return {"error": error.to_dict()}
     except Exception as error:

@@ -20,6 +20,7 @@ from queue import Empty, SimpleQueue
 from typing import IO, Any
 
 from burnish.errors import UnavailableError, from_dict
+from burnish.telemetry.tracing import traceparent
 from burnish_trainer.preparation import Preparation
 from burnish_trainer.spec import JobSpec
 
@@ -80,7 +81,7 @@ class CheckerProcess:
         self._child.end()
 
     def _ask(self, spec: JobSpec, deadline: float) -> Preparation:
-        request = {"spec": spec.model_dump(mode="json")}
+        request = {"spec": spec.model_dump(mode="json"), "traceparent": traceparent()}
         for number in range(1, TRIES + 1):
             try:
                 return _preparation(self._living_child().ask(request, deadline - time.monotonic()))

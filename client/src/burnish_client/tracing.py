@@ -1,0 +1,94 @@
+"""One trace a command: the CLI opens its root span, and every request of the SDK carries its traceparent.
+
+Spans are exported where OTEL_EXPORTER_OTLP_ENDPOINT or …_TRACES_ENDPOINT is set, and only then is OpenTelemetry loaded (0.4 s);
+else the command has ids all the same, so that the services' logs belong together. As a library, the SDK hands on the
+span of the program around it, where that has one.
+"""
+
+from __future__ import annotations
+
+import logging
+import secrets
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from burnish.telemetry import tracing
+
+if TYPE_CHECKING:
+    import httpx
+
+# Of the command that runs: a process runs one at a time, and its threads have no context of their own.
+_command: str | None = None
+
+
+def headers() -> dict[str, str]:
+    """What goes with a request; empty where nothing is traced."""
+    return tracing.headers() or ({tracing.HEADER: _command} if _command else {})
+
+
+def metadata() -> tuple[tuple[str, str], ...]:
+    """The same for gRPC."""
+    return tuple(headers().items())
+
+
+def mark(request: httpx.Request) -> None:
+    """An event hook of httpx.Client."""
+    request.headers.update(headers())
+
+
+async def mark_async(request: httpx.Request) -> None:
+    """An event hook of httpx.AsyncClient."""
+    mark(request)
+
+
+@contextmanager
+def command(name: str, warn: Callable[[str], None]) -> Iterator[None]:
+    """Around one command. warn: told in a sentence where its spans could not be exported."""
+    if tracing.endpoint():
+        with _exported(name, warn), _as_command(tracing.traceparent()):
+            yield
+    else:
+        with _as_command(f"00-{secrets.token_hex(16)}-{secrets.token_hex(8)}-01"):
+            yield
+
+
+@contextmanager
+def _as_command(traceparent: str | None) -> Iterator[None]:
+    global _command
+    before, _command = _command, traceparent
+    try:
+        yield
+    finally:
+        _command = before
+
+
+@contextmanager
+def _exported(name: str, warn: Callable[[str], None]) -> Iterator[None]:
+    complaints = _Complaints()
+    log = logging.getLogger("opentelemetry")
+    log.addHandler(complaints)
+    log.propagate = False
+    spans = tracing.Tracing.from_environment("burnish-cli")
+    try:
+        with spans.span(name):
+            yield
+    finally:
+        is_done = spans.close()
+        log.removeHandler(complaints)
+        if complaints.seen or not is_done:
+            warn(
+                f"the trace of this command was not taken by {tracing.endpoint()}: start the collector, or unset "
+                f"{tracing.ENDPOINT}"
+            )
+
+
+class _Complaints(logging.Handler):
+    """Whether the exporter had any; its own lines are for a service's log, and long."""
+
+    def __init__(self) -> None:
+        super().__init__(logging.WARNING)
+        self.seen = False
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.seen = True

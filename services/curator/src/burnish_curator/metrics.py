@@ -1,0 +1,59 @@
+"""What the curator counts, and the call that shows it."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from fastapi import APIRouter, Request, Response
+from prometheus_client import CollectorRegistry, Counter, Histogram
+
+from burnish.schemas.runlog import ReviewImport, RunLogImport
+from burnish.telemetry import metrics
+
+BuildResult = Literal["new", "known", "refused"]
+router = APIRouter(tags=["metrics"])
+
+
+class CuratorMetrics:
+    """Over a registry of this application alone."""
+
+    def __init__(self, registry: CollectorRegistry | None = None) -> None:
+        self.registry = registry or metrics.new_registry()
+        self.requests = metrics.request_histogram("curator", metrics.HTTP_LABELS, self.registry)
+        self._lines = self._counter("run_log_lines", "Lines of imported run logs, by what became of them", "result")
+        self._corrections = self._counter("corrections", "Corrections of reviews, by what became of them", "result")
+        self._parts = self._counter("part_cache", "Run log parts asked of the local cache", "result")
+        self._builds = Histogram(
+            "burnish_curator_dataset_build_seconds",
+            "Seconds of building a dataset version, by its format and whether it was refused",
+            ("format", "result"),
+            registry=self.registry,
+            buckets=metrics.WORK_SECONDS,
+        )
+
+    def imported(self, done: RunLogImport) -> None:
+        self._lines.labels("accepted").inc(done.manifest.accepted)
+        self._lines.labels("rejected").inc(done.manifest.rejected)
+
+    def reviewed(self, done: ReviewImport) -> None:
+        self._corrections.labels("accepted").inc(done.accepted)
+        self._corrections.labels("rejected").inc(len(done.rejected_lines))
+
+    def corrected(self, stands: bool) -> None:
+        """One correction from the review page; False: it was taken away."""
+        self._corrections.labels("accepted" if stands else "removed").inc()
+
+    def part(self, is_cached: bool) -> None:
+        self._parts.labels("hit" if is_cached else "miss").inc()
+
+    def built(self, form: str, result: BuildResult, seconds: float) -> None:
+        self._builds.labels(form, result).observe(seconds)
+
+    def _counter(self, name: str, meaning: str, label: str) -> Counter:
+        return Counter(f"burnish_curator_{name}", meaning, (label,), registry=self.registry)
+
+
+@router.get("/metrics", summary="Metrics in Prometheus's text format", response_class=Response)
+def read_metrics(request: Request) -> Response:
+    registry: CollectorRegistry = request.app.state.metrics.registry
+    return Response(metrics.exposition(registry), media_type=metrics.CONTENT_TYPE)

@@ -1,0 +1,45 @@
+"""vLLM's own metrics and spans, as they come through the front: what the dashboard asks for is really there."""
+
+from __future__ import annotations
+
+import time
+
+from inference_front import Front
+from otlp_receiver import Receiver
+from prometheus_client.parser import text_string_to_metric_families
+from promql_names import expressions, names_in
+
+TRACE = "0af7651916cd43dd8448eb211c80319c"
+TRACED = {"traceparent": f"00-{TRACE}-b7ad6b7169203331-01"}
+
+
+def ask(front: Front, **headers: str) -> None:
+    base = front.http.get("/v1/models").json()["data"][0]["id"]
+    body = {"model": base, "messages": [{"role": "user", "content": "Say yes."}], "max_tokens": 4}
+    front.http.post("/v1/chat/completions", json=body, headers=headers).raise_for_status()
+
+
+def test_every_metric_of_vllm_that_a_panel_asks_for_is_exposed(front: Front):
+    front.wait_ready()
+    ask(front)
+    assert front.http.get("/metrics", headers={"Authorization": ""}).status_code == 401
+    text = front.http.get("/metrics").text
+    samples = {line.split("{")[0].split(" ")[0] for line in text.splitlines() if not line.startswith("#")}
+    asked = {name for _, expression in expressions() for name in names_in(expression) if name.startswith("vllm:")}
+    assert len(asked) >= 5
+    assert asked - samples == set()
+    families = [family.name for family in text_string_to_metric_families(text)]
+    assert len(families) == len(set(families))
+    assert {"burnish_inference_engine_ready 1.0"} <= set(text.splitlines())
+
+
+def test_vllms_spans_belong_to_the_callers_trace(front: Front, receiver: Receiver):
+    front.wait_ready()
+    ask(front, **TRACED)
+    deadline = time.monotonic() + 20
+    while not (of_vllm := [span for span in receiver.spans if (span.service, span.trace_id) == ("vllm", TRACE)]):
+        assert time.monotonic() < deadline, sorted({(span.service, span.name) for span in receiver.spans})
+        time.sleep(0.2)
+    ours = {span.name: span for span in receiver.spans if (span.service, span.trace_id) == ("burnish-inference", TRACE)}
+    assert ours["POST /v1/chat/completions"].parent_id == "b7ad6b7169203331"
+    assert of_vllm[0].parent_id == ours["vllm /v1/chat/completions"].span_id
