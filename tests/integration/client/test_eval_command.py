@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from integration.client.homes import Here
+from integration.client.homes import Here, Home
 from integration.client.test_inference_client import manifest
 
 from burnish.schemas.base import Parent
@@ -91,9 +91,10 @@ def models_url() -> Iterator[str]:
 
 
 def test_from_benchmark_to_a_stored_verdict(
-    run: Here, models_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    run: Here, shared_home: Home, models_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("BURNISH_INFERENCE_URL", models_url)
+    monkeypatch.setenv("BURNISH_TOKEN", shared_home.state()["token"])
     monkeypatch.chdir(tmp_path)
     Path("files.jsonl").write_text("".join(json.dumps(question(number)) + "\n" for number in range(TARGETED + REST)))
 

@@ -183,6 +183,7 @@ def models(tiny_home: Home, monkeypatch: pytest.MonkeyPatch) -> Iterator[Models]
     )
     with serving(server):
         monkeypatch.setenv("BURNISH_INFERENCE_URL", server.url)
+        monkeypatch.setenv("BURNISH_TOKEN", state["token"])
         yield server
 
 
