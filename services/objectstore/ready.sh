@@ -5,7 +5,7 @@ exec 3<>/dev/tcp/127.0.0.1/9333
 printf 'GET /dir/assign HTTP/1.0\r\n\r\n' >&3
 grep -q '"fid"' <&3
 if [ -n "${BURNISH_TLS_CERTIFICATE:-}" ]; then
-  exec 4<>/dev/tcp/127.0.0.1/8333
+  exec 4<>/dev/tcp/127.0.0.1/18333 # nothing here speaks TLS: that SeaweedFS itself listens must do
 else
   exec 4<>/dev/tcp/127.0.0.1/8333
   printf 'GET /healthz HTTP/1.0\r\n\r\n' >&4
