@@ -13,7 +13,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import grpc
 import pytest
 from e2e.command import BURNISH
 from e2e.compose.conftest import Stack
@@ -130,7 +129,7 @@ def test_the_loop_ends_although_every_service_crashed(stack: Stack, demo: Path) 
 
 def test_nothing_was_lost(stack: Stack, demo: Path) -> None:
     jobs = listed(stack, "jobs")
-    assert [job["state"] for job in jobs] == ["succeeded"], jobs
+    assert [job["state"] for job in jobs] == ["STATE_SUCCEEDED"], jobs
     assert jobs[0]["attempts"] >= 2
     rows = [
         json.loads(line) for name in ("base", "candidate") for line in (demo / f"{name}.jsonl").read_text().splitlines()
@@ -207,9 +206,9 @@ def shell(stack: Stack, line: str) -> None:
 
 def test_a_service_that_was_killed_by_docker_is_brought_back_by_up(stack: Stack, demo: Path) -> None:
     stack.compose("kill", "curator", "objectstore")
-    stack.compose("up", "--wait", "--no-build")
+    stack.compose("up", "--wait", "--no-build", "curator")
     assert status_of(stack.url("CURATOR") + "/readyz", None) == 200
-    assert listed(stack, "adapters")
+    assert listed(stack, "dataset")
 
 
 def test_the_demo_says_when_no_stack_answers(tmp_path: Path) -> None:
@@ -232,5 +231,4 @@ def test_the_demo_says_when_no_stack_answers(tmp_path: Path) -> None:
 def test_the_trainers_health_command_tells_a_closed_door() -> None:
     from burnish_trainer.health import question
 
-    with grpc.insecure_channel("127.0.0.1:1"):
-        assert "does not answer" in str(question({"BURNISH_TRAINER_PORT": "1"}))
+    assert "does not answer" in str(question({"BURNISH_TRAINER_PORT": "1"}))
