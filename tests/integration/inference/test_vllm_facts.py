@@ -41,7 +41,7 @@ def test_the_installed_vllm_takes_our_command(facts, base_model_dir, device):
         "max_cpu_loras": 8,
         "lora_target_modules": ["q_proj", "v_proj"],
         "enforce_eager": device == "cpu",
-        "disable_log_stats": True,
+        "disable_log_stats": False,  # it would empty the metrics too
         "disable_uvicorn_access_log": True,
     }
     assert {key: parsed[key] for key in expected} == expected

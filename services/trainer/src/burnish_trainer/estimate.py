@@ -69,7 +69,7 @@ class Costs:
     device step's fixed part, once and for each layer; checkpoint_seconds: to write, digest and upload one, its fixed part;
     process_bytes: of the process (CPU) or allocator (CUDA) before any model; adapter_bytes: a trained parameter, 16
     in weight, gradient and AdamW's two moments, the rest while a step or a checkpoint is made; hidden_bytes and intermediate_bytes: kept
-    for the backward pass for each token, layer and unit of the hidden (intermediate) size.
+    for the backward pass for each token, layer and unit of the hidden (intermediate) size, where these are 16 bits wide.
     """
 
     efficiency: float
@@ -113,6 +113,9 @@ COSTS: dict[Device, Costs] = {
         logit_bytes=14,
     ),
 }
+FP32_EFFICIENCY = (
+    0.9  # of a model's products as a share of a large square one's: fp32 units are kept busy by small ones too
+)
 CUDA_CONTEXT_BYTES = 600_000_000  # taken by the driver beside the allocator's peak
 
 
@@ -266,7 +269,8 @@ def _token_seconds(
     traffic = (units + LOGIT_TRAFFIC * labels * model.vocabulary) * (passes.forward + 2 * passes.backward)
     costs = COSTS[machine.device]
     quantised = QUANTISED_SLOWER[machine.device] if spec.quantization == "nf4" else 1.0
-    return quantised * flops / (machine.flops * costs.efficiency) + traffic / machine.bytes_per_second
+    efficiency = FP32_EFFICIENCY if machine.dtype == "float32" else costs.efficiency
+    return quantised * flops / (machine.flops * efficiency) + traffic / machine.bytes_per_second
 
 
 QUANTISED_SLOWER: dict[Device, float] = {"cpu": 1.6, "cuda": 1.15}  # weights are expanded for every product
@@ -304,7 +308,8 @@ def _activation_bytes(spec: JobSpec, workload: Workload, model: ModelShape, mach
     With gradient checkpointing (on CUDA): the input of every layer, and one layer whole.
     """
     costs = COSTS[machine.device]
-    unit = costs.hidden_bytes * model.hidden_size + costs.intermediate_bytes * model.intermediate_size
+    wider = SIZES[machine.dtype] / SIZES["bfloat16"]
+    unit = wider * (costs.hidden_bytes * model.hidden_size + costs.intermediate_bytes * model.intermediate_size)
     if machine.device == "cuda":
         layers = tokens * (unit + SIZES[machine.dtype] * model.layers * model.hidden_size)
     else:
