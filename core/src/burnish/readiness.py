@@ -1,17 +1,19 @@
 """`python -m burnish.readiness PORT`: is the HTTP service in this container ready? What the images' health checks run.
 
-Standard library only, so that it costs a container milliseconds. The trainer, which speaks gRPC, has its own.
+Loads little beside the standard library, so that it costs a container milliseconds. The trainer, which speaks gRPC, has its own.
 """
 
 from __future__ import annotations
 
 import os
-import ssl
 import sys
 import urllib.error
 import urllib.request
 from collections.abc import Mapping
 from http import HTTPStatus
+from pathlib import Path
+
+from burnish.certificates import CERTIFICATE, pinned
 
 LIMIT_SECONDS = 5.0
 
@@ -19,12 +21,14 @@ LIMIT_SECONDS = 5.0
 def question(port: int, environment: Mapping[str, str]) -> str | None:
     """None where /readyz of localhost answers 200, else what it said instead.
 
-    https where the service has a certificate (BURNISH_TLS_CERTIFICATE): it must be valid for `localhost` and signed by
-    BURNISH_CA, or by an authority that the system trusts.
+    https where the service has a certificate (BURNISH_TLS_CERTIFICATE), which alone is trusted, under any name.
     """
-    secure = bool(environment.get("BURNISH_TLS_CERTIFICATE"))
-    context = ssl.create_default_context(cafile=environment.get("BURNISH_CA") or None) if secure else None
-    url = f"{'https' if secure else 'http'}://localhost:{port}/readyz"
+    certificate = environment.get(CERTIFICATE)
+    url = f"{'https' if certificate else 'http'}://localhost:{port}/readyz"
+    try:
+        context = pinned(Path(certificate)) if certificate else None
+    except OSError as error:
+        return f"{url} cannot be asked: {CERTIFICATE}: {certificate}: {error}"
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}), urllib.request.HTTPSHandler(context=context))
     try:
         with opener.open(url, timeout=LIMIT_SECONDS) as answer:

@@ -1,4 +1,7 @@
-"""One compose stack for all container tests: built, started, and taken down with its volumes at the end."""
+"""One compose stack for all container tests: built, started, and taken down with its volumes at the end.
+
+test_images and test_loop see it as `make secrets` makes it; then test_secured turns it to TLS, Postgres and Prometheus.
+"""
 
 from __future__ import annotations
 
@@ -6,26 +9,41 @@ import os
 import shutil
 import socket
 import subprocess
-from collections.abc import Iterator
-from dataclasses import dataclass
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any, Self
 
 import pytest
-from e2e.command import Run, command
-from e2e.compose.environment import REPO, wheels_folder, why_no_engine
+from e2e.command import BURNISH, Run, command
+from e2e.compose.environment import REPO, clean_environment, wheels_folder, why_no_engine
 from testcontainers.compose import DockerCompose
+
+from burnish_client.trainer_client import TrainerClient, TuningJob
 
 DOORS = ("CURATOR", "TRAINER", "INFERENCE")
 
 
 @dataclass(frozen=True)
 class Stack:
-    """A running stack. variables: what its .env holds; folder: where that .env stands; burnish: the command on the host."""
+    """A running stack.
+
+    variables: what its .env holds; folder: where that .env stands; burnish: the command on the host; ca: the authority of its
+    certificate, where its doors speak TLS.
+    """
 
     engine: DockerCompose
     folder: Path
     variables: dict[str, str]
     burnish: Run
+    ca: Path | None = None
+
+    def with_tls(self, folder: Path) -> Self:
+        """The same stack under deploy/compose.tls.yml, with the certificates of this folder."""
+        files = [*(self.engine.compose_file_name or ()), "deploy/compose.tls.yml"]
+        engine = DockerCompose(REPO, compose_file_name=files, env_file=self.engine.env_file)
+        return replace(self, engine=engine, ca=folder / "ca.pem")
 
     def compose(
         self, *words: str, timeout_seconds: float = 300, check: bool = True
@@ -41,11 +59,13 @@ class Stack:
         return self.compose("exec", "-T", service, *argv, check=check)
 
     def crash(self, service: str) -> None:
-        """End the service's own process with SIGKILL, as running out of memory would; `init` ends with it.
-
-        Not `docker kill`: the engine takes that for a wish, and a restart policy leaves it down.
-        """
+        """End the service's own process with SIGKILL, as running out of memory would; `init` ends with it."""
         self.inside(service, "sh", "-c", "kill -9 $(cat /proc/1/task/1/children)", check=False)
+
+    def kill(self, service: str) -> None:
+        """`docker kill`, which the engine takes for a wish: a restart policy leaves the container down."""
+        self.compose("kill", service)
+        assert self.container(service, "{{.State.Status}} {{.State.ExitCode}}") == "exited 137"
 
     def container(self, service: str, form: str) -> str:
         name = self.compose("ps", "-aq", service).stdout.strip()
@@ -54,7 +74,21 @@ class Stack:
         ).stdout.strip()
 
     def url(self, door: str) -> str:
-        return f"http://127.0.0.1:{self.variables[f'BURNISH_{door}_PORT']}"
+        return f"{'https' if self.ca else 'http'}://127.0.0.1:{self.variables[f'BURNISH_{door}_PORT']}"
+
+    def trainer(self, token: str | None = None) -> TrainerClient:
+        address = f"{'grpcs' if self.ca else 'grpc'}://127.0.0.1:{self.variables['BURNISH_TRAINER_PORT']}"
+        return TrainerClient(address, token or self.variables["BURNISH_TOKEN"], ca=self.ca)
+
+
+def until(true: Callable[[], Any], seconds: float, what: str) -> Any:
+    """The first true answer."""
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        if found := true():
+            return found
+        time.sleep(0.5)
+    pytest.fail(f"not within {seconds:.0f} s: {what}")
 
 
 @pytest.fixture(scope="package")
@@ -89,6 +123,37 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
         finally:
             engine.stop()
             shutil.rmtree(folder / "demo", ignore_errors=True)
+
+
+@pytest.fixture(scope="package")
+def demo(stack: Stack) -> Path:
+    """`burnish demo --small --target compose`, every service killed once while it trains; the folder that it filled."""
+    out = stack.folder / "demo"
+    with (stack.folder / "demo.log").open("w") as log:
+        running = subprocess.Popen(
+            [str(BURNISH), "demo", "--small", "--seed", "3", "--target", "compose", "--out", str(out)],
+            cwd=stack.folder, env=clean_environment(NO_COLOR="1"), stdout=log, stderr=subprocess.STDOUT,
+        )  # fmt: skip
+    try:
+        with stack.trainer() as client:
+            until(lambda: running.poll() is not None or training(client), 600, "the demo trains")
+        assert running.poll() is None, (stack.folder / "demo.log").read_text()[-3000:]
+        for service in ("inference", "curator", "objectstore", "trainer"):
+            stack.kill(service)
+            stack.compose("up", "--detach", "--no-build", service)
+        code = running.wait(timeout=900)
+    finally:
+        if running.poll() is None:
+            running.terminate()
+            running.wait(timeout=60)
+    said = (stack.folder / "demo.log").read_text()
+    assert code == 0, said[-4000:] + stack.compose("logs", "--tail", "30", check=False).stdout[-4000:]
+    return out
+
+
+def training(client: TrainerClient) -> TuningJob | None:
+    """A job that has taken its second step."""
+    return next((job for job in client.list_jobs(["running"]) if job.progress.step >= 2), None)
 
 
 def free_ports() -> dict[str, str]:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import ssl
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
 
 import pytest
+from certificate_making import Authority
 
 from burnish.readiness import question
 
@@ -43,5 +46,23 @@ def test_another_answer_and_none_are_told(port: int, monkeypatch: pytest.MonkeyP
     assert "does not answer" in str(question(1, {}))
 
 
-def test_a_service_with_a_certificate_is_asked_by_tls(port: int) -> None:
-    assert "https://localhost" in str(question(port, {"BURNISH_TLS_CERTIFICATE": "/tls/server.pem"}))
+def test_a_service_with_a_certificate_is_asked_by_tls_under_whatever_name(port: int, tmp_path: Path) -> None:
+    authority = Authority(tmp_path)
+    certificate, key = authority.issue("elsewhere", names=("gpu.example",))
+    environment = {"BURNISH_TLS_CERTIFICATE": str(certificate)}
+    assert "does not answer" in str(question(port, environment)), "it speaks no TLS"
+    with HTTPServer(("127.0.0.1", 0), Service) as server:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(certificate, key)
+        server.socket = context.wrap_socket(server.socket, server_side=True)
+        thread = threading.Thread(target=server.serve_forever, args=(0.01,))
+        thread.start()
+        assert question(server.server_port, environment) is None
+        another = authority.issue("another")[0]
+        assert "does not answer" in str(question(server.server_port, {"BURNISH_TLS_CERTIFICATE": str(another)}))
+        server.shutdown()
+        thread.join()
+
+
+def test_a_certificate_that_is_not_there_is_named() -> None:
+    assert "BURNISH_TLS_CERTIFICATE: /nowhere.pem" in str(question(1, {"BURNISH_TLS_CERTIFICATE": "/nowhere.pem"}))

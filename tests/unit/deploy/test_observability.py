@@ -70,3 +70,15 @@ def test_dashboards_and_configuration_can_be_read() -> None:
     assert targets == {"curator": ["curator:8701"], "trainer": ["trainer:9464"], "inference": ["inference:8703"]}
     assert all(job["authorization"]["credentials_file"] for job in scraped["scrape_configs"])
     assert (FOLDER / scraped["rule_files"][0]).is_file()
+
+
+def test_over_tls_the_same_is_scraped() -> None:
+    plain, secured = load(FOLDER / "prometheus.yml"), load(FOLDER / "prometheus.tls.yml")
+    for job in secured["scrape_configs"]:
+        assert job.pop("scheme") == "https"
+        tls = job.pop("tls_config")
+        assert tls.pop("ca_file") == "/tls/ca.pem"
+        assert tls == ({"server_name": "trainer"} if job["job_name"] == "trainer" else {}), (
+            "trainer-2 is found by address"
+        )
+    assert secured == plain

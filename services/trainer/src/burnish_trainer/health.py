@@ -13,6 +13,8 @@ from pathlib import Path
 import grpc
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
+from burnish.certificates import CERTIFICATE, host_names
+
 LIMIT_SECONDS = 5.0
 DEFAULT_PORT = "8702"
 
@@ -20,11 +22,14 @@ DEFAULT_PORT = "8702"
 def question(environment: Mapping[str, str]) -> str | None:
     """None where grpc.health.v1 on localhost says SERVING, else what it said instead.
 
-    TLS where the trainer has a certificate (BURNISH_TLS_CERTIFICATE): it must be valid for `localhost` and signed by
-    BURNISH_CA, or by an authority that gRPC trusts.
+    TLS where the trainer has a certificate (BURNISH_TLS_CERTIFICATE), which alone is trusted, under any name.
     """
     address = f"localhost:{environment.get('BURNISH_TRAINER_PORT', DEFAULT_PORT)}"
-    with _channel(address, environment) as channel:
+    try:
+        opened = _channel(address, environment)
+    except (OSError, ValueError, IndexError) as error:
+        return f"{address} cannot be asked: {CERTIFICATE}: {error}"
+    with opened as channel:
         stub = health_pb2_grpc.HealthStub(channel)
         try:
             answer = stub.Check(health_pb2.HealthCheckRequest(), timeout=LIMIT_SECONDS)
@@ -35,12 +40,12 @@ def question(environment: Mapping[str, str]) -> str | None:
 
 
 def _channel(address: str, environment: Mapping[str, str]) -> grpc.Channel:
-    options = [("grpc.enable_http_proxy", 0)]
-    if not environment.get("BURNISH_TLS_CERTIFICATE"):
+    options: list[tuple[str, str | int]] = [("grpc.enable_http_proxy", 0)]
+    if not (certificate := environment.get(CERTIFICATE)):
         return grpc.insecure_channel(address, options)
-    authority = environment.get("BURNISH_CA")
-    roots = Path(authority).read_bytes() if authority else None
-    return grpc.secure_channel(address, grpc.ssl_channel_credentials(roots), options)
+    pem = Path(certificate).read_bytes()
+    options.append(("grpc.ssl_target_name_override", host_names(pem)[0].replace("*", "any")))
+    return grpc.secure_channel(address, grpc.ssl_channel_credentials(pem), options)
 
 
 def main() -> None:
