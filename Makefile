@@ -7,13 +7,12 @@ export OMP_WAIT_POLICY := PASSIVE
 demo: setup ## the main job on a real model: failures → adapter → verdict (ARGS="--seed 7")
 	.venv/bin/burnish demo $(ARGS)
 
-test: setup ## unit and contract tests, integration and browser, then what measures, and e2e (ARGS="tests/unit": only those)
+test: setup ## unit and contract tests on all cores, then the others one by one (ARGS="tests/unit": only those)
 ifdef ARGS
 	$(PY) -m pytest $(ARGS)
 else
 	OMP_NUM_THREADS=1 $(PY) -m pytest -n auto tests/unit tests/contract
-	$(PY) -m pytest -n 2 --dist loadfile -m "not alone" tests/integration tests/browser tests/gpu
-	$(PY) -m pytest -m alone tests/integration tests/e2e
+	$(PY) -m pytest --ignore=tests/unit --ignore=tests/contract tests
 endif
 
 setup: ## both environments and the base model; does nothing the second time

@@ -3,17 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 from e2e.command import Run, command
-
-
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """A whole stack each, training and serving, fills the machine."""
-    for item in items:
-        if Path(__file__).parent in item.path.parents:
-            item.add_marker("alone")
 
 
 @pytest.fixture(scope="module")

@@ -145,7 +145,6 @@ def test_a_caller_that_goes_away_leaves_nothing(curator: CuratorProcess, shared_
     assert "Traceback" not in curator.log()
 
 
-@pytest.mark.alone
 def test_a_large_run_log_is_fast_and_small(tmp_path: Path, curator: CuratorProcess) -> None:
     """The bar (500,000 lines in 60 s and 1 GB; about 6 times json.loads here) at a size that CI can afford."""
     lines = 20_000

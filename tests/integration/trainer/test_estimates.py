@@ -18,7 +18,7 @@ from burnish_trainer.spec import JobSpec
 BENCH = Path(__file__).parents[2] / "bench" / "bench_estimate.py"
 ERROR = 0.25
 
-pytestmark = [pytest.mark.model, pytest.mark.alone]
+pytestmark = pytest.mark.model
 
 
 def test_after_one_run_the_others_are_foretold_within_a_quarter(tmp_path: Path) -> None:

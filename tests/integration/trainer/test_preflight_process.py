@@ -79,7 +79,6 @@ def test_two_threads_at_a_time_get_each_their_own_answer(
     assert [answer.workload.reference_tokens > 0 for answer in answers if answer.workload] == [False, True] * 4
 
 
-@pytest.mark.alone
 def test_once_warm_an_answer_takes_no_import(checker: CheckerProcess, spec: JobSpec) -> None:
     checker.prepare(spec)
     started = time.monotonic()
