@@ -121,7 +121,8 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
                 f"{error.stderr.decode()[-4000:]}\n{started.compose('logs', '--tail', '40', check=False).stdout[-6000:]}"
             )
         finally:
-            engine.stop()
+            everything = [word for profile in ("postgres", "observability") for word in ("--profile", profile)]
+            started.compose(*everything, "down", "--volumes", check=False)
             shutil.rmtree(folder / "demo", ignore_errors=True)
 
 
