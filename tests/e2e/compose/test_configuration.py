@@ -81,8 +81,10 @@ def test_the_parts_wait_for_what_they_need_and_have_time_to_end() -> None:
 def test_the_private_network_leads_nowhere() -> None:
     stack = configuration(profiles=PROFILES)
     assert stack["networks"]["private"]["internal"] is True
-    inside = {"objectstore", "postgres", "trainer-2", "prometheus"}
-    assert all(list(stack["services"][name]["networks"]) == ["private"] for name in inside)
+    networks = {name: set(service.get("networks", ())) for name, service in stack["services"].items()}
+    inside = {"objectstore", "postgres", "prometheus"}
+    assert all(networks[name] == {"private"} for name in inside)
+    assert all(networks[name] == {"private", "doors"} for name in set(networks) - inside - {"model"}), "traces go out"
     assert stack["services"]["model"]["network_mode"] == "none"
 
 
@@ -113,8 +115,8 @@ def test_the_cuda_image_is_the_vllm_that_the_lock_pins() -> None:
 
 @needs_command
 def test_the_tls_override_gives_everybody_the_certificate_and_the_authority() -> None:
-    services = configuration(("deploy/compose.tls.yml",), ("observability",))["services"]
-    for name in ("objectstore", "curator", "trainer", "inference", "prometheus"):
+    services = configuration(("deploy/compose.tls.yml",), PROFILES)["services"]
+    for name in ("objectstore", "curator", "trainer", "trainer-2", "inference", "prometheus"):
         environment = services[name]["environment"]
         assert environment["BURNISH_TLS_CERTIFICATE"] == "/tls/server.pem", name
         assert environment["BURNISH_TLS_KEY"] == "/tls/server.key", name
@@ -123,6 +125,11 @@ def test_the_tls_override_gives_everybody_the_certificate_and_the_authority() ->
         }
     assert services["curator"]["environment"]["BURNISH_S3_SECURE"] == "true"
     assert services["curator"]["environment"]["BURNISH_S3_CA"] == "/tls/ca.pem"
+    grafana = services["grafana"]
+    assert grafana["user"].split(":")[0] == "10001", "who may read the key"
+    assert grafana["environment"]["GF_SERVER_PROTOCOL"] == "https"
+    assert grafana["environment"]["BURNISH_PROMETHEUS_URL"] == "https://prometheus:9090"
+    assert grafana["healthcheck"]["test"][-1].startswith("https://")
 
 
 @needs_command
@@ -142,7 +149,9 @@ def test_a_model_of_ones_own_is_mounted_read_only_everywhere() -> None:
 
 
 @needs_command
-@pytest.mark.parametrize("name", ["BURNISH_TOKEN", "BURNISH_S3_ACCESS_KEY", "BURNISH_S3_SECRET_KEY"])
+@pytest.mark.parametrize(
+    "name", ["BURNISH_TOKEN", "BURNISH_S3_ACCESS_KEY", "BURNISH_S3_SECRET_KEY", "BURNISH_GRAFANA_PASSWORD"]
+)
 @pytest.mark.parametrize("value", [None, ""])
 def test_no_stack_without_credentials(name: str, value: str | None) -> None:
     variables = {k: v for k, v in SECRETS.items() if k != name} | ({} if value is None else {name: value})

@@ -79,6 +79,6 @@ def test_over_tls_the_same_is_scraped() -> None:
         tls = job.pop("tls_config")
         assert tls.pop("ca_file") == "/tls/ca.pem"
         assert tls == ({"server_name": "trainer"} if job["job_name"] == "trainer" else {}), (
-            "trainer-2 is found by address"
+            "the certificate names no trainer-2"
         )
     assert secured == plain
