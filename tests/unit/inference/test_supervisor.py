@@ -77,8 +77,11 @@ async def test_it_starts_serves_and_leaves_nothing_behind(tmp_path):
         assert engine.url.startswith("http://127.0.0.1:")
         assert await engine.check()
         processes = family(engine.log_path)
+        sockets = Path(processes[0].environ()["VLLM_RPC_BASE_PATH"])
+        (sockets / "left-by-the-killed").touch()
     assert engine.state is State.STOPPED
     assert all_gone(processes)
+    assert not sockets.exists()
 
 
 async def test_a_crash_is_followed_by_a_restart_on_a_new_generation(tmp_path):

@@ -1,8 +1,9 @@
 """Runs a command in a session of its own and ends the whole of it: `python guard.py GRACE_SECONDS COMMAND ARG…`.
 
 It ends on SIGTERM, and when its standard input closes, which happens when the process that started it dies, however that
-died. vLLM needs it: killed by itself, its API server leaves the engine core and the workers running. A file of its own, run
-by path, standard library only. Exits with the command's code.
+died. vLLM needs it: killed by itself, its API server leaves the engine core and the workers running, and their sockets in
+the temporary folder: they stand in one that ends with it. A file of its own, run by path, standard library only. Exits with the
+command's code.
 """
 
 import ctypes
@@ -11,16 +12,24 @@ import select
 import signal
 import subprocess
 import sys
+import tempfile
 
 PR_SET_PDEATHSIG = 1
 
 
 def main() -> None:
     grace_seconds, command = float(sys.argv[1]), sys.argv[2:]
+    with tempfile.TemporaryDirectory(prefix="burnish-vllm-") as sockets:
+        code = guard(command, grace_seconds, {**os.environ, "VLLM_RPC_BASE_PATH": sockets})
+    sys.exit(code if code >= 0 else 128 - code)
+
+
+def guard(command: list[str], grace_seconds: float, environment: dict[str, str]) -> int:
+    """Run the command until it ends or has to; its exit code, negative for a signal."""
     asked_to_stop, wake = os.pipe()
     signal.signal(signal.SIGTERM, lambda number, frame: os.write(wake, b"."))
     child = subprocess.Popen(
-        command, stdin=subprocess.DEVNULL, start_new_session=True, preexec_fn=die_with_parent, pass_fds=()
+        command, stdin=subprocess.DEVNULL, env=environment, start_new_session=True, preexec_fn=die_with_parent
     )
     exited = os.pidfd_open(child.pid)
     ready, _, _ = select.select([exited, asked_to_stop, sys.stdin.fileno()], [], [])
@@ -28,8 +37,7 @@ def main() -> None:
         signal_group(child.pid, signal.SIGTERM)
         select.select([exited], [], [], grace_seconds)
     signal_group(child.pid, signal.SIGKILL)
-    code = child.wait()
-    sys.exit(code if code >= 0 else 128 - code)
+    return child.wait()
 
 
 def die_with_parent() -> None:
