@@ -53,6 +53,7 @@ def test_every_door_refuses_a_wrong_token(stack: Stack) -> None:
     for door, path in (("CURATOR", "/v1/runlogs"), ("INFERENCE", "/v1/models")):
         given = [status_of(stack.url(door) + path, token) for token in (WRONG, None, stack.variables["BURNISH_TOKEN"])]
         assert given == [401, 401, 200], door
+        assert [status_of(stack.url(door) + "/metrics", token) for token in (WRONG, None)] == [401, 401], door
     with stack.trainer(WRONG) as client, pytest.raises(UnauthenticatedError):
         client.list_jobs(limit=1)
     script = f"from burnish.objectstores.s3 import S3ObjectStore as S; S('objectstore:8333', 'k' * 20, '{WRONG}', 'burnish').get('x')"
@@ -84,6 +85,22 @@ def test_nothing_was_lost(stack: Stack, demo: Path) -> None:
     ]
     assert not [row for row in rows if row.get("error")]
     assert len(listed(stack, "adapters")) == len(listed(stack, "dataset")) == 1
+
+
+def test_one_trace_id_leads_from_the_command_to_the_worker_in_logs_of_json(stack: Stack, demo: Path) -> None:
+    job_id = listed(stack, "jobs")[0]["job_id"]
+    logs = {service: logged(stack, service) for service in ("curator", "trainer", "inference")}
+    (trace_id,) = {line["trace_id"] for line in logs["trainer"] if line.get("job_id") == job_id}
+    for service, lines in logs.items():
+        assert [line for line in lines if line.get("trace_id") == trace_id], service
+    worker = stack.inside("trainer", "sh", "-c", f"cat /data/work/jobs/{job_id}/attempt-*/worker.log").stdout
+    assert trace_id in worker
+
+
+def logged(stack: Stack, service: str) -> list[dict[str, Any]]:
+    """What a service wrote to stdout and stderr; a line that is not JSON fails."""
+    text = stack.compose("logs", "--no-log-prefix", "--no-color", service).stdout
+    return [json.loads(line) for line in text.splitlines()]
 
 
 def test_what_crashes_by_itself_is_started_again(stack: Stack, demo: Path) -> None:
