@@ -21,6 +21,7 @@ from burnish_inference.engine.supervisor import Policy, State, Supervisor
 from burnish_inference.server import listen, serve
 
 PROGRAM = Path(__file__).with_name("child_program.py")
+PIDS = re.compile(r"pids (\d+) (\d+)\n")
 QUICK = Policy(
     start_limit=10,
     hang_limit=0.3,
@@ -59,7 +60,7 @@ async def tell(engine: Supervisor, path: str) -> None:
 
 def family(log: Path) -> list[psutil.Process]:
     """The program and its child, as its log names them."""
-    words = re.search(r"pids (\d+) (\d+)", log.read_text())
+    words = PIDS.search(log.read_text())
     assert words is not None
     return [psutil.Process(int(pid)) for pid in words.groups()]
 
@@ -136,7 +137,7 @@ async def test_a_first_start_that_fails_is_final_and_shows_the_last_lines(tmp_pa
 async def test_a_start_has_a_time_limit(tmp_path):
     limited = Policy(**{**QUICK.__dict__, "start_limit": 0.6})
     async with supervisor(tmp_path, "never", policy=limited) as engine:
-        await until(lambda: engine.log_path.exists() and "pids" in engine.log_path.read_text())
+        await until(lambda: engine.log_path.exists() and PIDS.search(engine.log_path.read_text()))
         processes = family(engine.log_path)
         with pytest.raises(InternalError, match="was not healthy after"):
             await asyncio.wait_for(asyncio.shield(engine.failed), 8)
@@ -153,7 +154,7 @@ async def test_restarts_that_fail_are_tried_again(tmp_path):
 
 async def test_leaving_while_it_starts_ends_the_child(tmp_path):
     async with supervisor(tmp_path, "never") as engine:
-        await until(lambda: engine.log_path.exists() and "pids" in engine.log_path.read_text())
+        await until(lambda: engine.log_path.exists() and PIDS.search(engine.log_path.read_text()))
         processes = family(engine.log_path)
     assert all_gone(processes)
 
@@ -166,7 +167,7 @@ async def test_the_program_dies_with_whoever_started_its_guard(tmp_path, number)
     code = f"import subprocess, time; p = subprocess.Popen({command!r}, stdin=subprocess.PIPE, start_new_session=True); time.sleep(600)"
     with log.open("wb") as output:
         starter = subprocess.Popen([sys.executable, "-S", "-c", code], stdout=output)
-    await until(lambda: "pids" in log.read_text())
+    await until(lambda: PIDS.search(log.read_text()))
     processes = [*family(log), *psutil.Process(starter.pid).children()]
     starter.send_signal(number)
     starter.wait()
