@@ -87,22 +87,6 @@ def test_nothing_was_lost(stack: Stack, demo: Path) -> None:
     assert len(listed(stack, "adapters")) == len(listed(stack, "dataset")) == 1
 
 
-def test_one_trace_id_leads_from_the_command_to_the_worker_in_logs_of_json(stack: Stack, demo: Path) -> None:
-    job_id = listed(stack, "jobs")[0]["job_id"]
-    logs = {service: logged(stack, service) for service in ("curator", "trainer", "inference")}
-    (trace_id,) = {line["trace_id"] for line in logs["trainer"] if line.get("job_id") == job_id}
-    for service, lines in logs.items():
-        assert [line for line in lines if line.get("trace_id") == trace_id], service
-    worker = stack.inside("trainer", "sh", "-c", f"cat /data/work/jobs/{job_id}/attempt-*/worker.log").stdout
-    assert trace_id in worker
-
-
-def logged(stack: Stack, service: str) -> list[dict[str, Any]]:
-    """What a service wrote to stdout and stderr; a line that is not JSON fails."""
-    text = stack.compose("logs", "--no-log-prefix", "--no-color", service).stdout
-    return [json.loads(line) for line in text.splitlines()]
-
-
 def test_what_crashes_by_itself_is_started_again(stack: Stack, demo: Path) -> None:
     services = ("curator", "trainer", "inference", "objectstore")
     for service in services:
