@@ -87,6 +87,29 @@ def test_nothing_was_lost(stack: Stack, demo: Path) -> None:
     assert len(listed(stack, "adapters")) == len(listed(stack, "dataset")) == 1
 
 
+def test_one_trace_id_leads_from_the_command_to_the_worker_in_logs_of_json(stack: Stack, demo: Path) -> None:
+    job_id = listed(stack, "jobs")[0]["job_id"]
+    logs = {service: logged(stack, service) for service in ("curator", "trainer", "inference")}
+    (trace_id,) = {
+        line["trace_id"]
+        for line in logs["trainer"]
+        if line["logger"] == "burnish_trainer.driving" and line["job_id"] == job_id
+    }
+    for service, lines in logs.items():
+        assert [line for line in lines if line.get("trace_id") == trace_id], service
+    worker = stack.inside("trainer", "sh", "-c", f"cat /data/work/jobs/{job_id}/attempt-*/worker.log").stdout
+    assert trace_id in worker
+
+
+def logged(stack: Stack, service: str) -> list[dict[str, Any]]:
+    """What a service wrote to stdout and stderr, from the engine, since compose puts control codes between; a line that is not JSON fails."""
+    done = subprocess.run(
+        ["docker", "logs", stack.container(service, "{{.Id}}")],
+        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=60, check=True,
+    )  # fmt: skip
+    return [json.loads(line) for line in done.stdout.splitlines()]
+
+
 def test_what_crashes_by_itself_is_started_again(stack: Stack, demo: Path) -> None:
     services = ("curator", "trainer", "inference", "objectstore")
     for service in services:
