@@ -127,6 +127,7 @@ def test_the_tls_override_gives_everybody_the_certificate_and_the_authority() ->
     assert services["curator"]["environment"]["BURNISH_S3_CA"] == "/tls/ca.pem"
     grafana = services["grafana"]
     assert grafana["user"].split(":")[0] == "10001", "who may read the key"
+    assert "/tls" in {volume["target"] for volume in grafana["volumes"]}
     assert grafana["environment"]["GF_SERVER_PROTOCOL"] == "https"
     assert grafana["environment"]["BURNISH_PROMETHEUS_URL"] == "https://prometheus:9090"
     assert grafana["healthcheck"]["test"][-1].startswith("https://")

@@ -72,6 +72,12 @@ def test_dashboards_and_configuration_can_be_read() -> None:
     assert (FOLDER / scraped["rule_files"][0]).is_file()
 
 
+def test_grafana_is_given_what_its_data_source_names() -> None:
+    named = re.findall(r"\$(\w+)", (FOLDER / "grafana/provisioning/datasources/prometheus.yml").read_text())
+    given = load(FOLDER.parents[1] / "docker-compose.yml")["services"]["grafana"]["environment"]
+    assert {"BURNISH_PROMETHEUS_URL", "BURNISH_TOKEN"} == set(named) <= set(given)
+
+
 def test_over_tls_the_same_is_scraped() -> None:
     plain, secured = load(FOLDER / "prometheus.yml"), load(FOLDER / "prometheus.tls.yml")
     for job in secured["scrape_configs"]:
