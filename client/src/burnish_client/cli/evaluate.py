@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import asyncio
 from contextlib import ExitStack
-from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from typer.core import TyperCommand
@@ -21,18 +19,26 @@ from burnish_client.cli.asking import (
     Temperature,
     Without,
 )
+from burnish_client.cli.comparing import (
+    Sides,
+    all_rows,
+    ask_shown,
+    clusters_of,
+    judge_settings,
+    read_calibration_file,
+    read_questions,
+    same_again,
+    stack_sides,
+    store,
+)
 
 if TYPE_CHECKING:
     from burnish.schemas.adapter import AdapterManifest
-    from burnish.schemas.benchmark import BenchmarkManifest, BenchmarkQuestion
+    from burnish.schemas.benchmark import BenchmarkQuestion
     from burnish.schemas.dataset import DatasetManifest
-    from burnish.schemas.evaluation import JudgeCalibration
-    from burnish.schemas.runlog import FailureCluster, RunLogLine
-    from burnish_client.config import ClientSettings
     from burnish_client.curator_client import CuratorClient
-    from burnish_client.evaluation import Controls, Endpoint, Evaluation, JudgeSettings, Prices
+    from burnish_client.evaluation import Controls, Evaluation, Prices
 
-PAGE_ROWS = 1000
 STACK_CONTEXT_TOKENS = 2048  # what the inference service takes unless BURNISH_INFERENCE_MAX_MODEL_LEN says otherwise
 PRICE_HELP = "Of a million tokens, prompt and completion: 0.15,0.6,USD."
 
@@ -295,7 +301,7 @@ def evaluate(
             sampling=Sampling(max_tokens=max_tokens, temperature=temperature, seed=seed),
             concurrency=concurrency,
             thresholds=Thresholds(margin=margin / 100),
-            judge=judge_settings(sides, judge_url, judge_model, judge_token),
+            judge=judge_settings(sides.candidate, judge_url, judge_model, judge_token),
             calibration=read_calibration_file(calibration),
             cache=settings.home / "cache" if cache else None,
             prices=_prices(price, judge_price, [*("base", "candidate", "probe"), *(f"arm:{arm}" for arm in arms)]),
@@ -304,38 +310,6 @@ def evaluate(
         if curator and adapter:
             store(curator, done)
     _show(done, json=json)
-
-
-@dataclass(frozen=True)
-class Sides:
-    """Who is compared, and where. reference names the candidate in folders and commands."""
-
-    base: Endpoint
-    base_model: str
-    candidate: Endpoint
-    candidate_model: str
-    reference: str
-    adapter: AdapterManifest | None = None
-
-    def taking(self, without: list[str], max_tokens_name: Literal["max_tokens", "max_completion_tokens"]) -> Sides:
-        """The same; neither endpoint gets what one of them does not take, so that both are asked alike."""
-        base, candidate = (
-            replace(endpoint, without=frozenset(without), max_tokens_name=max_tokens_name)
-            for endpoint in (self.base, self.candidate)
-        )
-        return replace(self, base=base, candidate=candidate)
-
-
-def stack_sides(settings: ClientSettings, adapter: str) -> Sides:
-    """The base and an adapter of the stack."""
-    from burnish_client.evaluation import Endpoint
-    from burnish_client.inference_client import InferenceClient
-
-    with InferenceClient.from_settings(settings) as inference:
-        base_model, candidate = inference.base_model(), inference.adapter(*console.name_and_version(adapter))
-    endpoint = Endpoint.from_settings(settings)
-    reference = f"{candidate.name}@{candidate.version}"
-    return Sides(endpoint, base_model, endpoint, reference, reference, candidate)
 
 
 def _hosts(
@@ -358,14 +332,6 @@ def _hosts(
     base = Endpoint(base_url, base_token) if base_url else candidate
     reference = f"{base_model}-{candidate_model}".replace("/", "-").replace(":", "-")
     return Sides(base, base_model, candidate, candidate_model, reference)
-
-
-def read_questions(curator: CuratorClient | None, source: str) -> tuple[BenchmarkManifest, list[BenchmarkQuestion]]:
-    """From the curator; without one, from the file alone."""
-    if curator is not None:
-        manifest = asking.find_benchmark(curator, source)
-        return manifest, curator.benchmark_questions(manifest.name, manifest.version)
-    return asking.read_benchmark(Path(source))
 
 
 def _targeted(
@@ -409,22 +375,6 @@ def _controls(
     return Controls(corrections, shots=shots, prompt=text, context_tokens=context_tokens, seed=seed)
 
 
-def judge_settings(sides: Sides, url: str | None, model: str | None, token: str | None) -> JudgeSettings | None:
-    from burnish_client.evaluation import Endpoint, JudgeSettings
-
-    if model is None:
-        if url:
-            raise typer.BadParameter("name the judge there: --judge-model", param_hint="--judge-url")
-        return None
-    return JudgeSettings(Endpoint(url, token) if url else sides.candidate, model)
-
-
-def read_calibration_file(path: Path | None) -> JudgeCalibration | None:
-    from burnish_client.evaluation.calibration import read_calibration
-
-    return read_calibration(path) if path else None
-
-
 def _prices(price: str | None, judge_price: str | None, sides: list[str]) -> dict[str, Prices]:
     found = {side: _price(price, "--price") for side in sides} if price else {}
     return found | ({"judge": _price(judge_price, "--judge-price")} if judge_price else {})
@@ -448,20 +398,6 @@ def _price(text: str, option: str) -> Prices:
     return Prices(prompt, completion, *words[2:])
 
 
-def ask_shown(*, out: Path, **arguments: Any) -> Evaluation:
-    """Run the comparison with its progress shown; Ctrl-C leaves the answers so far, says so, and exits 130."""
-    from burnish_client import evaluation
-
-    try:
-        with asking.answer_progress("answers") as progress:
-            return asyncio.run(evaluation.evaluate(out=out, progress=progress, **arguments))
-    except KeyboardInterrupt:
-        console.note(
-            f"[yellow]interrupted:[/] the answers so far stand in {out}; the same command asks only what is missing"
-        )
-        raise typer.Exit(130) from None
-
-
 def _dataset_of(
     curator: CuratorClient | None, adapter: AdapterManifest | None, reference: str | None
 ) -> DatasetManifest | None:
@@ -480,62 +416,6 @@ def _dataset_of(
             f"adapter {adapter.name}@{adapter.version} names no dataset that it was trained on: give --dataset"
         )
     return curator.dataset(parent.name, parent.digest)
-
-
-def all_rows(curator: CuratorClient, reference: str | None) -> list[RunLogLine]:
-    from burnish_client.cli.runs import resolve_run_log
-
-    if reference is None:
-        return []
-    run_log_id = resolve_run_log(curator, reference).id
-    rows: list[RunLogLine] = []
-    while True:
-        page = curator.run_log_rows(run_log_id, offset=len(rows), limit=PAGE_ROWS)
-        rows.extend(page.rows)
-        if not page.rows or len(rows) >= page.total:
-            return rows
-
-
-def clusters_of(curator: CuratorClient, dataset: DatasetManifest) -> list[FailureCluster]:
-    """The clusters that the dataset corrects, as the run log's diagnosis has them."""
-    found = curator.diagnosis(dataset.spec.run_log_id).clusters
-    return [cluster for cluster in found if cluster.label in dataset.spec.labels]
-
-
-def same_again(
-    benchmark: BenchmarkManifest,
-    sides: Sides,
-    dataset: DatasetManifest | None,
-    *,
-    samples: int,
-    seed: int,
-    control: str | None,
-) -> str:
-    """The command without tokens and paths of this machine."""
-    words = [f"burnish eval --benchmark {benchmark.name}@{benchmark.version}"]
-    if sides.adapter:
-        words.append(f"--adapter {sides.reference}")
-    else:
-        words.append(f"--candidate-url {sides.candidate.url} --candidate-model {sides.candidate_model}")
-        words.append(f"--base-url {sides.base.url} --base-model {sides.base_model}")
-    if dataset:
-        words.append(f"--dataset {dataset.name}@{dataset.version}")
-    words.append(f"--samples {samples} --seed {seed}")
-    if control:
-        words.append(f"--control {control}")
-    return " ".join(words)
-
-
-def store(curator: CuratorClient, done: Evaluation) -> None:
-    """Files first, the manifest last; an eval that is there already (the same rows) stays as it is."""
-    from burnish.errors import AlreadyExistsError
-
-    try:
-        for entry in done.manifest.files:
-            curator.put_eval_file(done.manifest.id, entry.path, done.folder / entry.path)
-        curator.create_eval(done.manifest)
-    except AlreadyExistsError:
-        console.note(f"[dim]eval {done.manifest.id} was stored before[/]")
 
 
 def _show(done: Evaluation, *, json: bool) -> None:

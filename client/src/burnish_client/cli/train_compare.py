@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from burnish.schemas.runlog import RunLogLine
     from burnish.schemas.tuning import Method
     from burnish.verdict import Thresholds
-    from burnish_client.cli.evaluate import Sides
+    from burnish_client.cli.comparing import Sides
     from burnish_client.config import ClientSettings
     from burnish_client.curator_client import CuratorClient
     from burnish_client.evaluation import Evaluation, JudgeSettings, Sampling
@@ -134,10 +134,10 @@ def compare(
     Exit code: 0 a recommendation can be given, 13 inconclusive, 1 any other error, 2 bad input.
     """
     from burnish.verdict import Thresholds
-    from burnish_client.cli import evaluate as eval_command
+    from burnish_client.cli import comparing
     from burnish_client.config import ClientSettings
     from burnish_client.curator_client import CuratorClient
-    from burnish_client.evaluation import Sampling
+    from burnish_client.evaluation import Endpoint, Sampling
     from burnish_client.trainer_client import TrainerClient
     from burnish_client.tuning.compare import compare_id, start_jobs
     from burnish_client.tuning.recommendation import find_duels, recommend
@@ -146,8 +146,8 @@ def compare(
     with ExitStack() as opened:
         curator = opened.enter_context(CuratorClient.from_settings(settings))
         trainer = opened.enter_context(TrainerClient.from_settings(settings))
-        manifest, questions = eval_command.read_questions(curator, benchmark)
-        judge = _judge(settings, judge_url, judge_model, judge_token)
+        manifest, questions = comparing.read_questions(curator, benchmark)
+        judge = comparing.judge_settings(Endpoint.from_settings(settings), judge_url, judge_model, judge_token)
         _check_can_be_asked(settings, questions, judge)
         planned = _plan(
             curator,
@@ -173,12 +173,12 @@ def compare(
             questions=questions,
             folder=settings.home / "compare" / compared,
             samples=(samples, candidate_samples),
-            base_run_log=eval_command.all_rows(curator, base_runs),
+            base_run_log=comparing.all_rows(curator, base_runs),
             sampling=Sampling(max_tokens=max_tokens, temperature=0.0, seed=seed),
             concurrency=concurrency,
             forgetting=forgetting,
             judge=judge,
-            calibration=eval_command.read_calibration_file(calibration),
+            calibration=comparing.read_calibration_file(calibration),
             limits=limits,
         )
         results: list[MethodResult] = []
@@ -203,17 +203,6 @@ def compare(
     else:
         show(results, duels, recommendation)
     raise typer.Exit(0 if recommendation.settled else INCONCLUSIVE)
-
-
-def _judge(settings: ClientSettings, url: str | None, model: str | None, token: str | None) -> JudgeSettings | None:
-    from burnish_client.evaluation import Endpoint, JudgeSettings
-
-    if model is None:
-        if url:
-            raise typer.BadParameter("name the judge there: --judge-model", param_hint="--judge-url")
-        return None
-    own = Endpoint.from_settings(settings)
-    return JudgeSettings(Endpoint(url, token) if url else own, model)
 
 
 def _check_can_be_asked(
@@ -323,7 +312,7 @@ class Asked:
         self, curator: CuratorClient, method: PlannedMethod, job: TuningJob, before: Sequence[Method]
     ) -> tuple[MethodResult, list[EvalRow] | None]:
         """The method's result and its adapter's rows; None of them where it has no adapter. before: methods asked already."""
-        from burnish_client.cli import evaluate as eval_command
+        from burnish_client.cli import comparing
         from burnish_client.tuning.compare import failure_of, training_cost
         from burnish_client.tuning.recommendation import MethodResult, claims_of
 
@@ -333,7 +322,7 @@ class Asked:
             failed = MethodResult(method=method.method, dataset=dataset, job_id=job.job_id, failure=failure)
             return failed, None
         done = self._evaluate(curator, method, f"{job.adapter.name}@{job.adapter.version}", before)
-        eval_command.store(curator, done.evaluation)
+        comparing.store(curator, done.evaluation)
         improved, broke = claims_of(
             done.evaluation.base_rows, done.evaluation.candidate_rows, self.limits, self.calibration
         )
@@ -357,15 +346,15 @@ class Asked:
     def _evaluate(
         self, curator: CuratorClient, method: PlannedMethod, reference: str, before: Sequence[Method]
     ) -> _Done:
-        from burnish_client.cli import evaluate as eval_command
+        from burnish_client.cli import comparing
 
-        sides = eval_command.stack_sides(self.settings, reference)
+        sides = comparing.stack_sides(self.settings, reference)
         out = self.folder / method.method
         out.mkdir(parents=True, exist_ok=True)
         if before:
             _share_probe(self.folder / before[0], out)
         console.note(f"{method.method}: {reference} on {self.benchmark.questions:,} questions")
-        evaluation = eval_command.ask_shown(
+        evaluation = comparing.ask_shown(
             questions=self.questions,
             dataset=method.dataset,
             endpoint=sides.candidate,
@@ -375,7 +364,7 @@ class Asked:
             benchmark=f"{self.benchmark.name}/{self.benchmark.version}",
             base_run_log=self.base_run_log,
             adapter=sides.adapter,
-            clusters=eval_command.clusters_of(curator, method.dataset),
+            clusters=comparing.clusters_of(curator, method.dataset),
             base_samples=self.samples[0],
             candidate_samples=self.samples[1],
             forgetting=self.forgetting,
@@ -386,7 +375,7 @@ class Asked:
             calibration=self.calibration,
             cache=self.settings.home / "cache",
             reproduce=[
-                eval_command.same_again(
+                comparing.same_again(
                     self.benchmark,
                     sides,
                     method.dataset,
