@@ -90,12 +90,13 @@ def one(kind: str, words: int, rank: int, batch: int, accumulation: int, steps: 
 
     from burnish.objectstores.memory import MemoryObjectStore
     from burnish.ports import ObjectInfo
-    from burnish_trainer import events, methods
-    from burnish_trainer.assignment import Assignment
-    from burnish_trainer.clock import Clock, Phase
+    from burnish_trainer.executors import events
+    from burnish_trainer.executors.assignment import Assignment
     from burnish_trainer.preflight.base import load_base
     from burnish_trainer.preflight.examine import prepare
-    from burnish_trainer.worker import make_context, train
+    from burnish_trainer.worker import methods
+    from burnish_trainer.worker.clock import Clock, Phase
+    from burnish_trainer.worker.main import make_context, train
 
     class WeightlessStore(MemoryObjectStore):
         """Keeps no adapters and checkpoints, which would count as the worker's memory; they are read back from its folder."""
@@ -184,9 +185,9 @@ def forked(run: tuple[str, int, int, int, int, int, int]) -> dict[str, Any] | No
 
 def report(runs: list[dict[str, Any]]) -> str:
     """A Markdown table: measured, and the estimate's error before and after calibration by the first run of the kind."""
-    from burnish_trainer.estimate import estimate, scale_of
-    from burnish_trainer.machine import read_machine
-    from burnish_trainer.preparation import ModelShape, PastRun, Workload
+    from burnish_trainer.preflight.estimate import estimate, scale_of
+    from burnish_trainer.preflight.machine import read_machine
+    from burnish_trainer.preflight.types import ModelShape, PastRun, Workload
     from burnish_trainer.spec import JobSpec
 
     machine = read_machine(Path(tempfile.gettempdir()), "cpu")
@@ -235,7 +236,7 @@ def main() -> None:
     os.environ |= {"HF_HUB_OFFLINE": "1", "OMP_WAIT_POLICY": "PASSIVE", "TOKENIZERS_PARALLELISM": "false"}
     import trl  # noqa: F401  # shared by the runs below, which are forks: no thread has begun yet
 
-    import burnish_trainer.training  # noqa: F401
+    import burnish_trainer.worker.loop.training  # noqa: F401
 
     for run in RUNS:
         if only and run[0] not in only:

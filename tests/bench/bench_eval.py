@@ -86,7 +86,7 @@ def ask_with_transformers(lines: Iterator[str]) -> None:
     import torch
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
-    from burnish_trainer import hardware
+    from burnish_trainer.worker import hardware
 
     tokenizer = AutoTokenizer.from_pretrained(BASE)
     dtype = getattr(torch, hardware.dtype("cpu"))  # the endpoint's: its `auto` goes by the same rule

@@ -69,7 +69,7 @@ def row_tokens(rows: list[dict[str, str]]) -> list[tuple[int, int]]:
 def _encoded(rows: list[dict[str, str]]) -> list[Any]:
     from unit.trainer.made import assistant, user
 
-    from burnish_trainer.tokens import encode
+    from burnish_trainer.data.tokens import encode
 
     tokenizer = _tokenizer()
     return [encode(tokenizer, "row", user(row["prompt"]), assistant(row["completion"])) for row in rows]
@@ -89,7 +89,7 @@ def stock_trl(contender: str, rows: list[dict[str, str]], steps: int, keep_in: P
     from transformers import AutoModelForCausalLM, TrainerCallback
     from trl import SFTConfig, SFTTrainer
 
-    from burnish_trainer import hardware
+    from burnish_trainer.worker import hardware
 
     class Clock(TrainerCallback):
         def __init__(self) -> None:
@@ -158,7 +158,7 @@ def worker(rows: list[dict[str, str]], steps: int, keep_in: Path | None) -> list
 
 
 def _order(tokens: list[int], steps: int, interval: int) -> Any:
-    from burnish_trainer.order import make_plan
+    from burnish_trainer.data.batches import make_plan
     from burnish_trainer.spec import OptimizerSpec
 
     fields = {
@@ -186,9 +186,9 @@ def _run_job(store: Any, rows: list[Any], method: str, steps: int, interval: int
     """The step metrics of a job run by the worker's own code. RuntimeError where it failed."""
     from unit.trainer.made import job_spec, put_dataset
 
-    from burnish_trainer import events
-    from burnish_trainer.assignment import Assignment
-    from burnish_trainer.worker import ended_by, make_context, train
+    from burnish_trainer.executors import events
+    from burnish_trainer.executors.assignment import Assignment
+    from burnish_trainer.worker.main import ended_by, make_context, train
 
     optimizer = {
         "max_steps": steps,
@@ -254,7 +254,7 @@ def matrix_product_peak() -> float:
     """The most FLOP/s of this machine's matrix products in the precision that is trained in, over sizes that the model has."""
     import torch
 
-    from burnish_trainer import hardware
+    from burnish_trainer.worker import hardware
 
     dtype = getattr(torch, hardware.dtype(hardware.device("auto")))
     rates = []

@@ -1,1 +1,1 @@
-"""Simulated experiments with a known truth, decided by burnish.verdict and by three rivals. Run by bench_verdict.py."""
+"""Simulated experiments with a known truth, decided by burnish.verdict.decision and by three rivals. Run by bench_verdict.py."""

@@ -195,7 +195,7 @@ def _simulated(draws: int) -> list[str]:
         "- **Churn** (discordance for no net effect): 1 or 10 %, half gained and half lost; and none at all without noise or clusters.",
         f"- **Clusters**: documents of {CLUSTER_SIZE} questions; a question takes its kind from its document with probability √ρ, so that ρ = {INTRA_CLUSTER_CORRELATION} is the exact intra-cluster correlation of the true change (design effect {1 + (CLUSTER_SIZE - 1) * INTRA_CLUSTER_CORRELATION}).",
         "- **Noise**: the probability that two askings of one model to one question differ: 0, 5, 10 %. It sits on flaky questions (0, 15, 30 % of all), whose pass probability is Beta(1, 2) on the target and Beta(2, 1) on the rest. `2+1`: base asked twice, candidate once; `5+5`: both five times, as Burnish advises under noise.",
-        "- Target and rest are drawn independently, so each of the 3 targets and 4 rests of a setting is drawn and judged once and the 12 experiments join them draw by draw through the verdict's own table. A unit test holds that this is what `burnish.verdict.decide` says of the same draws as rows.",
+        "- Target and rest are drawn independently, so each of the 3 targets and 4 rests of a setting is drawn and judged once and the 12 experiments join them draw by draw through the verdict's own table. A unit test holds that this is what `burnish.verdict.decision.decide` says of the same draws as rows.",
         "- Questions are a random sample of those that the user cares about; slices and judges are not part of this simulation.",
         "",
     ]

@@ -14,8 +14,8 @@ from pathlib import Path
 from bench.verdict_simulation.cells import Setting
 from bench.verdict_simulation.scoring import Experiment, Outcome, run_setting
 
-import burnish.claims
 import burnish.statistics
+import burnish.verdict.claims
 
 PROCESSES = min(2, os.cpu_count() or 1)
 
@@ -72,7 +72,7 @@ def _read(work: Work) -> Outcome:
 def _sources() -> str:
     """Digest of the code that decides and of the code that draws: an outcome of other code is not this one."""
     folders = [Path(burnish.statistics.__file__).parent, Path(__file__).parent]
-    files = [Path(burnish.claims.__file__)]
+    files = [Path(burnish.verdict.claims.__file__)]
     files += [path for folder in folders for path in sorted(folder.glob("*.py"))]
     deciding = [path for path in files if path.name not in ("page.py", "bars.py", "limits.py", "running.py")]
     return hashlib.sha256(b"".join(path.read_bytes() for path in deciding)).hexdigest()

@@ -1,8 +1,8 @@
 """Each draw decided by the verdict's own two claims and table, and by the rivals; a setting's rates out.
 
 A claim looks at its own group only, and the groups are drawn independently: so each of the 3 targets and 4 rests of a
-setting is drawn and judged once, and the 12 experiments join them draw by draw through burnish.verdict.TABLE.
-tests/unit/bench holds that this equals burnish.verdict.decide on the same draws written out as eval rows.
+setting is drawn and judged once, and the 12 experiments join them draw by draw through burnish.verdict.decision.TABLE.
+tests/unit/bench holds that this equals burnish.verdict.decision.decide on the same draws written out as eval rows.
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ from bench.verdict_simulation.cells import Cell, Setting, cells_of
 from bench.verdict_simulation.draws import Booleans, Draws, Floats, draw
 from bench.verdict_simulation.rivals import RIVALS, FirstAnswers, first_answers
 
-from burnish.claims import Answer, Outcomes, Thresholds, find_harm, find_improvement
 from burnish.statistics import paired_interval
-from burnish.verdict import TABLE
+from burnish.verdict.claims import Answer, Outcomes, Thresholds, find_harm, find_improvement
+from burnish.verdict.decision import TABLE
 
 LIMITS = Thresholds()
 Interval = tuple[float, float]
@@ -79,7 +79,7 @@ class Arrays:
 
 
 def arrays(draws: Draws, clustered: bool) -> Arrays:
-    """As burnish.pairing does it for rows: as many samples of either side, majority with a tie to the first sample."""
+    """As burnish.verdict.pairing does it for rows: as many samples of either side, majority with a tie to the first sample."""
     askings, samples = draws.base.shape[2], min(draws.base.shape[2], draws.candidate.shape[2])
     base, candidate = draws.base[:, :, :samples], draws.candidate[:, :, :samples]
     twice = 2 * candidate.sum(axis=2)

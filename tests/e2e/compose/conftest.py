@@ -20,7 +20,7 @@ from e2e.command import BURNISH, Run, command
 from e2e.compose.environment import REPO, clean_environment, wheels_folder, why_no_engine
 from testcontainers.compose import DockerCompose
 
-from burnish_client.trainer_client import TrainerClient, TuningJob
+from burnish_client.sdk.trainer import TrainerClient, TuningJob
 
 DOORS = ("CURATOR", "TRAINER", "INFERENCE")
 

@@ -18,7 +18,7 @@ from e2e.compose.conftest import Stack, until
 from e2e.compose.environment import REPO, clean_environment
 
 from burnish.errors import UnauthenticatedError
-from burnish_client.trainer_client import tuning_spec
+from burnish_client.sdk.trainer import tuning_spec
 
 pytestmark = [pytest.mark.timeout(1500), pytest.mark.vllm, pytest.mark.model]
 WRONG = "w" * 64
@@ -93,7 +93,7 @@ def test_one_trace_id_leads_from_the_command_to_the_worker_in_logs_of_json(stack
     (trace_id,) = {
         line["trace_id"]
         for line in logs["trainer"]
-        if line["logger"] == "burnish_trainer.driving" and line["job_id"] == job_id
+        if line["logger"] == "burnish_trainer.scheduler.attempt" and line["job_id"] == job_id
     }
     for service, lines in logs.items():
         assert [line for line in lines if line.get("trace_id") == trace_id], service

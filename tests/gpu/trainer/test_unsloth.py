@@ -14,9 +14,9 @@ import pytest
 import torch
 from unit.trainer.runs import Runner
 
-from burnish_trainer import backends
-from burnish_trainer.backends import unsloth
 from burnish_trainer.spec import TARGET_MODULES, LoraSpec
+from burnish_trainer.worker import backends
+from burnish_trainer.worker.backends import unsloth
 
 pytestmark = [
     pytest.mark.gpu,

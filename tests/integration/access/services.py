@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from burnish.testing import Seaweed
-from burnish_client.config import Door
+from burnish_client.config.endpoints import Door
 from burnish_client.stack import health
 from burnish_client.stack.parts import pick_ports
 

@@ -14,7 +14,7 @@ from integration.client.homes import Home, until
 
 from burnish.errors import UnauthenticatedError
 from burnish.objectstores.s3 import S3ObjectStore
-from burnish_client.curator_client import CuratorClient
+from burnish_client.sdk.curator import CuratorClient
 
 OLD_IS_REFUSED = pytest.raises(UnauthenticatedError)
 LINE = {"question_id": "q1", "question": "?", "answer": "no", "grade": "incorrect", "retrieval_hit": True}

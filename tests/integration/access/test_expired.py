@@ -18,8 +18,8 @@ import pytest
 from certificate_making import Authority
 
 from burnish.errors import PreconditionError
-from burnish_client.curator_client import CuratorClient
-from burnish_client.trainer_client import TrainerClient
+from burnish_client.sdk.curator import CuratorClient
+from burnish_client.sdk.trainer import TrainerClient
 
 WORDS = r"its certificate is out of its time \(certificate has expired\): renew it at the service"
 

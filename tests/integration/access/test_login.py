@@ -15,8 +15,9 @@ import pytest
 from certificate_making import Authority
 from integration.access.services import TOKEN, Services
 
-from burnish_client import cli, login_file
-from burnish_client.config import Door
+from burnish_client import cli
+from burnish_client.config import login_file
+from burnish_client.config.endpoints import Door
 
 DOORS: tuple[Door, ...] = ("curator", "trainer", "inference")
 VARIABLES = ("TOKEN", "CURATOR_URL", "TRAINER_ADDRESS", "INFERENCE_URL", "CA")

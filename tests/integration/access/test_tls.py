@@ -15,12 +15,12 @@ from integration.access.services import TOKEN, Services
 
 from burnish.errors import NotFoundError, PreconditionError, UnauthenticatedError
 from burnish.schemas.base import Message
-from burnish_client.config import Door
-from burnish_client.curator_client import CuratorClient
-from burnish_client.door_answers import ask_doors
+from burnish_client.config.endpoints import Door
 from burnish_client.evaluation.chat import ChatClient, Endpoint
-from burnish_client.inference_client import InferenceClient
-from burnish_client.trainer_client import TrainerClient
+from burnish_client.sdk.curator import CuratorClient
+from burnish_client.sdk.inference import InferenceClient
+from burnish_client.sdk.reachability import ask_doors
+from burnish_client.sdk.trainer import TrainerClient
 
 DOORS: tuple[Door, ...] = ("curator", "trainer", "inference")
 

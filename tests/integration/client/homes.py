@@ -17,7 +17,7 @@ import psutil
 import pytest
 
 from burnish_client import cli
-from burnish_client.config import ClientSettings
+from burnish_client.config.endpoints import ClientSettings
 
 
 @dataclass(frozen=True)

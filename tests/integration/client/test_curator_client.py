@@ -21,7 +21,7 @@ from burnish.schemas.base import FileEntry
 from burnish.schemas.benchmark import BenchmarkQuestion, GraderSpec
 from burnish.schemas.dataset import DatasetSpec
 from burnish.schemas.evaluation import EvalManifest
-from burnish_client.curator_client import CuratorClient
+from burnish_client.sdk.curator import CuratorClient
 from burnish_curator.app import Deps, create_app
 from burnish_curator.database import open_database
 

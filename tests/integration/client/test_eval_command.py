@@ -14,7 +14,7 @@ from integration.client.homes import Here, Home
 from integration.client.test_inference_client import manifest
 
 from burnish.schemas.base import Parent
-from burnish_client.curator_client import CuratorClient
+from burnish_client.sdk.curator import CuratorClient
 
 TARGETED, REST = 40, 170
 ADAPTER = "fixes@1111"

@@ -14,7 +14,7 @@ import pytest
 from burnish.errors import IncompatibleAdapterError, NotFoundError, UnauthenticatedError
 from burnish.schemas.adapter import AdapterManifest, TrainingSummary
 from burnish.schemas.base import BaseModelRef, Message
-from burnish_client.inference_client import InferenceClient
+from burnish_client.sdk.inference import InferenceClient
 
 TOKEN = "the-token"
 

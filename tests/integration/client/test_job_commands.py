@@ -20,17 +20,17 @@ from unit.trainer.test_rpc import BASE, ScriptedPlanner, put_checkpoint
 from burnish.errors import DeadlineError, InvalidInputError, PreconditionError, UnavailableError
 from burnish.objectstores.memory import MemoryObjectStore
 from burnish.schemas.tuning import Finding, RunEstimate, RunMeasurement
-from burnish_client.trainer_client import TrainerClient
-from burnish_trainer.acceptance import Acceptance
-from burnish_trainer.database import Database
-from burnish_trainer.events import CheckpointSaved, Found, Metrics, Succeeded
-from burnish_trainer.jobs import State
-from burnish_trainer.news import News
-from burnish_trainer.preparation import Preview
-from burnish_trainer.preparing import refusal
-from burnish_trainer.repository import JobRepository
-from burnish_trainer.server import Health, build_server
-from burnish_trainer.servicer import TrainerServicer
+from burnish_client.sdk.trainer import TrainerClient
+from burnish_trainer.executors.events import CheckpointSaved, Found, Metrics, Succeeded
+from burnish_trainer.preflight.types import Preview
+from burnish_trainer.queue.database import Database
+from burnish_trainer.queue.jobs import State
+from burnish_trainer.queue.notifier import News
+from burnish_trainer.queue.repository import JobRepository
+from burnish_trainer.rpc.admission import Acceptance
+from burnish_trainer.rpc.server import Health, build_server
+from burnish_trainer.rpc.servicer import TrainerServicer
+from burnish_trainer.scheduler.preparation import refusal
 from burnish_trainer.spec import VersionRef
 
 TOKEN = "the-token"

@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 from integration.client.homes import Home, until
 
-from burnish_client.curator_client import CuratorClient
-from burnish_client.trainer_client import TrainerClient
+from burnish_client.sdk.curator import CuratorClient
+from burnish_client.sdk.trainer import TrainerClient
 
 STORE_ONLY = ("--without", "curator", "--without", "trainer", "--without", "inference")
 

@@ -17,9 +17,9 @@ from unit.trainer.made import tiny_model
 from burnish.layout import adapter as adapter_key
 from burnish.objectstores.s3 import S3ObjectStore
 from burnish.probe import probe_questions
-from burnish_client.curator_client import CuratorClient
+from burnish_client.sdk.curator import CuratorClient
+from burnish_client.sdk.trainer import TrainerClient, TuningJob, state_name
 from burnish_client.stack import control
-from burnish_client.trainer_client import TrainerClient, TuningJob, state_name
 
 pytestmark = pytest.mark.timeout(600)
 

@@ -11,7 +11,7 @@ from inference_front import TOKEN
 from burnish.schemas.benchmark import BenchmarkQuestion, GraderSpec
 from burnish.schemas.evaluation import EvalRow, JudgeCalibration
 from burnish.schemas.models import read_record
-from burnish.verdict import decide
+from burnish.verdict.decision import decide
 from burnish_client.evaluation import Answer, Endpoint, ask, check_questions, eval_rows
 from burnish_client.evaluation.calibration import HumanLabel, calibrate
 from burnish_client.evaluation.chat import prompt_digest

@@ -15,12 +15,12 @@ from transformers import TrainerControl, TrainerState, TrainingArguments
 
 from burnish.objectstores.memory import MemoryObjectStore
 from burnish.schemas.base import BaseModelRef
-from burnish_trainer import events
-from burnish_trainer.backends import Choice
-from burnish_trainer.context import RunContext
-from burnish_trainer.reports import Reporter
+from burnish_trainer.executors import events
 from burnish_trainer.settings import Tracker
 from burnish_trainer.spec import JobSpec, LoraSpec, OptimizerSpec, VersionRef
+from burnish_trainer.worker.backends import Choice
+from burnish_trainer.worker.context import RunContext
+from burnish_trainer.worker.loop.trackers import Reporter
 
 JOB = "job-00000000000000aa"
 

@@ -17,7 +17,7 @@ from integration.trainer.trainer_process import METADATA, TrainerCalls, TrainerP
 
 from burnish.objectstores.s3 import S3ObjectStore
 from burnish_protos.trainer.v1 import trainer_pb2 as pb
-from burnish_trainer import adapters
+from burnish_trainer.artifacts import adapters
 from burnish_trainer.spec import VersionRef
 
 pytestmark = [pytest.mark.model, pytest.mark.timeout(600)]

@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
-from burnish_trainer.estimate import estimate, scale_of
-from burnish_trainer.machine import read_machine
-from burnish_trainer.preparation import ModelShape, PastRun, Workload
+from burnish_trainer.preflight.estimate import estimate, scale_of
+from burnish_trainer.preflight.machine import read_machine
+from burnish_trainer.preflight.types import ModelShape, PastRun, Workload
 from burnish_trainer.spec import JobSpec
 
 BENCH = Path(__file__).parents[2] / "bench" / "bench_estimate.py"

@@ -13,9 +13,9 @@ from integration.trainer.trainer_process import is_alive, until
 
 from burnish.layout import adapter as adapter_key
 from burnish.objectstores.s3 import S3ObjectStore
-from burnish_trainer.checkpoint_models import list_checkpoints
-from burnish_trainer.events import Event, Note, Succeeded, Suspended
+from burnish_trainer.artifacts.checkpoint_models import list_checkpoints
 from burnish_trainer.executors import processes
+from burnish_trainer.executors.events import Event, Note, Succeeded, Suspended
 from burnish_trainer.executors.local import LocalExecutor
 from burnish_trainer.spec import VersionRef
 

@@ -10,7 +10,7 @@ from unit.trainer.made import put_dataset, sft_rows
 
 from burnish.objectstores.s3 import S3ObjectStore
 from burnish_protos.trainer.v1 import trainer_pb2 as pb
-from burnish_trainer import adapters
+from burnish_trainer.artifacts import adapters
 from burnish_trainer.spec import VersionRef
 
 

@@ -15,11 +15,11 @@ from bench.verdict_simulation.rivals import RIVALS, FirstAnswers
 from bench.verdict_simulation.running import run_all
 from bench.verdict_simulation.scoring import arrays, judge_rest, judge_target, run_setting, score_cell
 
-from burnish.comparisons import Groups, outcomes
-from burnish.pairing import pair
 from burnish.schemas.evaluation import EvalRow
 from burnish.statistics import mcnemar_power, noninferiority_power
-from burnish.verdict import TABLE, decide
+from burnish.verdict.comparisons import Groups, outcomes
+from burnish.verdict.decision import TABLE, decide
+from burnish.verdict.pairing import pair
 
 NOISY, AVERAGED = ASKINGS[2], ASKINGS[3]
 SETTINGS = [Setting(200, 0.10, True, NOISY), Setting(200, 0.01, False, AVERAGED)]

@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from burnish.errors import InvalidInputError, PreconditionError
+from burnish_client.config.env_file import read_env_file, read_here
 from burnish_client.demo.doors import Addresses
-from burnish_client.env_file import read_env_file, read_here
-from burnish_client.grpc_door import GrpcAddress
+from burnish_client.sdk.grpc_channel import GrpcAddress
 
 
 @pytest.mark.parametrize(

@@ -7,14 +7,14 @@ from importlib import import_module
 
 import pytest
 
-from burnish.claims import Thresholds
 from burnish.errors import InvalidInputError, PreconditionError
 from burnish.schemas.dataset import DatasetCounts, DatasetManifest, DatasetSpec, LengthStatistics, Split
 from burnish.schemas.evaluation import EvalRow
 from burnish.schemas.tuning import Method
 from burnish.testing import eval_side
-from burnish.verdict import decide
-from burnish_client.trainer_client import TuningJob, TuningSpec, to_dict
+from burnish.verdict.claims import Thresholds
+from burnish.verdict.decision import decide
+from burnish_client.sdk.trainer import TuningJob, TuningSpec, to_dict
 from burnish_client.tuning.compare import (
     FORMATS,
     PlannedMethod,
@@ -232,7 +232,7 @@ def test_one_dataset_a_format_from_the_same_spec() -> None:
 
 @pytest.mark.parametrize("method", FORMATS)
 def test_formats_are_those_that_the_trainer_wants(method: Method) -> None:
-    assert FORMATS[method] == import_module(f"burnish_trainer.methods.{method}").FORMAT
+    assert FORMATS[method] == import_module(f"burnish_trainer.worker.methods.{method}").FORMAT
 
 
 @pytest.mark.parametrize(

@@ -10,9 +10,9 @@ from pydantic import ValidationError
 from pydantic_settings import BaseSettings
 
 from burnish.errors import CorruptDataError, PreconditionError
-from burnish_client import login_file
-from burnish_client.config import ClientSettings
-from burnish_client.login_file import Login
+from burnish_client.config import login_file
+from burnish_client.config.endpoints import ClientSettings
+from burnish_client.config.login_file import Login
 from burnish_client.stack.settings import StackSettings
 
 STACK = {

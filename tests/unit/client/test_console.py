@@ -8,7 +8,7 @@ import pytest
 from rich.console import Console
 
 from burnish.errors import InternalError, NotFoundError, PreconditionError, UnauthenticatedError
-from burnish_client.cli import console
+from burnish_client.cli.views import console
 
 
 @pytest.mark.parametrize(

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from burnish.errors import CorruptDataError, PreconditionError
-from burnish_client import login_file
-from burnish_client.login_file import Login
+from burnish_client.config import login_file
+from burnish_client.config.login_file import Login
 
 LOGIN = Login(curator_url="https://curator.example", token="a-token-nobody-sees", ca="/etc/ca.pem")
 

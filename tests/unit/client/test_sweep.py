@@ -10,7 +10,7 @@ import pytest
 from unit.client.tuning_trainer import ScriptedTrainer
 
 from burnish.errors import AlreadyExistsError, NotFoundError, PreconditionError
-from burnish_client.trainer_client import TuningJob, TuningSpec
+from burnish_client.sdk.trainer import TuningJob, TuningSpec
 from burnish_client.tuning.study import SweepSettings, default_name, open_study, read_study, request_id
 from burnish_client.tuning.sweep import Sweep, SweepResult, check_some_finished, read_result
 

@@ -12,7 +12,8 @@ import typer
 from opentelemetry.sdk.trace import TracerProvider
 from otlp_receiver import receiving
 
-from burnish_client import cli, tracing
+from burnish_client import cli
+from burnish_client.sdk import tracing
 
 HEADER = "traceparent"
 

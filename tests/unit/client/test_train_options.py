@@ -13,9 +13,9 @@ import typer
 from burnish.errors import InvalidInputError
 from burnish.schemas.tuning import Method
 from burnish_client import cli
-from burnish_client.cli import train_options
-from burnish_client.cli.train_options import read_deadline, read_labels, spec_options, takes
-from burnish_client.trainer_client import PARAMS, final_series, tuning_spec
+from burnish_client.cli.options import training as train_options
+from burnish_client.cli.options.training import read_deadline, read_labels, spec_options, takes
+from burnish_client.sdk.trainer import PARAMS, final_series, tuning_spec
 from burnish_protos.trainer.v1.trainer_pb2 import (
     CreateTuningJobRequest,
     LoraParams,
@@ -24,7 +24,7 @@ from burnish_protos.trainer.v1.trainer_pb2 import (
     TuningJobEvent,
     TuningSpec,
 )
-from burnish_trainer import methods
+from burnish_trainer.worker import methods
 
 PROTO = (Path(__file__).resolve().parents[3] / "protos/burnish/trainer/v1/trainer.proto").read_text()
 METHODS: tuple[Method, ...] = get_args(Method)

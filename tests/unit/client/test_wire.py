@@ -16,7 +16,7 @@ from burnish.errors import (
     UnauthenticatedError,
     UnavailableError,
 )
-from burnish_client import wire
+from burnish_client.sdk import errors as wire
 
 WHERE = "curator at http://127.0.0.1:1"
 

@@ -12,8 +12,8 @@ from promql_names import FOLDER, exposed, expressions, load, names_in
 
 from burnish_curator.metrics import CuratorMetrics
 from burnish_inference.metrics import EngineRestarts, InferenceMetrics
-from burnish_trainer.jobs import State
 from burnish_trainer.metrics import TrainerMetrics
+from burnish_trainer.queue.jobs import State
 
 PAGE = Path(__file__).resolve().parents[3] / "docs/observability.md"
 PROMETHEUS_OWN = {"up"}

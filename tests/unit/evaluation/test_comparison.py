@@ -11,11 +11,11 @@ from unit.evaluation.conftest import make_questions
 
 from burnish.digests import file_sha256
 from burnish.errors import InvalidInputError, LeakageError
-from burnish.pairing import read_rows
 from burnish.schemas.base import Message
 from burnish.schemas.benchmark import GraderSpec
 from burnish.schemas.dataset import DatasetCounts, DatasetManifest, DatasetSpec, LengthStatistics, Split
-from burnish.verdict import decide
+from burnish.verdict.decision import decide
+from burnish.verdict.pairing import read_rows
 from burnish_client.evaluation import Controls, Endpoint, Evaluation, Sampling, arm_names, ask, evaluate, make_run_log
 from burnish_client.evaluation.comparison import FILES, split_of
 from burnish_client.evaluation.controls import Correction

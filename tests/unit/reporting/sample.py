@@ -5,7 +5,6 @@ from __future__ import annotations
 import random
 from dataclasses import dataclass
 
-from burnish.pairing import pair
 from burnish.reporting import ReportMeta
 from burnish.schemas.adapter import AdapterManifest, TrainingSummary
 from burnish.schemas.base import BaseModelRef
@@ -26,7 +25,8 @@ from burnish.schemas.evaluation import (
 from burnish.schemas.runlog import FailureCluster
 from burnish.schemas.tuning import Finding, RunEstimate, RunMeasurement
 from burnish.statistics import mcnemar_exact, tango_interval
-from burnish.verdict import decide
+from burnish.verdict.decision import decide
+from burnish.verdict.pairing import pair
 
 HOSTILE = "<script>document.title='owned'</script><img src=http://127.0.0.1:9/x onerror=document.title='owned'>`|</pre>\u202egnp"
 SLICES = ("json-location", "one-word", "parameters", "docstring")

@@ -5,12 +5,12 @@ from __future__ import annotations
 import pytest
 from scipy.stats import fisher_exact
 
-from burnish.pairing import pair
 from burnish.reporting.patterns import Trait, regression_traits
 from burnish.reporting.sentences import pattern_sentence
 from burnish.schemas.benchmark import BenchmarkQuestion, GraderSpec
 from burnish.schemas.evaluation import EvalRow
 from burnish.testing import eval_side
+from burnish.verdict.pairing import pair
 
 
 def traits(

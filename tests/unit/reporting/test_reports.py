@@ -11,7 +11,6 @@ from itertools import pairwise
 import pytest
 from unit.reporting.sample import HOSTILE, Sample, make_rich_sample, make_sample
 
-from burnish.pairing import pair
 from burnish.reporting import ReportMeta, headline, postmortem_md, report_html
 from burnish.reporting.page import MOST_DISCORDANT
 from burnish.reporting.sentences import HEADLINES
@@ -20,7 +19,8 @@ from burnish.reporting.visible import visible
 from burnish.schemas.evaluation import EXIT_CODES, VerdictName
 from burnish.schemas.tuning import Finding
 from burnish.testing import eval_side
-from burnish.verdict import decide
+from burnish.verdict.decision import decide
+from burnish.verdict.pairing import pair
 
 
 @pytest.fixture(scope="module")

@@ -12,8 +12,8 @@ import pytest
 from unit.trainer.made import tiny_model
 from unit.trainer.runs import Runner
 
-from burnish_trainer.database import Database
-from burnish_trainer.repository import JobRepository
+from burnish_trainer.queue.database import Database
+from burnish_trainer.queue.repository import JobRepository
 
 
 @pytest.fixture(scope="session")

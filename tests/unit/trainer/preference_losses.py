@@ -8,7 +8,7 @@ from pathlib import Path
 import torch
 
 from burnish.schemas.base import Message
-from burnish_trainer.tokens import Example, encode
+from burnish_trainer.data.tokens import Example, encode
 
 
 class Base:

@@ -18,12 +18,12 @@ from burnish.layout import adapter as adapter_key
 from burnish.objectstores.memory import MemoryObjectStore
 from burnish.schemas.adapter import AdapterManifest
 from burnish.schemas.dataset import DpoRow, KtoRow, SftRow
-from burnish_trainer import events
-from burnish_trainer.assignment import Assignment
-from burnish_trainer.backends import Device, DType
-from burnish_trainer.events import Event, EventWriter, Metrics, Succeeded
+from burnish_trainer.executors import events
+from burnish_trainer.executors.assignment import Assignment
+from burnish_trainer.executors.events import Event, EventWriter, Metrics, Succeeded
 from burnish_trainer.spec import JobSpec, VersionRef
-from burnish_trainer.worker import ended_by, make_context, train
+from burnish_trainer.worker.backends import Device, DType
+from burnish_trainer.worker.main import ended_by, make_context, train
 
 _numbers = count(1)
 

@@ -14,8 +14,8 @@ import time
 from pathlib import Path
 
 from burnish.errors import PreconditionError, UnavailableError
-from burnish_trainer.assignment import Assignment
-from burnish_trainer.events import CheckpointSaved, EventWriter, Failed, Metrics, Note, Succeeded, Suspended
+from burnish_trainer.executors.assignment import Assignment
+from burnish_trainer.executors.events import CheckpointSaved, EventWriter, Failed, Metrics, Note, Succeeded, Suspended
 from burnish_trainer.spec import VersionRef
 
 folder = Path(sys.argv[1])

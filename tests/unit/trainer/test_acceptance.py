@@ -22,9 +22,9 @@ from burnish.objectstores.memory import MemoryObjectStore
 from burnish.schemas.adapter import AdapterManifest, TrainingSummary
 from burnish.schemas.base import BaseModelRef
 from burnish.schemas.tuning import Method
-from burnish_trainer import methods
-from burnish_trainer.acceptance import Acceptance
+from burnish_trainer.rpc.admission import Acceptance
 from burnish_trainer.spec import TARGET_MODULES, JobSpec, VersionRef
+from burnish_trainer.worker import methods
 
 BASE = BaseModelRef(name="base", digest="sha256:" + "b" * 64)
 SUMMARY = TrainingSummary(

@@ -14,8 +14,8 @@ import pytest
 from unit.trainer.record_unsloth import RECORD
 
 from burnish.errors import PreconditionError
-from burnish_trainer.backends import ModelRequest, choose, unsloth
 from burnish_trainer.spec import LoraSpec
+from burnish_trainer.worker.backends import ModelRequest, choose, unsloth
 
 RECORDED = json.loads(RECORD.read_bytes())
 PYPROJECT = Path(__file__).parents[3] / "services" / "trainer" / "pyproject.toml"
@@ -109,7 +109,7 @@ def test_several_processes_are_placed_by_unsloth_itself() -> None:
 @pytest.mark.parametrize(("options", "scale"), [({}, 8 / 4), ({"use_rslora": True}, 8 / 4**0.5)])
 def test_the_adapter_is_scaled_as_asked(tiny_base: Path, options: dict[str, bool], scale: float) -> None:
     """alpha / rank; with rsLoRA alpha / sqrt(rank) (Kalajdzievski 2023), in the layers and in the saved config."""
-    from burnish_trainer.backends import peft
+    from burnish_trainer.worker.backends import peft
 
     lora = LoraSpec.model_validate({"rank": 4, "alpha": 8, **options})
     model = peft.load(replace(REQUEST, folder=tiny_base, lora=lora, quantization="none", device="cpu", dtype="float32"))
@@ -122,7 +122,7 @@ def test_the_adapter_is_scaled_as_asked(tiny_base: Path, options: dict[str, bool
 def test_dora_has_a_magnitude_for_every_layer_and_starts_as_the_base(tiny_base: Path) -> None:
     import torch
 
-    from burnish_trainer.backends import peft
+    from burnish_trainer.worker.backends import peft
 
     lora = LoraSpec.model_validate({"rank": 4, "use_dora": True})
     model = peft.load(replace(REQUEST, folder=tiny_base, lora=lora, quantization="none", device="cpu", dtype="float32"))
@@ -135,7 +135,7 @@ def test_dora_has_a_magnitude_for_every_layer_and_starts_as_the_base(tiny_base: 
 
 
 def test_both_backends_are_one_seam() -> None:
-    from burnish_trainer.backends import peft
+    from burnish_trainer.worker.backends import peft
 
     for function in ("prepare", "load"):
         peft_side, unsloth_side = (inspect.signature(getattr(module, function)) for module in (peft, unsloth))

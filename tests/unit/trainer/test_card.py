@@ -14,7 +14,7 @@ from burnish.schemas.adapter import AdapterManifest, TrainingSummary
 from burnish.schemas.base import BaseModelRef, Parent
 from burnish.schemas.dataset import DatasetManifest
 from burnish.schemas.tuning import Finding, RunEstimate, RunMeasurement
-from burnish_trainer.card import model_card
+from burnish_trainer.artifacts.model_card import model_card
 
 
 def manifest(**changes: Any) -> AdapterManifest:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from burnish.errors import PreconditionError
-from burnish_trainer.devices import DevicePool, discover
+from burnish_trainer.scheduler.devices import DevicePool, discover
 
 LISTING = "GPU 0: A (UUID: GPU-a)\\n  MIG 1g: (UUID: MIG-a)\\nGPU 1: A (UUID: GPU-b)\\nGPU 2: A (UUID: GPU-c)\\n"
 

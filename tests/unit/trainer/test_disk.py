@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from burnish.errors import PreconditionError
-from burnish_trainer import disk
-from burnish_trainer.events import EventWriter, Note, parse
+from burnish_trainer.artifacts import disk
+from burnish_trainer.executors.events import EventWriter, Note, parse
 
 
 @pytest.mark.parametrize(

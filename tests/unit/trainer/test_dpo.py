@@ -9,9 +9,9 @@ import torch
 from unit.trainer.made import dpo_rows, job_spec, put_dataset
 from unit.trainer.runs import Run, Runner
 
-from burnish_trainer.events import Note
-from burnish_trainer.references import ReferenceManifest
+from burnish_trainer.executors.events import Note
 from burnish_trainer.spec import VersionRef
+from burnish_trainer.worker.loop.reference_log_probabilities import ReferenceManifest
 
 pytestmark = pytest.mark.model
 
@@ -88,8 +88,8 @@ def margin(runner: Runner, run: Run) -> float:
     from peft import PeftModel
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
-    from burnish_trainer import adapters
-    from burnish_trainer.tokens import encode
+    from burnish_trainer.artifacts import adapters
+    from burnish_trainer.data.tokens import encode
 
     tokenizer = AutoTokenizer.from_pretrained(runner.base_model)
     base = AutoModelForCausalLM.from_pretrained(runner.base_model, dtype=torch.float32)

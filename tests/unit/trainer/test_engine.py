@@ -22,17 +22,17 @@ from burnish.errors import NotFoundError, UnavailableError
 from burnish.layout import checkpoint
 from burnish.objectstores.memory import MemoryObjectStore
 from burnish.schemas.tuning import Finding
-from burnish_trainer.checkpoints import stored_steps
-from burnish_trainer.database import Database
-from burnish_trainer.engine import Engine
+from burnish_trainer.artifacts.checkpoints import stored_steps
 from burnish_trainer.executors.local import LocalExecutor, LocalWorker
-from burnish_trainer.jobs import Job, State
-from burnish_trainer.news import QUEUE, News
-from burnish_trainer.policy import EnginePolicy
-from burnish_trainer.preparation import Preview
-from burnish_trainer.repository import JobRepository
+from burnish_trainer.preflight.types import Preview
+from burnish_trainer.queue.database import Database
+from burnish_trainer.queue.jobs import Job, State
+from burnish_trainer.queue.notifier import QUEUE, News
+from burnish_trainer.queue.repository import JobRepository
+from burnish_trainer.queue.tables import JobRow
+from burnish_trainer.scheduler.engine import Engine
+from burnish_trainer.scheduler.policy import EnginePolicy
 from burnish_trainer.spec import JobSpec, VersionRef
-from burnish_trainer.tables import JobRow
 
 SCRIPT = Path(__file__).with_name("scripted_worker.py")
 WAIT_SECONDS = 60.0  # a shared machine may take long to start a process

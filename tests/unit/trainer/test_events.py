@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
-from burnish_trainer.events import EventWriter, Failed, Metrics, Note, Succeeded, parse
+from burnish_trainer.executors.events import EventWriter, Failed, Metrics, Note, Succeeded, parse
 from burnish_trainer.spec import VersionRef
 
 

@@ -55,7 +55,7 @@ def test_several_devices_are_launched_by_accelerate() -> None:
     several = launch.command(["python", "worker"], Path("/a"), ["cuda:0", "cuda:1"])
     assert several[1:3] == ["-m", "accelerate.commands.launch"]
     assert several[several.index("--num_processes") + 1] == "2"
-    assert several[-3:] == ["-m", "burnish_trainer.worker", "/a"]
+    assert several[-3:] == ["-m", "burnish_trainer.worker.main", "/a"]
     assert launch.place({}) == (0, 1)
     assert launch.place({"RANK": "1", "WORLD_SIZE": "2"}) == (1, 2)
 

@@ -11,7 +11,7 @@ import grpc
 from certificate_making import Authority
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
-from burnish_trainer.health import question
+from burnish_trainer.rpc.health import question
 
 Status = health_pb2.HealthCheckResponse.ServingStatus
 

@@ -14,14 +14,14 @@ from transformers import AutoModelForCausalLM, AutoTokenizer, LlamaConfig, Mistr
 from transformers.models.llama.modeling_llama import LlamaRMSNorm
 from trl import DPOConfig, DPOTrainer
 
-from burnish_trainer.kernels import speed_up
-from burnish_trainer.kernels.attention import NAME
-from burnish_trainer.kernels.lora import FusedLora, fuse_lora
-from burnish_trainer.kernels.loss import label_log_probabilities
-from burnish_trainer.kernels.norm import fuse_norms
-from burnish_trainer.kernels.rows import end_to_end
-from burnish_trainer.kernels.trainer import PairLossTrainer
-from burnish_trainer.tokens import MASKED
+from burnish_trainer.data.tokens import MASKED
+from burnish_trainer.worker.kernels import speed_up
+from burnish_trainer.worker.kernels.attention import NAME
+from burnish_trainer.worker.kernels.lora import FusedLora, fuse_lora
+from burnish_trainer.worker.kernels.loss import label_log_probabilities
+from burnish_trainer.worker.kernels.norm import fuse_norms
+from burnish_trainer.worker.kernels.rows import end_to_end
+from burnish_trainer.worker.kernels.trainer import PairLossTrainer
 
 SIZES = {
     "vocab_size": 97,

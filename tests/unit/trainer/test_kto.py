@@ -12,10 +12,10 @@ from unit.trainer.preference_losses import Base
 from unit.trainer.runs import Run, Runner
 
 from burnish.schemas.dataset import KtoRow
-from burnish_trainer.events import Note
-from burnish_trainer.methods.kto import Judged, mismatched, plan_rows
+from burnish_trainer.data.tokens import Example
+from burnish_trainer.executors.events import Note
 from burnish_trainer.spec import VersionRef
-from burnish_trainer.tokens import Example
+from burnish_trainer.worker.methods.kto import Judged, mismatched, plan_rows
 
 OPTIMIZER = {"max_steps": 4, "evaluation_interval_steps": 2, "learning_rate": 1e-2, "warmup_share": 0.2}
 
@@ -53,7 +53,7 @@ def test_the_loss_of_a_moved_policy_is_the_paper_s(fp32_runner: Runner, tiny_bas
     """Equation 7 by hand on the validation rows, under the trained adapter, with each row's mismatched answer."""
     from peft import PeftModel
 
-    from burnish_trainer import adapters
+    from burnish_trainer.artifacts import adapters
 
     held = [
         row.model_copy(update={"prompt": user(f"Say {number}?"), "label": number % 2 == 0})

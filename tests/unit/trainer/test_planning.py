@@ -14,10 +14,17 @@ from unit.trainer.made import job_spec
 
 from burnish.schemas.base import BaseModelRef
 from burnish.schemas.tuning import Finding, RunMeasurement
-from burnish_trainer.estimate import Machine, adapter_parameters, predict, scale_of
-from burnish_trainer.machine import Gpu, children_bytes, memory_figures, parse_gpus, processor_name, read_machine
-from burnish_trainer.planning import RunPlanner
-from burnish_trainer.preparation import ModelShape, PastRun, Preparation, Preview, Workload
+from burnish_trainer.preflight.estimate import Machine, adapter_parameters, predict, scale_of
+from burnish_trainer.preflight.machine import (
+    Gpu,
+    children_bytes,
+    memory_figures,
+    parse_gpus,
+    processor_name,
+    read_machine,
+)
+from burnish_trainer.preflight.planner import RunPlanner
+from burnish_trainer.preflight.types import ModelShape, PastRun, Preparation, Preview, Workload
 from burnish_trainer.spec import JobSpec, VersionRef
 
 GB = 10**9

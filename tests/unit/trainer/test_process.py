@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from burnish.errors import PreconditionError
+from burnish_trainer.scheduler.workdir import WorkDir
 from burnish_trainer.settings import ReportSettings, S3Settings, TokenSettings, TrainerSettings
-from burnish_trainer.workdir import WorkDir
 
 HEAVY = ("torch", "transformers", "trl", "peft", "datasets", "unsloth", "numpy")
 
@@ -18,7 +18,7 @@ HEAVY = ("torch", "transformers", "trl", "peft", "datasets", "unsloth", "numpy")
 def test_the_server_process_imports_no_model_library() -> None:
     """Everything that `main` can reach before a worker is started, the methods' parameters included."""
     code = (
-        "import sys, burnish_trainer.main, burnish_trainer.backends\n"
+        "import sys, burnish_trainer.main, burnish_trainer.worker.backends\n"
         "from burnish_trainer import methods\n"
         "[methods.named(name).Params() for name in ('sft', 'dpo', 'kto', 'orpo', 'simpo')]\n"
         f"print(sorted(set({HEAVY!r}) & set(sys.modules)))"

@@ -8,8 +8,8 @@ import pytest
 import torch
 from unit.trainer.runs import Runner
 
-from burnish_trainer.backends import ModelRequest, peft
 from burnish_trainer.spec import LoraSpec, Quantization
+from burnish_trainer.worker.backends import ModelRequest, peft
 
 pytestmark = pytest.mark.model
 

@@ -12,10 +12,10 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 from unit.trainer.test_repository import ADAPTER, MEASURED, PREVIEW, SPEC
 
 from burnish.errors import BurnishError, InternalError, PreconditionError, UnavailableError
-from burnish_trainer.database import Database
-from burnish_trainer.events import CheckpointSaved, Event, Failed, Metrics, Note, Succeeded, Suspended
-from burnish_trainer.jobs import MOVES, Job, JobEvent, State
-from burnish_trainer.repository import JobRepository, LeaseLost
+from burnish_trainer.executors.events import CheckpointSaved, Event, Failed, Metrics, Note, Succeeded, Suspended
+from burnish_trainer.queue.database import Database
+from burnish_trainer.queue.jobs import MOVES, Job, JobEvent, State
+from burnish_trainer.queue.repository import JobRepository, LeaseLost
 
 ENGINES = st.sampled_from(["engine-a", "engine-b"])
 SAID: list[Event] = [

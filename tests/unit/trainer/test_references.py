@@ -15,12 +15,13 @@ from unit.trainer.preference_losses import Base
 
 from burnish.digests import sha256_hex
 from burnish.objectstores.memory import MemoryObjectStore
-from burnish_trainer import events, references
-from burnish_trainer.assignment import Assignment
-from burnish_trainer.context import RunContext, StopRequested
-from burnish_trainer.events import EventWriter, Note
-from burnish_trainer.tokens import Example
-from burnish_trainer.worker import make_context
+from burnish_trainer.data.tokens import Example
+from burnish_trainer.executors import events
+from burnish_trainer.executors.assignment import Assignment
+from burnish_trainer.executors.events import EventWriter, Note
+from burnish_trainer.worker.context import RunContext, StopRequested
+from burnish_trainer.worker.loop import reference_log_probabilities as references
+from burnish_trainer.worker.main import make_context
 
 pytestmark = pytest.mark.model
 

@@ -18,14 +18,14 @@ from unit.trainer.made import job_spec
 
 from burnish.errors import AlreadyExistsError, InternalError, NotFoundError, PreconditionError, UnavailableError
 from burnish.schemas.tuning import Finding, RunEstimate, RunMeasurement
-from burnish_trainer.database import Database
-from burnish_trainer.events import CheckpointSaved, Failed, Found, Metrics, Note, Succeeded, Suspended
-from burnish_trainer.jobs import MOVES, Job, State, check_move
-from burnish_trainer.preparation import Preview, Workload
-from burnish_trainer.records import move
-from burnish_trainer.repository import JobRepository, LeaseLost
+from burnish_trainer.executors.events import CheckpointSaved, Failed, Found, Metrics, Note, Succeeded, Suspended
+from burnish_trainer.preflight.types import Preview, Workload
+from burnish_trainer.queue.database import Database
+from burnish_trainer.queue.jobs import MOVES, Job, State, check_move
+from burnish_trainer.queue.records import move
+from burnish_trainer.queue.repository import JobRepository, LeaseLost
+from burnish_trainer.queue.tables import JobRow, Table
 from burnish_trainer.spec import JobSpec, VersionRef
-from burnish_trainer.tables import JobRow, Table
 
 SPEC = job_spec(VersionRef(name="colours", version="0" * 16))
 ADAPTER = VersionRef(name="colours", version="1" * 16)

@@ -29,17 +29,17 @@ from burnish.schemas.base import BaseModelRef
 from burnish.schemas.tuning import Finding, RunEstimate, RunMeasurement
 from burnish_protos.trainer.v1 import trainer_pb2 as pb
 from burnish_protos.trainer.v1 import trainer_pb2_grpc as rpc
-from burnish_trainer import adapters
-from burnish_trainer.acceptance import Acceptance
-from burnish_trainer.checkpoints import Checkpoints, Standing
-from burnish_trainer.database import Database
-from burnish_trainer.events import Found, Metrics, Note, Succeeded
-from burnish_trainer.interceptors import STATUS_DETAILS
-from burnish_trainer.news import News
-from burnish_trainer.preparation import Preview
-from burnish_trainer.repository import JobRepository
-from burnish_trainer.server import Health, build_server
-from burnish_trainer.servicer import TrainerServicer
+from burnish_trainer.artifacts import adapters
+from burnish_trainer.artifacts.checkpoints import Checkpoints, Standing
+from burnish_trainer.executors.events import Found, Metrics, Note, Succeeded
+from burnish_trainer.preflight.types import Preview
+from burnish_trainer.queue.database import Database
+from burnish_trainer.queue.notifier import News
+from burnish_trainer.queue.repository import JobRepository
+from burnish_trainer.rpc.admission import Acceptance
+from burnish_trainer.rpc.interceptors import STATUS_DETAILS
+from burnish_trainer.rpc.server import Health, build_server
+from burnish_trainer.rpc.servicer import TrainerServicer
 from burnish_trainer.spec import JobSpec, VersionRef
 
 TOKEN = "the-token"

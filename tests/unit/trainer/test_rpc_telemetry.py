@@ -20,14 +20,14 @@ from burnish.objectstores.memory import MemoryObjectStore
 from burnish.telemetry.tracing import Tracing
 from burnish_protos.trainer.v1 import trainer_pb2 as pb
 from burnish_protos.trainer.v1 import trainer_pb2_grpc as rpc
-from burnish_trainer.acceptance import Acceptance
-from burnish_trainer.database import Database
 from burnish_trainer.metrics import TrainerMetrics
-from burnish_trainer.news import News
-from burnish_trainer.repository import JobRepository
-from burnish_trainer.rpc_telemetry import TelemetryInterceptor
-from burnish_trainer.server import Health, build_server
-from burnish_trainer.servicer import TrainerServicer
+from burnish_trainer.queue.database import Database
+from burnish_trainer.queue.notifier import News
+from burnish_trainer.queue.repository import JobRepository
+from burnish_trainer.rpc.admission import Acceptance
+from burnish_trainer.rpc.server import Health, build_server
+from burnish_trainer.rpc.servicer import TrainerServicer
+from burnish_trainer.rpc.telemetry import TelemetryInterceptor
 
 TRACE = "0af7651916cd43dd8448eb211c80319c"
 TRACED = (("traceparent", f"00-{TRACE}-b7ad6b7169203331-01"), ("x-request-id", "r-1"))

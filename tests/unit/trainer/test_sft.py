@@ -15,8 +15,8 @@ from unit.trainer.runs import Run, Runner
 from burnish.errors import PreconditionError, from_dict
 from burnish.objectstores.memory import MemoryObjectStore
 from burnish.schemas.dataset import SftRow
-from burnish_trainer.events import CheckpointSaved, Failed, Metrics, Note, Suspended
-from burnish_trainer.order import make_plan
+from burnish_trainer.data.batches import make_plan
+from burnish_trainer.executors.events import CheckpointSaved, Failed, Metrics, Note, Suspended
 from burnish_trainer.spec import TARGET_MODULES, VersionRef
 
 pytestmark = pytest.mark.model
@@ -198,7 +198,7 @@ def test_changed_rows_are_refused(runner: Runner) -> None:
 
 
 def test_a_loss_that_is_no_number_ends_the_job_with_advice() -> None:
-    from burnish_trainer.progress import metrics_of
+    from burnish_trainer.worker.loop.progress import metrics_of
 
     plan = make_plan([3], [1], job_spec(VersionRef(name="colours", version="0" * 16)).optimizer, seed=0)
     with pytest.raises(PreconditionError, match="step 7: train again with a lower learning rate"):

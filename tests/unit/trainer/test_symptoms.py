@@ -10,8 +10,8 @@ from unit.trainer.runs import Run, Runner
 
 from burnish.errors import PreconditionError
 from burnish.schemas.tuning import RunEstimate, RunMeasurement
-from burnish_trainer.events import Found, Suspended
-from burnish_trainer.symptoms import Symptoms
+from burnish_trainer.executors.events import Found, Suspended
+from burnish_trainer.worker.loop.monitor import Symptoms
 
 EVERY = 5  # steps between evaluations
 
@@ -152,7 +152,7 @@ def test_a_run_measures_itself_and_compares_with_its_estimate(runner: Runner) ->
 
 
 def test_the_comparison_reads_as_a_sentence() -> None:
-    from burnish_trainer.training import compared
+    from burnish_trainer.worker.loop.training import compared
 
     said = RunEstimate(
         seconds=10, load_seconds=1, peak_memory_bytes=2 * 10**9, disk_bytes=1, steps=1, tokens=1, basis=""

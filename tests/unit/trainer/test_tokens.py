@@ -10,7 +10,7 @@ from unit.trainer.made import assistant, user
 
 from burnish.errors import InvalidInputError
 from burnish.schemas.base import Message
-from burnish_trainer.tokens import MASKED, Example, check, encode
+from burnish_trainer.data.tokens import MASKED, Example, check, encode
 
 pytestmark = pytest.mark.model
 

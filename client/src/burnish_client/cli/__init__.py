@@ -12,27 +12,13 @@ from typer.core import TyperGroup
 from typer.exceptions import TyperException
 
 from burnish.errors import BurnishError, Code
-from burnish_client import tracing
-from burnish_client.cli import (
-    adapters,
-    benchmark,
-    console,
-    dataset,
-    demo,
-    diagnose,
-    eval_plan,
-    evaluate,
-    jobs,
-    judge,
-    login,
-    probe,
-    review,
-    runs,
-    stack,
-    train,
-    verdict,
-)
-from burnish_client.cli.groups import RunsByDefault
+from burnish_client.cli.commands import demo, login, stack
+from burnish_client.cli.commands.data import benchmark, dataset, diagnose, review, runs
+from burnish_client.cli.commands.evaluation import eval_plan, evaluate, judge, probe, verdict
+from burnish_client.cli.commands.training import adapters, jobs, train
+from burnish_client.cli.options.groups import RunsByDefault
+from burnish_client.cli.views import console
+from burnish_client.sdk import tracing
 
 BAD_INPUT = frozenset({Code.INVALID_ARGUMENT, Code.OUT_OF_RANGE})
 

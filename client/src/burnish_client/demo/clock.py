@@ -8,7 +8,7 @@ from contextlib import contextmanager
 
 from rich.rule import Rule
 
-from burnish_client.cli import console
+from burnish_client.cli.views import console
 
 
 class Clock:

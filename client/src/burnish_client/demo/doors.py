@@ -9,12 +9,12 @@ from pathlib import Path
 from typing import Self
 
 from burnish.errors import PreconditionError, UnavailableError
-from burnish_client.curator_client import CuratorClient
-from burnish_client.env_file import EnvFile
+from burnish_client.config.env_file import EnvFile
 from burnish_client.evaluation import Endpoint
-from burnish_client.inference_client import InferenceClient
+from burnish_client.sdk.curator import CuratorClient
+from burnish_client.sdk.inference import InferenceClient
+from burnish_client.sdk.trainer import TrainerClient
 from burnish_client.stack.state import StackState
-from burnish_client.trainer_client import TrainerClient
 
 
 @dataclass(frozen=True)

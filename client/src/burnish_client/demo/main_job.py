@@ -17,17 +17,19 @@ import orjson
 from pydantic import BaseModel
 from rich.live import Live
 
-from burnish.claims import Thresholds
 from burnish.errors import BurnishError, Code
 from burnish.schemas.adapter import AdapterManifest
 from burnish.schemas.benchmark import BenchmarkManifest, BenchmarkQuestion
 from burnish.schemas.dataset import DatasetManifest, DatasetSpec
 from burnish.schemas.runlog import RunLogLine
-from burnish_client.cli import asking, console
-from burnish_client.cli import dataset as dataset_command
-from burnish_client.cli import diagnose as diagnose_command
-from burnish_client.cli import stack as stack_command
-from burnish_client.cli import verdict as verdict_command
+from burnish.verdict.claims import Thresholds
+from burnish_client.cli.commands import stack as stack_command
+from burnish_client.cli.commands.data import dataset as dataset_command
+from burnish_client.cli.commands.data import diagnose as diagnose_command
+from burnish_client.cli.commands.evaluation import verdict as verdict_command
+from burnish_client.cli.options import sampling as asking
+from burnish_client.cli.views import console
+from burnish_client.config.env_file import EnvFile
 from burnish_client.demo import serving
 from burnish_client.demo.clock import Clock
 from burnish_client.demo.doors import Addresses, Doors, open_doors
@@ -35,7 +37,6 @@ from burnish_client.demo.recipe import FULL, Recipe
 from burnish_client.demo.stdlib_benchmark import generate
 from burnish_client.demo.targets import Target, choose_target, fill_review_file, write_review_file
 from burnish_client.demo.training import train
-from burnish_client.env_file import EnvFile
 from burnish_client.evaluation import Evaluation, Sampling, ask, check_questions, evaluate, make_run_log
 from burnish_client.stack.control import Launch, interruptible
 from burnish_client.stack.settings import StackSettings

@@ -12,7 +12,7 @@ from burnish.schemas.adapter import AdapterManifest
 from burnish.schemas.benchmark import BenchmarkQuestion
 from burnish.schemas.dataset import DatasetManifest
 from burnish.schemas.runlog import RunLogLine
-from burnish_client.cli import console
+from burnish_client.cli.views import console
 from burnish_client.demo.doors import Doors
 from burnish_client.evaluation import Answer, Sampling, Side, ask_sides
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from burnish.errors import InternalError
 from burnish.schemas.dataset import DatasetManifest
-from burnish_client.cli import console
-from burnish_client.cli.following import display
+from burnish_client.cli.views import console
+from burnish_client.cli.views.following import display
 from burnish_client.demo.recipe import Recipe
-from burnish_client.trainer_client import TrainerClient, TuningJob, state_name, tuning_spec
+from burnish_client.sdk.trainer import TrainerClient, TuningJob, state_name, tuning_spec
 
 
 def train(trainer: TrainerClient, dataset: DatasetManifest, recipe: Recipe, seed: int) -> tuple[str, str]:

@@ -19,8 +19,7 @@ from burnish.errors import BurnishError, InvalidInputError, PreconditionError, U
 from burnish.grading import request_parameters
 from burnish.schemas.base import Message
 from burnish.schemas.benchmark import BenchmarkQuestion
-from burnish_client import tls, tracing, wire
-from burnish_client.config import ClientSettings
+from burnish_client.config.endpoints import ClientSettings
 from burnish_client.evaluation.pace import (
     LOCAL_START,
     START,
@@ -29,7 +28,9 @@ from burnish_client.evaluation.pace import (
     rate_limit_seconds,
     retry_after_seconds,
 )
-from burnish_client.http_door import LOOPBACK
+from burnish_client.sdk import errors as wire
+from burnish_client.sdk import tls, tracing
+from burnish_client.sdk.http import LOOPBACK
 
 TIMEOUT_COSTS_ATTEMPTS = 4  # a timeout is long: of 8 attempts it leaves one more
 MOST_FAILURES_IN_A_ROW = 5

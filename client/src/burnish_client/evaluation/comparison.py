@@ -12,14 +12,14 @@ from pathlib import Path
 
 from burnish.errors import InvalidInputError
 from burnish.grading import needs
-from burnish.pairing import name_some
 from burnish.reporting import ReportMeta
 from burnish.schemas.adapter import AdapterManifest
 from burnish.schemas.benchmark import BenchmarkQuestion
 from burnish.schemas.dataset import DatasetManifest, Split
 from burnish.schemas.evaluation import Cost, EvalManifest, EvalRow, Forgetting, JudgeCalibration, Verdict
 from burnish.schemas.runlog import FailureCluster, RunLogLine
-from burnish.verdict import Thresholds, decide
+from burnish.verdict.decision import Thresholds, decide
+from burnish.verdict.pairing import name_some
 from burnish_client.evaluation import folder
 from burnish_client.evaluation.answers import Answer
 from burnish_client.evaluation.asking import MOST_CONCURRENCY, ProgressCallback, Side, ask_sides

@@ -10,12 +10,12 @@ from dataclasses import replace
 from pathlib import Path
 
 from burnish.errors import InvalidInputError
-from burnish.pairing import Pair, name_some, pair
 from burnish.probe import MAX_TOKENS, compare_texts, probe_questions, probe_texts, probe_version
 from burnish.schemas.benchmark import BenchmarkQuestion
 from burnish.schemas.evaluation import Forgetting, ProbeCategory
 from burnish.statistics import holm
-from burnish.verdict import compare
+from burnish.verdict.decision import compare
+from burnish.verdict.pairing import Pair, name_some, pair
 from burnish_client.evaluation.asking import ProgressCallback, Side, ask_sides
 from burnish_client.evaluation.chat import Endpoint, Sampling
 from burnish_client.evaluation.rows import eval_rows

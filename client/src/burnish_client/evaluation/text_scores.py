@@ -18,10 +18,10 @@ from burnish.digests import sha256_hex
 from burnish.errors import CorruptDataError, IncompatibleAdapterError, UnavailableError
 from burnish.probe import ProbeText, TextScore
 from burnish.schemas.base import Frozen
-from burnish_client import wire
 from burnish_client.evaluation.asking import Side
 from burnish_client.evaluation.chat import Endpoint
 from burnish_client.evaluation.pace import backoff_seconds, retry_after_seconds
+from burnish_client.sdk import errors as wire
 
 RETRIED_STATUSES = frozenset({408, 425, 429, 500, 502, 503, 504})
 UNSUPPORTED_STATUSES = frozenset({400, 404, 405, 422, 501})

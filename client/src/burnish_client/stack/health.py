@@ -15,7 +15,7 @@ from burnish.certificates import host_names, pinned
 from burnish.errors import BurnishError
 from burnish.objectstores import seaweedfs
 from burnish.objectstores.s3 import S3ObjectStore
-from burnish_client.grpc_door import NO_PROXY
+from burnish_client.sdk.grpc_channel import NO_PROXY
 
 Check = Callable[[], Awaitable[bool]]
 LIMIT_SECONDS = 5.0

@@ -8,12 +8,12 @@ from typing import Protocol
 
 from burnish.digests import canonical_json, version_of
 from burnish.errors import InvalidInputError, PreconditionError
-from burnish.pairing import name_some
 from burnish.schemas.adapter import AdapterManifest
 from burnish.schemas.base import Frozen
 from burnish.schemas.dataset import DatasetFormat, DatasetManifest, DatasetSpec
 from burnish.schemas.tuning import Method
-from burnish_client.trainer_client import TuningJob, TuningSpec, state_name, to_dict
+from burnish.verdict.pairing import name_some
+from burnish_client.sdk.trainer import TuningJob, TuningSpec, state_name, to_dict
 from burnish_client.tuning.search_space import Value, has_parameter, make_spec, parse_values
 
 FORMATS: dict[Method, DatasetFormat] = {"sft": "sft", "dpo": "dpo", "kto": "kto", "orpo": "dpo", "simpo": "dpo"}

@@ -6,15 +6,15 @@ import math
 from collections.abc import Mapping, Sequence
 from itertools import combinations
 
-from burnish.claims import Answer, Outcomes, Thresholds, find_harm, find_improvement
-from burnish.comparisons import Groups, compare, outcomes
-from burnish.pairing import pair
 from burnish.reporting.sentences import duration, interval, p_equals, points
 from burnish.schemas.base import Frozen
 from burnish.schemas.evaluation import Comparison, EvalRow, JudgeCalibration, Verdict
 from burnish.schemas.tuning import Method
 from burnish.statistics import holm, needs_questions, noninferiority, prudent_design_effect
-from burnish.verdict import usable_calibration
+from burnish.verdict.claims import Answer, Outcomes, Thresholds, find_harm, find_improvement
+from burnish.verdict.comparisons import Groups, compare, outcomes
+from burnish.verdict.decision import usable_calibration
+from burnish.verdict.pairing import pair
 
 
 class MethodResult(Frozen):
@@ -75,7 +75,7 @@ def claims_of(
     limits: Thresholds,
     calibration: JudgeCalibration | None = None,
 ) -> tuple[Answer, Answer]:
-    """(improved, broke) as burnish.verdict.decide finds them, which says one word for both."""
+    """(improved, broke) as burnish.verdict.decision.decide finds them, which says one word for both."""
     groups = Groups(pair(base, candidate), usable_calibration(calibration))
     improvement = find_improvement(outcomes(groups.targeted, groups.judge), limits, groups.missing_targeted)
     harm = find_harm(outcomes(groups.rest, groups.judge), limits, groups.missing_rest)

@@ -12,7 +12,7 @@ from google.protobuf.descriptor import FieldDescriptor
 
 from burnish.errors import InvalidInputError
 from burnish.schemas.tuning import Method
-from burnish_client.trainer_client import TuningSpec, tuning_spec
+from burnish_client.sdk.trainer import TuningSpec, tuning_spec
 
 Value = bool | int | float | str
 RANGE = re.compile(r"^(?P<low>[^:,]+?)\.\.(?P<high>[^:,]+?)(?P<log>:log)?$")

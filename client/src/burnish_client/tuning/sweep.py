@@ -24,7 +24,7 @@ from burnish.errors import (
 )
 from burnish.schemas.base import Frozen
 from burnish.schemas.tuning import Method
-from burnish_client.trainer_client import TuningJob, TuningJobEvent, TuningSpec, state_name
+from burnish_client.sdk.trainer import TuningJob, TuningJobEvent, TuningSpec, state_name
 from burnish_client.tuning.search_space import Parameter, Value, command_of, make_spec, text
 from burnish_client.tuning.study import request_id, sampler, settings_of
 

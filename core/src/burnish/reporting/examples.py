@@ -7,11 +7,11 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from burnish.pairing import Pair
 from burnish.reporting.differences import Segment, mark_differences
 from burnish.reporting.visible import visible
 from burnish.schemas.benchmark import BenchmarkQuestion
 from burnish.schemas.evaluation import EvalRow
+from burnish.verdict.pairing import Pair
 
 Outcome = Literal["regression", "lost", "gained", "still failing"]
 ORDER: tuple[Outcome, ...] = ("regression", "lost", "gained")

@@ -11,7 +11,6 @@ from importlib.resources import files
 from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 from markupsafe import Markup
 
-from burnish.pairing import Pair, pair
 from burnish.reporting import examples, sentences
 from burnish.reporting.axis import Axis, axis_over
 from burnish.reporting.lineage import lineage, method
@@ -20,6 +19,7 @@ from burnish.reporting.patterns import regression_traits
 from burnish.reporting.training import finding_sentence, finding_tag, foretold, run_facts
 from burnish.reporting.visible import visible
 from burnish.schemas.evaluation import Comparison, Cost, EvalRow, Verdict
+from burnish.verdict.pairing import Pair, pair
 
 MOST_DISCORDANT = 500
 MOST_STILL_FAILING = 25

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.stats import fisher_exact
 
-from burnish.pairing import Pair
 from burnish.schemas.benchmark import BenchmarkQuestion
 from burnish.schemas.evaluation import EvalRow
 from burnish.statistics import holm
+from burnish.verdict.pairing import Pair
 
 LEVEL = 0.05
 LEAST_SHARING = 2  # one question is no pattern

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 
-from burnish.pairing import Pair, pair
 from burnish.reporting import examples
 from burnish.reporting.lineage import lineage
 from burnish.reporting.markdown import code, counts, line
@@ -16,6 +15,7 @@ from burnish.reporting.sentences import headline, interval, p_value, pattern_sen
 from burnish.reporting.training import METHODS, finding_sentence, finding_tag, foretold
 from burnish.schemas.adapter import AdapterManifest
 from burnish.schemas.evaluation import ArmComparison, Comparison, EvalRow, Verdict
+from burnish.verdict.pairing import Pair, pair
 
 MOST_REGRESSIONS_NAMED = 20
 # Ways of failing that a stricter output (guided decoding, a schema, a firmer instruction) might prevent without training.

@@ -1,4 +1,4 @@
-"""Statistics of paired comparisons: exact, for small n. numpy and scipy only; called by burnish.claims and burnish.verdict.
+"""Statistics of paired comparisons: exact, for small n. numpy and scipy only; called by burnish.verdict.claims and burnish.verdict.decision.
 
 Sign convention everywhere: gained = base failed and candidate passed, lost = the reverse, delta = (gained − lost) / n,
 difference = candidate − base, so that positive is better for the candidate.

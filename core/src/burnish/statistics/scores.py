@@ -1,4 +1,4 @@
-"""Paired comparison of real-valued scores, clusters respected. Called by burnish.verdict."""
+"""Paired comparison of real-valued scores, clusters respected. Called by burnish.verdict.decision."""
 
 from __future__ import annotations
 

@@ -14,22 +14,22 @@ from burnish.schemas.base import BaseModelRef
 from burnish.schemas.models import read_record
 from burnish.telemetry import logs
 from burnish.telemetry.tracing import Tracing
-from burnish_trainer.acceptance import Acceptance
-from burnish_trainer.database import Database
-from burnish_trainer.devices import discover
-from burnish_trainer.engine import Engine
 from burnish_trainer.executors.local import LocalExecutor
 from burnish_trainer.metrics import TrainerMetrics
-from burnish_trainer.metrics_server import MetricsPage, serving
-from burnish_trainer.news import News
-from burnish_trainer.planning import RunPlanner
+from burnish_trainer.preflight.planner import RunPlanner
 from burnish_trainer.preflight.process import CheckerProcess
-from burnish_trainer.repository import JobRepository
-from burnish_trainer.server import Health, build_server
-from burnish_trainer.servicer import TrainerServicer
+from burnish_trainer.queue.database import Database
+from burnish_trainer.queue.notifier import News
+from burnish_trainer.queue.repository import JobRepository
+from burnish_trainer.rpc.admission import Acceptance
+from burnish_trainer.rpc.metrics_server import MetricsPage, serving
+from burnish_trainer.rpc.server import Health, build_server
+from burnish_trainer.rpc.servicer import TrainerServicer
+from burnish_trainer.rpc.tls import open_port
+from burnish_trainer.scheduler.devices import discover
+from burnish_trainer.scheduler.engine import Engine
+from burnish_trainer.scheduler.workdir import WorkDir
 from burnish_trainer.settings import S3Settings, TlsSettings, TokenSettings, TrainerSettings
-from burnish_trainer.tls import open_port
-from burnish_trainer.workdir import WorkDir
 
 log = logging.getLogger(__name__)
 

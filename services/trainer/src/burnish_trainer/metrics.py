@@ -11,8 +11,8 @@ from prometheus_client.registry import Collector
 
 from burnish.errors import UnavailableError
 from burnish.telemetry import metrics
-from burnish_trainer.events import CheckpointSaved, Event, Metrics, Referenced
-from burnish_trainer.jobs import Job, State
+from burnish_trainer.executors.events import CheckpointSaved, Event, Metrics, Referenced
+from burnish_trainer.queue.jobs import Job, State
 
 STEP_SECONDS = (0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0)
 

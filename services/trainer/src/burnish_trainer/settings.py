@@ -10,7 +10,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from burnish.certificates import DoorCertificate
 from burnish.objectstores.s3 import S3ObjectStore
-from burnish_trainer.policy import EnginePolicy, KeepCheckpoints
+from burnish_trainer.scheduler.policy import EnginePolicy, KeepCheckpoints
 
 Device = Literal["auto", "cpu", "cuda"]
 Tracker = Literal["mlflow", "wandb", "trackio"]

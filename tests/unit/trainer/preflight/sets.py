@@ -24,12 +24,12 @@ from burnish.schemas.dataset import (
 )
 from burnish.schemas.runlog import RunLogLine
 from burnish_client.demo.stdlib_benchmark import generate
-from burnish_trainer import methods
 from burnish_trainer.preflight.base import Base
 from burnish_trainer.preflight.examine import Surroundings, examine
 from burnish_trainer.preflight.records import KINDS, TrainingRow, of_rows
-from burnish_trainer.preparation import Preparation
+from burnish_trainer.preflight.types import Preparation
 from burnish_trainer.spec import JobSpec
+from burnish_trainer.worker import methods
 
 TICKETS = REPOSITORY / "examples/support-tickets"
 VALIDATED = 8  # every eighth row validates

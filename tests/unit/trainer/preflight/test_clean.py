@@ -6,7 +6,7 @@ import pytest
 from unit.trainer.preflight.sets import look, parted, preferences, stdlib, thumbs, tickets
 
 from burnish_trainer.preflight.base import Base
-from burnish_trainer.preparation import Preparation
+from burnish_trainer.preflight.types import Preparation
 
 pytestmark = pytest.mark.model
 

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from burnish_trainer.preflight.credentials import secrets_in
+from burnish_trainer.preflight.checks.credentials import secrets_in
 
 
 def drawn(length: int, alphabet: str = string.ascii_letters + string.digits) -> str:

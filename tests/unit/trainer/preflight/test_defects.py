@@ -16,7 +16,7 @@ from burnish.schemas.benchmark import BenchmarkQuestion, GraderSpec
 from burnish.schemas.tuning import Finding
 from burnish_trainer.preflight.base import Base
 from burnish_trainer.preflight.records import TrainingRow
-from burnish_trainer.preparation import Preparation
+from burnish_trainer.preflight.types import Preparation
 
 pytestmark = pytest.mark.model
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from unit.trainer.made import assistant, user
 
 from burnish.schemas.dataset import SftRow
-from burnish_trainer.preflight.duplicates import SHINGLE, SIMILARITY, jaccard, near_duplicates, shingles_of
+from burnish_trainer.preflight.checks.duplicates import SHINGLE, SIMILARITY, jaccard, near_duplicates, shingles_of
 from burnish_trainer.preflight.records import Record, of_rows
 
 TEXT = st.text(st.sampled_from("abcdefgh  \n"), max_size=60)

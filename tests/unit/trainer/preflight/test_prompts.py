@@ -9,7 +9,7 @@ from unit.trainer.made import assistant, user
 
 from burnish.schemas.base import Message
 from burnish.schemas.dataset import SftRow
-from burnish_trainer.preflight.prompts import LONG_CHARACTERS, holds_completion
+from burnish_trainer.preflight.checks.prompts import LONG_CHARACTERS, holds_completion
 from burnish_trainer.preflight.records import of_rows
 
 LONG = "the whole of the clause " * 12

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Protocol
 
-from burnish_trainer.jobs import Job
+from burnish_trainer.queue.jobs import Job
 
 
 class Worker(Protocol):

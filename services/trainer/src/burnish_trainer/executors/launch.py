@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 VISIBLE = "CUDA_VISIBLE_DEVICES"
-WORKER_MODULE = "burnish_trainer.worker"
+WORKER_MODULE = "burnish_trainer.worker.main"
 WORKER = (sys.executable, "-m", WORKER_MODULE)
 
 

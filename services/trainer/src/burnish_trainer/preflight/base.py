@@ -13,8 +13,8 @@ from typing import Any
 from burnish.errors import CorruptDataError
 from burnish.schemas.base import BaseModelRef
 from burnish.schemas.models import read_record
-from burnish_trainer.preparation import ModelShape
-from burnish_trainer.tokens import Tokenizer
+from burnish_trainer.data.tokens import Tokenizer
+from burnish_trainer.preflight.types import ModelShape
 
 
 @dataclass(frozen=True)

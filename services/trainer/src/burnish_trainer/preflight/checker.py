@@ -23,7 +23,7 @@ from burnish.telemetry import logs, tracing
 from burnish_trainer.preflight.lean import hide_model_libraries
 
 if TYPE_CHECKING:
-    from burnish_trainer.preparation import Preparation
+    from burnish_trainer.preflight.types import Preparation
     from burnish_trainer.spec import JobSpec
 
 log = logging.getLogger(__name__)

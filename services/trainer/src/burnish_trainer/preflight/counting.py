@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Sequence
 
-from burnish_trainer.methods import kto
-from burnish_trainer.order import Plan, make_plan
-from burnish_trainer.pairs import Pair, plan_pairs
-from burnish_trainer.preparation import Workload
+from burnish_trainer.data.batches import Plan, make_plan
+from burnish_trainer.data.pairs import Pair, plan_pairs
+from burnish_trainer.data.tokens import Example
+from burnish_trainer.preflight.types import Workload
 from burnish_trainer.spec import JobSpec
-from burnish_trainer.tokens import Example
+from burnish_trainer.worker.methods import kto
 
 Group = Sequence[Example]  # the sequences of one row: its completion, or chosen and rejected
 PAIRED = ("dpo", "orpo", "simpo")

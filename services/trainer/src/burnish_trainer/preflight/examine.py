@@ -12,10 +12,12 @@ from burnish.ports import ObjectStore
 from burnish.schemas.benchmark import BenchmarkQuestion
 from burnish.schemas.dataset import DatasetManifest
 from burnish.schemas.tuning import Finding
-from burnish_trainer import methods
-from burnish_trainer.preflight import (
+from burnish_trainer.data.rows import read_manifest
+from burnish_trainer.data.tokens import Encoding, Example, encode_all
+from burnish_trainer.preflight import counting, reference
+from burnish_trainer.preflight.base import Base
+from burnish_trainer.preflight.checks import (
     advice,
-    counting,
     credentials,
     duplicates,
     fields,
@@ -23,18 +25,15 @@ from burnish_trainer.preflight import (
     leakage,
     pairs,
     prompts,
-    reference,
     serving,
     templates,
     turns,
 )
-from burnish_trainer.preflight.base import Base
 from burnish_trainer.preflight.records import Record, Records, read_records
 from burnish_trainer.preflight.registry import accept
-from burnish_trainer.preparation import Preparation
-from burnish_trainer.rows import read_manifest
+from burnish_trainer.preflight.types import Preparation
 from burnish_trainer.spec import JobSpec
-from burnish_trainer.tokens import Encoding, Example, encode_all
+from burnish_trainer.worker import methods
 
 
 @dataclass(frozen=True)

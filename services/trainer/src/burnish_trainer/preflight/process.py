@@ -21,7 +21,7 @@ from typing import IO, Any
 
 from burnish.errors import UnavailableError, from_dict
 from burnish.telemetry.tracing import traceparent
-from burnish_trainer.preparation import Preparation
+from burnish_trainer.preflight.types import Preparation
 from burnish_trainer.spec import JobSpec
 
 log = logging.getLogger(__name__)
@@ -37,7 +37,7 @@ class CheckerDied(Exception):
 
 
 class CheckerProcess:
-    """burnish_trainer.preparation.Preparer over a child process that is started at once and kept.
+    """burnish_trainer.preflight.types.Preparer over a child process that is started at once and kept.
 
     environment: what the child gets beyond this process's own (the object store's keys); never in argv. One request runs
     at a time, others wait their turn. timeout_seconds: of one request, its wait included.

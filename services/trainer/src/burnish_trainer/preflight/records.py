@@ -15,8 +15,8 @@ from burnish.ports import ObjectStore
 from burnish.schemas.base import Message
 from burnish.schemas.dataset import DatasetManifest, DpoRow, KtoRow, SftRow
 from burnish.schemas.tuning import Finding
+from burnish_trainer.data.rows import TRAIN, VALIDATION, read_lines
 from burnish_trainer.preflight.registry import finding
-from burnish_trainer.rows import TRAIN, VALIDATION, read_lines
 from burnish_trainer.spec import VersionRef
 
 TrainingRow = SftRow | DpoRow | KtoRow

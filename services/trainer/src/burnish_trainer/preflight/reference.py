@@ -8,8 +8,8 @@ from burnish.digests import sha256_hex
 from burnish.layout import MANIFEST
 from burnish.ports import ObjectStore
 from burnish_trainer.preflight.base import Base
-from burnish_trainer.references import FOLDER, ReferenceManifest
 from burnish_trainer.spec import JobSpec
+from burnish_trainer.worker.loop.reference_log_probabilities import FOLDER, ReferenceManifest
 
 
 def is_kept(spec: JobSpec, base: Base, store: ObjectStore) -> bool:

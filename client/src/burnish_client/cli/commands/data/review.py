@@ -1,0 +1,93 @@
+"""`burnish review`: the file that a person fills with corrections, out and in."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from burnish_client.cli.commands.data.runs import RunLog, resolve_run_log
+from burnish_client.cli.views import console
+from burnish_client.cli.views.console import JsonFlag
+
+if TYPE_CHECKING:
+    from burnish.schemas.runlog import ReviewImport
+
+app = typer.Typer(help="Corrections: a review file out, the corrected one in.", no_args_is_help=True)
+SHOWN_REJECTED = 10
+
+
+@app.command("export")
+def export_review(
+    run_log: RunLog = None,
+    label: Annotated[
+        list[str] | None,
+        typer.Option(help="Failure label; repeat for more. Default: every candidate cluster.", show_default=False),
+    ] = None,
+    output: Annotated[
+        Path | None, typer.Option("--out", "-o", help="File to write; without it, stdout.", show_default=False)
+    ] = None,
+) -> None:
+    """Write one line a failed question (JSONL), with an empty `corrected_output` to fill in."""
+    from burnish.errors import PreconditionError
+    from burnish_client.sdk.curator import CuratorClient
+
+    with CuratorClient.from_settings() as client:
+        run_log_id = resolve_run_log(client, run_log).id
+        labels = label or [cluster.label for cluster in client.diagnosis(run_log_id).clusters if cluster.candidate]
+        if not labels:
+            raise PreconditionError(
+                f"run log {run_log_id} has no candidate cluster: `burnish diagnose {run_log_id}` says why, --label chooses one all the same"
+            )
+        items = client.export_review(run_log_id, labels)
+    lines = console.write_output((item.model_dump_json().encode() + b"\n" for item in items), output)
+    reviewed = sum(1 for item in items if item.corrected_output)
+    if output:
+        console.note(
+            f"[bold green]wrote[/] {output}: {lines:,} questions of {', '.join(labels)}; {reviewed:,} have a correction already"
+        )
+        console.note(
+            "Fill `corrected_output` with the answer that the model should have given; leave it empty to skip the line."
+        )
+        console.next_step(f"burnish review import {output} --run-log {run_log_id}")
+        console.note(f"[dim]or in a browser:[/] {client.review_page_url(run_log_id, labels[0])}")
+
+
+@app.command("import")
+def import_review(
+    file: Annotated[Path, typer.Argument(help="The filled review file (JSONL).", exists=True, dir_okay=False)],
+    run_log: Annotated[
+        str | None, typer.Option(help="Id or name of the run log it is about; default: the newest.", show_default=False)
+    ] = None,
+    json: JsonFlag = False,
+) -> None:
+    """Send corrections to the curator."""
+    from burnish_client.sdk.curator import CuratorClient
+
+    with CuratorClient.from_settings() as client:
+        run_log_id = resolve_run_log(client, run_log).id
+        answer = client.import_review(run_log_id, file)
+    if json:
+        return console.print_json(answer.model_dump(mode="json"))
+    console.out().print(
+        f"[bold green]{answer.accepted:,} corrections[/] for run log {run_log_id}: "
+        f"{answer.changed:,} changed earlier ones; {answer.empty:,} lines still empty, {len(answer.rejected_lines):,} rejected"
+    )
+    for line in answer.rejected_lines[:SHOWN_REJECTED]:
+        console.note(f"[yellow]{file}, line {line.line_number}:[/] {console.one_line(line.reason)}")
+    if answer.accepted:
+        labels = "".join(f" --label {label}" for label in _corrected_labels(file, answer))
+        console.next_step(f"burnish dataset build NAME --run-log {run_log_id}{labels}")
+
+
+def _corrected_labels(file: Path, answer: ReviewImport) -> list[str]:
+    """The failure labels of the lines that were taken, in the file's order."""
+    from burnish.schemas.runlog import ReviewItem
+
+    rejected = {line.line_number for line in answer.rejected_lines}
+    numbered = enumerate(file.read_bytes().splitlines(), start=1)
+    items = [
+        ReviewItem.model_validate_json(line) for number, line in numbered if line.strip() and number not in rejected
+    ]
+    return list(dict.fromkeys(item.failure_label for item in items if item.corrected_output))

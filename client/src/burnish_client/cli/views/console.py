@@ -1,0 +1,235 @@
+"""What every command prints with: results on stdout (only JSON under --json), progress and messages on stderr."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+from rich.measure import Measurement
+from rich.table import Table
+
+from burnish.errors import BurnishError, Code
+
+if TYPE_CHECKING:
+    from burnish_client.sdk.curator import Progress
+
+UNLIMITED = 10_000  # columns
+JsonFlag = Annotated[bool, typer.Option("--json", help="Print JSON alone on stdout.")]
+
+
+def out() -> Console:
+    """stdout, asked for at the time of printing so that its width and redirection are those of the moment."""
+    return Console(highlight=False)
+
+
+def err() -> Console:
+    return Console(stderr=True, highlight=False)
+
+
+def error(message: str, hint: str | None = None) -> None:
+    """One red line (what and where) and one with what to do."""
+    console = err()
+    console.print(f"[bold red]error:[/] {escape(message)}", soft_wrap=True)
+    if hint:
+        console.print(f"[dim]hint:[/] {escape(hint)}", soft_wrap=True)
+
+
+def burnish_error(problem: BurnishError) -> None:
+    """The message; its request id where it was the service's own defect; the hint that its kind has."""
+    request_id = problem.metadata.get("request_id") if problem.code is Code.INTERNAL else None
+    error(problem.message + (f" (request {request_id})" if request_id else ""), hint_of(problem))
+
+
+def hint_of(problem: BurnishError) -> str | None:
+    """What to do, where the message does not say it yet."""
+    if "`" in problem.message:
+        return None
+    hints = {
+        "UNAUTHENTICATED": "set BURNISH_TOKEN to the token of these services, or unset it to use the one of `burnish up`",
+        "NOT_FOUND": "the matching `ls` command lists what there is",
+        "UNAVAILABLE": "`burnish status` shows what runs, `burnish up` starts it",
+        "INTERNAL": "`burnish status` names the log of each part; the traceback stands there under the request id",
+        "LEAKAGE": "take the named questions out of the training data, or build with another split",
+        "ALREADY_EXISTS": "choose another name",
+        "CORRUPT_DATA": "restore the named object from a backup",
+    }
+    return hints.get(problem.reason)
+
+
+def note(message: str) -> None:
+    """A line for people, on stderr."""
+    err().print(message, soft_wrap=True)
+
+
+def next_step(command: str) -> None:
+    note(f"[dim]next:[/] {escape(command)}")
+
+
+def print_json(value: Any) -> None:
+    """JSON on stdout, never wrapped or coloured."""
+    sys.stdout.write(json.dumps(value, indent=2, ensure_ascii=False) + "\n")
+    sys.stdout.flush()
+
+
+def print_json_line(value: Any) -> None:
+    sys.stdout.write(json.dumps(value, ensure_ascii=False) + "\n")
+    sys.stdout.flush()
+
+
+def table(*columns: str, title: str | None = None) -> Table:
+    """A table without frames. A column whose name starts with '>' is a number, one with '~' may be cut short, others stay whole."""
+    made = Table(
+        box=None,
+        padding=(0, 2, 0, 0),
+        pad_edge=False,
+        header_style="bold underline",
+        title=title,
+        title_justify="left",
+        title_style="bold",
+    )
+    for column in columns:
+        name = column.lstrip(">~")
+        if column.startswith(">"):
+            made.add_column(name, justify="right", no_wrap=True)
+        elif column.startswith("~"):
+            made.add_column(name, overflow="ellipsis", no_wrap=True, min_width=6, ratio=1)
+        else:
+            made.add_column(name, no_wrap=True)
+    return made
+
+
+def show_table(table: Table, console: Console | None = None) -> None:
+    """Print as wide as the content; where that is too wide, the columns that may be cut share what the others leave."""
+    console = console or out()
+    table.expand = Measurement.get(console, console.options.update(width=UNLIMITED), table).maximum > console.width
+    console.print(table)
+
+
+def facts(pairs: Iterable[tuple[str, object]]) -> Table:
+    """Name and value, a line each; None and empty values are left out."""
+    made = Table.grid(padding=(0, 2))
+    made.add_column(style="dim", no_wrap=True)
+    made.add_column(overflow="fold")
+    for name, value in pairs:
+        if value is not None and value != "":
+            made.add_row(name, escape(str(value)))
+    return made
+
+
+def fold(text: str | None) -> str:
+    """White space folded to single blanks."""
+    return " ".join((text or "").split())
+
+
+def one_line(text: str | None) -> str:
+    """Text for a table cell or a line of markup: white space folded, markup made harmless."""
+    return escape(fold(text))
+
+
+def when(moment: datetime) -> str:
+    """Local time to the minute."""
+    return moment.astimezone().strftime("%Y-%m-%d %H:%M")
+
+
+def path_text(path: Path) -> str:
+    """A path as short as it can be typed from here."""
+    whole, here = path.resolve(), Path.cwd()
+    return str(whole.relative_to(here)) if whole.is_relative_to(here) else str(whole)
+
+
+def percent(share: float | None) -> str:
+    return "–" if share is None else f"{share:.0%}"
+
+
+def duration(seconds: float | None) -> str:
+    """`7 s`, `2:05 min`, `1:02:05 h`."""
+    if seconds is None:
+        return "–"
+    minutes, whole = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    if hours:
+        return f"{hours}:{minutes:02}:{whole:02} h"
+    return f"{minutes}:{whole:02} min" if minutes else f"{whole} s"
+
+
+def size(size_bytes: int) -> str:
+    """Decimal units, as disks and networks count."""
+    value = float(size_bytes)
+    for unit in ("B", "kB", "MB"):
+        if value < 1000:
+            return f"{value:.0f} {unit}" if unit == "B" or value >= 100 else f"{value:.1f} {unit}"
+        value /= 1000
+    return f"{value:.2f} GB"
+
+
+def name_and_version(text: str) -> tuple[str, str | None]:
+    """`name@version` or `name`; a slash does for the @, as references in manifests have it."""
+    name, _, version = text.replace("/", "@", 1).partition("@")
+    return name, version or None
+
+
+@contextmanager
+def upload_progress(path: Path) -> Iterator[Progress]:
+    """A bar on stderr that the yielded callback moves, nothing where stderr is no terminal; once all is sent it says so."""
+    from rich.progress import BarColumn, DownloadColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+    terminal = err()
+    if not terminal.is_terminal:
+        yield lambda sent, total: None
+        return
+    columns = (
+        SpinnerColumn(),
+        TextColumn("{task.description}"),
+        BarColumn(bar_width=24),
+        DownloadColumn(),
+        TimeElapsedColumn(),
+    )
+    with Progress(*columns, console=terminal, transient=True) as bars:
+        task = bars.add_task(f"sending {path.name}", total=path.stat().st_size)
+
+        def advance(sent: int, total: int) -> None:
+            bars.update(
+                task, completed=sent, description=f"sending {path.name}" if sent < total else f"reading {path.name}"
+            )
+
+        yield advance
+
+
+@contextmanager
+def working(message: str) -> Iterator[None]:
+    """A spinner on stderr while something takes long; nothing where stderr is no terminal."""
+    console = err()
+    if not console.is_terminal:
+        yield
+        return
+    with console.status(message):
+        yield
+
+
+def write_output(chunks: Iterable[bytes], target: Path | None) -> int:
+    """Bytes to a file (whole or not at all) or to stdout; how many lines."""
+    lines = 0
+    if target is None:
+        for chunk in chunks:
+            sys.stdout.buffer.write(chunk)
+            lines += chunk.count(b"\n")
+        sys.stdout.buffer.flush()
+        return lines
+    part = target.with_name(f".{target.name}.part")
+    try:
+        with part.open("wb") as handle:
+            for chunk in chunks:
+                handle.write(chunk)
+                lines += chunk.count(b"\n")
+        part.replace(target)
+    finally:
+        part.unlink(missing_ok=True)
+    return lines

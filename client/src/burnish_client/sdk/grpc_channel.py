@@ -1,0 +1,55 @@
+"""The trainer's gRPC door: its address in any of three spellings, and channels to it. Used by its client and by health checks."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Self
+from urllib.parse import urlsplit
+
+import grpc
+
+from burnish.errors import InvalidInputError
+from burnish_client.sdk import tls
+
+NO_PROXY = ("grpc.enable_http_proxy", 0)
+
+
+@dataclass(frozen=True)
+class GrpcAddress:
+    """`host:port` or `grpc://host:port` in plain, `grpcs://host:port` over TLS."""
+
+    host: str
+    port: int
+    secure: bool
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """Raises InvalidInputError that shows the spellings."""
+        parts = urlsplit(text if "://" in text else f"grpc://{text}")
+        try:
+            host, port = parts.hostname, parts.port
+        except ValueError:
+            host = port = None
+        if not (host and port) or parts.scheme not in ("grpc", "grpcs") or parts.path.strip("/") or parts.query:
+            raise InvalidInputError(
+                f"{text!r} is no address of a trainer: write host:port or grpc://host:port, or grpcs://host:port for TLS",
+                field="trainer_address",
+            )
+        return cls(host, port, parts.scheme == "grpcs")
+
+    @property
+    def target(self) -> str:
+        """As gRPC takes it."""
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+    def __str__(self) -> str:
+        return f"{'grpcs' if self.secure else 'grpc'}://{self.target}"
+
+
+def open_channel(address: GrpcAddress, ca: Path | None, options: list[tuple[str, Any]] | None = None) -> grpc.Channel:
+    """A synchronous channel; over TLS it trusts the authorities of `ca`, or the system's."""
+    chosen = [NO_PROXY, *(options or [])]
+    if not address.secure:
+        return grpc.insecure_channel(address.target, options=chosen)
+    return grpc.secure_channel(address.target, grpc.ssl_channel_credentials(tls.authorities(ca)), options=chosen)

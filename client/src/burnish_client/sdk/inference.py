@@ -1,0 +1,107 @@
+"""SDK of the inference front: models, adapters and chat. Synchronous; the eval client has its own asynchronous one."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any, Self
+from urllib.parse import quote
+
+from pydantic import BaseModel, ConfigDict
+
+from burnish.errors import NotFoundError, UnavailableError
+from burnish.schemas.adapter import AdapterManifest
+from burnish.schemas.base import Message
+from burnish_client.config.endpoints import ClientSettings
+from burnish_client.sdk.http import HttpDoor
+
+CHAT_TIMEOUT_SECONDS = 300.0
+
+
+class ModelCard(BaseModel):
+    """A line of GET /v1/models. parent is the base model's name for an adapter, None for the base."""
+
+    model_config = ConfigDict(frozen=True, extra="allow")
+
+    id: str
+    root: str | None = None
+    parent: str | None = None
+
+
+class ChatAnswer(BaseModel):
+    """The first choice of a chat completion."""
+
+    model_config = ConfigDict(frozen=True)
+
+    model: str
+    text: str
+    finish_reason: str | None
+    prompt_tokens: int
+    completion_tokens: int
+
+
+class InferenceClient(HttpDoor):
+    """Calls of the inference front. Raises the BurnishErrors that it raised; UnavailableError where it does not answer."""
+
+    part = "inference"
+    question = "/v1/models"
+
+    @classmethod
+    def from_settings(cls, settings: ClientSettings | None = None) -> Self:
+        settings = settings or ClientSettings()
+        return cls(settings.endpoint("inference"), settings.secret_token(), ca=settings.ca)
+
+    def models(self) -> list[ModelCard]:
+        """The base model and every adapter version in the store."""
+        return [ModelCard.model_validate(item) for item in self._get("/v1/models").json()["data"]]
+
+    def base_model(self) -> str:
+        """Name of the base model that is served: the card without a parent."""
+        name = next((card.id for card in self.models() if card.parent is None), None)
+        if name is None:
+            raise UnavailableError(
+                f"{self._where} lists no base model: read its log (`burnish status --json` names it)"
+            )
+        return name
+
+    def adapters(self, name: str | None = None) -> list[AdapterManifest]:
+        """Newest first; versions of one name where given."""
+        path = f"/v1/adapters/{quote(name, safe='')}" if name else "/v1/adapters"
+        return [AdapterManifest.model_validate(item) for item in self._get(path).json()["adapters"]]
+
+    def adapter(self, name: str, version: str | None = None) -> AdapterManifest:
+        """One version, or the newest of the name."""
+        if version is None:
+            versions = self.adapters(name)
+            if not versions:
+                raise NotFoundError(f"no adapter named {name!r}: `burnish adapters ls` lists what there is", name=name)
+            return versions[0]
+        return AdapterManifest.model_validate_json(
+            self._get(f"/v1/adapters/{quote(name, safe='')}/{quote(version, safe='')}").content
+        )
+
+    def chat(
+        self,
+        model: str,
+        messages: Iterable[Message | Mapping[str, str]] | str,
+        *,
+        max_tokens: int = 256,
+        temperature: float = 0.0,
+        **parameters: Any,
+    ) -> ChatAnswer:
+        """One answer. `model`: base name, adapter or adapter@version; a plain string is one user message.
+
+        parameters go into the request as they are (seed, response_format, …). Not retried: the request may have been served.
+        """
+        if isinstance(messages, str):
+            messages = [Message(role="user", content=messages)]
+        listed = [message.model_dump() if isinstance(message, Message) else dict(message) for message in messages]
+        body = {"model": model, "messages": listed, "max_tokens": max_tokens, "temperature": temperature, **parameters}
+        answer = self._send("POST", "/v1/chat/completions", json=body, timeout=CHAT_TIMEOUT_SECONDS).json()
+        choice, usage = answer["choices"][0], answer.get("usage") or {}
+        return ChatAnswer(
+            model=answer["model"],
+            text=choice["message"]["content"] or "",
+            finish_reason=choice.get("finish_reason"),
+            prompt_tokens=usage.get("prompt_tokens", 0),
+            completion_tokens=usage.get("completion_tokens", 0),
+        )

@@ -1,0 +1,203 @@
+"""The sentences of a verdict: each claim in plain words with its numbers. Called by burnish.verdict.decision only."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Sequence
+
+from burnish.schemas.evaluation import ArmComparison, Comparison, JudgeCalibration
+from burnish.statistics import required_rest_questions
+from burnish.verdict.claims import Harm, Improvement, Outcomes, Thresholds
+from burnish.verdict.comparisons import Groups
+from burnish.verdict.pairing import Pair, Unpaired, name_some
+
+
+def improvement_reasons(found: Improvement, targeted: Comparison, limits: Thresholds) -> list[str]:
+    """Why the target is said to have improved, or not, or neither."""
+    if found.n == 0:
+        return ["No held-out targeted question could be compared, so nothing shows whether it improved."]
+    numbers = (
+        f"{_change(targeted)}; {targeted.gained} gained, {targeted.lost} lost, one-sided exact p = {_p(found.p_value)}"
+    )
+    if found.too_many_missing:
+        return [
+            f"More than {limits.most_missing:.0%} of the held-out targeted questions could not be graded, too many to "
+            f"conclude ({numbers})."
+        ]
+    if found.answer == "yes":
+        return [f"The target improved: {numbers}."]
+    if found.answer == "no":
+        return [f"The target did not improve by {_size(limits.least_improvement)} points or more: {numbers}."]
+    return [
+        f"Too few held-out targeted questions to tell whether it improved: {numbers}.",
+        *_needed(found.needs, "targeted"),
+    ]
+
+
+def harm_reasons(found: Harm, rest: Comparison, limits: Thresholds) -> list[str]:
+    """Why the rest is said to have held, or broken, or neither, most decisive first."""
+    if found.n == 0:
+        return ["No question outside the target could be compared, so nothing shows that the rest held."]
+    overall = f"Rest: {_change(rest)}."
+    losses = f"{found.lost} of {found.stable} rest questions that the base always passes were lost"
+    if found.answer == "yes":
+        return [*_what_broke(found, losses), overall]
+    bound = f"one-sided 95 % bound {_points(found.lower_bound)}, p = {_p(found.p_value)}"
+    if limits.alpha != 0.05:
+        bound = f"one-sided {1 - limits.alpha:.0%} bound {_points(found.lower_bound)}, p = {_p(found.p_value)}"
+    margin = f"a loss of {_size(found.margin)} points"
+    if found.answer == "no":
+        return [f"The rest held: {margin} is excluded ({bound}); {losses}.", overall]
+    if found.too_many_missing:
+        share = f"More than {limits.most_missing:.0%} of the rest questions could not be graded"
+        return [f"{share}, too many to say that the rest held.", overall]
+    if found.noise_unknown:
+        return [
+            f"It is not shown that the rest held: {losses}, more than the margin explains, and the base was asked once, so "
+            "that its noise is unknown. Ask it twice.",
+            overall,
+        ]
+    return [
+        f"It is not shown that the rest held: {found.n} questions do not exclude {margin} ({bound}).",
+        *_needed(found.needs, "rest"),
+        overall,
+    ]
+
+
+def arm_reasons(arms: Sequence[ArmComparison]) -> tuple[list[str], list[str]]:
+    """(first, last): the arms that do it lead, those that do not are told at the end."""
+    first = [
+        f"A cheaper rung does it: {arm.name} ({arm.what.rstrip('.')}). {arm.reason}" for arm in arms if arm.does_it
+    ]
+    others = [arm for arm in arms if not arm.does_it]
+    last = [f"Control arm {arm.name} did not do it: {arm.reason}" for arm in others]
+    return first, last
+
+
+def arm_reason(arm: Improvement, harm: Harm, against: Comparison, bound: float, limits: Thresholds) -> str:
+    """What the numbers of an arm say, one sentence."""
+    versus = f"{_points(against.delta)} points against the adapter on the target (95 % bound {_points(bound)})"
+    target = {
+        "yes": "it improves the target",
+        "no": "it does not improve the target",
+        "unknown": "it is not shown to improve the target",
+    }[arm.answer]
+    rest = {"no": "holds the rest", "yes": "breaks the rest", "unknown": "is not shown to hold the rest"}[harm.answer]
+    return f"On the same questions {target}, {versus}, and {rest} (margin {_size(limits.margin)} points)."
+
+
+def warnings(
+    groups: Groups,
+    rest: Outcomes,
+    unpaired: Sequence[Unpaired],
+    calibration: JudgeCalibration | None,
+    limits: Thresholds,
+) -> list[str]:
+    """What a reader must know beside the reasons."""
+    found = [_ungraded(unpaired)] if unpaired else []
+    found += _about_judges(groups, calibration)
+    found += _about_clusters(groups.targeted, "targeted") + _about_clusters(groups.rest, "rest")
+    if groups.rest and rest.noise is None:
+        found.append("The base was asked once, so its noise is not measured and counted as none: ask it twice.")
+    found += _about_noise(rest, limits)
+    flaky = [p.question_id for p in groups.rest if p.is_flaky]
+    if flaky:
+        found.append(
+            f"{len(flaky)} rest questions are flaky in the base itself and count as noise: {name_some(flaky)}."
+        )
+    if not groups.anchored and not groups.trained:
+        found.append("No question is marked as trained on: if rows came from these questions, held_out is wrong.")
+    return found
+
+
+def _what_broke(found: Harm, losses: str) -> list[str]:
+    reasons = []
+    if found.lost > found.explained and not found.noise_unknown:
+        reasons.append(f"Something else broke: {losses}; margin and noise explain up to {found.explained}.")
+    if found.net_worse:
+        reasons.append(
+            f"The rest got worse: {_points(found.delta)} points on the net, one-sided exact p = {_p(found.worse_p)}."
+        )
+    reasons += [
+        f"Slice {str(bad.slice)!r} of the rest got worse: {_points(bad.delta)} points over {bad.n} questions, p = {_p(bad.p_value)} after Holm."
+        for bad in found.bad_slices
+    ]
+    return reasons
+
+
+def _needed(more: int | None, kind: str) -> list[str]:
+    if more is None:
+        return [f"No reachable number of {kind} questions would settle it at what was seen."]
+    return [f"About {more:,} more {kind} questions would settle it at 80 % power."]
+
+
+def _about_clusters(pairs: Sequence[Pair], kind: str) -> list[str]:
+    """Where most questions hang together, few independent ones are left to decide."""
+    sizes = Counter(p.cluster for p in pairs if p.cluster is not None)
+    if not sizes:
+        return []
+    name, size = max(sizes.items(), key=lambda item: item[1])
+    if size < 3 or 2 * size <= len(pairs):
+        return []
+    return [
+        f"{size} of {len(pairs)} {kind} questions share {name!r} and count as one: where they are independent of each "
+        "other, give each a `cluster` of its own in the benchmark."
+    ]
+
+
+def _about_judges(groups: Groups, calibration: JudgeCalibration | None) -> list[str]:
+    told = []
+    if groups.judged:
+        why = "has no calibration"
+        if calibration is not None:
+            why = "is not the one that the calibration is of" if groups.judge else "cannot tell a pass from a fail"
+        told.append(
+            f"{len(groups.judged)} held-out questions were graded by a judge that {why}: shown, but they decide nothing. "
+            "`burnish judge calibrate` with labelled answers makes them count."
+        )
+    elif calibration is not None and not any(p.judges for p in groups.targeted + groups.rest):
+        told.append("The calibration was not used: no held-out question was graded by its judge.")
+    return told
+
+
+def _about_noise(rest: Outcomes, limits: Thresholds) -> list[str]:
+    """Where the base against itself could not be shown to hold the margin over so many questions."""
+    if not rest.n or not rest.noise:
+        return []
+    needed = required_rest_questions(rest.noise / rest.samples, limits.margin, limits.alpha)
+    if needed is not None and needed <= rest.n:
+        return []
+    reachable = max(rest.n, required_rest_questions(0.0, limits.margin, limits.alpha) or rest.n)
+    samples = (
+        rest.samples + 1 if needed is None else max(rest.samples + 1, math.ceil(rest.samples * needed / reachable))
+    )
+    count = "more than 100,000" if needed is None else f"about {needed:,}"
+    return [
+        f"Two askings of the base differ on {rest.noise:.1%} of the rest questions: this noise alone needs {count} of them to "
+        f"show a margin of {_size(limits.margin)} points, and there are {rest.n}. Ask both sides {samples} times."
+    ]
+
+
+def _ungraded(unpaired: Sequence[Unpaired]) -> str:
+    names = name_some([u.question_id for u in unpaired])
+    return f"{len(unpaired)} questions could not be graded on both sides and are left out ({names}); the first: {unpaired[0].reason}"
+
+
+def _change(c: Comparison) -> str:
+    """`10.0 % → 90.0 % of 30, change +80.0 points (95 % interval +58.1 to +90.2)`; only for n > 0."""
+    rates = f"{100 * (c.base or 0):.1f} % → {100 * (c.candidate or 0):.1f} % of {c.n}"
+    return f"{rates}, change {_points(c.delta)} points (95 % interval {_points(c.ci_low)} to {_points(c.ci_high)})"
+
+
+def _points(share: float | None) -> str:
+    return f"{100 * (share or 0.0):+.1f}".replace("-", "−")
+
+
+def _size(share: float) -> str:
+    """2, 2.5: points without sign or trailing zeros."""
+    return f"{100 * share:g}"
+
+
+def _p(value: float | None) -> str:
+    return "—" if value is None else f"{value:.2g}" if value >= 0.0001 else f"{value:.0e}"

@@ -1,0 +1,187 @@
+"""Adapter versions in the object store: read back to be continued, and published once a job has trained one.
+
+The manifest is written last and makes the version exist. No torch here; weights are moved as files.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from pydantic import ValidationError
+
+from burnish.digests import canonical_json, file_sha256, sha256_hex, version_of
+from burnish.errors import AlreadyExistsError, CorruptDataError, NotFoundError
+from burnish.layout import MANIFEST
+from burnish.layout import adapter as adapter_key
+from burnish.layout import dataset as dataset_key
+from burnish.ports import ObjectStore
+from burnish.schemas.adapter import AdapterManifest, TrainingSummary
+from burnish.schemas.base import BaseModelRef, FileEntry, Frozen, Parent
+from burnish.schemas.dataset import DatasetManifest
+from burnish.schemas.tuning import Finding, RunEstimate, RunMeasurement
+from burnish_trainer.artifacts.model_card import model_card
+from burnish_trainer.spec import JobSpec, VersionRef
+
+CONFIG = "adapter_config.json"
+WEIGHTS = "adapter_model.safetensors"
+CARD = "README.md"
+
+
+class RunRecord(Frozen):
+    """What a run is made with, beside its spec: all that an adapter's manifest must say and only the worker knows.
+
+    backend_why: the sentence by which the backend was chosen. base_licence: of the base model, where its record names one.
+    """
+
+    adapter_name: str
+    base_model: BaseModelRef
+    backend: Literal["peft", "unsloth"]
+    backend_why: str = ""
+    base_licence: str | None = None
+    device: str
+    dtype: str
+    packages: dict[str, str]
+
+
+@dataclass(frozen=True)
+class Description:
+    """An adapter's manifest but for its files and version. checkpoint_step: None for the job's own result."""
+
+    job_id: str
+    spec: JobSpec
+    run: RunRecord
+    training: TrainingSummary
+    findings: list[Finding]
+    estimate: RunEstimate | None = None
+    measured: RunMeasurement | None = None
+    checkpoint_step: int | None = None
+
+    def manifest(self, version: str) -> AdapterManifest:
+        spec = self.spec
+        return AdapterManifest(
+            name=spec.adapter_name,
+            version=version,
+            base_model=self.run.base_model,
+            job_id=self.job_id,
+            method=spec.method,
+            backend=self.run.backend,
+            quantization=spec.quantization,
+            rank=spec.lora.rank,
+            alpha=spec.lora.alpha,
+            target_modules=list(spec.lora.target_modules),
+            use_rslora=spec.lora.use_rslora,
+            use_dora=spec.lora.use_dora,
+            seed=spec.seed,
+            params=spec.model_dump(mode="json") | self.run.model_dump(include={"device", "dtype", "backend_why"}),
+            training=self.training,
+            checkpoint_step=self.checkpoint_step,
+            findings=self.findings,
+            estimate=self.estimate,
+            measured=self.measured,
+            packages=self.run.packages,
+            parents=self._parents(),
+        )
+
+    def _parents(self) -> list[Parent]:
+        spec, base = self.spec, self.run.base_model
+        parents = [
+            Parent(kind="dataset", name=spec.dataset.name, digest=spec.dataset.version),
+            Parent(kind="base_model", name=base.name, digest=base.digest),
+            Parent(kind="job", name=self.job_id, digest=self.job_id),
+        ]
+        if initial := spec.params.get("initial_adapter"):
+            parents.append(Parent(kind="adapter", name=initial["name"], digest=initial["version"]))
+        return parents
+
+
+def read_manifest(store: ObjectStore, ref: VersionRef) -> AdapterManifest:
+    """NotFoundError where the version does not exist, CorruptDataError where its manifest cannot be read."""
+    key = adapter_key(ref.name, ref.version)
+    try:
+        return AdapterManifest.model_validate_json(store.get(key))
+    except ValidationError as error:
+        raise CorruptDataError(f"{key} is no adapter manifest: {error.errors()[0]['msg']}", key=key) from error
+
+
+def fetch(store: ObjectStore, ref: VersionRef, folder: Path) -> Path:
+    """Config and weights of a version as files in the folder, checked against their digests."""
+    manifest = read_manifest(store, ref)
+    folder.mkdir(parents=True, exist_ok=True)
+    for entry in manifest.files:
+        if entry.path not in (CONFIG, WEIGHTS):
+            continue
+        key = adapter_key(ref.name, ref.version, entry.path)
+        store.get_file(key, folder / entry.path)
+        if file_sha256(folder / entry.path) != entry.sha256:
+            raise CorruptDataError(f"{key} does not have the digest that its manifest states", key=key)
+    return folder
+
+
+def normalised_config(raw: bytes, base_model: str) -> bytes:
+    """An adapter_config.json that says the same on every machine: the base by name, no local path, sets in order."""
+    config = json.loads(raw)
+    config["base_model_name_or_path"] = base_model
+    config["inference_mode"] = True
+    if isinstance(config.get("target_modules"), list):
+        config["target_modules"] = sorted(config["target_modules"])
+    return json.dumps(config, indent=2, sort_keys=True).encode() + b"\n"
+
+
+def version_of_files(config: bytes, weights: Path) -> str:
+    return version_of(config, weights.read_bytes())
+
+
+def version_of_folder(folder: Path, base_model: str) -> str:
+    """The version that the adapter in a folder is once published."""
+    return version_of_files(normalised_config((folder / CONFIG).read_bytes(), base_model), folder / WEIGHTS)
+
+
+def publish(store: ObjectStore, manifest: AdapterManifest, config: bytes, weights: Path, card: str) -> bool:
+    """Write the version's files, then its manifest. False where the version stood there already, by another job's manifest."""
+
+    def key(file: str) -> str:
+        return adapter_key(manifest.name, manifest.version, file)
+
+    files = {CONFIG: config, CARD: card.encode()}
+    entries = [FileEntry(path=path, size_bytes=len(data), sha256=sha256_hex(data)) for path, data in files.items()]
+    entries.append(FileEntry(path=WEIGHTS, size_bytes=weights.stat().st_size, sha256=file_sha256(weights)))
+    whole = manifest.model_copy(update={"files": sorted(entries, key=lambda entry: entry.path)})
+    if _exists(store, key(MANIFEST)):
+        return False
+    store.put_file(key(WEIGHTS), weights)
+    for path, data in files.items():
+        store.put(key(path), data)
+    try:
+        store.put_if_absent(key(MANIFEST), canonical_json(whole.model_dump(mode="json")))
+    except AlreadyExistsError:
+        return False
+    return True
+
+
+def publish_folder(store: ObjectStore, folder: Path, description: Description) -> tuple[VersionRef, bool]:
+    """Make a folder's adapter a version, with its model card. The same files published before are the same version: (it, False)."""
+    config = normalised_config((folder / CONFIG).read_bytes(), description.run.base_model.name)
+    manifest = description.manifest(version_of_files(config, folder / WEIGHTS))
+    card = model_card(manifest, _dataset(store, description.spec.dataset), description.run.base_licence)
+    new = publish(store, manifest, config, folder / WEIGHTS, card)
+    return VersionRef(name=manifest.name, version=manifest.version), new
+
+
+def _dataset(store: ObjectStore, ref: VersionRef) -> DatasetManifest | None:
+    """Of the rows; None where it is not there any more, since a checkpoint may be published long after its run."""
+    try:
+        return DatasetManifest.model_validate_json(store.get(dataset_key(ref.name, ref.version)))
+    except NotFoundError:
+        return None
+
+
+def exists(store: ObjectStore, ref: VersionRef) -> bool:
+    """Whether the version's manifest stands, and with it the version."""
+    return _exists(store, adapter_key(ref.name, ref.version))
+
+
+def _exists(store: ObjectStore, key: str) -> bool:
+    return any(info.key == key for info in store.list(key))

@@ -1,0 +1,248 @@
+"""Preflight and estimate of a job before it takes a device: what the engine and PreviewTuningJob ask. No torch here.
+
+The findings of the estimate (docs/training-estimates.md): does-not-fit, misses-deadline, disk-full.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import get_args
+
+from burnish.digests import canonical_json, sha256_hex
+from burnish.schemas.base import BaseModelRef
+from burnish.schemas.tuning import Finding, Method, RunEstimate
+from burnish_trainer.preflight.estimate import (
+    CUDA_CONTEXT_BYTES,
+    NEWEST_RUNS,
+    Machine,
+    Scale,
+    estimate,
+    scale_of,
+    weight_bytes,
+)
+from burnish_trainer.preflight.machine import read_machine
+from burnish_trainer.preflight.registry import accept, finding
+from burnish_trainer.preflight.types import ModelShape, PastRuns, Preparer, Preview, Workload
+from burnish_trainer.spec import JobSpec
+from burnish_trainer.worker import backends
+
+CLEARLY_OVER = 1.25  # the estimate's own error once calibrated
+CLEARLY_OVER_UNCALIBRATED = 2.0
+SHORTEST_LENGTH = 128
+LEAST_RANK = 8
+MEGABYTE = 1e6
+
+
+class RunPlanner:
+    """burnish_trainer.preflight.types.Planner. device: as configured (auto, cpu, cuda). machine: read anew for every job."""
+
+    def __init__(
+        self,
+        preparer: Preparer,
+        past_runs: PastRuns,
+        base_model: BaseModelRef,
+        work_dir: Path,
+        device: str,
+        machine: Callable[[], Machine] | None = None,
+    ) -> None:
+        self._preparer = preparer
+        self._past_runs = past_runs
+        self._base_model = base_model
+        self._machine = machine or (lambda: read_machine(work_dir, device))
+
+    def preview(self, spec: JobSpec, deadline: datetime | None = None) -> Preview:
+        preparation = self._preparer.prepare(spec)
+        machine = self._machine()
+        kind = self._kind(spec, machine, spec.method)
+        workload, model = preparation.workload, preparation.model
+        if workload is None or model is None:
+            return Preview(findings=preparation.findings, workload=workload, estimate=None, kind=kind)
+        scale, like = self._scale(spec, model, machine)
+        said = estimate(spec, workload, model, machine, scale, like)
+        own = [
+            found
+            for found in (
+                _memory_finding(spec, workload, model, machine, scale),
+                _deadline_finding(said, deadline, scale),
+                _disk_finding(said, machine),
+            )
+            if found is not None
+        ]
+        findings = accept([*preparation.findings, *own], spec.accepted_findings)
+        return Preview(findings=findings, workload=workload, estimate=said, kind=kind)
+
+    def _scale(self, spec: JobSpec, model: ModelShape, machine: Machine) -> tuple[Scale | None, str]:
+        """By runs of the same method, else of another one that is otherwise alike, which `like` then names."""
+        others = [method for method in get_args(Method) if method != spec.method]
+        for method in (spec.method, *others):
+            past = self._past_runs.past_runs(self._kind(spec, machine, method), NEWEST_RUNS)
+            if scale := scale_of(past, model, machine):
+                return scale, "" if method == spec.method else method
+        return None, ""
+
+    def _kind(self, spec: JobSpec, machine: Machine, method: str) -> str:
+        backend = backends.choose(spec.backend, machine.device).name if spec.backend == "auto" else spec.backend
+        alike = {
+            "machine": machine.name,
+            "device": machine.device,
+            "device_count": spec.device_count,
+            "dtype": machine.dtype,
+            "base_model": self._base_model.digest,
+            "method": method,
+            "quantization": spec.quantization,
+            "backend": backend,
+        }
+        return sha256_hex(canonical_json(alike))
+
+
+def _memory_finding(
+    spec: JobSpec, workload: Workload, model: ModelShape, machine: Machine, scale: Scale | None
+) -> Finding | None:
+    """On CUDA whatever does not fit is refused; on a CPU only what is clearly over, since memory is shared and estimates err."""
+
+    def needed(change: Change) -> float:
+        changed = estimate(change.spec, change.workload, model, machine, scale).peak_memory_bytes
+        return changed + (CUDA_CONTEXT_BYTES if machine.device == "cuda" else 0)
+
+    as_asked = Change("", spec, workload)
+    needs, free = needed(as_asked), machine.available_memory_bytes
+    if needs <= free:
+        return None
+    over = 1.0 if machine.device == "cuda" else _clearly_over(scale)
+    fitting = _mildest(as_asked, lambda change: needed(change) <= free)
+    least = weight_bytes(spec.model_copy(update={"quantization": "nf4"}), model, machine)
+    advice = (
+        f"would fit: {'; or '.join(fitting[:3])}"
+        if fitting
+        else f"nothing smaller would fit either: the base model alone takes {_megabytes(least)} MB even in 4 bits"
+    )
+    where = f"{machine.name} has {_megabytes(free)} MB" + ("" if machine.device == "cuda" else " free")
+    return finding(
+        "does-not-fit",
+        severity="refusal" if needs > over * free else "warning",
+        message=f"the run would need about {_megabytes(needs)} MB and {where}; {advice}",
+    )
+
+
+def _mildest(asked: Change, fits: Callable[[Change], bool]) -> list[str]:
+    """The least of each way that is enough; none that only goes further than one before it."""
+    mildest: list[str] = []
+    for way in changes(asked):
+        enough = next((change.what for change in way if fits(change)), None)
+        if enough and not any(enough.startswith(milder) for milder in mildest):
+            mildest.append(enough)
+    return mildest
+
+
+def _clearly_over(scale: Scale | None) -> float:
+    return CLEARLY_OVER if scale else CLEARLY_OVER_UNCALIBRATED
+
+
+class Change:
+    """A spec changed so that it takes less memory, and its workload as far as that can be told without the rows."""
+
+    def __init__(self, what: str, spec: JobSpec, workload: Workload) -> None:
+        self.what = what
+        self.spec = spec
+        self.workload = workload
+
+    def to_nf4(self) -> Change | None:
+        if self.spec.quantization == "nf4":
+            return None
+        return Change(
+            self._and("quantization nf4 (QLoRA)"), self.spec.model_copy(update={"quantization": "nf4"}), self.workload
+        )
+
+    def to_rank(self, rank: int) -> Change | None:
+        lora = self.spec.lora
+        if rank >= lora.rank:
+            return None
+        smaller = lora.model_copy(update={"rank": rank, "alpha": max(1, lora.alpha * rank // lora.rank)})
+        return Change(self._and(f"lora.rank {rank}"), self.spec.model_copy(update={"lora": smaller}), self.workload)
+
+    def to_batch(self, batch: int) -> Change | None:
+        """The same rows a step, in more device steps."""
+        optimizer = self.spec.optimizer
+        if batch >= optimizer.batch_size:
+            return None
+        accumulation = -(-optimizer.rows_per_step // batch)
+        smaller = optimizer.model_copy(update={"batch_size": batch, "gradient_accumulation_steps": accumulation})
+        heaviest = self.workload.heaviest_step_tokens * batch / optimizer.batch_size
+        what = f"optimizer.batch_size {batch} with gradient_accumulation_steps {accumulation}"
+        return Change(
+            self._and(what), self.spec.model_copy(update={"optimizer": smaller}), self._with_heaviest(heaviest)
+        )
+
+    def to_length(self, length: int) -> Change | None:
+        optimizer, longest = self.spec.optimizer, self.workload.longest_row_tokens
+        if length >= longest:
+            return None
+        shorter = optimizer.model_copy(update={"max_length": length})
+        heaviest = self.workload.heaviest_step_tokens * length / longest
+        what = f"optimizer.max_length {length} without the longer rows (the longest has {longest} tokens)"
+        return Change(
+            self._and(what), self.spec.model_copy(update={"optimizer": shorter}), self._with_heaviest(heaviest)
+        )
+
+    def _with_heaviest(self, tokens: float) -> Workload:
+        return self.workload.model_copy(update={"heaviest_step_tokens": max(1, round(tokens))})
+
+    def _and(self, what: str) -> str:
+        return f"{self.what}, {what}" if self.what else what
+
+
+def changes(asked: Change) -> list[list[Change]]:
+    """Ways to take less memory, the mildest first, each from little to much of it: batch, 4 bits, shorter rows, and together."""
+    batches = _halved(asked.spec.optimizer.batch_size, 1)
+    lengths = _halved(asked.workload.longest_row_tokens, SHORTEST_LENGTH)
+    quantised = asked.to_nf4() or asked
+    smallest = quantised.to_batch(1) or quantised
+    smallest = smallest.to_rank(LEAST_RANK) or smallest
+    ways = [
+        [asked.to_batch(batch) for batch in batches],
+        [asked.to_nf4()],
+        [asked.to_length(length) for length in lengths],
+        [quantised.to_batch(batch) for batch in batches],
+        [smallest, *(smallest.to_length(length) for length in lengths)],
+    ]
+    return [[change for change in way if change is not None and change is not asked] for way in ways]
+
+
+def _halved(value: int, least: int) -> list[int]:
+    """value / 2, value / 4, … down to `least`."""
+    halves = []
+    while (value := value // 2) >= least:
+        halves.append(value)
+    return halves
+
+
+def _deadline_finding(said: RunEstimate, deadline: datetime | None, scale: Scale | None) -> Finding | None:
+    """Waiting for a device is not counted: it cannot be told. Not clearly over, since an estimate errs, is a warning."""
+    if deadline is None:
+        return None
+    left = (deadline - datetime.now(UTC)).total_seconds()
+    needs = said.load_seconds + said.seconds
+    if needs <= left:
+        return None
+    return finding(
+        "misses-deadline",
+        severity="refusal" if needs > _clearly_over(scale) * left else "warning",
+        message=f"the run would take about {needs:.0f} s ({said.basis}) and its deadline is {max(left, 0):.0f} s away: set "
+        "a later one, or fewer optimizer.epochs",
+    )
+
+
+def _disk_finding(said: RunEstimate, machine: Machine) -> Finding | None:
+    if said.disk_bytes <= machine.free_disk_bytes:
+        return None
+    return finding(
+        "disk-full",
+        message=f"the run would need {_megabytes(said.disk_bytes)} MB of disk at its fullest moment and "
+        f"{_megabytes(machine.free_disk_bytes)} MB are free under BURNISH_TRAINER_WORK_DIR: make room, or lower lora.rank",
+    )
+
+
+def _megabytes(size_bytes: float) -> str:
+    return f"{-(-size_bytes // MEGABYTE):.0f}"

@@ -1,0 +1,10 @@
+"""Alembic's entry: runs migrations on the connection that database.py hands over."""
+
+from alembic import context
+
+from burnish_trainer.queue.tables import Table
+
+connection = context.config.attributes["connection"]
+context.configure(connection=connection, target_metadata=Table.metadata, render_as_batch=True)
+with context.begin_transaction():
+    context.run_migrations()

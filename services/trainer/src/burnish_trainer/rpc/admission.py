@@ -1,0 +1,202 @@
+"""What a job must satisfy before it is queued, and the defaults that depend on more than one field.
+
+Called by servicer.py in a thread, since it asks the object store. No torch, no protobuf.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any, TypeVar, get_args
+
+from pydantic import BaseModel, Field, ValidationError, field_validator
+
+from burnish.errors import IncompatibleAdapterError, InvalidInputError, NotFoundError, PreconditionError
+from burnish.layout import check_name
+from burnish.ports import ObjectStore
+from burnish.schemas.adapter import AdapterManifest
+from burnish.schemas.base import BaseModelRef, Frozen
+from burnish.schemas.dataset import DatasetManifest
+from burnish.schemas.tuning import Method
+from burnish_trainer.artifacts import adapters
+from burnish_trainer.data.rows import read_manifest
+from burnish_trainer.preflight.registry import RULES
+from burnish_trainer.scheduler.devices import CPU, DevicePool
+from burnish_trainer.spec import JobSpec, OptimizerSpec, VersionRef, total_steps
+from burnish_trainer.worker import methods
+
+Model = TypeVar("Model", bound=BaseModel)
+
+EVALUATIONS_A_RUN = 5
+MAXIMUM_LABELS = 16
+MAXIMUM_LABEL_VALUE = 128
+
+
+class Place(Frozen):
+    """How a job stands in the queue: higher priority first, then older; labels to find it by; FAILED where not ended by then."""
+
+    priority: int = Field(default=0, ge=-100, le=100)
+    labels: dict[str, str] = Field(default={}, max_length=MAXIMUM_LABELS)
+    deadline: datetime | None = None
+
+    @field_validator("labels")
+    @classmethod
+    def named(cls, labels: dict[str, str]) -> dict[str, str]:
+        for name, value in labels.items():
+            try:
+                check_name(name, "label")
+            except InvalidInputError as error:
+                raise ValueError(error.message) from error
+            if len(value) > MAXIMUM_LABEL_VALUE:
+                raise ValueError(f"the value of {name!r} has more than {MAXIMUM_LABEL_VALUE} characters")
+        return labels
+
+    @field_validator("deadline")
+    @classmethod
+    def future(cls, deadline: datetime | None) -> datetime | None:
+        if deadline is not None and deadline <= datetime.now(UTC):
+            raise ValueError("it has passed already: set it in the future, or leave it unset")
+        return deadline
+
+
+class Acceptance:
+    """Turns the fields a caller set into a whole JobSpec, or raises the error that says what is wrong with them.
+
+    devices: what the trainer has. workers: jobs on each at one time.
+    """
+
+    def __init__(self, store: ObjectStore, base_model: BaseModelRef, devices: Sequence[str], workers: int = 1) -> None:
+        self._store = store
+        self._base_model = base_model
+        self._has_gpu = CPU not in devices
+        self._most_devices = DevicePool(devices, workers).all
+
+    def accept(self, fields: Mapping[str, Any]) -> JobSpec:
+        """fields: the set fields of a JobSpec, nested as it is.
+
+        Raises InvalidInputError (a field is wrong or missing), NotFoundError (no such dataset or adapter),
+        PreconditionError, IncompatibleAdapterError (this trainer cannot do it), CorruptDataError (a stored manifest is broken).
+        """
+        name = str(fields["method"])
+        method = methods.named(name)
+        params = _validated(method.Params, fields.get("params", {}), prefix=f"{name}.")
+        dataset = self._dataset(_validated(VersionRef, fields.get("dataset", {}), prefix="dataset."), name)
+        lora = dict(fields.get("lora", {}))
+        initial = getattr(params, "initial_adapter", None)
+        if initial is not None:
+            lora = _continued(lora, self._adapter(initial, field=f"{name}.initial_adapter"))
+        devices = max(1, int(fields.get("device_count", 1)))  # out of range: refused with the whole spec, below
+        rows = dataset.counts.train
+        optimizer = _with_defaults(dict(fields.get("optimizer", {})), method.LEARNING_RATE, rows, devices)
+        whole = {**fields, "params": params.model_dump(mode="json"), "lora": lora, "optimizer": optimizer}
+        spec = _validated(JobSpec, whole)
+        self._check_devices(spec)
+        _check_accepted(spec.accepted_findings)
+        return spec
+
+    def place(self, priority: int, labels: Mapping[str, str], deadline: datetime | None) -> Place:
+        """InvalidInputError names the field that is out of its range."""
+        return _validated(Place, {"priority": priority, "labels": dict(labels), "deadline": deadline})
+
+    def _dataset(self, ref: VersionRef, method: str) -> DatasetManifest:
+        try:
+            manifest = read_manifest(self._store, ref)
+        except NotFoundError as error:
+            raise NotFoundError(
+                f"dataset {ref.name}/{ref.version} does not exist: `burnish dataset ls` lists them", field="dataset"
+            ) from error
+        held, wanted = manifest.spec.format, methods.named(method).FORMAT
+        if held != wanted:
+            formats = {one: methods.named(one).FORMAT for one in get_args(Method)}
+            fitting = [one for one, form in formats.items() if form == held]
+            raise InvalidInputError(
+                f"dataset {ref.name}/{ref.version} holds {held} rows and {method} learns from {wanted} rows: "
+                f"build it with `--format {wanted}`, or train {' or '.join(fitting)}",
+                field="dataset",
+            )
+        if manifest.counts.train == 0:
+            raise InvalidInputError(f"dataset {ref.name}/{ref.version} has no training rows", field="dataset")
+        return manifest
+
+    def _adapter(self, ref: VersionRef, field: str) -> AdapterManifest:
+        try:
+            manifest = adapters.read_manifest(self._store, ref)
+        except NotFoundError as error:
+            raise NotFoundError(
+                f"adapter {ref.name}/{ref.version} does not exist: `burnish adapters ls` lists them",
+                field=field,
+            ) from error
+        if manifest.base_model.digest != self._base_model.digest:
+            raise IncompatibleAdapterError(
+                f"adapter {ref.name}/{ref.version} was trained on {manifest.base_model.name} ({manifest.base_model.digest}) "
+                f"and this trainer holds {self._base_model.name} ({self._base_model.digest})",
+                field=field,
+            )
+        return manifest
+
+    def _check_devices(self, spec: JobSpec) -> None:
+        if spec.backend == "unsloth" and not self._has_gpu:
+            raise PreconditionError(
+                "backend unsloth needs an NVIDIA GPU and this trainer has none: leave the backend unset, or ask for peft",
+                field="backend",
+            )
+        if spec.device_count > self._most_devices:
+            raise PreconditionError(
+                f"device_count: {spec.device_count} are asked for and this trainer can give a job {self._most_devices}: "
+                "ask for fewer",
+                field="device_count",
+            )
+
+
+def _check_accepted(codes: Sequence[str]) -> None:
+    """A code that is none, or that nobody can answer for, is a mistake and would do nothing."""
+    for code in codes:
+        if code not in RULES:
+            raise InvalidInputError(
+                f"accepted_findings: {code!r} is no code of preflight; docs/preflight.md lists them",
+                field="accepted_findings",
+            )
+        if not RULES[code].acceptable:
+            raise InvalidInputError(
+                f"accepted_findings: {code} cannot be accepted; docs/preflight.md says which can",
+                field="accepted_findings",
+            )
+
+
+def _validated(model: type[Model], fields: Mapping[str, Any], prefix: str = "") -> Model:
+    """The model over the fields; InvalidInputError names the first wrong field."""
+    try:
+        return model.model_validate(fields)
+    except ValidationError as error:
+        first = error.errors()[0]
+        field = prefix + ".".join(str(part) for part in first["loc"])
+        raise InvalidInputError(f"{field.rstrip('.')}: {first['msg']} (got {first['input']!r})", field=field) from error
+
+
+def _continued(lora: Mapping[str, Any], adapter: AdapterManifest) -> dict[str, Any]:
+    """An adapter that is continued keeps its shape; asking for another one is a mistake, not a wish to grant."""
+    shape = {
+        "rank": adapter.rank,
+        "alpha": adapter.alpha,
+        "target_modules": sorted(adapter.target_modules),
+        "use_rslora": adapter.use_rslora,
+        "use_dora": adapter.use_dora,
+    }
+    for field, value in shape.items():
+        asked = sorted(lora[field]) if field == "target_modules" and field in lora else lora.get(field, value)
+        if asked != value:
+            raise InvalidInputError(
+                f"lora.{field}: {adapter.name}/{adapter.version} has {value} and the job asks for {asked}: leave it unset",
+                field=f"lora.{field}",
+            )
+    return {**lora, **shape}
+
+
+def _with_defaults(optimizer: dict[str, Any], learning_rate: float, rows: int, devices: int) -> dict[str, Any]:
+    """The method's learning rate, and an evaluation every fifth of the run, in which each device takes a batch a step."""
+    optimizer.setdefault("learning_rate", learning_rate)
+    if "evaluation_interval_steps" not in optimizer:
+        sketch = _validated(OptimizerSpec, {**optimizer, "evaluation_interval_steps": 1}, prefix="optimizer.")
+        steps = total_steps(rows, sketch.epochs, sketch.max_steps, sketch.rows_per_step * devices)
+        optimizer["evaluation_interval_steps"] = max(1, steps // EVALUATIONS_A_RUN)
+    return optimizer

@@ -1,0 +1,214 @@
+"""Translation between the proto's messages and the plain data of this service, both ways. No decisions, no I/O.
+
+Called by servicer.py alone; these two are the only files of this service that import the stubs.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import json
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+from google.protobuf.message import Message
+from google.protobuf.timestamp_pb2 import Timestamp
+from pydantic import TypeAdapter, ValidationError
+
+from burnish.errors import InvalidInputError, from_dict
+from burnish.schemas.tuning import Finding, RunEstimate, RunMeasurement
+from burnish_protos.trainer.v1 import trainer_pb2 as pb
+from burnish_trainer.artifacts.checkpoint_models import CheckpointInfo
+from burnish_trainer.executors.events import Metrics
+from burnish_trainer.preflight.types import Preview
+from burnish_trainer.queue.jobs import Job, JobEvent, State
+from burnish_trainer.rpc.interceptors import to_status
+from burnish_trainer.spec import JobSpec, VersionRef
+
+REPEATED = frozenset({"target_modules", "accepted_findings"})
+_CURSOR: TypeAdapter[tuple[datetime, str]] = TypeAdapter(tuple[datetime, str])
+_STATES = {state: pb.TuningJob.State.Value(f"STATE_{state.name}") for state in State}
+_SEVERITIES = {"refusal": pb.Finding.SEVERITY_REFUSAL, "warning": pb.Finding.SEVERITY_WARNING}
+_QUANTIZATIONS = {"none": pb.QUANTIZATION_NONE, "nf4": pb.QUANTIZATION_NF4}
+_BACKENDS = {"auto": pb.BACKEND_UNSPECIFIED, "peft": pb.BACKEND_PEFT, "unsloth": pb.BACKEND_UNSLOTH}
+_METHODS = {
+    "sft": pb.SftParams,
+    "dpo": pb.DpoParams,
+    "kto": pb.KtoParams,
+    "orpo": pb.OrpoParams,
+    "simpo": pb.SimpoParams,
+}
+
+
+def spec_fields(spec: pb.TuningSpec) -> dict[str, Any]:
+    """The fields that the caller set, nested and named as in spec.JobSpec."""
+    method = spec.WhichOneof("method")
+    if method is None:
+        raise InvalidInputError(f"spec.method: set one of {', '.join(_METHODS)}", field="method")
+    fields: dict[str, Any] = {"method": method, "params": _set_fields(getattr(spec, method))}
+    for name in ("dataset", "lora", "optimizer"):
+        if spec.HasField(name):
+            fields[name] = _set_fields(getattr(spec, name))
+    for name in ("seed", "device_count"):
+        if spec.HasField(name):
+            fields[name] = getattr(spec, name)
+    fields["adapter_name"] = spec.adapter_name
+    fields["accepted_findings"] = list(spec.accepted_findings)
+    fields["quantization"] = _named(spec.quantization, _QUANTIZATIONS, "quantization", default="none")
+    fields["backend"] = _named(spec.backend, _BACKENDS, "backend", default="auto")
+    return fields
+
+
+def _set_fields(message: Message) -> dict[str, Any]:
+    fields: dict[str, Any] = {}
+    for descriptor, value in message.ListFields():
+        if descriptor.message_type is not None:
+            fields[descriptor.name] = _set_fields(value)
+        else:
+            fields[descriptor.name] = list(value) if descriptor.name in REPEATED else value
+    return fields
+
+
+def _named(number: int, names: dict[str, Any], field: str, default: str) -> str:
+    if number == 0:
+        return default
+    for name, value in names.items():
+        if value == number:
+            return name
+    raise InvalidInputError(f"{field}: {number} is not known to this trainer", field=field)
+
+
+def states(numbers: Sequence[int]) -> list[State]:
+    """The states that a list is filtered by."""
+    known = {value: state for state, value in _STATES.items()}
+    for number in numbers:
+        if number not in known:
+            raise InvalidInputError(f"states: {number} is no state to filter by", field="states")
+    return [known[number] for number in numbers]
+
+
+def page_token(last: Job) -> str:
+    cursor = json.dumps([last.create_time.isoformat(), last.job_id])
+    return base64.urlsafe_b64encode(cursor.encode()).decode()
+
+
+def read_page_token(token: str) -> tuple[datetime, str]:
+    """(create_time, job_id) of the last job that the caller has seen."""
+    try:
+        return _CURSOR.validate_json(base64.urlsafe_b64decode(token.encode()))
+    except (binascii.Error, ValidationError, UnicodeError) as error:
+        raise InvalidInputError("page_token: send one that a list answer gave", field="page_token") from error
+
+
+def job_message(job: Job) -> pb.TuningJob:
+    return pb.TuningJob(
+        job_id=job.job_id,
+        spec=spec_message(job.spec),
+        state=_STATES[job.state],
+        error=to_status(from_dict(job.error)) if job.error and job.state is State.FAILED else None,
+        adapter=adapter_message(job.adapter) if job.adapter else None,
+        create_time=timestamp(job.create_time),
+        start_time=timestamp(job.start_time),
+        end_time=timestamp(job.end_time),
+        attempts=job.attempts,
+        progress=_metrics_message(job.progress) if job.progress else None,
+        request_id=job.request_id or "",
+        priority=job.priority,
+        labels=job.labels,
+        deadline=timestamp(job.deadline),
+        findings=[_finding_message(finding) for finding in job.findings],
+        estimate=_estimate_message(job.estimate) if job.estimate else None,
+        measured=_measurement_message(job.measured) if job.measured else None,
+        not_before=timestamp(job.not_before),
+        devices=job.devices,
+    )
+
+
+def spec_message(spec: JobSpec) -> pb.TuningSpec:
+    """With every default filled in."""
+    return pb.TuningSpec(
+        dataset=pb.DatasetRef(name=spec.dataset.name, version=spec.dataset.version),
+        adapter_name=spec.adapter_name,
+        lora=pb.LoraParams(**spec.lora.model_dump()),
+        optimizer=pb.OptimizerParams(**spec.optimizer.model_dump()),
+        quantization=_QUANTIZATIONS[spec.quantization],
+        backend=_BACKENDS[spec.backend],
+        seed=spec.seed,
+        device_count=spec.device_count,
+        accepted_findings=spec.accepted_findings,
+        **{spec.method: _METHODS[spec.method](**spec.params)},
+    )
+
+
+def preview_message(spec: JobSpec, preview: Preview) -> pb.TuningJobPreview:
+    return pb.TuningJobPreview(
+        spec=spec_message(spec),
+        findings=[_finding_message(finding) for finding in preview.findings],
+        estimate=_estimate_message(preview.estimate) if preview.estimate else None,
+        refused=preview.refused,
+    )
+
+
+def event_message(event: JobEvent) -> pb.TuningJobEvent:
+    return pb.TuningJobEvent(
+        sequence=event.sequence,
+        time=timestamp(event.time),
+        state_change=_STATES[event.state] if event.state else None,
+        metrics=_metrics_message(event.metrics) if event.metrics else None,
+        message=event.message,
+        finding=_finding_message(event.finding) if event.finding else None,
+        estimate=_estimate_message(event.estimate) if event.estimate else None,
+        attempt=event.attempt,
+    )
+
+
+def adapter_message(adapter: VersionRef) -> pb.AdapterRef:
+    return pb.AdapterRef(name=adapter.name, version=adapter.version)
+
+
+def checkpoint_message(checkpoint: CheckpointInfo) -> pb.CheckpointInfo:
+    return pb.CheckpointInfo(
+        step=checkpoint.step,
+        epoch=checkpoint.epoch,
+        validation_loss=checkpoint.validation_loss,
+        size_bytes=checkpoint.size_bytes,
+        time=timestamp(checkpoint.time),
+        best=checkpoint.best,
+        adapter=adapter_message(checkpoint.adapter) if checkpoint.adapter else None,
+    )
+
+
+def _metrics_message(metrics: Metrics) -> pb.StepMetrics:
+    return pb.StepMetrics(**metrics.model_dump(exclude={"time", "kind", "repeated", "step_seconds", "tokens"}))
+
+
+def _finding_message(finding: Finding) -> pb.Finding:
+    return pb.Finding(**finding.model_dump(exclude={"severity"}), severity=_SEVERITIES[finding.severity])
+
+
+def _estimate_message(estimate: RunEstimate) -> pb.RunEstimate:
+    return pb.RunEstimate(**estimate.model_dump())
+
+
+def _measurement_message(measured: RunMeasurement) -> pb.RunMeasurement:
+    return pb.RunMeasurement(**measured.model_dump())
+
+
+def timestamp(time: datetime | None) -> Timestamp | None:
+    if time is None:
+        return None
+    message = Timestamp()
+    message.FromDatetime(time)
+    return message
+
+
+def moment(message: Message, field: str) -> datetime | None:
+    """The time in a message's timestamp field; None where it is not set."""
+    if not message.HasField(field):
+        return None
+    try:
+        sent: datetime = getattr(message, field).ToDatetime(tzinfo=UTC)
+    except (ValueError, OverflowError) as error:
+        raise InvalidInputError(f"{field}: no time that a calendar has ({error})", field=field) from error
+    return sent

@@ -1,0 +1,64 @@
+"""What ties a worker to its trainer: the pipe that is its standard input, and the heartbeat in its attempt folder.
+
+The trainer holds the pipe open: when it closes, the trainer is gone and the worker ends itself at once, so that no orphan
+trains. A waiting worker is told its attempt through it. The heartbeat tells the trainer of a worker that has stopped.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+import tempfile
+import threading
+import time
+from pathlib import Path
+from queue import SimpleQueue
+
+from burnish_trainer.executors.assignment import HEARTBEAT, LOG
+
+BEAT_SECONDS = 1.0
+
+
+class Lifeline:
+    """Reads standard input from now on, in a thread. process: this one's number where several train a job together."""
+
+    def __init__(self, process: int = 0) -> None:
+        self._beat_file = HEARTBEAT if process == 0 else f"{HEARTBEAT}.{process}"
+        self._folders: SimpleQueue[Path] = SimpleQueue()
+        threading.Thread(target=self._read, name="parent-watch", daemon=True).start()
+
+    def handed_over(self) -> Path:
+        """Wait for an attempt's folder."""
+        return self._folders.get()
+
+    def beat(self, folder: Path) -> None:
+        """Touch the folder's heartbeat each second from now on, for as long as this process runs."""
+        threading.Thread(target=self._beat, args=(folder / self._beat_file,), name="heartbeat", daemon=True).start()
+
+    def _read(self) -> None:
+        said = b""
+        while chunk := os.read(0, 4096):
+            said += chunk
+            if said.endswith(b"\n"):
+                folder = Path(said.decode().rstrip("\n"))
+                _move_into(folder)
+                self.beat(folder)
+                self._folders.put(folder)
+                said = b""
+        os._exit(1)
+
+    def _beat(self, path: Path) -> None:
+        while True:
+            with contextlib.suppress(OSError):  # a full disk
+                path.touch()
+            time.sleep(BEAT_SECONDS)
+
+
+def _move_into(folder: Path) -> None:
+    """Log and temporary files where a worker started for this attempt alone would have them."""
+    os.environ["TMPDIR"] = str(folder)
+    tempfile.tempdir = None  # libraries may have asked for it already
+    with (folder / LOG).open("ab") as output:
+        os.dup2(output.fileno(), sys.stdout.fileno())
+        os.dup2(output.fileno(), sys.stderr.fileno())

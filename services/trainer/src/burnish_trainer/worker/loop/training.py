@@ -1,0 +1,148 @@
+"""What every method's run shares: the loop's arguments, resuming, and the result. Imports transformers: see progress.py."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from accelerate import PartialState
+from transformers import PrinterCallback, Trainer
+
+from burnish.errors import PreconditionError
+from burnish.schemas.tuning import RunEstimate, RunMeasurement
+from burnish_trainer.artifacts import disk
+from burnish_trainer.artifacts.checkpoints import Checkpoints
+from burnish_trainer.data.batches import Plan
+from burnish_trainer.worker.context import Outcome, RunContext, StopRequested
+from burnish_trainer.worker.loop.progress import Progress, ran_out_of_patience, summary
+from burnish_trainer.worker.loop.trackers import reporting
+
+CHECKPOINT_COPIES = 3  # of the trained weights: themselves, and AdamW's two moments
+
+
+def loop_arguments(ctx: RunContext, plan: Plan, has_validation: bool) -> dict[str, Any]:
+    """Arguments of transformers.TrainingArguments that do not depend on the method."""
+    optimizer = ctx.spec.optimizer
+    on_cuda = ctx.device == "cuda"
+    return {
+        "output_dir": str(ctx.checkpoints.folder),
+        "max_steps": plan.steps,
+        "train_sampling_strategy": "sequential",  # the plan has decided the order
+        "per_device_train_batch_size": optimizer.batch_size,
+        "per_device_eval_batch_size": optimizer.batch_size,
+        "gradient_accumulation_steps": optimizer.gradient_accumulation_steps,
+        "learning_rate": optimizer.learning_rate,
+        "warmup_steps": optimizer.warmup_share,
+        "lr_scheduler_type": "linear",
+        "eval_strategy": "steps" if has_validation else "no",
+        "eval_steps": optimizer.evaluation_interval_steps,
+        "metric_for_best_model": "eval_loss" if has_validation else None,
+        "greater_is_better": False,
+        "save_strategy": "steps",
+        "save_steps": optimizer.evaluation_interval_steps,
+        "logging_steps": 1,
+        "logging_nan_inf_filter": False,
+        "report_to": "none",  # reports.py puts the trackers' callbacks on, in a thread of their own
+        "run_name": ctx.job_id,
+        "project": ctx.report_project,
+        "disable_tqdm": True,
+        "seed": ctx.spec.seed,
+        "use_cpu": not on_cuda,
+        "bf16": ctx.dtype == "bfloat16",
+        "fp16": ctx.dtype == "float16",
+        "gradient_checkpointing": on_cuda,  # on a CPU memory is plenty and the second forward costs half as much again
+        "dataloader_pin_memory": on_cuda,
+        "ddp_find_unused_parameters": False,  # every adapter weight has its part in every step
+    }
+
+
+def train(trainer: Trainer, plan: Plan, ctx: RunContext) -> Outcome:
+    """Run the loop to its end, from the last complete checkpoint where there is one. StopRequested where it was asked to stop."""
+    _train_adapter_in_fp32(trainer.model)
+    with PartialState().main_process_first():  # it fetches what is not here
+        resumed = ctx.checkpoints.latest()
+    progress = Progress(ctx, plan, ctx.checkpoints, resumed)
+    trainer.remove_callback(PrinterCallback)
+    trainer.create_model_card = _no_card  # type: ignore[method-assign]
+    trainer.add_callback(progress)
+    if resumed and _ended(resumed.state(), plan, ctx):
+        state, seconds = resumed.state(), resumed.manifest.elapsed_seconds
+    else:
+        with reporting(trainer, ctx), _room_for_checkpoints(trainer.model, ctx.checkpoints):
+            trainer.train(resume_from_checkpoint=str(resumed.folder) if resumed else None)
+        state, seconds = vars(trainer.state), progress.elapsed_seconds
+        if not _ended(state, plan, ctx):
+            raise StopRequested(state["global_step"])
+    progress.conclude()
+    best = state.get("best_global_step") or state["global_step"]
+    kept = ctx.checkpoints.obtain(best)
+    if kept is None:
+        raise RuntimeError(f"the checkpoint of step {best} has gone")
+    measured = _measured(ctx, plan, state["global_step"], seconds, progress.peak_memory_bytes)
+    if ctx.estimate:
+        ctx.say(compared(ctx.estimate, measured))
+    return Outcome(
+        kept.folder, summary(state, plan, seconds, progress.peak_memory_bytes), measured, findings=progress.findings
+    )
+
+
+def _no_card(*_: Any, **__: Any) -> None:
+    """TRL writes a card beside every checkpoint, and imports a tracker's web server for it; ours is card.py's."""
+
+
+def _measured(ctx: RunContext, plan: Plan, steps: int, seconds: float, peak_memory_bytes: int) -> RunMeasurement:
+    return RunMeasurement(
+        seconds=round(seconds, 3),
+        load_seconds=round(ctx.clock.seconds("load"), 3),
+        peak_memory_bytes=peak_memory_bytes,
+        tokens=sum(plan.step_tokens(step) for step in range(1, steps + 1)),
+        queue_seconds=round(ctx.overhead_seconds + ctx.clock.overhead_seconds, 3),
+    )
+
+
+def compared(estimate: RunEstimate, measured: RunMeasurement) -> str:
+    """For people: what the run took, beside what was said before it."""
+    time_off = measured.seconds / max(estimate.seconds, 1e-9) - 1
+    memory_off = measured.peak_memory_bytes / max(estimate.peak_memory_bytes, 1) - 1
+    return (
+        f"took {measured.seconds:.1f} s ({estimate.seconds:.1f} s were estimated: {time_off:+.0%}) and "
+        f"{measured.peak_memory_bytes / 1e6:.0f} MB ({estimate.peak_memory_bytes / 1e6:.0f} MB: {memory_off:+.0%})"
+    )
+
+
+def _restore_to_numbered_cpu(storage: Any, location: str) -> Any:
+    """Where several processes train on a CPU, transformers 5.17 loads the optimizer to "cpu:0", and torch 2.13 knows "cpu" alone."""
+    return storage if location.startswith("cpu:") else None
+
+
+torch.serialization.register_package(15, lambda _storage: None, _restore_to_numbered_cpu)
+
+
+@contextmanager
+def _room_for_checkpoints(model: Any, checkpoints: Checkpoints) -> Iterator[None]:
+    """Refuse to begin where the disk has no room for two checkpoints, and say so where it runs full; what is torn is dropped."""
+    trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    size_bytes = CHECKPOINT_COPIES * sum(parameter.numel() * parameter.element_size() for parameter in trained)
+    checkpoints.folder.mkdir(parents=True, exist_ok=True)
+    disk.require(2 * size_bytes, checkpoints.folder, "keep two checkpoints")
+    try:
+        with disk.needing(size_bytes, checkpoints.folder, "save a checkpoint"):
+            yield
+    except PreconditionError:
+        checkpoints.drop_torn()
+        raise
+
+
+def _train_adapter_in_fp32(model: Any) -> None:
+    """TRL turns a 4-bit model's LoRA weights into bf16, in which an update of 1e-4 of a weight is lost to rounding."""
+    for parameter in model.parameters():
+        if parameter.requires_grad:
+            parameter.data = parameter.data.float()
+
+
+def _ended(state: dict[str, Any], plan: Plan, ctx: RunContext) -> bool:
+    return state["global_step"] >= plan.steps or ran_out_of_patience(
+        state["log_history"], ctx.spec.optimizer.early_stopping_patience
+    )

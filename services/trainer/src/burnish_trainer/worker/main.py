@@ -1,0 +1,218 @@
+"""Trains one job: `python -m burnish_trainer.worker.main <attempt folder>`. Knows no database; says everything in events.jsonl.
+
+`--wait <backend>` instead of a folder: load that backend's libraries and wait for the folder as a line on standard input.
+Where several processes train a job together (executors/launch.py), process 0 alone says events, seals checkpoints and
+publishes. What ends a worker, and how it shows that it lives: lifeline.py. SIGTERM means: save a checkpoint at the next
+step boundary and end.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import logging
+import os
+import signal
+import sys
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import IO, Any
+
+from burnish.digests import model_digest
+from burnish.errors import BurnishError, Code, CorruptDataError, InternalError, PreconditionError
+from burnish.ports import ObjectStore
+from burnish.schemas.base import BaseModelRef
+from burnish.schemas.models import read_record
+from burnish.telemetry import logs
+from burnish.telemetry.tracing import Tracing, fail
+from burnish_trainer.artifacts import adapters, disk
+from burnish_trainer.executors import launch
+from burnish_trainer.executors.assignment import Assignment
+from burnish_trainer.executors.events import Event, EventWriter, Failed, Note, Succeeded, Suspended
+from burnish_trainer.settings import ReportSettings, S3Settings
+from burnish_trainer.spec import VersionRef
+from burnish_trainer.worker import backends, hardware, methods, preloading
+from burnish_trainer.worker.clock import Clock
+from burnish_trainer.worker.context import Outcome, RunContext, StopRequested
+from burnish_trainer.worker.lifeline import Lifeline
+
+log = logging.getLogger(__name__)
+
+WAIT = "--wait"
+SERVICE = "burnish-worker"  # as traces name it
+LOCK_SECONDS = 60.0
+QUIET_LOGGERS = ("urllib3", "httpx")
+RETRIED = (Code.UNAVAILABLE, Code.INTERNAL, Code.DEADLINE_EXCEEDED)
+
+
+def main() -> int:
+    """Exit code 0: succeeded, or stopped as asked; 1: failed, and the last event says why."""
+    lines = logs.configure(sys.stderr, QUIET_LOGGERS)
+    stop = threading.Event()
+    signal.signal(signal.SIGTERM, lambda _number, _frame: stop.set())
+    process, processes = launch.place(os.environ)
+    lifeline = Lifeline(process)
+    tracing = Tracing.from_environment(SERVICE)  # its imports are a waiting worker's, not a job's
+    if sys.argv[1] == WAIT:
+        preloading.load(sys.argv[2])
+        folder = lifeline.handed_over()
+    else:
+        folder = Path(sys.argv[1])
+        lifeline.beat(folder)
+    assignment = Assignment.model_validate_json((folder / "spec.json").read_bytes())
+    os.environ.update(assignment.environment)
+    lines.fixed |= {"job_id": assignment.job_id, "attempt": assignment.attempt}
+    with _only_worker(folder.parent) if process == 0 else contextlib.nullcontext():
+        writer = EventWriter(folder / ("events.jsonl" if process == 0 else f"events.{process}.jsonl"))
+        store = S3Settings().open()  # type: ignore[call-arg]  # from the environment
+        reserve = disk.Reserve(folder / f"reserve.{process}")
+        final = traced(
+            lambda: train(make_context(assignment, folder.parent, store, writer, stop, process, processes, tracing)),
+            assignment,
+            process,
+            tracing,
+        )
+        reserve.give_back()
+        writer.write(final)
+    return 1 if isinstance(final, Failed) else 0
+
+
+def _only_worker(job_folder: Path) -> IO[str]:
+    """Hold the job's lock, so that an earlier attempt's dying worker and this one never write side by side."""
+    lock = (job_folder / "worker.lock").open("w")
+    deadline = time.monotonic() + LOCK_SECONDS
+    while True:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return lock
+        except BlockingIOError:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(0.1)
+
+
+def traced(training: Callable[[], Event], assignment: Assignment, process: int, tracing: Tracing) -> Event:
+    """Run the training to its end as a span of the attempt, and export what is left of that.
+
+    Before the last event is written: the trainer ends this process once it has read it.
+    """
+    about: dict[str, Any] = {"job_id": assignment.job_id, "attempt": assignment.attempt, "process": process}
+    with tracing.span("train", parent=assignment.traceparent, **about) as span:
+        log.info("attempt taken up")
+        final = ended_by(training)
+        span.set_attribute("outcome", final.kind)
+        if isinstance(final, Failed):
+            fail(span, final.error["message"])
+    tracing.close()
+    return final
+
+
+def ended_by(training: Callable[[], Event]) -> Event:
+    """Run the training; returns the event that ends the attempt, whatever happened."""
+    try:
+        return training()
+    except StopRequested as stopped:
+        return Suspended(step=stopped.step)
+    except BurnishError as error:
+        log.exception("attempt failed")
+        return Failed(error=error.to_dict(), retry=error.code in RETRIED)
+    except Exception as error:
+        log.exception("attempt failed")
+        return _unexpected(error)
+
+
+def _unexpected(error: Exception) -> Failed:
+    """Out of memory is the spec's doing and would come again; anything else is a defect, worth another attempt."""
+    if type(error).__name__ == "OutOfMemoryError":
+        refusal = PreconditionError(
+            "the device ran out of memory: lower optimizer.batch_size (and raise gradient_accumulation_steps as much), "
+            "optimizer.max_length or lora.rank, or quantise to nf4"
+        )
+        return Failed(error=refusal.to_dict(), retry=False)
+    defect = InternalError(
+        f"training ended by an unexpected {type(error).__name__}; the worker's log has the traceback"
+    )
+    return Failed(error=defect.to_dict(), retry=True)
+
+
+def make_context(
+    assignment: Assignment,
+    job_folder: Path,
+    store: ObjectStore,
+    writer: EventWriter,
+    stop: threading.Event,
+    process: int = 0,
+    processes: int = 1,
+    tracing: Tracing | None = None,
+) -> RunContext:
+    """Check the base model, and choose device, precision and backend."""
+    tracing = tracing or Tracing(SERVICE)
+    clock, reports = Clock(tracing), ReportSettings()
+    device = hardware.device(assignment.device)
+    with clock.phase("load"):
+        base_model = _verified_base(assignment.base_model)
+    return RunContext(
+        job_id=assignment.job_id,
+        spec=assignment.spec,
+        folder=job_folder,
+        base_model_folder=assignment.base_model,
+        base_model=base_model,
+        store=store,
+        events=writer,
+        device=device,
+        dtype=hardware.dtype(device),
+        backend=backends.choose(assignment.spec.backend, device),
+        stop=stop,
+        clock=clock,
+        tracing=tracing,
+        findings=tuple(assignment.findings),
+        estimate=assignment.estimate,
+        overhead_seconds=assignment.overhead_seconds,
+        report_to=reports.trackers,
+        report_project=reports.report_project,
+        process=process,
+        processes=processes,
+    )
+
+
+def train(ctx: RunContext) -> Event:
+    """Train by the spec's method and publish the adapter, which the main process does for all."""
+    together = f", {ctx.processes} processes" if ctx.processes > 1 else ""
+    ctx.say(f"{ctx.backend.why}; {ctx.dtype} on {hardware.describe(ctx.device)}{together}")
+    method = methods.named(ctx.spec.method)
+    params = method.Params.model_validate(ctx.spec.params)
+    outcome = method.run(ctx.spec, params, ctx)
+    if not ctx.is_main:
+        return Note(message=f"process {ctx.process} has done its part")
+    with ctx.tracing.span("publish"):
+        return Succeeded(adapter=publish(ctx, outcome), measured=outcome.measured)
+
+
+def _verified_base(folder: Path) -> BaseModelRef:
+    record = read_record(folder)
+    if model_digest(folder) != record.digest:
+        raise CorruptDataError(f"{folder} is not the model that its burnish-model.json records: run set-up again")
+    return BaseModelRef(name=record.name, digest=record.digest)
+
+
+def publish(ctx: RunContext, outcome: Outcome) -> VersionRef:
+    """Make the adapter version exist. The same files published before are the same version: that is no error."""
+    description = adapters.Description(
+        job_id=ctx.job_id,
+        spec=ctx.spec,
+        run=ctx.record,
+        training=outcome.summary,
+        findings=[*ctx.findings, *outcome.findings],
+        estimate=ctx.estimate,
+        measured=outcome.measured,
+    )
+    version, new = adapters.publish_folder(ctx.store, outcome.adapter_folder, description)
+    if not new:
+        ctx.say(f"adapter {version.name}@{version.version} stood there already, with the very same weights")
+    return version
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,94 @@
+"""Odds-ratio preference optimisation: learn each correction and push the wrong answer's odds below it, in one go.
+
+Paper: Hong et al. 2024 (arXiv 2403.07691), equations 4 to 7; beta is its lambda.
+When: SFT and preference are both wanted from the base, without an SFT run before it and without a reference model.
+Memory: as DPO, and there is no reference to compute. TRL has it as experimental.
+Loss: mean negative log-likelihood per token of the chosen completions - beta * log sigmoid(log-odds of chosen - of rejected),
+where a completion's probability is that of its mean token. We differ from TRL, which has the likelihood term on the prompt as well:
+the paper's term is of the answer given the prompt.
+"""
+
+from __future__ import annotations
+
+import warnings
+from typing import Any
+
+from pydantic import Field
+
+from burnish.schemas.base import Frozen
+from burnish.schemas.dataset import DatasetFormat, DpoRow
+from burnish_trainer.data.pairs import Pair, encode_pairs, plan_pairs
+from burnish_trainer.data.tokens import MASKED
+from burnish_trainer.spec import JobSpec
+from burnish_trainer.worker.context import Outcome, RunContext
+
+FORMAT: DatasetFormat = "dpo"
+REFERENCE = False
+LEARNING_RATE = 1e-4
+
+
+class Params(Frozen):
+    """beta: weight of the odds-ratio term."""
+
+    beta: float = Field(default=0.1, gt=0, le=100)
+
+
+def run(spec: JobSpec, params: Params, ctx: RunContext) -> Outcome:
+    backend = ctx.backend.module()
+    backend.prepare()
+
+    from datasets import Dataset
+    from transformers import AutoTokenizer
+    from trl.import_utils import TRLExperimentalWarning
+
+    from burnish_trainer.worker.loop.training import loop_arguments, train
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", TRLExperimentalWarning)  # the version is pinned, and the tests hold its loss
+        from trl.experimental.orpo import ORPOConfig, ORPOTrainer
+
+    class Trainer(ORPOTrainer):
+        """TRL's, on rows that are token ids already, with the likelihood term on the completion alone."""
+
+        @staticmethod
+        def tokenize_row(feature: dict[str, Any]) -> dict[str, Any]:  # type: ignore[override]  # no self to pickle
+            return feature
+
+        def concatenated_forward(self, model: Any, batch: dict[str, Any]) -> tuple[Any, ...]:
+            outputs = list(super().concatenated_forward(model, batch))
+            chosen, tokens = outputs[0], (batch["chosen_labels"][:, 1:] != MASKED).sum(-1)
+            outputs[4] = -(chosen * tokens).sum() / tokens.sum()
+            return tuple(outputs)
+
+    rows = ctx.rows(DpoRow)
+    tokenizer: Any = AutoTokenizer.from_pretrained(str(ctx.base_model_folder), local_files_only=True)
+    pairs = encode_pairs(tokenizer, rows, spec.optimizer.max_length)
+    plan = plan_pairs(pairs.train, spec)
+    ctx.check_stop()
+    model = ctx.load_model(backend)
+    trainer = Trainer(
+        model=model,
+        args=ORPOConfig(
+            **loop_arguments(ctx, plan, bool(pairs.validation)),
+            beta=params.beta,
+            max_length=spec.optimizer.max_length,
+            disable_dropout=not spec.lora.dropout,
+            remove_unused_columns=False,
+        ),
+        train_dataset=Dataset.from_list([_features(pairs.train[row]) for row in plan.order]),
+        eval_dataset=Dataset.from_list([_features(pair) for pair in pairs.validation]) if pairs.validation else None,
+        processing_class=tokenizer,
+    )
+    return train(trainer, plan, ctx)
+
+
+def _features(pair: Pair) -> dict[str, list[int]]:
+    return {
+        f"{side}_{name}": values
+        for side, example in (("chosen", pair.chosen), ("rejected", pair.rejected))
+        for name, values in (
+            ("input_ids", list(example.ids)),
+            ("attention_mask", [1] * len(example.ids)),
+            ("labels", example.labels),
+        )
+    }
