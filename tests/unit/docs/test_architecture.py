@@ -16,6 +16,7 @@ REPO = Path(__file__).parents[3]
 REFERENCE = re.compile(r"`((?:core|services|client)/[\w/.]+\.py):(\w+)`")
 LINK = re.compile(r"\]\((?!http|#)([^)#]+)(?:#[^)]*)?\)")
 FOLDER = re.compile(r"`((?:core|services|client|tests|examples|docs|scripts|protos)/[\w./-]*)`")
+FILE_OR_FOLDER = re.compile(r"`(\w+(?:\.py|/))`")
 DOCUMENTS = ["README.md", "ARCHITECTURE.md", "CONTRIBUTING.md"]
 
 
@@ -35,11 +36,16 @@ def test_links_and_paths_lead_somewhere(document: str) -> None:
 
 
 def test_the_trainer_section_names_files_that_exist() -> None:
+    """The first cell of a row names what lies in the package, the second what lies in that folder."""
     table = (REPO / "ARCHITECTURE.md").read_text().partition("## Inside the trainer")[2]
     room = REPO / "services/trainer/src/burnish_trainer"
-    names = re.findall(r"`(\w+(?:\.py|/))`", table)
-    assert len(names) > 10
-    assert [name for name in names if not (room / name).exists()] == []
+    named = []
+    for first, second in re.findall(r"^\| (`.+?) \| (.+) \|$", table, re.MULTILINE):
+        names = re.findall(FILE_OR_FOLDER, first)
+        named += [room / name for name in names]
+        named += [room / names[0] / name for name in re.findall(FILE_OR_FOLDER, second)]
+    assert len(named) > 10
+    assert [path for path in named if not path.exists()] == []
 
 
 def test_the_training_page_is_true() -> None:
