@@ -9,6 +9,8 @@ from __future__ import annotations
 from enum import Enum
 from typing import Any
 
+from pydantic import ValidationError
+
 
 class Code(Enum):
     """Canonical gRPC code: (number, HTTP status), as google/rpc/code.proto maps them."""
@@ -160,3 +162,11 @@ def from_dict(body: dict[str, Any]) -> BurnishError:
     if type(error) is BurnishError and body.get("code") in Code.__members__:
         error.code = Code[str(body["code"])]
     return error
+
+
+def validation_problems(error: ValidationError, *, whole: str = "the whole", at_most: int = 3) -> str:
+    """`field.inner: what is wrong` for the first faults that pydantic found. whole: what a fault without a field is called."""
+    faults = error.errors(include_url=False, include_context=False, include_input=False)
+    texts = [f"{'.'.join(map(str, fault['loc'])) or whole}: {fault['msg']}" for fault in faults[:at_most]]
+    more = f"; and {len(faults) - at_most} more" if len(faults) > at_most else ""
+    return "; ".join(texts) + more

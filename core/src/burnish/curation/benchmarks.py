@@ -7,9 +7,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from burnish import grading
-from burnish.curation.jsonl import read_jsonl, to_jsonl
+from burnish.curation.jsonl import read_jsonl
 from burnish.digests import sha256_hex, version_of
 from burnish.errors import InvalidInputError
+from burnish.jsonl import to_jsonl
 from burnish.schemas.base import FileEntry
 from burnish.schemas.benchmark import BenchmarkManifest, BenchmarkQuestion
 from burnish.schemas.runlog import RejectedLine

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 
 from burnish.curation.anchors import Anchor, AnchorRules, choose_anchors
 from burnish.curation.card import dataset_card
-from burnish.curation.jsonl import to_jsonl
 from burnish.curation.leakage import check_leaks, guarded_keys
 from burnish.curation.lengths import Lengths
 from burnish.curation.review import Correction
@@ -25,6 +24,7 @@ from burnish.curation.targets import (
 from burnish.diagnosis.clusters import RunCodes
 from burnish.digests import canonical_json, sha256_hex, version_of
 from burnish.errors import PreconditionError
+from burnish.jsonl import to_jsonl
 from burnish.runlogs.reader import RunLogReader
 from burnish.schemas.base import FileEntry, Message, Parent
 from burnish.schemas.benchmark import BenchmarkQuestion

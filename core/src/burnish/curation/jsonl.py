@@ -7,8 +7,9 @@ from typing import TypeVar
 
 from pydantic import BaseModel, ValidationError
 
+from burnish.errors import validation_problems
 from burnish.runlogs.lines import MAX_LINE_BYTES, excerpt, split_lines
-from burnish.runlogs.parsing import RejectedError, parse_object, validation_reason
+from burnish.runlogs.parsing import RejectedError, parse_object
 from burnish.schemas.runlog import RejectedLine
 
 Row = TypeVar("Row", bound=BaseModel)
@@ -25,13 +26,8 @@ def read_jsonl(chunks: Iterable[bytes], schema: type[Row]) -> Iterator[tuple[int
         except RejectedError as reason:
             yield line.number, rejected(line.number, line.head, str(reason))
         except ValidationError as error:
-            yield line.number, rejected(line.number, line.head, validation_reason(error))
+            yield line.number, rejected(line.number, line.head, validation_problems(error, whole="line"))
 
 
 def rejected(number: int, content: bytes, reason: str) -> RejectedLine:
     return RejectedLine(line_number=number, reason=reason, excerpt=excerpt(content))
-
-
-def to_jsonl(rows: Iterable[BaseModel]) -> bytes:
-    """One compact JSON object a line, fields in schema order, the same rows the same bytes."""
-    return b"".join(row.model_dump_json().encode() + b"\n" for row in rows)

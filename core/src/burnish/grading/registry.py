@@ -11,7 +11,7 @@ from typing import Any
 import orjson
 from pydantic import BaseModel, ConfigDict, ValidationError, create_model
 
-from burnish.errors import InvalidInputError
+from burnish.errors import InvalidInputError, validation_problems
 from burnish.grading.evidence import NO_EVIDENCE, Evidence
 from burnish.grading.refusals import is_refusal
 from burnish.grading.text import visible
@@ -147,7 +147,7 @@ def _validated(name: str, args_json: bytes) -> dict[str, Any]:
     try:
         model = registered.args_model.model_validate_json(args_json)
     except ValidationError as error:
-        problems = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors(include_url=False))
+        problems = validation_problems(error)
         raise InvalidInputError(
             f"grader {name!r}: {problems}. It takes: {_arguments(registered) or 'no arguments'}", field="grader.args"
         ) from error

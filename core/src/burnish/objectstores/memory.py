@@ -8,7 +8,7 @@ from pathlib import Path
 from threading import Lock
 
 from burnish.errors import AlreadyExistsError, ConflictError, NotFoundError
-from burnish.objectstores.files import write_whole
+from burnish.files import write_atomically
 from burnish.objectstores.keys import check_folder, check_key, check_prefix
 from burnish.ports import ObjectInfo
 
@@ -48,7 +48,7 @@ class MemoryObjectStore:
     def get_file(self, key: str, path: Path) -> ObjectInfo:
         with self._lock:
             data, info = self._read(check_key(key)), self._info(key)
-        write_whole(path, [data])
+        write_atomically(path, data, mode=0o600)
         return info
 
     def stat(self, key: str) -> ObjectInfo:

@@ -27,7 +27,7 @@ from burnish.errors import (
     UnauthenticatedError,
     UnavailableError,
 )
-from burnish.objectstores.files import write_whole
+from burnish.files import write_atomically
 from burnish.objectstores.keys import check_folder, check_key, check_prefix
 from burnish.ports import ObjectInfo
 
@@ -129,7 +129,7 @@ class S3ObjectStore:
 
     def get_file(self, key: str, path: Path) -> ObjectInfo:
         with self._download(key) as response:
-            write_whole(path, _whole_body(response, key))
+            write_atomically(path, _whole_body(response, key), mode=0o600)
             return ObjectInfo(key=key, size_bytes=path.stat().st_size, etag=_bare(response.headers.get("etag")))
 
     def stat(self, key: str) -> ObjectInfo:

@@ -11,6 +11,7 @@ from typing import Any
 import orjson
 from pydantic import ValidationError
 
+from burnish.errors import validation_problems
 from burnish.schemas.runlog import RunLogLine
 
 MAX_DEPTH = 64
@@ -27,7 +28,7 @@ def parse_line(content: bytes) -> RunLogLine:
     try:
         return RunLogLine.model_validate(value)
     except ValidationError as error:
-        raise RejectedError(validation_reason(error)) from None
+        raise RejectedError(validation_problems(error, whole="line")) from None
 
 
 def parse_object(content: bytes) -> dict[str, Any]:
@@ -42,14 +43,6 @@ def parse_object(content: bytes) -> dict[str, Any]:
     if _may_have_more_members(content, members) or inexact:
         return _parse_exactly(content)
     return value
-
-
-def validation_reason(error: ValidationError) -> str:
-    """`field: what is wrong` for the first three faults of a pydantic error."""
-    faults = error.errors(include_url=False, include_context=False, include_input=False)
-    texts = [f"{'.'.join(str(part) for part in fault['loc']) or 'line'}: {fault['msg']}" for fault in faults[:3]]
-    more = f"; and {len(faults) - 3} more" if len(faults) > 3 else ""
-    return "; ".join(texts) + more
 
 
 def _survey(value: dict[str, Any]) -> tuple[int, bool]:

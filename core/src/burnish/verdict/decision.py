@@ -22,9 +22,9 @@ from burnish.verdict.comparisons import (
     noise_floor,
     outcomes,
 )
-from burnish.verdict.pairing import Pair, pair, read_rows
+from burnish.verdict.pairing import Pair, pair, read_calibration, read_rows
 
-__all__ = ["Thresholds", "compare", "decide", "read_rows", "usable_calibration"]
+__all__ = ["Thresholds", "compare", "decide", "read_calibration", "read_rows", "usable_calibration"]
 
 Arms = Mapping[str, tuple[str, Sequence[EvalRow]]]
 

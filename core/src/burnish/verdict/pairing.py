@@ -10,8 +10,8 @@ from pathlib import Path
 import orjson
 from pydantic import ValidationError
 
-from burnish.errors import InvalidInputError, NotFoundError
-from burnish.schemas.evaluation import EvalRow
+from burnish.errors import InvalidInputError, NotFoundError, validation_problems
+from burnish.schemas.evaluation import EvalRow, JudgeCalibration
 
 NAMED_AT_MOST = 5
 
@@ -97,6 +97,17 @@ def read_rows(path: Path) -> list[EvalRow]:
     return rows
 
 
+def read_calibration(path: Path) -> JudgeCalibration:
+    """The file that `burnish judge calibrate` wrote. InvalidInputError if it holds something else."""
+    try:
+        return JudgeCalibration.model_validate_json(path.read_bytes())
+    except ValidationError as error:
+        raise InvalidInputError(
+            f"{path} is no judge calibration ({validation_problems(error, at_most=1)}): `burnish judge calibrate` writes one",
+            field="calibration",
+        ) from error
+
+
 def pair(
     base: Sequence[EvalRow], candidate: Sequence[EvalRow], names: tuple[str, str] = ("base", "candidate")
 ) -> Pairing:
@@ -152,10 +163,7 @@ def _parse(line: bytes, where: str) -> EvalRow:
     except orjson.JSONDecodeError as error:
         raise InvalidInputError(f"{where}: not JSON: {error}") from error
     except ValidationError as error:
-        problems = "; ".join(
-            f"{'.'.join(map(str, e['loc'])) or 'row'}: {e['msg']}" for e in error.errors(include_url=False)[:3]
-        )
-        raise InvalidInputError(f"{where}: not an eval row: {problems}") from error
+        raise InvalidInputError(f"{where}: not an eval row: {validation_problems(error, whole='row')}") from error
 
 
 def _check_consistent(row: EvalRow, where: str) -> None:

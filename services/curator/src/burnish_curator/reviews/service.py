@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from burnish.curation.jsonl import to_jsonl
+from burnish.jsonl import to_jsonl
 from burnish.curation.review import (
     Correction,
     choose_labels,

@@ -1,0 +1,44 @@
+"""Writing a local file so that it appears whole or not at all. Whoever writes a file that another process may read calls this."""
+
+from __future__ import annotations
+
+import os
+import secrets
+from collections.abc import Iterable
+from pathlib import Path
+
+
+def write_atomically(
+    path: Path, content: bytes | Iterable[bytes], *, mode: int = 0o666, survives_power_cut: bool = True
+) -> None:
+    """Write to a temporary file beside `path`, then rename it over `path`: a reader sees the old content or the new one.
+
+    Whatever goes wrong on the way, `path` keeps what it had and the temporary file is removed. Missing folders are made.
+    mode: of the new file, less the umask; 0o600 for secrets, which then nobody else can read at any moment.
+    survives_power_cut: wait until the content and the new name are on disk. False costs nothing and loses at most the last write.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f".{path.name[:40]}.{secrets.token_hex(6)}.part")
+    descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
+    try:
+        with os.fdopen(descriptor, "wb") as handle:
+            for chunk in [content] if isinstance(content, bytes) else content:
+                handle.write(chunk)
+            handle.flush()
+            if survives_power_cut:
+                os.fsync(handle.fileno())
+        partial.replace(path)
+    except BaseException:
+        partial.unlink(missing_ok=True)
+        raise
+    if survives_power_cut:
+        sync(path.parent)
+
+
+def sync(path: Path) -> None:
+    """Wait until a file's content, or a folder's list of names, is on disk."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
