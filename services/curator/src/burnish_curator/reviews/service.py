@@ -6,7 +6,6 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from burnish.jsonl import to_jsonl
 from burnish.curation.review import (
     Correction,
     choose_labels,
@@ -18,6 +17,7 @@ from burnish.curation.review import (
 )
 from burnish.diagnosis import UNLABELLED
 from burnish.errors import InvalidInputError, PreconditionError
+from burnish.jsonl import to_jsonl
 from burnish.schemas.runlog import FailureCluster, ReviewImport, ReviewItem
 from burnish_curator.metrics import CuratorMetrics
 from burnish_curator.reviews.repository import CorrectionRepository
