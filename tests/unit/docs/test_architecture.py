@@ -17,7 +17,11 @@ REFERENCE = re.compile(r"`((?:core|services|client)/[\w/.]+\.py):(\w+)`")
 LINK = re.compile(r"\]\((?!http|#)([^)#]+)(?:#[^)]*)?\)")
 FOLDER = re.compile(r"`((?:core|services|client|tests|examples|docs|scripts|protos)/[\w./-]*)`")
 FILE_OR_FOLDER = re.compile(r"`(\w+(?:\.py|/))`")
-DOCUMENTS = ["README.md", "ARCHITECTURE.md", "CONTRIBUTING.md"]
+COMMAND = re.compile(r"(?:^ *|`|\$ |&& )burnish ([a-z][^`\n#|;]*)", re.MULTILINE)
+DOCUMENTS = ["README.md", "ARCHITECTURE.md", "CONTRIBUTING.md", "CHANGELOG.md"] + [
+    str(page.relative_to(REPO)) for page in sorted((REPO / "docs").glob("*.md"))
+]
+README_WORDS = 900
 
 
 def test_the_life_of_a_failure_names_code_that_exists() -> None:
@@ -31,8 +35,25 @@ def test_the_life_of_a_failure_names_code_that_exists() -> None:
 @pytest.mark.parametrize("document", DOCUMENTS)
 def test_links_and_paths_lead_somewhere(document: str) -> None:
     text = (REPO / document).read_text()
-    for target in LINK.findall(text) + FOLDER.findall(text):
-        assert (REPO / target).exists(), f"{document}: {target}"
+    missing = [target for target in LINK.findall(text) if not (REPO / document).parent.joinpath(target).exists()]
+    missing += [target for target in FOLDER.findall(text) if not (REPO / target).exists()]
+    assert missing == []
+
+
+@pytest.mark.parametrize("document", DOCUMENTS)
+def test_commands_and_options_exist(document: str) -> None:
+    for line in COMMAND.findall((REPO / document).read_text()):
+        command, words = typer.main.get_command(cli.app), line.split()
+        while words and words[0] in getattr(command, "commands", {}):
+            command = command.commands[words.pop(0)]  # type: ignore[attr-defined]
+        assert not _needs_a_command(command) or not words or words[0] == "…", f"burnish {line}: no such command"
+        meant = command.commands.values() if words[:1] == ["…"] and _needs_a_command(command) else [command]  # type: ignore[attr-defined]
+        options = {option for each in meant for option in _options(each)}
+        assert set(re.findall(r"(?<!\S)--[a-z][a-z-]+", line)) <= options | {"--help"}, f"burnish {line}"
+
+
+def test_the_readme_is_short() -> None:
+    assert len((REPO / "README.md").read_text().split()) <= README_WORDS
 
 
 def test_the_trainer_section_names_files_that_exist() -> None:
@@ -48,15 +69,8 @@ def test_the_trainer_section_names_files_that_exist() -> None:
     assert [path for path in named if not path.exists()] == []
 
 
-def test_the_training_page_is_true() -> None:
-    """Its links lead somewhere, its commands and options exist, every setting of the trainer stands there with its default."""
+def test_the_training_page_has_every_setting_of_the_trainer_with_its_default() -> None:
     text = (REPO / "docs/training.md").read_text()
-    for target in LINK.findall(text):
-        assert (REPO / "docs" / target).exists(), target
-    commands = typer.main.get_command(cli.app).commands  # type: ignore[attr-defined]
-    for group, name, rest in re.findall(r"burnish (train|jobs) (\w+)([^`\n#]*)", text):
-        options = {option for parameter in _parameters(commands[group].commands[name]) for option in parameter.opts}
-        assert set(re.findall(r"--[a-z-]+", rest)) <= options | {"--help"}, f"burnish {group} {name} {rest}"
     for name, field in TrainerSettings.model_fields.items():
         if name not in ("host", "port"):
             default = f"`{field.default}`" if str(field.default) and not field.is_required() else ""
@@ -64,9 +78,14 @@ def test_the_training_page_is_true() -> None:
             assert re.search(row, text), name
 
 
-def _parameters(command: Any) -> list[Any]:
-    """Of a command; of a group, those of its default."""
-    return list(command.commands["run"].params if hasattr(command, "commands") else command.params)
+def _needs_a_command(group: Any) -> bool:
+    return hasattr(group, "commands") and "run" not in group.commands
+
+
+def _options(command: Any) -> set[str]:
+    """Of a command; of a group, those of its default, if it has one."""
+    parameters = getattr(command, "commands", {}).get("run", command).params
+    return {option for parameter in parameters for option in (*parameter.opts, *parameter.secondary_opts)}
 
 
 @pytest.mark.parametrize("settings", [TrainerSettings, S3Settings, TokenSettings, TlsSettings])

@@ -1,4 +1,4 @@
-"""Reads the console sessions of README.md, so that a test can run what it shows."""
+"""Reads the console sessions of a page, so that a test can run what it shows."""
 
 from __future__ import annotations
 
@@ -20,12 +20,10 @@ class Step:
     exit_code: int
 
 
-def steps(readme: Path, heading: str) -> list[Step]:
-    """The commands in the console blocks of the section under `heading` (a `## ` line), in order."""
-    section = re.split(rf"^## {re.escape(heading)}$", readme.read_text(), flags=re.MULTILINE)[1]
-    section = re.split(r"^## ", section, flags=re.MULTILINE)[0]
+def steps(page: Path) -> list[Step]:
+    """The commands in the console blocks of the page, in order."""
     found: list[Step] = []
-    for block in BLOCK.findall(section):
+    for block in BLOCK.findall(page.read_text()):
         for part in re.split(r"^\$ ", block, flags=re.MULTILINE)[1:]:
             command, _, shown = part.partition("\n")
             while command.endswith("\\"):

@@ -1,4 +1,4 @@
-"""Runs what the README shows, on the example it names: same commands, same exit codes, same words."""
+"""Runs what docs/walkthrough.md shows, on the example it names: same commands, same exit codes, same words."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 from e2e.command import command
-from e2e.readme import Step, steps, words_of
+from e2e.console_blocks import Step, steps, words_of
 
 REPO = Path(__file__).parents[2]
-WALK = steps(REPO / "README.md", "Your own failures")
+WALK = steps(REPO / "docs/walkthrough.md")
 
 
 @pytest.fixture(scope="module")
@@ -32,7 +32,7 @@ def test_the_walk_covers_the_loop() -> None:
 @pytest.mark.vllm
 @pytest.mark.model
 @pytest.mark.timeout(900)
-def test_the_readme_walk_does_what_it_shows(folder: Path) -> None:
+def test_the_walkthrough_does_what_it_shows(folder: Path) -> None:
     """On a stack of its own, from `up` to `down`: what it shows depends on what that stack has done before."""
     burnish = command()
     try:
@@ -42,9 +42,9 @@ def test_the_readme_walk_does_what_it_shows(folder: Path) -> None:
                 continue
             done = burnish(*step.words[1:], cwd=folder)
             assert done.returncode == step.exit_code, f"{step.words}: {done.stdout}{done.stderr}"
-            printed = (done.stdout + done.stderr).replace(f"{folder}/", "")  # paths as they stand from there
+            printed = (done.stdout + done.stderr).replace(f"{folder}/", "")  # paths relative to that folder
             missing = words_of(step.shown) - words_of(printed)
-            assert not missing, f"{step.words}: the README shows {sorted(missing)}, the command printed\n{done.stdout}"
+            assert not missing, f"{step.words}: the page shows {sorted(missing)}, the command printed\n{done.stdout}"
     finally:
         burnish("down", cwd=folder, timeout_seconds=120)
 
