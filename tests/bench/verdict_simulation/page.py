@@ -1,4 +1,4 @@
-"""The page docs/verdict-error-rates.md and the table beside it, from simulated outcomes."""
+"""docs/verdict-error-rates.md, which keeps to one page, and docs/verdict-error-rates.csv with every experiment, from simulated outcomes."""
 
 from __future__ import annotations
 
@@ -34,6 +34,7 @@ BARS = {
     "coverage": "95 % intervals cover 93 to 97.5 % at n ≥ 50",
 }
 QUIET, NOISY, AVERAGED = ASKINGS[0], ASKINGS[2], ASKINGS[3]
+RIVALS_SIZE = 200
 
 
 def page(
@@ -44,30 +45,40 @@ def page(
         [
             "# How often the verdict is wrong",
             "",
-            "Written by `make bench-verdict`; do not edit. Every number is a share of simulated experiments whose truth is known.",
+            "`make bench-verdict` writes this page; do not edit it. Every number is a share of simulated experiments whose truth is known.",
+            "Every experiment, one a line: [verdict-error-rates.csv](verdict-error-rates.csv).",
             "",
             *_short(outcomes),
             *_bars(checks, draws, confirm),
             *_main_table(outcomes, sizes),
             *_rivals(outcomes, sizes),
             *_simulated(draws),
-            *_every_setting(outcomes),
         ]
     )
 
 
 def csv(outcomes: Sequence[Outcome]) -> str:
-    """A line an experiment: what was true, each verdict's share, each rival's share of ships."""
+    """A line an experiment: what was true, each verdict's share, each rival's share of ships, and of its setting the limit and the coverage."""
     verdicts = ("ship", "investigate", "data-quality", "stop", "inconclusive")
     head = ["n", "churn", "clustered", "noise", "asked_base", "asked_candidate", "gain", "harm", "draws"]
-    lines = [",".join([*head, *verdicts, *(f"ships: {name}" for name in RIVALS)])]
+    head += [*verdicts, *(f"ships: {name}" for name in RIVALS), "limit"]
+    head += [f"{group} coverage {end}" for group in ("target", "rest") for end in ("least", "most")]
+    lines = [",".join(head)]
     for o in outcomes:
         s = o.setting
         known = [s.n, s.churn, int(s.clustered), s.asking.noise, s.asking.base, s.asking.candidate]
+        of_setting = [limit_of(s).any_test, *_coverage(o, "target"), *_coverage(o, "rest")]
         for e in o.experiments:
             shares = [e.verdicts.get(name, 0.0) for name in verdicts] + [e.rivals[name] for name in RIVALS]
-            lines.append(",".join(map(str, [*known, e.gain, e.harm, o.draws, *(f"{share:.4f}" for share in shares)])))
+            numbers = [*(f"{share:.4f}" for share in shares), *(f"{share:.3f}" for share in of_setting)]
+            lines.append(",".join(map(str, [*known, e.gain, e.harm, o.draws, *numbers])))
     return "\n".join(lines) + "\n"
+
+
+def _coverage(o: Outcome, group: str) -> tuple[float, float]:
+    """Least and most over the setting's targets or rests."""
+    shares = [share for (of, _), share in o.coverage.items() if of == group]
+    return min(shares), max(shares)
 
 
 def _short(outcomes: Sequence[Outcome]) -> list[str]:
@@ -75,8 +86,8 @@ def _short(outcomes: Sequence[Outcome]) -> list[str]:
     rivals = {name: max(e.rivals[name] for o in outcomes for e in o.experiments if must_not_ship(e)) for name in RIVALS}
     others = ", ".join(f"{name} {_percent(share)}" for name, share in rivals.items())
     return [
-        f"**In one sentence:** in its worst cell Burnish ships {_percent(worst)} of the candidates that it must not; the others' worst: {others}.",
-        "What this costs: with few rest questions, or noisy ones asked once, it says *inconclusive* — no honest test could do otherwise, as the limits below show.",
+        f"**In one sentence:** in its worst cell Burnish ships {_percent(worst)} of the candidates that must not ship; the worst of the others: {others}.",
+        "**The price:** with few rest questions, or with noisy ones that are asked once, it says *inconclusive*. The limits below show that no honest test could do otherwise.",
         "",
     ]
 
@@ -96,20 +107,9 @@ def _bars(checks: Sequence[Check], draws: int, confirm: int) -> list[str]:
     return [
         *lines,
         "",
-        f"Monte Carlo: {draws:,} draws a cell give 5 % a standard error of {100 * math.sqrt(0.05 * 0.95 / draws):.1f} points; a number misses its bar when it is beyond it by more than two",
-        f"standard errors. Among a thousand numbers some miss by chance, so a setting that misses is simulated anew with {confirm:,} fresh draws, which count instead.",
-        "The coverage bar has two ends only where a 95 % interval can have them: with fewer than "
-        f"{FEW_DISCORDANT:.0f} expected independent discordant pairs the outcome takes so few values that",
-        "every interval which holds its level covers more than it promises (with none expected to differ, always); there only the lower end is held.",
-        "",
-        "**Why the ship bar has a limit.** To say that the rest lost less than 2 points, n rest questions must be able to tell 0 from 2 points. If a share d of them",
-        "changes either way for no net harm, a level-5 % test can do so about Φ(0.02 / √(d / n) − 1.645) of the time. The limit printed below is not this approximation but",
-        "the largest power of *any* test of the counts, by linear programming (Neyman–Pearson for a composite hypothesis); the bar asks to come within "
-        f"{100 * SHIP_TOLERANCE:.0f} points of the",
-        "part of it that needs no coin toss. Noise counts at its variance, so that with noise the limit is close but not exact.",
-        "A document counts as one question, since no test knows beforehand that its questions do not fail as one; where the outcomes show that they do not, a test may learn it and pass this limit.",
-        "**High churn** (10 %) is not held to it: there the candidate truly loses 5 % of the rest questions and gains as many others, and the verdict's guard on questions that the",
-        "base always passes says *investigate* by intent. The table shows it apart.",
+        f"{draws:,} draws a cell give 5 % a standard error of {100 * math.sqrt(0.05 * 0.95 / draws):.1f} points. A number misses its bar if it is beyond it by more than two standard errors.",
+        f"A setting that misses is simulated again with {confirm:,} fresh draws, which count instead.",
+        f"If fewer than {FEW_DISCORDANT:.0f} independent discordant pairs are expected, an interval that holds its level must cover more than it promises: only the lower end of the coverage bar applies.",
         "",
     ]
 
@@ -118,11 +118,11 @@ def _main_table(outcomes: Sequence[Outcome], sizes: Sequence[int]) -> list[str]:
     lines = [
         "## What to expect",
         "",
-        "n targeted and n rest questions. *Ships*: +30 points on target, no harm. *Blocks*: investigate, stop or data-quality although it is +10 or +30 without harm. *False ship*: the worst of",
-        "no gain or a harm of 2, 5, 10 points.",
+        "How often a candidate ships that gains 30 points and does no harm, on n targeted and n rest questions. In brackets: the *limit*, the most that any test of the counts could reach.",
+        "*Blocked*: investigate, stop or data-quality although it gains 10 or 30 points without harm. *False ship*: it ships without a gain, or with a harm of 2, 5 or 10 points. Both are the worst over all n.",
         "",
-        "| rest | n | ships | limit | inconclusive | blocks | false ship |",
-        "| --- | ---: | ---: | ---: | ---: | ---: | ---: |",
+        f"| rest | {' | '.join(f'n = {n}' for n in sizes)} | blocked | false ship |",
+        "| --- |" + " ---: |" * (len(sizes) + 2),
     ]
     rows = [
         ("unchanged", (0.0, False, QUIET)),
@@ -133,28 +133,34 @@ def _main_table(outcomes: Sequence[Outcome], sizes: Sequence[int]) -> list[str]:
         ("10 % churn", (HIGH_CHURN, False, QUIET)),
     ]
     for words, key in rows:
-        for n in sizes:
-            lines.append(f"| {words} | {n} | {_numbers(_of(outcomes, Setting(n, *key)))} |")
-    return [*lines, ""]
-
-
-def _numbers(o: Outcome) -> str:
-    best = at(o, 0.3, 0.0)
-    false = max(shipped(e) for e in o.experiments if must_not_ship(e))
-    blocks = max(blocked(e) for e in o.experiments if must_not_block(e))
-    shares = [shipped(best), limit_of(o.setting).any_test, best.verdicts.get("inconclusive", 0.0), blocks, false]
-    return " | ".join(_percent(share) for share in shares)
+        found = [_of(outcomes, Setting(n, *key)) for n in sizes]
+        ships = [f"{_percent(shipped(at(o, 0.3, 0.0)))} ({_percent(limit_of(o.setting).any_test)})" for o in found]
+        blocks = max(blocked(e) for o in found for e in o.experiments if must_not_block(e))
+        false = max(shipped(e) for o in found for e in o.experiments if must_not_ship(e))
+        lines.append(f"| {words} | {' | '.join(ships)} | {_percent(blocks)} | {_percent(false)} |")
+    return [
+        *lines,
+        "",
+        "The limit exists because n rest questions must tell a loss of 0 points from one of 2. If a share d of them changes in both directions, a test at the 5 % level can do so about",
+        "Φ(0.02 / √(d / n) − 1.645) of the time. The limit in the table is exact without noise: the power of the best test, by linear programming (Neyman–Pearson for a composite hypothesis).",
+        f"The ship bar asks for its part that needs no coin toss, less {100 * SHIP_TOLERANCE:.0f} points. A document counts as one question there; a test that sees that its questions do not fail together may pass the limit.",
+        "With 10 % churn the candidate breaks 5 % of the rest questions and fixes as many others. The verdict then says *investigate* by intent, and the ship bar does not apply.",
+        "",
+    ]
 
 
 def _rivals(outcomes: Sequence[Outcome], sizes: Sequence[int]) -> list[str]:
     """Worst and typical errors of each way to decide, on the same draws."""
+    n = max(size for size in sizes if size <= RIVALS_SIZE)
     lines = [
-        "## Beside three others, on the same draws",
+        "## Compared with three other rules, on the same draws",
         "",
-        "*Means and any flip* ships when the target's mean rose and no rest question flipped to a failure (*means only*: and the rest's mean did not fall). *Unpaired z-test*: the target rose, and the rest did not",
-        "fall, at 5 %. *McNemar gate*: ships unless McNemar's exact test shows a regression (it never asks whether the target improved). They see the first answer of each side, and cannot say *inconclusive*.",
-        "Mean over the settings of a size with churn of at most 1 %, worst in brackets.",
+        "*Means and any flip* ships if the target's mean rose and no rest question flipped to a failure (*means only*: and the rest's mean did not fall). *Unpaired z-test*: the target rose and the rest did not",
+        "fall, at 5 %. *McNemar gate*: ships unless McNemar's exact test shows a regression. They see the first answer of each side and cannot say *inconclusive*.",
+        f"n = {n}: mean over the settings with a churn of at most 1 %, worst in brackets.",
         "",
+        f"| | Burnish | {' | '.join(RIVALS)} |",
+        "| --- |" + " ---: |" * (len(RIVALS) + 1),
     ]
     truths: dict[str, Callable[[Experiment], bool]] = {
         "ships though nothing improved": lambda e: e.gain == 0 and e.harm == 0,
@@ -162,66 +168,35 @@ def _rivals(outcomes: Sequence[Outcome], sizes: Sequence[int]) -> list[str]:
         "ships though the rest lost 5 points": lambda e: e.gain == 0.3 and e.harm == 0.05,
         "does not ship +30 without harm": lambda e: e.gain == 0.3 and e.harm == 0,
     }
+    of_size = [o for o in outcomes if o.setting.n == n and o.setting.churn < HIGH_CHURN]
     for words, holds in truths.items():
-        lines += [f"**{words[0].upper()}{words[1:]}**", "", f"| n | Burnish | {' | '.join(RIVALS)} |"]
-        lines += ["| ---: |" + " ---: |" * (len(RIVALS) + 1)]
-        for n in sizes:
-            found = [
-                e
-                for o in outcomes
-                if o.setting.n == n and o.setting.churn < HIGH_CHURN
-                for e in o.experiments
-                if holds(e)
-            ]
-            columns = [[shipped(e) for e in found], *([e.rivals[name] for e in found] for name in RIVALS)]
-            if words.startswith("does not"):
-                columns = [[1 - share for share in column] for column in columns]
-            cells = [f"{_percent(sum(column) / len(column))} ({_percent(max(column))})" for column in columns]
-            lines.append(f"| {n} | {' | '.join(cells)} |")
-        lines.append("")
-    lines.append(
-        "Most of what Burnish does not ship it calls *inconclusive*, with the number of questions that would settle it, and not a failure."
-    )
-    return [*lines, ""]
+        found = [e for o in of_size for e in o.experiments if holds(e)]
+        columns = [[shipped(e) for e in found], *([e.rivals[name] for e in found] for name in RIVALS)]
+        if words.startswith("does not"):
+            columns = [[1 - share for share in column] for column in columns]
+        cells = [f"{_percent(sum(column) / len(column))} ({_percent(max(column))})" for column in columns]
+        lines.append(f"| {words} | {' | '.join(cells)} |")
+    return [
+        *lines,
+        "",
+        "Most of what Burnish does not ship is *inconclusive*, with the number of questions that would settle it.",
+        "",
+    ]
 
 
 def _simulated(draws: int) -> list[str]:
     return [
         "## What was simulated",
         "",
-        f"{draws:,} draws for each of {len(SIZES)} sizes × churn × clusters × noise × (3 gains × 4 harms). n: {', '.join(map(str, SIZES))} targeted questions and as many rest. "
-        "Gains: 0, +10, +30 points; harms: 0, −2, −5, −10.",
-        "Base pass rate 30 % on the target, 80 % on the rest. A question holds, fails, is gained, is lost, or is flaky; shares give the stated change exactly.",
-        "- **Churn** (discordance for no net effect): 1 or 10 %, half gained and half lost; and none at all without noise or clusters.",
-        f"- **Clusters**: documents of {CLUSTER_SIZE} questions; a question takes its kind from its document with probability √ρ, so that ρ = {INTRA_CLUSTER_CORRELATION} is the exact intra-cluster correlation of the true change (design effect {1 + (CLUSTER_SIZE - 1) * INTRA_CLUSTER_CORRELATION}).",
-        "- **Noise**: the probability that two askings of one model to one question differ: 0, 5, 10 %. It sits on flaky questions (0, 15, 30 % of all), whose pass probability is Beta(1, 2) on the target and Beta(2, 1) on the rest. `2+1`: base asked twice, candidate once; `5+5`: both five times, as Burnish advises under noise.",
-        "- Target and rest are drawn independently, so each of the 3 targets and 4 rests of a setting is drawn and judged once and the 12 experiments join them draw by draw through the verdict's own table. A unit test holds that this is what `burnish.verdict.decision.decide` says of the same draws as rows.",
-        "- Questions are a random sample of those that the user cares about; slices and judges are not part of this simulation.",
+        f"{draws:,} draws of each of {len(SIZES)} sizes × churn × clusters × noise × (3 gains × 4 harms). Gains: 0, +10, +30 points; harms: 0, −2, −5, −10. Base pass rate: 30 % on the target, 80 % on the rest.",
+        "",
+        "- **Churn**: questions that change for no net effect: 0, 1 or 10 %, half of them fixed and half broken.",
+        f"- **Documents**: {CLUSTER_SIZE} questions each; the true change has an intra-cluster correlation of {INTRA_CLUSTER_CORRELATION} (design effect {1 + (CLUSTER_SIZE - 1) * INTRA_CLUSTER_CORRELATION}).",
+        "- **Noise**: the probability that two samples of one model for one question differ: 0, 5, 10 %. It comes from flaky questions (0, 15, 30 % of all), whose pass probability is Beta(1, 2) on the target and Beta(2, 1) on the rest. The base is asked twice and the candidate once, or both five times.",
+        "- Target and rest are drawn independently and joined draw by draw through the verdict's own table. A unit test checks that this is what `burnish.verdict.decision.decide` says of the same draws as rows.",
+        "- Questions are a random sample of those that the user cares about. Slices and judges are not part of this simulation.",
         "",
     ]
-
-
-def _every_setting(outcomes: Sequence[Outcome]) -> list[str]:
-    lines = [
-        "Every experiment, a line each: [verdict-error-rates.csv](verdict-error-rates.csv).",
-        "",
-        "<details><summary>Every setting</summary>",
-        "",
-        "Coverage: least and most over the 3 targets and the 4 rests.",
-        "",
-        "| n | churn | documents | noise | ships | limit | inconclusive | blocks | false ship | coverage target | coverage rest |",
-        "| ---: | ---: | --- | --- | ---: | ---: | ---: | ---: | ---: | --- | --- |",
-    ]
-    for o in outcomes:
-        s = o.setting
-        known = f"{s.n} | {100 * s.churn:.0f} % | {'yes' if s.clustered else 'no'} | {s.asking.label}"
-        lines.append(f"| {known} | {_numbers(o)} | {_covered(o, 'target')} | {_covered(o, 'rest')} |")
-    return [*lines, "", "</details>", ""]
-
-
-def _covered(o: Outcome, group: str) -> str:
-    shares = [share for (of, _), share in o.coverage.items() if of == group]
-    return f"{_percent(min(shares))} to {_percent(max(shares))}"
 
 
 def _of(outcomes: Sequence[Outcome], setting: Setting) -> Outcome:
