@@ -1,4 +1,11 @@
-"""Fixtures that every room's tests share: a real SeaweedFS server, stores over it, and the base model's folder."""
+"""What the tests of every room share, and which of them run one after another when workers run side by side.
+
+Shared by a whole session: `whole_stack` (all four parts, vLLM with SmolLM2 included), `seaweed` (an S3 server; one a worker),
+`base_model_dir`. A test takes names of its own in them and leaves them as they were.
+
+Side by side: a group of tests goes to one worker, in order. All users of the stack are a group, and so are all users of the
+trainer of tests/integration/trainer, and otherwise each file. Long groups are given out first, so that no worker is left with one.
+"""
 
 from __future__ import annotations
 
@@ -8,12 +15,44 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from whole_stack import WholeStack, running
 
 from burnish.objectstores.memory import MemoryObjectStore
 from burnish.objectstores.s3 import S3ObjectStore
 from burnish.testing import Seaweed, running_seaweed
 
-REPOSITORY = Path(__file__).resolve().parent.parent
+TESTS = Path(__file__).resolve().parent
+REPOSITORY = TESTS.parent
+STACK, TRAINER = "stack", "trainer"
+STACK_TEST_SECONDS = 900  # the first test of the stack waits for its start
+# Groups in the order in which they are given out; a file goes by the folder that stands first here.
+ORDER = (STACK, TRAINER, "integration", "browser", "unit/trainer", "contract", "")
+
+
+def group_of(item: pytest.Item) -> str:
+    """The group that a test belongs to."""
+    fixtures, folder = getattr(item, "fixturenames", ()), item.path.relative_to(TESTS).with_suffix("").as_posix()
+    if "whole_stack" in fixtures:
+        return STACK
+    if "trainer" in fixtures and folder.startswith("integration/trainer/"):
+        return TRAINER
+    return "browser" if folder.startswith("browser/") else folder
+
+
+def place_of(item: pytest.Item) -> tuple[int, bool]:
+    """Sorts tests: by the order of their groups, and within the stack's group those that end it last."""
+    group = group_of(item)
+    return next(n for n, prefix in enumerate(ORDER) if group.startswith(prefix)), "ends_the_stack" in item.keywords
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    items.sort(key=place_of)
+    for item in items:
+        group = group_of(item)
+        item.add_marker(pytest.mark.xdist_group(group))
+        if group == STACK and item.get_closest_marker("timeout") is None:
+            item.add_marker(pytest.mark.timeout(STACK_TEST_SECONDS))
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -55,3 +94,23 @@ def base_model_dir() -> Path:
     if not (folder / "burnish-model.json").is_file():
         pytest.fail(f"no base model at {folder}: run `make setup`, or set BURNISH_BASE_MODEL to a model folder")
     return folder
+
+
+@pytest.fixture(scope="session")
+def whole_stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[WholeStack]:
+    """The one stack of the session, all four parts of it."""
+    with running(tmp_path_factory.mktemp("whole-stack")) as stack:
+        yield stack
+
+
+@pytest.fixture(autouse=True)
+def the_stack_stays_whole(request: pytest.FixtureRequest) -> Iterator[None]:
+    """A test that leaves the stack broken fails itself, not the test after it."""
+    if "whole_stack" not in request.fixturenames or "ends_the_stack" in request.keywords:
+        yield
+        return
+    stack: WholeStack = request.getfixturevalue("whole_stack")
+    restarts = stack.restarts()
+    yield
+    assert stack.faults() == [], f"{request.node.name} left the stack broken"
+    assert stack.restarts() == restarts, f"{request.node.name} made a part of the stack crash"

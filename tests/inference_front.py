@@ -1,4 +1,4 @@
-"""Starts the real inference front, with vLLM behind it, as a process of its own."""
+"""The real inference service, with vLLM behind it: started as a process of its own, or found in a running stack."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import httpx
+import psutil
 import pytest
 
 TOKEN = "test-token-of-the-inference-front"
@@ -23,13 +24,14 @@ START_LIMIT_SECONDS = 240
 class Front:
     """A running `python -m burnish_inference.main`."""
 
-    process: subprocess.Popen[bytes]
+    process: psutil.Process
     port: int
     log: Path
+    token: str = TOKEN
     http: httpx.Client = field(init=False)
 
     def __post_init__(self) -> None:
-        headers = {"Authorization": f"Bearer {TOKEN}"}
+        headers = {"Authorization": f"Bearer {self.token}"}
         self.http = httpx.Client(
             base_url=f"http://127.0.0.1:{self.port}", headers=headers, timeout=120, trust_env=False
         )
@@ -40,10 +42,13 @@ class Front:
         except httpx.TransportError:
             return False
 
+    def has_ended(self) -> bool:
+        return not self.process.is_running() or self.process.status() == psutil.STATUS_ZOMBIE
+
     def wait_ready(self, limit_seconds: float = START_LIMIT_SECONDS) -> None:
         deadline = time.monotonic() + limit_seconds
         while not self.is_ready():
-            if self.process.poll() is not None or time.monotonic() > deadline:
+            if self.has_ended() or time.monotonic() > deadline:
                 pytest.fail(f"the front is not ready; the end of its log:\n{self.log.read_text()[-4000:]}")
             time.sleep(0.2)
 
@@ -71,7 +76,7 @@ def started(folder: Path, settings: Mapping[str, str]) -> Iterator[Front]:
     with log.open("wb") as output:
         command = [str(find_python()), "-m", "burnish_inference.main"]
         process = subprocess.Popen(command, env=os.environ | own | dict(settings), stdout=output, stderr=output)
-    front = Front(process, port, log)
+    front = Front(psutil.Process(process.pid), port, log)
     try:
         yield front
     finally:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from integration.client.homes import Here, Home
+from whole_stack import WholeStack
 
 from burnish_client.stack import control
 
@@ -38,9 +39,9 @@ def running_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Home]:
 
 
 @pytest.fixture(scope="session")
-def shared_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Home]:
-    """One that keeps running."""
-    yield from run_stack(tmp_path_factory.mktemp("shared"))
+def shared_home(whole_stack: WholeStack) -> Home:
+    """The home of the session's stack, which keeps running."""
+    return whole_stack
 
 
 @pytest.fixture

@@ -34,13 +34,13 @@ class Home:
     def command(self, *words: str) -> list[str]:
         return [sys.executable, "-m", "burnish_client.cli", *words]
 
-    def burnish(self, *words: str, **variables: str) -> subprocess.CompletedProcess[str]:
+    def burnish(self, *words: str, timeout_seconds: float = 120, **variables: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
             self.command(*words),
             env=self.environment | variables,
             capture_output=True,
             text=True,
-            timeout=120,
+            timeout=timeout_seconds,
             cwd=self.path.parent,
         )
 

@@ -1,4 +1,4 @@
-"""One real inference front over a real object store, for the whole session."""
+"""The inference service of the session's stack: a real one, before a real vLLM with SmolLM2 in float32, over a real object store."""
 
 from __future__ import annotations
 
@@ -7,11 +7,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from inference_front import Front, find_python, started
-from otlp_receiver import Receiver, receiving
+from inference_front import Front, find_python
+from whole_stack import WholeStack
+
+from burnish.objectstores.s3 import S3ObjectStore
 
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # before torch is imported: spinning threads would starve vLLM
-BUCKET = "inference-test"
 
 
 @pytest.fixture(scope="session")
@@ -21,34 +22,14 @@ def inference_python() -> Path:
 
 
 @pytest.fixture(scope="session")
-def bucket(seaweed):
-    store = seaweed.store(BUCKET)
-    store.ensure_bucket()
-    return store
+def bucket(whole_stack: WholeStack) -> S3ObjectStore:
+    """What the service serves adapters from."""
+    return whole_stack.store()
 
 
 @pytest.fixture(scope="session")
-def receiver() -> Iterator[Receiver]:
-    """Takes the spans of the front and its vLLM."""
-    with receiving() as server:
-        yield server
-
-
-@pytest.fixture(scope="session")
-def front(
-    seaweed, bucket, receiver: Receiver, base_model_dir: Path, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Front]:
-    """Started, not yet ready: call wait_ready, so that other preparation runs meanwhile. float32, where answers are exact."""
-    settings = {
-        "BURNISH_S3_ENDPOINT": seaweed.endpoint,
-        "BURNISH_S3_ACCESS_KEY": seaweed.access_key,
-        "BURNISH_S3_SECRET_KEY": seaweed.secret_key,
-        "BURNISH_S3_BUCKET": BUCKET,
-        "BURNISH_INFERENCE_BASE_MODEL": str(base_model_dir),
-        "BURNISH_INFERENCE_DTYPE": "float32",
-        "BURNISH_INFERENCE_MAX_LORAS": "2",
-        "BURNISH_INFERENCE_MAX_CPU_LORAS": "2",
-        "OTEL_EXPORTER_OTLP_ENDPOINT": receiver.endpoint,
-    }
-    with started(tmp_path_factory.mktemp("inference"), settings) as front:
-        yield front
+def front(whole_stack: WholeStack) -> Iterator[Front]:
+    """It answers when a test begins; after its engine was killed, wait_ready."""
+    front = whole_stack.inference()
+    yield front
+    front.http.close()

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 from adapter_making import CONFIG, WEIGHTS, make_manifest, publish
-from inference_front import TOKEN, Front
+from inference_front import Front
 
 from burnish.grading import grade
 from burnish.probe import probe_questions, probe_texts, write_lm_eval_tasks
@@ -72,8 +72,7 @@ def record(base_model_dir: Path) -> BaseModelRecord:
 
 @pytest.fixture(scope="module")
 def endpoint(front: Front, reference) -> Endpoint:
-    front.wait_ready()
-    return Endpoint(str(front.http.base_url), TOKEN)
+    return Endpoint(str(front.http.base_url), front.token)
 
 
 async def test_cross_entropy_equals_that_of_transformers_for_base_and_adapter(
@@ -132,11 +131,13 @@ def tasks(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def run_lm_eval(python: Path, tasks: Path, out: Path, task: str, model: str, model_args: str, *more: str) -> dict:
+def run_lm_eval(
+    python: Path, token: str, tasks: Path, out: Path, task: str, model: str, model_args: str, *more: str
+) -> dict:
     """The results of one task."""
     command = [str(python), "-m", "lm_eval", "run", "--include_path", str(tasks), "--tasks", task, "--model", model]
     command += ["--model_args", model_args, "--output_path", str(out), "--log_samples", *more]
-    own = {"OPENAI_API_KEY": TOKEN, "HF_HUB_OFFLINE": "1", "HF_HOME": str(out / "cache"), "no_proxy": "127.0.0.1"}
+    own = {"OPENAI_API_KEY": token, "HF_HUB_OFFLINE": "1", "HF_HOME": str(out / "cache"), "no_proxy": "127.0.0.1"}
     done = subprocess.run(command, env=os.environ | own, capture_output=True, text=True, timeout=240, check=False)
     assert done.returncode == 0, done.stderr[-4000:]
     (results,) = out.rglob("results_*.json")
@@ -149,7 +150,14 @@ def test_lm_eval_gives_the_probe_our_own_score(
     found, asked = measured
     args = f"model={record.name},base_url={endpoint.base_url}/chat/completions,num_concurrent=8,eos_string=<|im_end|>"
     results = run_lm_eval(
-        lm_eval, tasks, tmp_path, "burnish_probe", "local-chat-completions", args, "--apply_chat_template"
+        lm_eval,
+        endpoint.token,
+        tasks,
+        tmp_path,
+        "burnish_probe",
+        "local-chat-completions",
+        args,
+        "--apply_chat_template",
     )
     samples = [json.loads(line) for line in next(tmp_path.rglob("samples_*.jsonl")).read_text().splitlines()]
     theirs = {sample["doc"]["question_id"]: (sample["resps"][0][0], sample["pass_rate"]) for sample in samples}
@@ -179,7 +187,7 @@ def test_lm_eval_gives_the_texts_the_perplexity_that_transformers_gives(
 ) -> None:
     """lm_eval puts the beginning-of-text token before a text and so predicts its first token too; we do not."""
     args = f"model={record.name},base_url={endpoint.base_url}/completions,tokenizer_backend=huggingface,tokenizer={base_model_dir}"
-    results = run_lm_eval(lm_eval, tasks, tmp_path, "burnish_texts", "local-completions", args)
+    results = run_lm_eval(lm_eval, endpoint.token, tasks, tmp_path, "burnish_texts", "local-completions", args)
     size = sum(len(text.text.encode()) for text in FEW_TEXTS)
     expected = sum(value for _, value in reference["prefixed"]) / size / math.log(2)
     assert results["bits_per_byte,none"] == pytest.approx(expected, rel=0.001)

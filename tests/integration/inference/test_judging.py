@@ -6,7 +6,7 @@ import asyncio
 from pathlib import Path
 
 import pytest
-from inference_front import TOKEN
+from inference_front import Front
 
 from burnish.schemas.benchmark import BenchmarkQuestion, GraderSpec
 from burnish.schemas.evaluation import EvalRow, JudgeCalibration
@@ -25,9 +25,8 @@ CITIES += ["Sofia", "Tunis", "Doha", "Hanoi", "Kyiv", "Baku", "Dakar", "Minsk"]
 
 
 @pytest.fixture(scope="module")
-def judge(front, base_model_dir: Path) -> JudgeSettings:
-    front.wait_ready()
-    endpoint = Endpoint(f"http://127.0.0.1:{front.port}", TOKEN)
+def judge(front: Front, base_model_dir: Path) -> JudgeSettings:
+    endpoint = Endpoint(f"http://127.0.0.1:{front.port}", front.token)
     return JudgeSettings(endpoint, read_record(base_model_dir).name, max_tokens=96)
 
 

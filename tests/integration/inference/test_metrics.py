@@ -5,9 +5,9 @@ from __future__ import annotations
 import time
 
 from inference_front import Front
-from otlp_receiver import Receiver
 from prometheus_client.parser import text_string_to_metric_families
 from promql_names import expressions, names_in
+from whole_stack import WholeStack
 
 TRACE = "0af7651916cd43dd8448eb211c80319c"
 SERVED, PASSED_ON = "POST /v1/chat/completions", "vllm /v1/chat/completions"  # the front's two spans
@@ -21,7 +21,6 @@ def ask(front: Front, **headers: str) -> None:
 
 
 def test_every_metric_of_vllm_that_a_panel_asks_for_is_exposed(front: Front):
-    front.wait_ready()
     ask(front)
     assert front.http.get("/metrics", headers={"Authorization": ""}).status_code == 401
     text = front.http.get("/metrics").text
@@ -34,8 +33,8 @@ def test_every_metric_of_vllm_that_a_panel_asks_for_is_exposed(front: Front):
     assert {"burnish_inference_engine_ready 1.0"} <= set(text.splitlines())
 
 
-def test_vllms_spans_belong_to_the_callers_trace(front: Front, receiver: Receiver):
-    front.wait_ready()
+def test_vllms_spans_belong_to_the_callers_trace(front: Front, whole_stack: WholeStack):
+    receiver = whole_stack.receiver
     ask(front, **TRACED)
     wanted = {("burnish-inference", SERVED), ("burnish-inference", PASSED_ON)}
     deadline = time.monotonic() + 60  # both export in batches of some seconds, each in its own time

@@ -1,4 +1,4 @@
-"""The front before a real vLLM with SmolLM2 in fp32: one start for the whole file, tests in order, the last ones kill it."""
+"""The inference service before a real vLLM with SmolLM2 in fp32: tests in order, the last ones kill its processes."""
 
 from __future__ import annotations
 
@@ -41,7 +41,6 @@ class Reference:
 
 @pytest.fixture(scope="module")
 def reference(front, base_model_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Reference:
-    """Computed while the front starts vLLM."""
     import torch
     from peft import LoraConfig, PeftModel, get_peft_model
     from transformers import AutoModelForCausalLM, AutoTokenizer
@@ -111,8 +110,7 @@ def answers(front, models: list[str]) -> dict[str, list[str]]:
     }
 
 
-def test_the_base_answers_a_chat(reference, front, record):
-    front.wait_ready()
+def test_the_base_answers_a_chat(front, record):
     messages = [{"role": "user", "content": "What is the capital of France?"}]
     body = {"model": record.name, "messages": messages, "temperature": 0, "max_tokens": 16}
     response = front.http.post("/v1/chat/completions", json=body)
@@ -230,10 +228,11 @@ def test_a_killed_engine_core_is_503_and_then_back_with_its_adapters(front, refe
     assert answers(front, list(models.values())) == {models[key]: texts for key, texts in reference.texts.items()}
 
 
+@pytest.mark.ends_the_stack
 def test_a_killed_front_leaves_no_vllm_behind(front):
     left = engine_processes(front)
     assert len(left) >= 3
     front.process.kill()
-    front.process.wait()
+    front.process.wait(timeout=15)
     _, alive = psutil.wait_procs(left, timeout=15)
     assert alive == []
