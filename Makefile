@@ -1,21 +1,25 @@
 # `make demo` does the main job, `make test` passes the tests; both set everything up first.
-.PHONY: demo test setup check format protos bench bench-eval bench-verdict bench-train chaos lm-eval secrets up down clean
+.PHONY: demo test test-containers setup check format protos bench bench-eval bench-verdict bench-train chaos lm-eval secrets up down clean
 PY := .venv/bin/python
 export HF_HUB_OFFLINE := 1
 export OMP_WAIT_POLICY := PASSIVE
 # Empty: bytecode is kept also where the environment forbids it, else each process compiles torch and its kin anew (16 s, not 7).
 export PYTHONDONTWRITEBYTECODE :=
+# A worker a core, at most four, since each may hold a model; tests/conftest.py says what stays together and what goes first.
+SIDE_BY_SIDE := -n logical --maxprocesses 4 --dist loadgroup --no-loadscope-reorder
 
 demo: setup ## the main job on a real model: failures → adapter → verdict (ARGS="--seed 7")
 	.venv/bin/burnish demo $(ARGS)
 
-test: setup ## unit and contract tests on all cores, then the others one by one (ARGS="tests/unit": only those)
+test: setup ## every test but those of the containers, groups of like parts side by side (ARGS="tests/unit": only those)
 ifdef ARGS
 	$(PY) -m pytest $(ARGS)
 else
-	OMP_NUM_THREADS=1 $(PY) -m pytest -n auto tests/unit tests/contract
-	$(PY) -m pytest --ignore=tests/unit --ignore=tests/contract tests
+	OMP_NUM_THREADS=1 $(PY) -m pytest $(SIDE_BY_SIDE) --ignore=tests/e2e/compose tests
 endif
+
+test-containers: setup ## the compose stack: images, the loop, TLS and Postgres; skipped if no Docker engine answers
+	$(PY) -m pytest tests/e2e/compose
 
 setup: ## both environments and the base model; does nothing the second time
 	@scripts/setup.sh
@@ -31,7 +35,8 @@ protos: ## regenerate the gRPC stubs
 
 bench: setup ## the measurements behind the numbers in the docs
 	$(PY) tests/bench/bench_runlog.py
-	$(PY) tests/bench/bench_proxy.py
+	PYTHONPATH=tests .venv-inference/bin/python tests/bench/bench_proxy.py --concurrency 1 4 --limit-ms 5
+	$(PY) tests/bench/bench_estimate.py --only sft --limit 0.25
 	PYTHONPATH=tests $(PY) tests/bench/bench_queue.py
 
 bench-eval: setup ## the eval client's speed beside its endpoint's best and a transformers loop
@@ -44,7 +49,7 @@ bench-train: setup ## training speed beside two plain TRL scripts; writes the ta
 	$(PY) tests/bench/bench_train.py $(ARGS)
 
 chaos: setup ## one training job killed thirty times at random moments, and what it ends with (ARGS="--kills 60 --seed 7")
-	PYTHONPATH=tests $(PY) -m integration.trainer.chaos_run $(ARGS)
+	PYTHONPATH=tests $(PY) -m bench.chaos_run $(ARGS)
 
 lm-eval: ## an environment for lm-evaluation-harness (docs/lm-eval.md); its tests are skipped without it
 	scripts/lm_eval.sh

@@ -11,7 +11,9 @@ from __future__ import annotations
 
 import os
 import uuid
+from collections import Counter
 from collections.abc import Iterator
+from itertools import chain
 from pathlib import Path
 
 import pytest
@@ -24,6 +26,7 @@ from burnish.testing import Seaweed, running_seaweed
 TESTS = Path(__file__).resolve().parent
 REPOSITORY = TESTS.parent
 STACK, TRAINER = "stack", "trainer"
+SLOWEST = 20
 STACK_TEST_SECONDS = 900  # the first test of the stack waits for its start
 # Groups in the order in which they are given out; a file goes by the folder that stands first here.
 ORDER = (STACK, TRAINER, "integration", "browser", "unit/trainer", "contract", "")
@@ -53,6 +56,18 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         item.add_marker(pytest.mark.xdist_group(group))
         if group == STACK and item.get_closest_marker("timeout") is None:
             item.add_marker(pytest.mark.timeout(STACK_TEST_SECONDS))
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """The slowest tests, each with what it set up and ended, of a run that has more than those."""
+    seconds: Counter[str] = Counter()
+    for report in chain.from_iterable(terminalreporter.stats.values()):
+        if isinstance(report, pytest.TestReport):
+            seconds[report.nodeid.rpartition("@")[0] or report.nodeid] += report.duration
+    if len(seconds) > SLOWEST:
+        terminalreporter.section(f"slowest {SLOWEST} tests")
+        for nodeid, took in seconds.most_common(SLOWEST):
+            terminalreporter.write_line(f"{took:6.1f} s  {nodeid.removeprefix('tests/')}")
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -1,4 +1,4 @@
-"""Estimates held against real runs on this machine: `python tests/bench/bench_estimate.py [--only sft,dpo] [--keep runs.json]`.
+"""Estimates held against real runs on this machine: `python tests/bench/bench_estimate.py [--only sft,dpo] [--limit 0.25] [--keep runs.json]`.
 
 Each run trains SmolLM2-135M for a few steps in a process of its own. Its time is taken as CPU seconds a core, since neighbours on
 the machine come and go; its memory is the process's own peak. The first run of each kind calibrates the others of its kind.
@@ -183,8 +183,11 @@ def forked(run: tuple[str, int, int, int, int, int, int]) -> dict[str, Any] | No
         return result
 
 
-def report(runs: list[dict[str, Any]]) -> str:
-    """A Markdown table: measured, and the estimate's error before and after calibration by the first run of the kind."""
+def report(runs: list[dict[str, Any]]) -> float:
+    """Prints a Markdown table: measured, and the estimate's error before and after calibration by the first run of the kind.
+
+    Returns the largest error after calibration.
+    """
     from burnish_trainer.preflight.estimate import estimate, scale_of
     from burnish_trainer.preflight.machine import read_machine
     from burnish_trainer.preflight.types import ModelShape, PastRun, Workload
@@ -214,8 +217,10 @@ def report(runs: list[dict[str, Any]]) -> str:
         figures = [f"{took.seconds:.1f}", *cells, f"{took.peak_memory_bytes / 1e6:.0f}", *memory]
         lines.append("| " + " | ".join([run["kind"], run["what"], *figures]) + " |")
     for name, values in errors.items():
-        lines.append(f"\n{name}, calibrated: median error {statistics.median(values):.0%}, largest {max(values):.0%}")
-    return "\n".join(lines)
+        if values:
+            lines.append(f"\n{name}, calibrated: median error {statistics.median(values):.0%}, largest {max(values):.0%}")
+    print("\n".join(lines))
+    return max(max(values, default=0.0) for values in errors.values())
 
 
 def _off(said: float, took: float) -> str:
@@ -228,6 +233,9 @@ def main() -> None:
     parser.add_argument(
         "--keep", type=Path, help="JSON file that finished runs are added to; the report is of all in it"
     )
+    parser.add_argument(
+        "--limit", type=float, help="exit 1 if a run failed or a calibrated estimate is off by more than this share"
+    )
     arguments = parser.parse_args()
     only = [kind for kind in arguments.only.split(",") if kind]
     kept: list[dict[str, Any]] = (
@@ -238,18 +246,22 @@ def main() -> None:
 
     import burnish_trainer.worker.loop.training  # noqa: F401
 
+    failed = False
     for run in RUNS:
         if only and run[0] not in only:
             continue
         result = forked(run)
         if result is None:
             print(f"{run} failed", file=sys.stderr)
+            failed = True
             continue
         kept.append(result)
         print(f"{result['kind']:8} {result['what']}: {result['measured']['seconds']:.1f} s", flush=True)
         if arguments.keep:
             arguments.keep.write_text(json.dumps(kept))
-    print(report(kept))
+    largest = report(kept)
+    if arguments.limit is not None and (failed or largest > arguments.limit):
+        sys.exit(1)
 
 
 if __name__ == "__main__":

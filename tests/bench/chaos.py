@@ -1,4 +1,4 @@
-"""Kills at random moments: which process, when, and what must hold afterwards. Used by test_chaos.py and chaos_run.py.
+"""Kills at random moments: which process, when, and what must hold afterwards. Used by chaos_run.py.
 
 Moments are of two sorts: at a step of the run drawn from its whole length, so that the job lives through all its kills; and
 soon after the kill before, so that starting, importing, resuming and saving are met too.

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from integration.trainer import chaos
+from bench import chaos
 from unit.trainer.made import put_dataset, sft_rows, tiny_model
 
 from burnish_protos.trainer.v1 import trainer_pb2 as pb
@@ -40,7 +40,7 @@ def main() -> int:
     parser.add_argument("--smollm-kills", type=int, default=4, help="of the job on SmolLM2; 0: leave it out")
     parser.add_argument("--seed", type=int, default=1)
     arguments = parser.parse_args()
-    default_model = Path(__file__).resolve().parents[3] / ".cache/models/smollm2-135m-instruct"
+    default_model = Path(__file__).resolve().parents[2] / ".cache/models/smollm2-135m-instruct"
     smollm = Path(os.environ.get("BURNISH_BASE_MODEL", default_model))
     with tempfile.TemporaryDirectory(prefix="burnish-chaos-") as folder:
         tiny = tiny_model(smollm, Path(folder) / "tiny")
