@@ -10,7 +10,7 @@ import os
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import psutil
@@ -33,9 +33,10 @@ START_LIMIT_SECONDS = 400
 
 @dataclass(frozen=True)
 class WholeStack(Home):
-    """A home whose four parts run. receiver: takes the spans of all of them."""
+    """A home whose four parts run. receiver: takes the spans of all of them; told_by_up: what `burnish up` printed."""
 
     receiver: Receiver = field(kw_only=True)
+    told_by_up: str = ""
 
     def store(self) -> S3ObjectStore:
         """The bucket that its parts work on."""
@@ -83,10 +84,10 @@ def running(folder: Path) -> Iterator[WholeStack]:
         started = stack.burnish("up", timeout_seconds=START_LIMIT_SECONDS, **settings)
         try:
             assert started.returncode == 0, started.stdout + started.stderr
-            yield stack
+            yield replace(stack, told_by_up=started.stdout)
             if stack.is_up():
                 ended = stack.burnish("down")
-                assert ended.returncode == 0, ended.stdout + ended.stderr
+                assert (ended.returncode, "has ended" in ended.stdout) == (0, True), ended.stdout + ended.stderr
                 assert stack.processes() == []
         finally:
             control.down(stack.path)

@@ -147,7 +147,7 @@ def test_from_benchmark_to_a_stored_verdict(
     assert (held_out["n"], held_out["base"], held_out["candidate"]) == (built["counts"]["held_out"], 0.0, 1.0)
 
     with CuratorClient.from_settings() as curator:
-        (stored,) = curator.evals()
+        (stored,) = [found for found in curator.evals() if found.candidate_model == ADAPTER]
         assert (stored.verdict, stored.candidate_model, stored.dataset) == (
             "ship",
             ADAPTER,

@@ -50,11 +50,11 @@ def dataset(run: Here, tmp_path: Path) -> Callable[..., str]:
 
 
 def test_a_run_from_dry_run_to_a_published_checkpoint(run: Here, dataset: Callable[..., str]) -> None:
-    name = dataset("tickets", lambda number: f'{{"desk": {number}}}')
+    name = dataset("desk-tickets", lambda number: f'{{"desk": {number}}}')
     command = ["train", "sft", "--dataset", name, *SMALL]
     dry = run(*command, "--dry-run")
     assert dry.returncode == 0, dry.stderr
-    assert dry.stdout.startswith("fit to run sft on tickets@")
+    assert dry.stdout.startswith("fit to run sft on desk-tickets@")
     assert all(len(line) <= 80 for line in dry.stdout.splitlines())
     assert "2 steps" in dry.stdout
     preview = run.json(*command, "--dry-run")
