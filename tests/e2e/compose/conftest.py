@@ -17,11 +17,12 @@ from typing import Any, Self
 
 import pytest
 from e2e.command import BURNISH, Run, command
-from e2e.compose.environment import REPO, clean_environment, wheels_folder, why_no_engine
+from e2e.compose.environment import REPO, clean_environment, make_env_file, why_no_engine
 from testcontainers.compose import DockerCompose
 
 from burnish_client.sdk.trainer import TrainerClient, TuningJob
 
+SERVICES = ("inference", "curator", "objectstore", "trainer")
 DOORS = ("CURATOR", "TRAINER", "INFERENCE")
 
 
@@ -73,6 +74,10 @@ class Stack:
             ["docker", "inspect", "--format", form, name], capture_output=True, text=True, timeout=60, check=True
         ).stdout.strip()
 
+    def volume(self, service: str) -> str:
+        """The name of the volume that holds the service's data."""
+        return f"{self.variables['COMPOSE_PROJECT_NAME']}_{service}-data"
+
     def url(self, door: str) -> str:
         return f"{'https' if self.ca else 'http'}://127.0.0.1:{self.variables[f'BURNISH_{door}_PORT']}"
 
@@ -98,14 +103,7 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
         pytest.skip(missing)
     folder = tmp_path_factory.mktemp("compose")
     env_file = folder / ".env"
-    subprocess.run([str(REPO / "scripts/secrets.sh"), str(env_file)], check=True, timeout=30, capture_output=True)
-    variables = free_ports() | {"COMPOSE_PROJECT_NAME": f"burnish-test-{os.getpid()}", "BURNISH_REVISION": "tested"}
-    files = ["docker-compose.yml"]
-    if wheels := wheels_folder():
-        files.append("deploy/compose.wheels.yml")
-        variables["BURNISH_WHEELS"] = str(wheels)
-    with env_file.open("a") as lines:
-        lines.writelines(f"{name}={value}\n" for name, value in variables.items())
+    files = make_env_file(env_file, COMPOSE_PROJECT_NAME=f"burnish-test-{os.getpid()}", **free_ports())
     pairs = (line.split("=", 1) for line in env_file.read_text().splitlines() if line[:1].isupper())
     with pytest.MonkeyPatch.context() as patch:
         for name in [name for name in os.environ if name.startswith(("BURNISH_", "COMPOSE_"))]:
@@ -128,7 +126,7 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
 
 @pytest.fixture(scope="package")
 def demo(stack: Stack) -> Path:
-    """`burnish demo --small --target compose`, every service killed once while it trains; the folder that it filled."""
+    """`burnish demo --small --target compose`, every service crashed once while it trains; the folder that it filled."""
     out = stack.folder / "demo"
     with (stack.folder / "demo.log").open("w") as log:
         running = subprocess.Popen(
@@ -139,9 +137,12 @@ def demo(stack: Stack) -> Path:
         with stack.trainer() as client:
             until(lambda: running.poll() is not None or training(client), 600, "the demo trains")
         assert running.poll() is None, (stack.folder / "demo.log").read_text()[-3000:]
-        for service in ("inference", "curator", "objectstore", "trainer"):
-            stack.kill(service)
-            stack.compose("up", "--detach", "--no-build", service)
+        for service in SERVICES:
+            stack.crash(service)
+        for service in SERVICES:
+            until(
+                lambda service=service: stack.container(service, "{{.RestartCount}}") == "1", 60, f"{service} restarted"
+            )
         code = running.wait(timeout=900)
     finally:
         if running.poll() is None:
