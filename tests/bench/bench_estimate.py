@@ -218,7 +218,9 @@ def report(runs: list[dict[str, Any]]) -> float:
         lines.append("| " + " | ".join([run["kind"], run["what"], *figures]) + " |")
     for name, values in errors.items():
         if values:
-            lines.append(f"\n{name}, calibrated: median error {statistics.median(values):.0%}, largest {max(values):.0%}")
+            lines.append(
+                f"\n{name}, calibrated: median error {statistics.median(values):.0%}, largest {max(values):.0%}"
+            )
     print("\n".join(lines))
     return max(max(values, default=0.0) for values in errors.values())
 
