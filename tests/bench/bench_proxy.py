@@ -29,8 +29,8 @@ from adapter_making import make_base
 
 from burnish.objectstores.memory import MemoryObjectStore
 from burnish_inference.adapters.base import BaseModel
-from burnish_inference.app import create_app
-from burnish_inference.dependencies import Deps, open_upstream
+from burnish_inference.api.app import create_app
+from burnish_inference.api.dependencies import Deps, open_upstream
 
 TOKEN = "bench-token"
 UPSTREAM_SECONDS = 0.02

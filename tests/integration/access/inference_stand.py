@@ -20,9 +20,9 @@ from starlette.routing import Route
 
 from burnish.objectstores.memory import MemoryObjectStore
 from burnish_inference.adapters.base import BaseModel
-from burnish_inference.app import create_app
-from burnish_inference.dependencies import Deps, open_upstream
-from burnish_inference.server import QuietServer, listen, serve
+from burnish_inference.api.app import create_app
+from burnish_inference.api.dependencies import Deps, open_upstream
+from burnish_inference.api.serving import QuietServer, listen, serve
 from burnish_inference.settings import TlsSettings
 
 

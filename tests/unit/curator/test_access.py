@@ -7,6 +7,7 @@ import re
 
 import httpx
 import pytest
+from itsdangerous import TimestampSigner
 from route_listing import every_route
 
 from burnish.errors import UnavailableError
@@ -20,7 +21,7 @@ FORM = {"token": "wrong", "next": "/review/x", "form_token": "x", "question_id":
 
 
 @pytest.mark.parametrize("given", [None, "Bearer wrong", f"Basic {TOKEN}", f"Token {TOKEN}", TOKEN, f"Bearer {TOKEN}x"])
-async def test_every_route_but_health_wants_the_token(
+async def test_every_route_but_health_needs_the_token(
     anonymous: httpx.AsyncClient, deps: Deps, given: str | None
 ) -> None:
     """All that the application has, the review page's too: whatever is added later is tried here without a word."""
@@ -47,7 +48,7 @@ async def test_request_ids_are_answered_and_taken_if_plain(caller: httpx.AsyncCl
     given = await caller.get("/v1/runlogs/x", headers={"X-Request-Id": "abc-1"})
     assert given.headers["x-request-id"] == given.json()["error"]["request_id"] == "abc-1"
     made = await caller.get("/healthz", headers={"X-Request-Id": "no\tplain id"})
-    assert re.fullmatch("[0-9a-f]{16}", made.headers["x-request-id"])
+    assert re.fullmatch("[0-9a-f]{32}", made.headers["x-request-id"])
 
 
 @pytest.mark.parametrize(
@@ -102,18 +103,42 @@ async def test_not_ready_while_a_part_does_not_answer(deps: Deps) -> None:
         assert (await caller.get("/healthz")).status_code == 200
 
 
-def test_sessions_end_and_are_bound_to_the_token() -> None:
+def test_a_session_is_bound_to_the_token_and_a_form_token_to_its_session() -> None:
     mine, other = Access("one"), Access("two")
     session = mine.new_session()
     assert mine.is_session(session)
     assert not other.is_session(session)
-    expiry, _, signature = session.partition(".")
-    assert not mine.is_session(f"{int(expiry) + 1}.{signature}")
-    assert not mine.is_session(f"1.{mine._sign('session', '1')}")
-    for nonsense in ("", ".", "x", "x.y", f"{expiry}.", "ü.ü"):
-        assert not mine.is_session(nonsense)
-    assert mine.is_form_token(mine.form_token(session), session)
-    assert not mine.is_form_token(mine.form_token(session), mine.new_session() + "0")
+    name, time_, signature = session.split(".")
+    for nonsense in (
+        "",
+        ".",
+        "x",
+        "x.y",
+        "x.y.z",
+        f"{name}.{time_}",
+        f"{name}.{time_}.",
+        f"x.{time_}.{signature}",
+        "ü.ü",
+    ):
+        assert not mine.is_session(nonsense), nonsense
+    form = mine.form_token(session)
+    assert mine.is_form_token(form, session)
+    assert not mine.is_form_token(form, mine.new_session())
+    assert not other.is_form_token(form, session)
+    assert not mine.is_form_token(signature, session), "a session's own signature is no form token"
+
+
+def test_a_session_ends_after_twelve_hours_whoever_changes_its_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    access, now = Access("one"), [1_800_000_000]
+    monkeypatch.setattr(TimestampSigner, "get_timestamp", lambda signer: now[0])
+    session = access.new_session()
+    now[0] += 12 * 3600
+    assert access.is_session(session)
+    name, _, signature = session.split(".")
+    younger = access.new_session().split(".")[1]
+    now[0] += 1
+    assert not access.is_session(session)
+    assert not access.is_session(f"{name}.{younger}.{signature}")
 
 
 class Clock:

@@ -135,7 +135,7 @@ async def test_build_and_export_of_judged_answers(caller: httpx.AsyncClient, run
         ({"name": "../x"}, 400, "INVALID_INPUT", "name '../x'"),
         ({"run_log_id": "nothing"}, 404, "NOT_FOUND", "no run log 'nothing'"),
         ({"benchmark": "b"}, 400, "INVALID_INPUT", "give name/version"),
-        ({"benchmark": "b/1"}, 404, "NOT_FOUND", "no benchmark b/1"),
+        ({"benchmark": "b/1"}, 404, "NOT_FOUND", "no benchmark 'b/1'"),
         ({"anchor_ration": 1}, 400, "INVALID_INPUT", "anchor_ration: Extra inputs"),
     ],
 )

@@ -23,7 +23,7 @@ LINES = [
 
 @pytest.fixture
 async def page(caller: httpx.AsyncClient) -> str:
-    """Address of a review; the caller then goes on without the token, as a browser."""
+    """URL of a review; the caller then goes on without the token, as a browser."""
     answer = await caller.post("/v1/runlogs", params={"name": "x"}, content=jsonl(LINES))
     del caller.headers["Authorization"]
     return f"/review/{answer.json()['manifest']['id']}"
@@ -39,7 +39,7 @@ async def browser(anonymous: httpx.AsyncClient, page: str) -> httpx.AsyncClient:
 
 async def form(browser: httpx.AsyncClient, page: str, question_id: str, text: str) -> dict[str, str]:
     body = (await browser.get(page)).text
-    token = re.search(r'name="form_token" value="(\w+)"', body)
+    token = re.search(r'name="form_token" value="([^"]+)"', body)
     assert token
     fields = {"form_token": token[1], "question_id": question_id, "failure_label": "not-json"}
     return fields | {"corrected_output": text}

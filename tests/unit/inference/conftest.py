@@ -28,8 +28,8 @@ from burnish.ports import ObjectInfo
 from burnish.schemas.adapter import AdapterManifest
 from burnish.schemas.models import BaseModelRecord
 from burnish_inference.adapters.base import BaseModel
-from burnish_inference.app import create_app
-from burnish_inference.dependencies import Deps, open_upstream
+from burnish_inference.api.app import create_app
+from burnish_inference.api.dependencies import Deps, open_upstream
 
 TOKEN = "unit-test-token"
 MAX_REQUEST_BYTES = 4096

@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from burnish_inference.single_flight import SingleFlight
+from burnish_inference.adapters.single_flight import SingleFlight
 
 
 async def test_a_caller_who_is_cancelled_leaves_the_run_to_the_others():

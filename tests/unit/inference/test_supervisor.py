@@ -16,9 +16,9 @@ import pytest
 from fastapi import FastAPI
 
 from burnish.errors import InternalError, PreconditionError, UnavailableError
+from burnish_inference.api.serving import listen, serve
 from burnish_inference.engine.child import GUARD
 from burnish_inference.engine.supervisor import Policy, State, Supervisor
-from burnish_inference.server import listen, serve
 
 PROGRAM = Path(__file__).with_name("child_program.py")
 PIDS = re.compile(r"pids (\d+) (\d+)\n")

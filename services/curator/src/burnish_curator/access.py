@@ -1,16 +1,19 @@
-"""Who may call: one bearer token, compared in constant time, and the review page's session made from it."""
+"""Who may call: one bearer token, compared in constant time, and the review page's browser sessions, signed with it."""
 
 from __future__ import annotations
 
 import hashlib
 import hmac
+import secrets
 import threading
 import time
 from collections import OrderedDict
 from collections.abc import Callable
+from typing import Any
 
 from fastapi import Request
 from fastapi.security import HTTPBearer
+from itsdangerous import Signer, TimestampSigner
 
 from burnish.errors import UnauthenticatedError
 
@@ -18,40 +21,37 @@ SESSION_SECONDS = 12 * 3600
 
 
 class Access:
-    """Checks tokens and review sessions. A session is `<expiry>.<signature>`, signed with the token, so nothing is stored."""
+    """Checks tokens and browser sessions. A session is a random name with its time, signed with the token: nothing is stored."""
 
     def __init__(self, token: str) -> None:
         self._token = token.encode()
+        signing: dict[str, Any] = {"key_derivation": "hmac", "digest_method": hashlib.sha256}
+        self._sessions = TimestampSigner(token, salt="burnish.review.session", **signing)
+        self._forms = Signer(token, salt="burnish.review.form", **signing)
 
     def is_token(self, given: str) -> bool:
         return hmac.compare_digest(given.encode(), self._token)
 
     def new_session(self) -> str:
-        expiry = str(int(time.time()) + SESSION_SECONDS)
-        return f"{expiry}.{self._sign('session', expiry)}"
+        return self._sessions.sign(secrets.token_urlsafe(12)).decode()
 
     def is_session(self, given: str) -> bool:
-        expiry, _, signature = given.partition(".")
-        signed = hmac.compare_digest(signature.encode(), self._sign("session", expiry).encode())
-        return signed and expiry.isdecimal() and int(expiry) > time.time()
+        return self._sessions.validate(given, max_age=SESSION_SECONDS)
 
     def form_token(self, session: str) -> str:
         """What a form of this session must carry: other sites cannot read it (cross-site request forgery)."""
-        return self._sign("form", session)
+        return self._forms.get_signature(session).decode()
 
     def is_form_token(self, given: str, session: str) -> bool:
-        return hmac.compare_digest(given.encode(), self.form_token(session).encode())
-
-    def _sign(self, purpose: str, text: str) -> str:
-        return hmac.new(self._token, f"{purpose}:{text}".encode(), hashlib.sha256).hexdigest()
+        return self._forms.verify_signature(session, given)
 
 
 class SignInDelay:
-    """How long an address must wait after wrong tokens: nothing for the first FREE_FAILURES, then 1, 2, 4 … to LONGEST_WAIT_SECONDS.
+    """How long an address must wait after wrong tokens: not at all for the first FREE_FAILURES, then 1, 2, 4 … up to LONGEST_WAIT_SECONDS.
 
-    Nothing sleeps: who comes too early is told when to come back, and what was sent is not looked at. Failures are
-    forgotten FORGOTTEN_AFTER_SECONDS after the last; at most MOST_ADDRESSES are remembered, the oldest goes first.
-    Thread-safe. It slows guessing down where people type; the token's length is what makes it hopeless.
+    Nothing sleeps: a caller that is too early is told when to come back, and what it sent is not looked at. Failures are
+    forgotten FORGOTTEN_AFTER_SECONDS after the last one. At most MOST_ADDRESSES are remembered; the oldest goes first.
+    Thread-safe. It slows down guessing by hand; the token's length is what makes guessing hopeless.
     """
 
     FREE_FAILURES = 3
@@ -65,7 +65,7 @@ class SignInDelay:
         self._failures: OrderedDict[str, tuple[int, float]] = OrderedDict()  # address -> how many, when the last
 
     def wait_seconds(self, address: str) -> float:
-        """0 where the address may try now."""
+        """0 if the address may try now."""
         with self._lock:
             count, last = self._known(address)
             excess = count - self.FREE_FAILURES

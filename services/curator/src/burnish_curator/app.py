@@ -14,40 +14,37 @@ from sqlalchemy import Engine
 
 from burnish.curation.lengths import Lengths
 from burnish.ports import ObjectStore
-from burnish.telemetry.requests import RequestTelemetry
+from burnish.telemetry.requests import RequestMiddleware
 from burnish.telemetry.tracing import Tracing
 from burnish_curator import health, metrics
 from burnish_curator.access import Access, BearerToken, SignInDelay
-from burnish_curator.benchmarks import endpoints as benchmarks
+from burnish_curator.benchmarks import endpoints as benchmarks_endpoints
 from burnish_curator.benchmarks.repository import BenchmarkRepository
-from burnish_curator.benchmarks.service import BenchmarkService
-from burnish_curator.datasets import endpoints as datasets
+from burnish_curator.datasets import endpoints as datasets_endpoints
 from burnish_curator.datasets.repository import DatasetRepository
 from burnish_curator.datasets.service import DatasetService
-from burnish_curator.errors import ERROR_RESPONSES, install_error_handlers
-from burnish_curator.evals import endpoints as evals
+from burnish_curator.errors import ERROR_RESPONSES, install_error_handlers, unexpected
+from burnish_curator.evals import endpoints as evals_endpoints
 from burnish_curator.evals.repository import EvalRepository
-from burnish_curator.evals.service import EvalService
 from burnish_curator.metrics import CuratorMetrics
-from burnish_curator.reviews import endpoints as reviews
+from burnish_curator.reviews import endpoints as reviews_endpoints
 from burnish_curator.reviews import pages
 from burnish_curator.reviews.repository import CorrectionRepository
 from burnish_curator.reviews.service import ReviewService
-from burnish_curator.runlogs import endpoints as runlogs
+from burnish_curator.runlogs import endpoints as runlogs_endpoints
 from burnish_curator.runlogs.repository import RunLogRepository
-from burnish_curator.runlogs.service import RunLogService
 
 _log = logging.getLogger("burnish_curator.requests")
 
 DESCRIPTION = """Run logs in, reviewed datasets out.
 
-Every call but `/healthz` and `/readyz` wants `Authorization: Bearer <token>`. An error is
+Every call but `/healthz` and `/readyz` needs `Authorization: Bearer <token>`. An error is
 `{"error": {"code", "reason", "message", "metadata", "request_id"}}`; `reason` is stable, `message` says what to do."""
 
 
 @dataclass(frozen=True)
 class Deps:
-    """Everything from outside. cache_dir belongs to this application alone; metrics and tracing, left out, go nowhere."""
+    """Everything from outside. cache_dir belongs to this application alone. Without metrics and tracing, nothing is reported."""
 
     store: ObjectStore
     database: Engine
@@ -62,9 +59,8 @@ def create_app(deps: Deps) -> FastAPI:
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         yield
-        await asyncio.to_thread(
-            deps.tracing.close
-        )  # here: uvicorn ends the process itself, by the signal that stopped it
+        # Here, because uvicorn ends the process itself, by the signal that stopped it.
+        await asyncio.to_thread(deps.tracing.close)
 
     app = FastAPI(
         title="Burnish curator",
@@ -75,27 +71,36 @@ def create_app(deps: Deps) -> FastAPI:
         openapi_url=None,
         lifespan=lifespan,
     )
-    install_error_handlers(app, RequestTelemetry(deps.metrics.requests, deps.tracing, _log))
+    install_error_handlers(app)
+    app.add_middleware(
+        RequestMiddleware, seconds=deps.metrics.requests, spans=deps.tracing, log=_log, failure=unexpected
+    )
     spool = deps.cache_dir / "spool"
-    run_logs = RunLogRepository(deps.store, deps.cache_dir, deps.metrics)
+    run_logs = RunLogRepository(deps.store, deps.cache_dir, spool, deps.metrics)
     corrections = CorrectionRepository(deps.database)
-    benchmark_repository = BenchmarkRepository(deps.store)
-
+    datasets, benchmarks = DatasetRepository(deps.store), BenchmarkRepository(deps.store)
     app.state.access = Access(deps.token)
     app.state.sign_in_delay = SignInDelay()
-    app.state.health = health.Health(deps.store, deps.database)
+    app.state.store = deps.store
+    app.state.database = deps.database
     app.state.metrics = deps.metrics
-    app.state.run_logs = RunLogService(run_logs, spool, deps.metrics)
+    app.state.run_logs = run_logs
     app.state.reviews = ReviewService(run_logs, corrections, deps.metrics)
-    app.state.datasets = DatasetService(
-        DatasetRepository(deps.store), run_logs, corrections, benchmark_repository, deps.lengths, deps.metrics
-    )
-    app.state.benchmarks = BenchmarkService(benchmark_repository)
-    app.state.evals = EvalService(EvalRepository(deps.store), spool)
+    app.state.datasets = datasets
+    app.state.dataset_service = DatasetService(datasets, run_logs, corrections, benchmarks, deps.lengths, deps.metrics)
+    app.state.benchmarks = benchmarks
+    app.state.evals = EvalRepository(deps.store, spool)
 
     app.add_api_route("/openapi.json", app.openapi, include_in_schema=False, dependencies=[Depends(BearerToken())])
     app.include_router(health.router)
     app.include_router(pages.router)
-    for noun in (runlogs, reviews, datasets, benchmarks, evals, metrics):
-        app.include_router(noun.router, dependencies=[Depends(BearerToken())], responses=ERROR_RESPONSES)
+    for part in (
+        runlogs_endpoints,
+        reviews_endpoints,
+        datasets_endpoints,
+        benchmarks_endpoints,
+        evals_endpoints,
+        metrics,
+    ):
+        app.include_router(part.router, dependencies=[Depends(BearerToken())], responses=ERROR_RESPONSES)
     return app

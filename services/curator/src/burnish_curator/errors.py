@@ -3,23 +3,18 @@
 from __future__ import annotations
 
 import logging
-import re
-import uuid
 from typing import Any
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
-from fastapi.responses import JSONResponse
+from fastapi.responses import JSONResponse, Response
 from pydantic import BaseModel
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from burnish.errors import BurnishError, Code, InternalError, InvalidInputError, NotFoundError, UnauthenticatedError
-from burnish.telemetry.requests import Exchange, RequestTelemetry
+from burnish.telemetry.requests import CLIENT_GONE
 
-REQUEST_ID = "x-request-id"
-_GIVEN_ID = re.compile(r"^[A-Za-z0-9._-]{1,64}$")
 _log = logging.getLogger(__name__)
 
 
@@ -49,57 +44,24 @@ ERROR_RESPONSES: dict[int | str, dict[str, Any]] = {
 }
 
 
-class RequestIds:
-    """ASGI middleware: an id for each request (the caller's X-Request-Id if it is plain), what telemetry tells of it, and
-    the last net for exceptions.
-
-    An unknown exception is logged with its traceback under the id and answered INTERNAL, never with its text.
-    """
-
-    def __init__(self, app: ASGIApp, telemetry: RequestTelemetry) -> None:
-        self._app = app
-        self._telemetry = telemetry
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":
-            await self._app(scope, receive, send)
-            return
-        given = dict(scope["headers"]).get(REQUEST_ID.encode(), b"").decode("latin-1")
-        request_id = given if _GIVEN_ID.match(given) else uuid.uuid4().hex[:16]
-        scope.setdefault("state", {})["request_id"] = request_id
-        with self._telemetry.request(scope, request_id) as exchange:
-            await self._answer(exchange, request_id, scope, receive, send)
-
-    async def _answer(self, exchange: Exchange, request_id: str, scope: Scope, receive: Receive, send: Send) -> None:
-        async def send_with_id(message: Message) -> None:
-            if message["type"] == "http.response.start":
-                exchange.status = message["status"]
-                message["headers"] = [*message.get("headers", []), (REQUEST_ID.encode(), request_id.encode())]
-            await send(message)
-
-        try:
-            await self._app(scope, receive, send_with_id)
-        except ClientDisconnect:
-            _log.info("request %s: %s %s: the client went away", request_id, scope["method"], scope["path"])
-        except Exception:
-            _log.exception("request %s: %s %s failed", request_id, scope["method"], scope["path"])
-            if exchange.status:
-                raise
-            error = InternalError(f"the curator failed; its log has the traceback under request {request_id}")
-            await error_response(error, request_id)(scope, receive, send_with_id)
-
-
-def install_error_handlers(app: FastAPI, telemetry: RequestTelemetry) -> None:
-    app.add_middleware(RequestIds, telemetry=telemetry)
+def install_error_handlers(app: FastAPI) -> None:
+    """For everything that a route may raise on purpose; `unexpected` answers for the rest."""
     app.add_exception_handler(BurnishError, _on_burnish_error)
     app.add_exception_handler(RequestValidationError, _on_validation_error)
     app.add_exception_handler(HTTPException, _on_http_exception)
+    app.add_exception_handler(ClientDisconnect, _on_client_gone)
 
 
 def error_response(error: BurnishError, request_id: str, status: int | None = None) -> JSONResponse:
     body = {"error": error.to_dict() | {"request_id": request_id}}
     headers = {"WWW-Authenticate": "Bearer"} if error.code is Code.UNAUTHENTICATED else None
     return JSONResponse(body, status_code=status or error.code.http_status, headers=headers)
+
+
+def unexpected(request_id: str) -> JSONResponse:
+    """For a defect of ours: the log has the traceback, the caller the id to find it by."""
+    error = InternalError(f"the curator failed; its log has the traceback under request {request_id}")
+    return error_response(error, request_id)
 
 
 async def _on_burnish_error(request: Request, error: Exception) -> JSONResponse:
@@ -122,3 +84,8 @@ async def _on_http_exception(request: Request, error: Exception) -> JSONResponse
     kind = NotFoundError if error.status_code == 404 else InvalidInputError
     text = f"{request.method} {request.url.path}: {error.detail}; /openapi.json lists what there is"
     return error_response(kind(text), request.state.request_id, status=error.status_code)
+
+
+async def _on_client_gone(request: Request, error: Exception) -> Response:
+    """Nobody reads the answer; the log and the metrics have its status."""
+    return Response(status_code=CLIENT_GONE)

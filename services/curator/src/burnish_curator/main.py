@@ -59,7 +59,7 @@ def run(
 
 
 def lengths(tokenizer: Path | None) -> Lengths:
-    """How row lengths are counted; the log says so where it is in characters."""
+    """How row lengths are counted. Without a tokenizer they are counted in characters, and the log says so."""
     if tokenizer is None:
         logging.getLogger(__name__).warning("BURNISH_CURATOR_TOKENIZER is not set: lengths are counted in characters")
         return CharacterLengths()

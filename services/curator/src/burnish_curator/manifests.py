@@ -1,4 +1,4 @@
-"""Reads manifests from the object store. They never change once written, so they are kept in memory."""
+"""Reads manifests, and the files that they list, from the object store. A manifest never changes once written, so it is kept in memory."""
 
 from __future__ import annotations
 
@@ -8,62 +8,99 @@ from typing import Generic, TypeVar
 
 from burnish.digests import sha256_hex
 from burnish.errors import AlreadyExistsError, CorruptDataError, NotFoundError
-from burnish.layout import MANIFEST
 from burnish.ports import ObjectStore
 from burnish.schemas.base import FileEntry, Manifest
 
 ManifestType = TypeVar("ManifestType", bound=Manifest)
 READERS = 8
 KEPT = 10_000
-
-
-def read_file(store: ObjectStore, manifest_key: str, entry: FileEntry) -> bytes:
-    """A file that the manifest at this key lists. CorruptDataError where its digest is another."""
-    key = manifest_key.removesuffix(MANIFEST) + entry.path
-    data = store.get(key)
-    if sha256_hex(data) != entry.sha256:
-        raise CorruptDataError(f"{key} is not what its manifest says: restore it from a backup", key=key)
-    return data
+LATEST = "latest"
 
 
 class Manifests(Generic[ManifestType]):
-    """Manifests of one kind by key. Thread-safe: the worst a race does is to read one twice."""
+    """Manifests of one kind, by the names that their key is made of. Thread-safe: the worst a race does is to read one twice.
 
-    def __init__(self, store: ObjectStore, schema: type[ManifestType]) -> None:
+    key: the function of `burnish.layout` that makes a key of those names and a file. noun and hint: what an error calls
+    the thing, and where a caller finds those that exist.
+    """
+
+    def __init__(
+        self, store: ObjectStore, schema: type[ManifestType], key: Callable[..., str], noun: str, hint: str
+    ) -> None:
         self._store = store
         self._schema = schema
+        self._key = key
+        self._noun = noun
+        self._hint = hint
         self._kept: dict[str, ManifestType] = {}
 
-    def read(self, key: str, missing: Callable[[], str]) -> ManifestType:
-        """The manifest at key; NotFoundError with the text of `missing` where there is none."""
-        kept = self._kept.get(key)
-        if kept is not None:
-            return kept
-        try:
-            manifest = self._schema.model_validate_json(self._store.get(key))
-        except NotFoundError:
-            raise NotFoundError(missing()) from None
-        if len(self._kept) >= KEPT:
-            self._kept.clear()
-        self._kept[key] = manifest
+    def get(self, *names: str) -> ManifestType | None:
+        """The manifest; None if there is none."""
+        key = self._key(*names)
+        manifest = self._kept.get(key)
+        if manifest is None:
+            try:
+                manifest = self._schema.model_validate_json(self._store.get(key))
+            except NotFoundError:
+                return None
+            if len(self._kept) >= KEPT:
+                self._kept.clear()
+            self._kept[key] = manifest
         return manifest
 
-    def read_all(self, keys: Iterable[str]) -> list[ManifestType]:
-        """Those of the keys that have a manifest, newest first; a folder without one (an upload under way) is no thing yet."""
+    def read(self, *names: str) -> ManifestType:
+        """The manifest; NotFoundError if there is none."""
+        manifest = self.get(*names)
+        if manifest is None:
+            raise self.missing(*names)
+        return manifest
+
+    def missing(self, *names: str) -> NotFoundError:
+        return NotFoundError(f"no {self._noun} {'/'.join(names)!r}: {self._hint}")
+
+    def read_all(self, names: Iterable[tuple[str, ...]]) -> list[ManifestType]:
+        """Those that have a manifest, newest first. A folder without one is an upload that has not ended."""
         with ThreadPoolExecutor(READERS) as pool:
-            found = [manifest for manifest in pool.map(self._read_if_there, keys) if manifest is not None]
+            found = [manifest for manifest in pool.map(lambda each: self.get(*each), names) if manifest is not None]
         return sorted(found, key=lambda manifest: manifest.created_at, reverse=True)
 
-    def create(self, key: str, manifest: ManifestType) -> ManifestType:
-        """Write the manifest if none stands at key, and return the one that stands there."""
+    def create(self, manifest: ManifestType, *names: str) -> ManifestType:
+        """Write the manifest if there is none yet, and return the one that is there now."""
         try:
-            self._store.put_if_absent(key, manifest.model_dump_json(indent=2).encode())
+            self._store.put_if_absent(self._key(*names), manifest.model_dump_json(indent=2).encode())
         except AlreadyExistsError:
-            return self.read(key, lambda: f"{key} came and went")
+            return self.read(*names)
         return manifest
 
-    def _read_if_there(self, key: str) -> ManifestType | None:
-        try:
-            return self.read(key, lambda: key)
-        except NotFoundError:
-            return None
+    def file(self, entry: FileEntry, *names: str) -> bytes:
+        """A file that the manifest lists. CorruptDataError if its digest is another."""
+        key = self._key(*names, entry.path)
+        data = self._store.get(key)
+        if sha256_hex(data) != entry.sha256:
+            raise CorruptDataError(f"{key} does not match its manifest: restore it from a backup", key=key)
+        return data
+
+
+class Versions(Manifests[ManifestType]):
+    """Manifests of things that have a name and versions. folder: where the names stand, ending in a slash."""
+
+    def __init__(
+        self, store: ObjectStore, schema: type[ManifestType], key: Callable[..., str], noun: str, hint: str, folder: str
+    ) -> None:
+        super().__init__(store, schema, key, noun, hint)
+        self._folder = folder
+
+    def list(self, name: str | None = None) -> list[ManifestType]:
+        """Newest first; of one name or of all."""
+        names = [name] if name is not None else list(self._store.list_folders(self._folder))
+        return self.read_all(
+            (each, version) for each in names for version in self._store.list_folders(f"{self._folder}{each}/")
+        )
+
+    def find(self, name: str, version: str) -> ManifestType:
+        """One version; `latest` is the newest. NotFoundError if there is none."""
+        if version != LATEST:
+            return self.read(name, version)
+        for manifest in self.list(name):
+            return manifest
+        raise self.missing(name, version)

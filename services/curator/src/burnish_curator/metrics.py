@@ -1,21 +1,22 @@
-"""What the curator counts, and the call that shows it."""
+"""What the curator counts, and the endpoint that shows it."""
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
-from fastapi import APIRouter, Request, Response
+from fastapi import APIRouter, Depends, Response
 from prometheus_client import CollectorRegistry, Counter, Histogram
 
 from burnish.schemas.runlog import ReviewImport, RunLogImport
 from burnish.telemetry import metrics
+from burnish_curator.requests import state
 
 BuildResult = Literal["new", "known", "refused"]
 router = APIRouter(tags=["metrics"])
 
 
 class CuratorMetrics:
-    """Over a registry of this application alone."""
+    """Has a registry of this application alone."""
 
     def __init__(self, registry: CollectorRegistry | None = None) -> None:
         self.registry = registry or metrics.new_registry()
@@ -39,9 +40,9 @@ class CuratorMetrics:
         self._corrections.labels("accepted").inc(done.accepted)
         self._corrections.labels("rejected").inc(len(done.rejected_lines))
 
-    def corrected(self, stands: bool) -> None:
-        """One correction from the review page; False: it was taken away."""
-        self._corrections.labels("accepted" if stands else "removed").inc()
+    def corrected(self, is_kept: bool) -> None:
+        """One correction from the review page; False: it was removed."""
+        self._corrections.labels("accepted" if is_kept else "removed").inc()
 
     def part(self, is_cached: bool) -> None:
         self._parts.labels("hit" if is_cached else "miss").inc()
@@ -54,6 +55,5 @@ class CuratorMetrics:
 
 
 @router.get("/metrics", summary="Metrics in Prometheus's text format", response_class=Response)
-def read_metrics(request: Request) -> Response:
-    registry: CollectorRegistry = request.app.state.metrics.registry
-    return Response(metrics.exposition(registry), media_type=metrics.CONTENT_TYPE)
+def read_metrics(counted: Annotated[CuratorMetrics, Depends(state("metrics"))]) -> Response:
+    return Response(metrics.exposition(counted.registry), media_type=metrics.CONTENT_TYPE)

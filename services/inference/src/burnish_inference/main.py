@@ -1,4 +1,4 @@
-"""Starts the inference front and vLLM behind it: `python -m burnish_inference.main`. The composition root."""
+"""Composition root: starts the inference server and vLLM behind it, `python -m burnish_inference.main`."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from burnish.errors import BurnishError
 from burnish.telemetry import logs
 from burnish.telemetry.tracing import Tracing, endpoint
 from burnish_inference.adapters.base import BaseModel
-from burnish_inference.app import create_app
-from burnish_inference.dependencies import Deps, open_upstream
+from burnish_inference.api.app import create_app
+from burnish_inference.api.dependencies import Deps, open_upstream
+from burnish_inference.api.serving import listen, serve
 from burnish_inference.engine.command import pick_device, pick_dtype, vllm_command, vllm_environment
 from burnish_inference.engine.supervisor import Policy, Supervisor
-from burnish_inference.server import listen, serve
 from burnish_inference.settings import InferenceSettings, S3Settings, TlsSettings, TokenSettings
 
 log = logging.getLogger("burnish_inference")

@@ -1,4 +1,4 @@
-"""What the front counts, and its page for Prometheus, to which vLLM's own metrics are joined."""
+"""What the server counts, and its page for Prometheus, to which vLLM's own metrics are joined."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import logging
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Literal, Protocol
+from typing import Literal
 
 import aiohttp
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
@@ -16,6 +16,7 @@ from prometheus_client.registry import Collector
 
 from burnish.errors import BurnishError, IncompatibleAdapterError, UnavailableError
 from burnish.telemetry import metrics
+from burnish_inference.engine.port import Engine
 
 log = logging.getLogger(__name__)
 
@@ -24,18 +25,8 @@ LOAD_SECONDS = (0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0)
 Target = Literal["base", "adapter"]
 
 
-class Engine(Protocol):
-    """Of the running vLLM what is told here: how often it was started again, and where it answers."""
-
-    @property
-    def restarts(self) -> int: ...
-
-    @property
-    def url(self) -> str: ...
-
-
 class InferenceMetrics:
-    """Over a registry of this application alone."""
+    """Has a registry of this application alone."""
 
     def __init__(self, registry: CollectorRegistry | None = None) -> None:
         self.registry = registry or metrics.new_registry()

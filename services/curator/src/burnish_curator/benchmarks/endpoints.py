@@ -6,41 +6,41 @@ from typing import Annotated
 
 from fastapi import APIRouter, Depends, Query, Request, Response
 
+from burnish import layout
+from burnish.curation.benchmarks import build_benchmark
+from burnish.schemas.base import Frozen
 from burnish.schemas.benchmark import BenchmarkManifest
-from burnish_curator.benchmarks.schemas import BenchmarkList
-from burnish_curator.benchmarks.service import BenchmarkService
-from burnish_curator.uploads import JSONL, in_thread, jsonl_body
+from burnish_curator.benchmarks.repository import BenchmarkRepository
+from burnish_curator.requests import JSONL, in_thread, jsonl_body, state
 
 router = APIRouter(prefix="/v1/benchmarks", tags=["benchmarks"])
+Benchmarks = Annotated[BenchmarkRepository, Depends(state("benchmarks"))]
 
 
-def _service(request: Request) -> BenchmarkService:
-    service: BenchmarkService = request.app.state.benchmarks
-    return service
-
-
-Service = Annotated[BenchmarkService, Depends(_service)]
+class BenchmarkList(Frozen):
+    benchmarks: list[BenchmarkManifest]
 
 
 @router.post("", summary="Import a benchmark", openapi_extra=jsonl_body("BenchmarkQuestion"))
 async def import_benchmark(
-    request: Request, service: Service, name: Annotated[str, Query(examples=["stdlib"])]
+    request: Request, benchmarks: Benchmarks, name: Annotated[str, Query(examples=["stdlib"])]
 ) -> BenchmarkManifest:
-    """A benchmark must be whole: a bad line, a question id given twice or an unknown grader refuses the file, by line number."""
-    return await in_thread(request, lambda chunks: service.import_benchmark(name, chunks))
+    """A benchmark must be whole. A bad line, a question id given twice or an unknown grader refuses the file, by line number."""
+    layout.check_name(name, "name")
+    return await in_thread(request, lambda chunks: benchmarks.save(build_benchmark(chunks, name)))
 
 
 @router.get("", summary="List benchmarks, newest first")
-def list_benchmarks(service: Service) -> BenchmarkList:
-    return BenchmarkList(benchmarks=service.manifests())
+def list_benchmarks(benchmarks: Benchmarks) -> BenchmarkList:
+    return BenchmarkList(benchmarks=benchmarks.list())
 
 
 @router.get("/{name}/{version}", summary="A benchmark's manifest; `latest` is the newest")
-def get_benchmark(name: str, version: str, service: Service) -> BenchmarkManifest:
-    return service.manifest(name, version)
+def get_benchmark(name: str, version: str, benchmarks: Benchmarks) -> BenchmarkManifest:
+    return benchmarks.find(name, version)
 
 
 @router.get("/{name}/{version}/questions", summary="Its questions", response_class=Response)
-def get_questions(name: str, version: str, service: Service) -> Response:
+def get_questions(name: str, version: str, benchmarks: Benchmarks) -> Response:
     """JSONL of BenchmarkQuestion."""
-    return Response(service.questions_jsonl(name, version), media_type=JSONL)
+    return Response(benchmarks.questions_jsonl(name, version), media_type=JSONL)

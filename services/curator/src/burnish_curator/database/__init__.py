@@ -1,4 +1,7 @@
-"""The curator's database: review state only. SQLite (WAL) embedded, Postgres by URL; brought up to date on opening."""
+"""The curator's database: review state only. SQLite (WAL) embedded, Postgres by URL; brought up to date when it is opened.
+
+Opened by main.py; only the reviews' repository reads and writes it. Everything else of the curator is an object in the store.
+"""
 
 from burnish_curator.database.engine import open_database
 from burnish_curator.database.tables import CorrectionRow

@@ -17,13 +17,14 @@ MIGRATION_LOCK = 0x6275726E  # any number that nothing else in the database lock
 
 
 def open_database(url: str) -> Engine:
-    """An engine on an up-to-date schema. InvalidInputError on a URL it cannot use, UnavailableError where nothing answers.
+    """An engine on an up-to-date schema. InvalidInputError if the URL cannot be used, UnavailableError if nothing answers.
 
     Several processes may open one database at once; one of them migrates it.
     """
     try:
         parsed = make_url(url)
-        engine = create_engine(parsed, pool_pre_ping=True, connect_args=_connect_args(parsed.get_backend_name()))
+        connect = {"timeout": BUSY_TIMEOUT_SECONDS} if parsed.get_backend_name() == "sqlite" else {}
+        engine = create_engine(parsed, pool_pre_ping=True, connect_args=connect)
     except (ArgumentError, ModuleNotFoundError) as error:
         raise InvalidInputError(
             f"BURNISH_CURATOR_DATABASE_URL: {error}; use sqlite:///FILE or postgresql+psycopg://…"
@@ -40,10 +41,6 @@ def open_database(url: str) -> Engine:
             f"the curator's database {parsed.render_as_string(hide_password=True)} cannot be opened: {error}"
         ) from error
     return engine
-
-
-def _connect_args(backend: str) -> dict[str, Any]:
-    return {"timeout": BUSY_TIMEOUT_SECONDS} if backend == "sqlite" else {}
 
 
 def _prepare_sqlite(engine: Engine) -> None:

@@ -13,7 +13,7 @@ class Base(DeclarativeBase):
 
 
 class CorrectionRow(Base):
-    """The correction that stands for a question of a run log."""
+    """The newest correction of a question of a run log."""
 
     __tablename__ = "corrections"
 

@@ -4,52 +4,53 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from fastapi import APIRouter, Body, Depends, Query, Request, Response
+from fastapi import APIRouter, Body, Depends, Query, Response
 
+from burnish.schemas.base import Frozen
 from burnish.schemas.dataset import DatasetManifest, DatasetSpec, ExportForm
-from burnish_curator.datasets.schemas import DatasetList
+from burnish_curator.datasets.repository import DatasetRepository
 from burnish_curator.datasets.service import DatasetService
-from burnish_curator.uploads import JSONL
+from burnish_curator.requests import JSONL, state
 
 router = APIRouter(prefix="/v1/datasets", tags=["datasets"])
-
-
-def _service(request: Request) -> DatasetService:
-    service: DatasetService = request.app.state.datasets
-    return service
-
-
-Service = Annotated[DatasetService, Depends(_service)]
+Datasets = Annotated[DatasetRepository, Depends(state("datasets"))]
 SPEC_EXAMPLE = {"name": "fix-json", "run_log_id": "0f3a9c1b2d4e5f60", "labels": ["not-json"], "held_out_share": 0.3}
 
 
+class DatasetList(Frozen):
+    datasets: list[DatasetManifest]
+
+
 @router.post("", summary="Build a dataset version")
-def build_dataset(spec: Annotated[DatasetSpec, Body(examples=[SPEC_EXAMPLE])], service: Service) -> DatasetManifest:
-    """From corrections (and anchors, for sft and kto). Refused where there are no corrections, or where held-out or guarded prompts would be trained on."""
+def build_dataset(
+    spec: Annotated[DatasetSpec, Body(examples=[SPEC_EXAMPLE])],
+    service: Annotated[DatasetService, Depends(state("dataset_service"))],
+) -> DatasetManifest:
+    """From corrections (and anchor examples, for sft and kto). Refused if there are no corrections, or if held-out or guarded prompts would be trained on."""
     return service.build(spec)
 
 
 @router.get("", summary="List dataset versions, newest first")
-def list_datasets(service: Service) -> DatasetList:
-    return DatasetList(datasets=service.manifests())
+def list_datasets(datasets: Datasets) -> DatasetList:
+    return DatasetList(datasets=datasets.list())
 
 
 @router.get("/{name}", summary="List the versions of one dataset, newest first")
-def list_versions(name: str, service: Service) -> DatasetList:
-    return DatasetList(datasets=service.manifests(name))
+def list_versions(name: str, datasets: Datasets) -> DatasetList:
+    return DatasetList(datasets=datasets.list(name))
 
 
 @router.get("/{name}/{version}", summary="A version's manifest; `latest` is the newest")
-def get_dataset(name: str, version: str, service: Service) -> DatasetManifest:
-    return service.manifest(name, version)
+def get_dataset(name: str, version: str, datasets: Datasets) -> DatasetManifest:
+    return datasets.find(name, version)
 
 
 @router.get("/{name}/{version}/export", summary="Rows in another tool's form", response_class=Response)
 def export_dataset(
     name: str,
     version: str,
-    service: Service,
+    datasets: Datasets,
     form: Annotated[ExportForm, Query(examples=["openai-messages"])],
     split: Literal["train", "validation"] = "train",
 ) -> Response:
-    return Response(service.export(name, version, form, split), media_type=JSONL)
+    return Response(datasets.export(name, version, form, split), media_type=JSONL)

@@ -1,19 +1,18 @@
-"""Builds, finds and exports dataset versions."""
+"""Builds dataset versions from run logs, corrections and benchmarks."""
 
 from __future__ import annotations
 
 import time
-from typing import Literal
 
 from burnish import layout
 from burnish.curation.build import BuiltDataset, Guard, build_dataset
-from burnish.curation.exports import export, parse_rows
 from burnish.curation.lengths import Lengths
 from burnish.curation.review import choose_labels
 from burnish.errors import BurnishError, InvalidInputError
-from burnish.schemas.dataset import DatasetManifest, DatasetSpec, ExportForm
+from burnish.schemas.dataset import DatasetManifest, DatasetSpec
 from burnish_curator.benchmarks.repository import BenchmarkRepository
-from burnish_curator.datasets.repository import LATEST, DatasetRepository
+from burnish_curator.datasets.repository import DatasetRepository
+from burnish_curator.manifests import LATEST
 from burnish_curator.metrics import BuildResult, CuratorMetrics
 from burnish_curator.reviews.repository import CorrectionRepository
 from burnish_curator.runlogs.repository import RunLogRepository
@@ -37,12 +36,12 @@ class DatasetService:
         self._metrics = metrics
 
     def build(self, spec: DatasetSpec) -> DatasetManifest:
-        """The same spec and corrections give the same version, which is then returned as it stands."""
+        """The same spec and corrections give the same version, which is then returned as it is."""
         started = time.perf_counter()
         result: BuildResult = "new"
         try:
             built = self._build(spec)
-            known = self._datasets.exists(spec.name, built.manifest.version)
+            known = self._datasets.get(spec.name, built.manifest.version)
             result = "known" if known else "new"
             return known or self._datasets.save(built)
         except BurnishError:
@@ -55,19 +54,8 @@ class DatasetService:
         layout.check_name(spec.name, "name")
         log = self._run_logs.open(spec.run_log_id)
         choose_labels(log.diagnosis, spec.labels)
-        corrections = self._corrections.standing(spec.run_log_id)
+        corrections = self._corrections.current(spec.run_log_id)
         return build_dataset(spec, log.reader, log.codes, corrections, self._lengths, self._guard(spec))
-
-    def manifests(self, name: str | None = None) -> list[DatasetManifest]:
-        return self._datasets.manifests(name)
-
-    def manifest(self, name: str, version: str) -> DatasetManifest:
-        return self._datasets.manifest(name, version)
-
-    def export(self, name: str, version: str, form: ExportForm, split: Literal["train", "validation"]) -> bytes:
-        manifest = self._datasets.manifest(name, version)
-        rows = parse_rows(self._datasets.file(manifest, f"{split}.jsonl"), manifest.spec.format)
-        return b"".join(export(rows, form))
 
     def _guard(self, spec: DatasetSpec) -> Guard:
         if spec.benchmark is None:

@@ -2,34 +2,48 @@
 
 from __future__ import annotations
 
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 from burnish import layout
-from burnish.digests import sha256_hex
-from burnish.errors import AlreadyExistsError, NotFoundError, PreconditionError
+from burnish.digests import file_sha256, sha256_hex
+from burnish.errors import AlreadyExistsError, InvalidInputError, NotFoundError, PreconditionError
 from burnish.ports import ObjectStore
 from burnish.schemas.evaluation import EvalManifest
-from burnish_curator.manifests import Manifests, read_file
+from burnish_curator.manifests import Manifests
 
 
-class EvalRepository:
-    def __init__(self, store: ObjectStore) -> None:
-        self._store = store
-        self._manifests = Manifests(store, EvalManifest)
+class EvalRepository(Manifests[EvalManifest]):
+    """spool: a folder for uploads that have not ended."""
 
-    def put_file(self, eval_id: str, file: str, path: Path, sha256: str) -> None:
+    def __init__(self, store: ObjectStore, spool: Path) -> None:
+        super().__init__(store, EvalManifest, layout.evaluation, "eval", "GET /v1/evals lists them")
+        self._spool = spool
+
+    def put_file(self, eval_id: str, file: str, chunks: Iterator[bytes]) -> None:
         """Store one file. Once the eval has its manifest, only the same bytes are taken (AlreadyExistsError)."""
+        layout.check_name(eval_id, "eval id")
+        layout.check_name(file, "file")
+        if file == layout.MANIFEST:
+            raise InvalidInputError("manifest.json is written by POST /v1/evals, not sent as a file", field="file")
         key = layout.evaluation(eval_id, file)
-        if self._sealed(eval_id):
-            if sha256_hex(self._store.get(key)) == sha256:
-                return
-            raise AlreadyExistsError(
-                f"eval {eval_id} is complete and its {file} is another: use a new id", eval_id=eval_id
-            )
-        self._store.put_file(key, path)
+        with tempfile.TemporaryDirectory(dir=self._spool) as folder:
+            path = Path(folder) / "body"
+            with path.open("wb") as body:
+                body.writelines(chunks)
+            if self.get(eval_id) is None:
+                self._store.put_file(key, path)
+            elif sha256_hex(self._store.get(key)) != file_sha256(path):
+                raise AlreadyExistsError(
+                    f"eval {eval_id} is complete and its {file} is another: use a new id", eval_id=eval_id
+                )
 
     def seal(self, manifest: EvalManifest) -> EvalManifest:
-        """Write the manifest once its files stand as it says (PreconditionError); another under the id is AlreadyExistsError."""
+        """Write the manifest once its files are there as it says (PreconditionError). Another one under the id is AlreadyExistsError."""
+        layout.check_name(manifest.id, "id")
+        if not manifest.files:
+            raise InvalidInputError("files: an eval has at least one file", field="files")
         for entry in manifest.files:
             try:
                 data = self._store.get(layout.evaluation(manifest.id, entry.path))
@@ -41,32 +55,19 @@ class EvalRepository:
                 raise PreconditionError(
                     f"eval {manifest.id}: {entry.path} is not what the manifest says; send it again"
                 )
-        stands = self._manifests.create(layout.evaluation(manifest.id), manifest)
-        if stands != manifest:
-            raise AlreadyExistsError(f"another eval stands under id {manifest.id}: use a new id", eval_id=manifest.id)
-        return stands
+        sealed = self.create(manifest, manifest.id)
+        if sealed != manifest:
+            raise AlreadyExistsError(f"id {manifest.id} belongs to another eval: use a new id", eval_id=manifest.id)
+        return sealed
 
-    def manifests(self) -> list[EvalManifest]:
+    def list(self) -> list[EvalManifest]:
         """Newest first."""
-        return self._manifests.read_all(layout.evaluation(id) for id in self._store.list_folders("evals/"))
+        return self.read_all((eval_id,) for eval_id in self._store.list_folders("evals/"))
 
-    def manifest(self, eval_id: str) -> EvalManifest:
-        return self._manifests.read(
-            layout.evaluation(eval_id), lambda: f"no eval {eval_id!r}: GET /v1/evals lists them"
-        )
-
-    def file(self, eval_id: str, file: str) -> bytes:
+    def read_file(self, eval_id: str, file: str) -> bytes:
         """A file of a complete eval."""
-        manifest = self.manifest(eval_id)
-        listed = {entry.path: entry for entry in manifest.files}
+        listed = {entry.path: entry for entry in self.read(eval_id).files}
         if file not in listed:
             names = ", ".join(listed)
             raise NotFoundError(f"eval {eval_id} has no file {file!r}; it has {names or 'none'}", eval_id=eval_id)
-        return read_file(self._store, layout.evaluation(eval_id), listed[file])
-
-    def _sealed(self, eval_id: str) -> bool:
-        try:
-            self.manifest(eval_id)
-        except NotFoundError:
-            return False
-        return True
+        return self.file(listed[file], eval_id)

@@ -1,13 +1,14 @@
-"""The review page: plain HTML that works without script, with a small script that saves without leaving the page.
+"""The review page: plain HTML that works without script. A small script saves a card without leaving the page.
 
-Signed in by the token, which is exchanged for a session cookie (HttpOnly, SameSite=Strict, path /review). Forms carry a
-token of that session. Nothing is loaded from elsewhere, and the content security policy holds it to that.
+A browser signs in with the token, which it exchanges for a session cookie (HttpOnly, SameSite=Strict, path /review). Forms
+carry a token of that session. The page loads nothing from elsewhere; its content security policy forbids it.
 """
 
 from __future__ import annotations
 
 import math
 import secrets
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any
 from urllib.parse import quote, urlencode
@@ -18,7 +19,8 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from burnish.errors import BurnishError, InvalidInputError, UnauthenticatedError
 from burnish_curator.access import SESSION_SECONDS, Access, SignInDelay
-from burnish_curator.reviews.service import ReviewService, ReviewView
+from burnish_curator.requests import state
+from burnish_curator.reviews.service import ReviewService
 
 COOKIE = "burnish_review"
 ROOT = "/review"
@@ -34,14 +36,14 @@ _templates = Environment(
 
 @dataclass(frozen=True)
 class Filters:
-    """What part of a review is in view; kept in the page's address."""
+    """What part of a review is in view; kept in the page's URL."""
 
     run_log_id: str
     label: str | None = None
     show: str = "all"
     page: int = 1
 
-    def address(self, action: str = "", **changes: Any) -> str:
+    def url(self, action: str = "", **changes: Any) -> str:
         """The page with some filters changed, or what an action on it posts to."""
         wanted = {"label": self.label, "show": self.show, "page": self.page} | changes
         query = {key: value for key, value in wanted.items() if value not in (None, "all", 1)}
@@ -58,20 +60,14 @@ class Attempt:
     reason: str
 
 
-def _access(request: Request) -> Access:
-    access: Access = request.app.state.access
-    return access
+AccessPart = Annotated[Access, Depends(state("access"))]
+Service = Annotated[ReviewService, Depends(state("reviews"))]
 
 
-def _service(request: Request) -> ReviewService:
-    service: ReviewService = request.app.state.reviews
-    return service
-
-
-def _session(request: Request) -> str | None:
+def _session(request: Request, access: AccessPart) -> str | None:
     """The session of a signed-in browser."""
     session = request.cookies.get(COOKIE, "")
-    return session if _access(request).is_session(session) else None
+    return session if access.is_session(session) else None
 
 
 def _filters(
@@ -84,25 +80,31 @@ def _filters(
 
 
 Session = Annotated[str | None, Depends(_session)]
-Service = Annotated[ReviewService, Depends(_service)]
 View = Annotated[Filters, Depends(_filters)]
 
 
 @router.post("/sign-in")
-def sign_in(request: Request, token: Annotated[str, Form()], next: Annotated[str, Form()]) -> Response:
+def sign_in(
+    request: Request,
+    access: AccessPart,
+    delay: Annotated[SignInDelay, Depends(state("sign_in_delay"))],
+    token: Annotated[str, Form()],
+    next: Annotated[str, Form()],
+) -> Response:
     target = next if next.startswith(f"{ROOT}/") and "\\" not in next else ROOT
-    delay: SignInDelay = request.app.state.sign_in_delay
     address = request.client.host if request.client else ""
     if (wait := delay.wait_seconds(address)) > 0:
-        return _too_early(target, math.ceil(wait))
-    if not _access(request).is_token(token.strip()):
+        seconds = math.ceil(wait)
+        reason = f"Too many wrong tokens from your address: wait {seconds} s, then try again."
+        return _html("sign_in.html", 429, {"Retry-After": str(seconds)}, target=target, reason=reason)
+    if not access.is_token(token.strip()):
         delay.failed(address)
         return _sign_in_form(target, reason="That is not the token. BURNISH_TOKEN holds it.")
     delay.succeeded(address)
     response = RedirectResponse(target, status_code=303)
     response.set_cookie(
         COOKIE,
-        _access(request).new_session(),
+        access.new_session(),
         max_age=SESSION_SECONDS,
         path=ROOT,
         secure=request.url.scheme == "https",
@@ -113,10 +115,10 @@ def sign_in(request: Request, token: Annotated[str, Form()], next: Annotated[str
 
 
 @router.get("/{run_log_id}")
-def review_page(request: Request, filters: View, session: Session, service: Service) -> Response:
+def review_page(filters: View, session: Session, access: AccessPart, service: Service) -> Response:
     if session is None:
-        return _sign_in_form(filters.address(), reason=None)
-    return _page(request, filters, session, service)
+        return _sign_in_form(filters.url(), reason=None)
+    return _page(filters, access.form_token(session), service)
 
 
 @router.post("/{run_log_id}/corrections")
@@ -124,81 +126,63 @@ def correct(
     request: Request,
     filters: View,
     session: Session,
+    access: AccessPart,
     service: Service,
     form_token: Annotated[str, Form()],
     question_id: Annotated[str, Form()],
     failure_label: Annotated[str, Form()],
     corrected_output: Annotated[str, Form()] = "",
 ) -> Response:
-    """Save one card: JSON for the page's script, the page again for a browser without it."""
-    if session is None or not _access(request).is_form_token(form_token, session):
+    """Save one card. Answers JSON to the page's script, and the page again to a browser without it."""
+    if session is None or not access.is_form_token(form_token, session):
         raise UnauthenticatedError("the session has ended: open the page again in another tab to sign in, then save")
     by_script = "application/json" in request.headers.get("accept", "")
     text = corrected_output.replace("\r\n", "\n")
     try:
-        stands = service.correct(filters.run_log_id, question_id, failure_label, text)
+        is_corrected = service.correct(filters.run_log_id, question_id, failure_label, text)
     except InvalidInputError as error:
         if by_script:
             raise
-        return _page(request, filters, session, service, Attempt(question_id, text, error.message))
+        return _page(filters, access.form_token(session), service, Attempt(question_id, text, error.message))
     if not by_script:
-        return RedirectResponse(filters.address(), status_code=303)
+        return RedirectResponse(filters.url(), status_code=303)
     progress = service.progress(filters.run_log_id, filters.label)
-    return JSONResponse({"stands": stands, "corrected": progress.corrected, "total": progress.total})
+    return JSONResponse({"stands": is_corrected, "corrected": progress.corrected, "total": progress.total})
 
 
-def _page(
-    request: Request, filters: Filters, session: str, service: ReviewService, attempt: Attempt | None = None
-) -> Response:
+def _page(filters: Filters, form_token: str, service: ReviewService, attempt: Attempt | None = None) -> Response:
     try:
         view = service.view(filters.run_log_id, filters.label, filters.show == "open", filters.page)
     except BurnishError as error:
         return _html("problem.html", error.code.http_status, message=error.message)
-    return _html(
-        "review.html",
-        400 if attempt else 200,
-        view=view,
-        filters=filters,
-        attempt=attempt,
-        links=_links(filters, view),
-        form_token=_access(request).form_token(session),
-    )
-
-
-def _links(filters: Filters, view: ReviewView) -> dict[str, Any]:
-    return {
-        "every": filters.address(label=None, page=1),
-        "labels": [(cluster, filters.address(label=cluster.label, page=1)) for cluster in view.clusters],
-        "all": filters.address(show="all", page=1),
-        "open": filters.address(show="open", page=1),
-        "back": filters.address(page=view.page - 1) if view.page > 1 else None,
-        "on": filters.address(page=view.page + 1) if view.page < view.pages else None,
-        "save": filters.address("/corrections"),
+    links = {
+        "every": filters.url(label=None, page=1),
+        "labels": [(cluster, filters.url(label=cluster.label, page=1)) for cluster in view.clusters],
+        "all": filters.url(show="all", page=1),
+        "open": filters.url(show="open", page=1),
+        "back": filters.url(page=view.page - 1) if view.page > 1 else None,
+        "on": filters.url(page=view.page + 1) if view.page < view.pages else None,
+        "save": filters.url("/corrections"),
     }
+    status = 400 if attempt else 200
+    return _html("review.html", status, view=view, filters=filters, attempt=attempt, links=links, form_token=form_token)
 
 
 def _sign_in_form(target: str, reason: str | None) -> Response:
     return _html("sign_in.html", 401, target=target, reason=reason)
 
 
-def _too_early(target: str, seconds: int) -> Response:
-    reason = f"Too many wrong tokens from your address: wait {seconds} s, then try again."
-    response = _html("sign_in.html", 429, target=target, reason=reason)
-    response.headers["Retry-After"] = str(seconds)
-    return response
-
-
-def _html(template: str, status: int, **context: Any) -> HTMLResponse:
+def _html(template: str, status: int, headers: Mapping[str, str] | None = None, **context: Any) -> HTMLResponse:
     nonce = secrets.token_urlsafe(16)
     policy = (
         f"default-src 'none'; style-src 'nonce-{nonce}'; script-src 'nonce-{nonce}'; connect-src 'self'; "
         "form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
     )
-    headers = {
+    closed = {
         "Content-Security-Policy": policy,
         "X-Content-Type-Options": "nosniff",
         "Referrer-Policy": "same-origin",
         "Cache-Control": "no-store",
     }
     body = _templates.get_template(template).render(nonce=nonce, **context)
-    return HTMLResponse(body, status_code=status, headers=headers)
+    return HTMLResponse(body, status_code=status, headers={**closed, **(headers or {})})

@@ -16,12 +16,12 @@ ROWS_AT_ONCE = 500
 
 
 class CorrectionRepository:
-    """One correction stands for (run log, question); a newer one replaces it. Thread-safe."""
+    """One correction for each (run log, question); a newer one replaces it. Thread-safe."""
 
     def __init__(self, database: Engine) -> None:
         self._database = database
 
-    def standing(self, run_log_id: str) -> dict[str, Correction]:
+    def current(self, run_log_id: str) -> dict[str, Correction]:
         """By question id."""
         with self._database.connect() as connection:
             return self._read(connection, run_log_id)
@@ -29,16 +29,16 @@ class CorrectionRepository:
     def save(self, run_log_id: str, corrections: Sequence[Correction]) -> int:
         """Write all or none; how many of them replaced another text."""
         with self._database.begin() as connection:
-            standing = self._read(connection, run_log_id)
+            before = self._read(connection, run_log_id)
             for start in range(0, len(corrections), ROWS_AT_ONCE):
                 self._upsert(connection, run_log_id, corrections[start : start + ROWS_AT_ONCE])
         return sum(
-            c.question_id in standing and standing[c.question_id].corrected_output != c.corrected_output
+            c.question_id in before and before[c.question_id].corrected_output != c.corrected_output
             for c in corrections
         )
 
     def remove(self, run_log_id: str, question_id: str) -> None:
-        """No error where none stands."""
+        """No error if there is none."""
         table = CorrectionRow.__table__
         mine = (table.c.run_log_id == run_log_id) & (table.c.question_id == question_id)
         with self._database.begin() as connection:

@@ -45,7 +45,7 @@ class Progress:
 
 @dataclass(frozen=True)
 class ReviewView:
-    """One page of cards: the rows' columns with `corrected_output`, which is empty where none stands."""
+    """One page of cards: the rows' columns with `corrected_output`, which is empty if there is no correction."""
 
     clusters: list[FailureCluster]
     progress: Progress
@@ -69,8 +69,8 @@ class ReviewService:
                 f"run log {run_log_id} has no candidate cluster: `burnish diagnose {run_log_id}` says why; name labels to review them anyway",
                 run_log_id=run_log_id,
             )
-        standing = self._corrections.standing(run_log_id)
-        return to_jsonl(review_items(log.reader, log.codes, chosen, standing))
+        corrections = self._corrections.current(run_log_id)
+        return to_jsonl(review_items(log.reader, log.codes, chosen, corrections))
 
     def import_review(self, run_log_id: str, chunks: Iterator[bytes]) -> ReviewImport:
         log = self._run_logs.open(run_log_id)
@@ -86,29 +86,29 @@ class ReviewService:
         return done
 
     def view(self, run_log_id: str, label: str | None, only_open: bool, page: int) -> ReviewView:
-        """A page of the review, by label (None: every labelled cluster) and by whether a correction still misses."""
+        """A page of the review, by label (None: every labelled cluster); only_open: only the questions without a correction."""
         log = self._run_logs.open(run_log_id)
         clusters = [cluster for cluster in log.diagnosis.clusters if cluster.label != UNLABELLED]
         labels = choose_labels(log.diagnosis, [label]) if label else [cluster.label for cluster in clusters]
-        standing = self._corrections.standing(run_log_id)
+        corrections = self._corrections.current(run_log_id)
         by_row = self._question_of_row(log, labels)
-        corrected = sum(question_id in standing for question_id in by_row.values())
-        shown = [row for row, question_id in by_row.items() if not (only_open and question_id in standing)]
+        corrected = sum(question_id in corrections for question_id in by_row.values())
+        shown = [row for row, question_id in by_row.items() if not (only_open and question_id in corrections)]
         pages = max(1, -(-len(shown) // PAGE_ITEMS))
         page = min(max(page, 1), pages)
         rows = shown[(page - 1) * PAGE_ITEMS : page * PAGE_ITEMS]
         cards = log.reader.table(rows, _CARD_COLUMNS).to_pylist() if rows else []
         for card in cards:
-            correction = standing.get(card["question_id"])
+            correction = corrections.get(card["question_id"])
             card["corrected_output"] = correction.corrected_output if correction else ""
         return ReviewView(clusters, Progress(corrected, len(by_row)), cards, page, pages)
 
     def correct(self, run_log_id: str, question_id: str, failure_label: str, corrected_output: str) -> bool:
-        """Save one correction, or remove it where the text is empty; True where one now stands. InvalidInputError says why not."""
+        """Save one correction, or remove it if the text is empty. True: the question now has one. InvalidInputError says why it was refused."""
         log = self._run_logs.open(run_log_id)
         if not corrected_output.strip():
             self._corrections.remove(run_log_id, question_id)
-            self._metrics.corrected(stands=False)
+            self._metrics.corrected(is_kept=False)
             return False
         item = ReviewItem(
             question_id=question_id,
@@ -121,7 +121,7 @@ class ReviewService:
         if reason:
             raise InvalidInputError(reason, question_id=question_id)
         self._corrections.save(run_log_id, [Correction(question_id, failure_label, corrected_output)])
-        self._metrics.corrected(stands=True)
+        self._metrics.corrected(is_kept=True)
         return True
 
     def progress(self, run_log_id: str, label: str | None) -> Progress:
@@ -129,8 +129,8 @@ class ReviewService:
         log = self._run_logs.open(run_log_id)
         labels = [label] if label else log.codes.labels
         questions = self._question_of_row(log, labels).values()
-        standing = self._corrections.standing(run_log_id)
-        return Progress(sum(question_id in standing for question_id in questions), len(questions))
+        corrections = self._corrections.current(run_log_id)
+        return Progress(sum(question_id in corrections for question_id in questions), len(questions))
 
     def _question_of_row(self, log: OpenRunLog, labels: Sequence[str]) -> dict[int, str]:
         codes = log.codes

@@ -7,7 +7,6 @@ import logging
 import time
 from http import HTTPStatus
 from pathlib import Path
-from typing import Protocol
 
 import aiohttp
 
@@ -17,30 +16,14 @@ from burnish.telemetry.tracing import Tracing
 from burnish_inference.adapters.base import BaseModel
 from burnish_inference.adapters.checks import check_folder, check_manifest
 from burnish_inference.adapters.folders import AdapterFolders
+from burnish_inference.adapters.single_flight import SingleFlight
+from burnish_inference.engine.port import Engine
 from burnish_inference.metrics import InferenceMetrics
-from burnish_inference.single_flight import SingleFlight
 
 log = logging.getLogger(__name__)
 
 LOAD_TIMEOUT = aiohttp.ClientTimeout(total=120)
 ALREADY_LOADED = "has already been loaded"
-
-
-class Engine(Protocol):
-    """The running vLLM. generation changes with every start; url raises UnavailableError while there is none."""
-
-    @property
-    def generation(self) -> int: ...
-
-    @property
-    def restarts(self) -> int: ...
-
-    @property
-    def url(self) -> str: ...
-
-    async def check(self) -> bool:
-        """Ask it now whether it is healthy."""
-        ...
 
 
 class AdapterLoader:
@@ -63,12 +46,12 @@ class AdapterLoader:
         self._upstream = upstream
         self._metrics = metrics
         self._tracing = tracing
-        metrics.registered.set_function(self._count_registered)
-        self._registered: dict[str, int] = {}
+        self._registered: dict[str, int] = {}  # name -> the generation that knows it
+        metrics.registered.set_function(lambda: list(self._registered.values()).count(engine.generation))
         self._loads: SingleFlight[str, None] = SingleFlight()
 
     async def ensure(self, manifest: AdapterManifest) -> str:
-        """The name under which vLLM serves this version. IncompatibleAdapterError where it does not fit the base."""
+        """The name under which vLLM serves this version. IncompatibleAdapterError if it does not fit the base."""
         name = f"{manifest.name}@{manifest.version}"
         if self._registered.get(name) != self._engine.generation:
             await self._loads.run(name, lambda: self._load(name, manifest))
@@ -78,19 +61,13 @@ class AdapterLoader:
         """vLLM does not know it (any more): register it again at the next request."""
         self._registered.pop(name, None)
 
-    def _count_registered(self) -> int:
-        return list(self._registered.values()).count(self._engine.generation)
-
     async def _load(self, name: str, manifest: AdapterManifest) -> None:
-        with self._metrics.load(), self._tracing.span("load adapter", adapter=name):
-            await self._load_now(name, manifest)
-
-    async def _load_now(self, name: str, manifest: AdapterManifest) -> None:
         started = time.monotonic()
-        folder = await asyncio.to_thread(self._prepare, manifest)
-        generation = self._engine.generation
-        await self._register(name, folder)
-        self._registered[name] = generation
+        with self._metrics.load(), self._tracing.span("load adapter", adapter=name):
+            folder = await asyncio.to_thread(self._prepare, manifest)
+            generation = self._engine.generation
+            await self._register(name, folder)
+            self._registered[name] = generation
         log.info("adapter %s loaded in %.2f s", name, time.monotonic() - started)
 
     def _prepare(self, manifest: AdapterManifest) -> Path:

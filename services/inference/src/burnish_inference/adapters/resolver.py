@@ -7,7 +7,7 @@ import time
 
 from burnish.schemas.adapter import AdapterManifest
 from burnish_inference.adapters.catalog import AdapterCatalog
-from burnish_inference.single_flight import SingleFlight
+from burnish_inference.adapters.single_flight import SingleFlight
 
 BARE_NAME_SECONDS = 1.0  # how long a bare name keeps its version before the store is asked again; a miss is never kept
 

@@ -8,7 +8,7 @@ import zlib
 import pytest
 
 from burnish.errors import InvalidInputError
-from burnish_curator.uploads import BLOCK_BYTES, decode, gunzip
+from burnish_curator.requests import BLOCK_BYTES, decode, gunzip
 
 
 def test_a_small_bomb_comes_out_in_small_blocks() -> None:

@@ -1,4 +1,4 @@
-"""Serves the application until it is told to stop or the engine has failed for good."""
+"""Listens, and serves the application until it is told to stop or the engine has failed for good."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class QuietServer(uvicorn.Server):
 
 
 def listen(host: str, port: int) -> socket.socket:
-    """A bound socket; PreconditionError where the address is taken or not this machine's. Port 0: a free one."""
+    """A bound socket; PreconditionError if the address is taken or not this machine's. Port 0: a free one."""
     try:
         family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
         with contextlib.ExitStack() as on_error:
@@ -47,7 +47,10 @@ async def serve(
     engine: Supervisor,
     certificate: DoorCertificate | None = None,
 ) -> None:
-    """Over TLS where there is a certificate. Until SIGTERM or SIGINT: no new connections, running requests get drain_seconds. Raises what made the engine fail for good."""
+    """Serve over TLS if there is a certificate. On SIGTERM or SIGINT no new connections are taken, and running requests get drain_seconds.
+
+    Raises what made the engine fail for good.
+    """
     config = uvicorn.Config(
         app,
         log_config=None,

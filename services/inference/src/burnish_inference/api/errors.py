@@ -1,4 +1,4 @@
-"""The HTTP edge: every error leaves in OpenAI's shape, `{"error": {"message", "type", "param", "code"}}`."""
+"""The HTTP edge of the error tree: every error leaves in OpenAI's shape, `{"error": {"message", "type", "param", "code"}}`."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def burnish_response(error: BurnishError) -> Response:
 def unexpected(request_id: str) -> Response:
     """For a defect of ours: the log has the traceback, the caller the id to find it by."""
     return burnish_response(
-        InternalError(f"an unexpected error; the log of the inference front has it under request id {request_id}")
+        InternalError(f"an unexpected error; the log of the inference server has it under request id {request_id}")
     )
 
 
@@ -57,7 +57,7 @@ def upstream_response(status: int, body: bytes) -> Response:
 
 
 def install(app: FastAPI) -> None:
-    """Handlers for everything a route may raise on purpose; the middleware answers for the rest."""
+    """Handlers for everything that a route may raise on purpose; `unexpected` answers for the rest."""
 
     @app.exception_handler(BurnishError)
     async def burnish(request: Request, error: BurnishError) -> Response:

@@ -1,19 +1,19 @@
-"""Routes. Only what stands here is reachable: nothing else of vLLM is passed on."""
+"""Routes, and the bodies they answer with. Only these are reachable: nothing else of vLLM is passed on."""
 
 from __future__ import annotations
 
 import asyncio
-from typing import Any
+from typing import Any, Literal
 
 import orjson
 from fastapi import APIRouter, HTTPException, Request
 from fastapi.responses import Response
+from pydantic import BaseModel
 
 from burnish.errors import InvalidInputError, NotFoundError
 from burnish.schemas.adapter import AdapterManifest
 from burnish.telemetry.metrics import CONTENT_TYPE
-from burnish_inference.dependencies import Deps
-from burnish_inference.schemas import AdapterList, Health, ModelCard, ModelList
+from burnish_inference.api.dependencies import Deps
 
 VERSION_HEADER = "x-burnish-adapter-version"
 BODY = {
@@ -24,12 +24,36 @@ BODY = {
 }
 
 
+class ModelCard(BaseModel):
+    """root: the base model's name; parent: the same for an adapter, None for the base."""
+
+    id: str
+    object: Literal["model"] = "model"
+    created: int
+    owned_by: str = "burnish"
+    root: str
+    parent: str | None = None
+
+
+class ModelList(BaseModel):
+    object: Literal["list"] = "list"
+    data: list[ModelCard]
+
+
+class AdapterList(BaseModel):
+    adapters: list[AdapterManifest]
+
+
+class Health(BaseModel):
+    status: str
+
+
 def build_router(deps: Deps) -> APIRouter:
     router = APIRouter()
 
     @router.get("/healthz")
     async def healthz() -> Health:
-        """The front is up; says nothing of the engine."""
+        """The server is up; says nothing about the engine."""
         return Health(status="ok")
 
     @router.get("/readyz")
@@ -71,7 +95,7 @@ def build_router(deps: Deps) -> APIRouter:
 
     @router.get("/v1/adapters/{name}")
     async def adapter_versions(name: str) -> AdapterList:
-        """Versions of one name, newest first; 404 where there are none."""
+        """Versions of one name, newest first; 404 if there are none."""
         found = await asyncio.to_thread(deps.catalog.versions, name)
         if not found:
             raise NotFoundError(f"there is no adapter {name!r}; GET /v1/adapters lists those that exist", field="name")

@@ -1,4 +1,7 @@
-"""Request bodies as byte chunks for a worker thread: streamed, back-pressured, gunzipped on the way, never whole in memory."""
+"""What endpoints take from a request: parts of the application, and the body as byte chunks for a worker thread.
+
+A body is streamed, held back at the reader's pace, decompressed on the way, and never whole in memory.
+"""
 
 from __future__ import annotations
 
@@ -17,6 +20,15 @@ JSONL = "application/x-ndjson"
 Result = TypeVar("Result")
 
 
+def state(name: str) -> Callable[[Request], Any]:
+    """A FastAPI dependency: the part of this name of `app.state`, as `create_app` set it."""
+
+    def read(request: Request) -> Any:
+        return getattr(request.app.state, name)
+
+    return read
+
+
 async def in_thread(
     request: Request, work: Callable[[Iterator[bytes]], Result], limiter: anyio.CapacityLimiter | None = None
 ) -> Result:
@@ -26,7 +38,7 @@ async def in_thread(
 
 
 def decode(chunks: Iterator[bytes], encoding: str) -> Iterator[bytes]:
-    """The chunks without their content coding; InvalidInputError on another coding than gzip or identity."""
+    """The chunks without their content coding. InvalidInputError for any coding but gzip and identity."""
     if encoding.lower() in ("identity", ""):
         return chunks
     if encoding.lower() == "gzip":
@@ -35,9 +47,9 @@ def decode(chunks: Iterator[bytes], encoding: str) -> Iterator[bytes]:
 
 
 def gunzip(chunks: Iterable[bytes]) -> Iterator[bytes]:
-    """Decompress in blocks of at most 1 MiB, whatever the ratio; several members in a row are one body.
+    """Decompress in blocks of at most 1 MiB, whatever the ratio. Several members in a row are one body.
 
-    InvalidInputError where the data is no gzip or ends early.
+    InvalidInputError if the data is not gzip or ends early.
     """
     unzip = zlib.decompressobj(wbits=31)
     fed = False

@@ -16,15 +16,14 @@ from fastapi.responses import Response, StreamingResponse
 
 from burnish.errors import InternalError, UnavailableError
 from burnish.telemetry import tracing
-from burnish_inference.adapters.loader import Engine
-from burnish_inference.errors import error_body, upstream_response
+from burnish.telemetry.requests import CLIENT_GONE, REQUEST_ID
+from burnish_inference.api.errors import error_body, upstream_response
+from burnish_inference.engine.port import Engine
 from burnish_inference.metrics import InferenceMetrics, Target
-from burnish_inference.middleware import REQUEST_ID_HEADER
 
 log = logging.getLogger(__name__)
 
 T = TypeVar("T")
-CLIENT_CLOSED_REQUEST = 499  # nobody reads it; it is what the log line says
 # A generation may wait long in vLLM's queue, so there is no read limit: the supervisor restarts a vLLM that hangs.
 TIMEOUT = aiohttp.ClientTimeout(total=None, sock_connect=5)
 
@@ -49,17 +48,17 @@ class Proxy:
     ) -> Response:
         """vLLM's answer with `headers` added. A caller that goes away cancels the request in vLLM too.
 
-        Raises UnavailableError where vLLM is down or goes down, InternalError where it fails and lives on.
+        Raises UnavailableError if vLLM is down or goes down, InternalError if it fails and lives on.
         """
         url, started = self._engine.url + path, time.perf_counter()
-        own = {"content-type": "application/json", REQUEST_ID_HEADER: request.state.request_id}
+        own = {"content-type": "application/json", REQUEST_ID: request.state.request_id}
         with self._spans.span(f"vllm {path}", kind="client"):
             exchange = self._exchange(url, orjson.dumps(payload), own | tracing.headers())
             try:
                 answer, body = await until_gone(request, exchange)
             except ClientGone:
-                self._metrics.proxied(target, CLIENT_CLOSED_REQUEST)
-                return Response(status_code=CLIENT_CLOSED_REQUEST)
+                self._metrics.proxied(target, CLIENT_GONE)
+                return Response(status_code=CLIENT_GONE)
             except aiohttp.ClientError as error:
                 self._metrics.proxied(target, HTTPStatus.SERVICE_UNAVAILABLE)
                 await self._engine.check()
@@ -83,7 +82,7 @@ class Proxy:
     async def _exchange(
         self, url: str, body: bytes, headers: dict[str, str]
     ) -> tuple[aiohttp.ClientResponse, bytes | None]:
-        """The answer with its body; with None, and still open, where it is a stream of events."""
+        """The answer and its body. A stream of events comes still open, with None."""
         answer = await self._upstream.post(url, data=body, headers=headers, timeout=TIMEOUT)
         if answer.ok and answer.content_type == "text/event-stream":
             return answer, None
@@ -93,7 +92,7 @@ class Proxy:
             answer.close()
 
     async def _events(self, answer: aiohttp.ClientResponse, target: Target, started: float) -> AsyncIterator[bytes]:
-        """The bytes as they come; an event with an error in OpenAI's shape where vLLM breaks off."""
+        """The bytes as they come; an event with an error in OpenAI's shape if vLLM breaks off."""
         is_first = True
         try:
             async for chunk in answer.content.iter_any():
@@ -117,7 +116,7 @@ def went_down() -> UnavailableError:
 
 
 async def until_gone(request: Request, work: Awaitable[T]) -> T:
-    """The result of work; where the caller disconnects first, work is cancelled and ClientGone raised. The body must have been read."""
+    """The result of work. If the caller disconnects first, work is cancelled and ClientGone raised. The body must have been read."""
     task = asyncio.ensure_future(work)
     gone = asyncio.ensure_future(_disconnected(request))
     try:

@@ -14,16 +14,17 @@ from burnish.telemetry.tracing import Tracing
 from burnish_inference.adapters.base import BaseModel
 from burnish_inference.adapters.catalog import AdapterCatalog
 from burnish_inference.adapters.folders import AdapterFolders
-from burnish_inference.adapters.loader import AdapterLoader, Engine
+from burnish_inference.adapters.loader import AdapterLoader
 from burnish_inference.adapters.resolver import ModelResolver
+from burnish_inference.api.proxy import Proxy
+from burnish_inference.engine.port import Engine
 from burnish_inference.metrics import EngineRestarts, InferenceMetrics
-from burnish_inference.proxy import Proxy
 
 KEEP_ALIVE_SECONDS = 2.0  # below vLLM's own 5 s: a connection it is about to close is never used for a request
 
 
 def open_upstream() -> aiohttp.ClientSession:
-    """The client towards vLLM: as many connections as there are requests. To be opened inside the running loop, and closed."""
+    """The HTTP client for vLLM: as many connections as there are requests. Open it inside the running loop, and close it."""
     connector = aiohttp.TCPConnector(limit=0, keepalive_timeout=KEEP_ALIVE_SECONDS)
     return aiohttp.ClientSession(connector=connector, skip_auto_headers={"Accept-Encoding"})
 
@@ -56,7 +57,7 @@ class Deps:
         upstream: aiohttp.ClientSession,
         tracing: Tracing | None = None,
     ) -> Self:
-        """tracing: None where no span is to leave the process."""
+        """tracing: None if no span is to leave the process."""
         catalog, metrics, tracing = AdapterCatalog(store), InferenceMetrics(), tracing or Tracing("burnish-inference")
         metrics.registry.register(EngineRestarts(engine))
         folders = AdapterFolders(store, cache_dir, metrics)

@@ -2,13 +2,13 @@
 
 vLLM calls `register` once in each of its processes. Upstream's CPU ops index the stacked weights with -1 for rows of the
 base model, so those rows get the last adapter (vllm 0.32.0, `lora/ops/torch_ops/lora_ops.py`; the Triton kernels on CUDA
-return early on -1). It can go when tests/integration/inference/test_cpu_lora_ops.py says that upstream has it right.
-Must not import torch or vllm at module level: the front and the tests import this package without either.
+return early on -1). It can go when tests/integration/inference/test_vllm_facts.py says that upstream has it right.
+Must not import torch or vllm at module level: the server and the tests import this package without either.
 """
 
 from __future__ import annotations
 
-WRAPPER = "burnish_inference.vllm_cpu_punica.GroupedPunicaWrapper"
+WRAPPER = "burnish_inference.vllm_cpu_lora.punica.GroupedPunicaWrapper"
 
 
 def register() -> None:

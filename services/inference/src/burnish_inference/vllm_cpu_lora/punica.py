@@ -1,6 +1,6 @@
 """LoRA arithmetic on CPU, grouped by adapter: each adapter's rows are multiplied once, rows of the base are left alone.
 
-Named by `vllm_cpu_lora.register` and created by vLLM in its worker; nothing else imports it (torch, vllm).
+Named by `register` of this package and created by vLLM in its worker. Nothing else imports it (torch, vllm).
 Axes: T tokens of the batch, I input and O output features, R rank, S adapter slots. Stacked weights are (S, 1, O, R) etc.
 Upstream gathers a copy of the weights for every token instead, in fp32, and gives base rows (index -1) the last slot.
 """
@@ -18,7 +18,7 @@ Groups = list[tuple[int, Rows]]
 
 
 def group_rows(slot_of_row_T: torch.Tensor) -> Groups:
-    """(slot, rows) for each adapter in the batch; rows is a slice where they are consecutive. Index -1, the base, has no group."""
+    """(slot, rows) for each adapter in the batch; rows is a slice if they are consecutive. Index -1, the base, has no group."""
     groups: Groups = []
     for slot in torch.unique(slot_of_row_T).tolist():
         if slot < 0:
