@@ -55,7 +55,7 @@ def test_our_cpu_arithmetic_is_right_in_a_mixed_batch(facts):
 
 
 def test_upstream_still_gives_base_rows_the_last_adapter(facts):
-    """Fails when vLLM has mended it: then vllm_cpu_lora.py, vllm_cpu_punica.py and their entry point can go (mind the speed: ADR 3)."""
+    """Fails when vLLM has mended it: then the vllm_cpu_lora package and its entry point can go (mind the speed: ADR 3)."""
     assert facts["upstream_wrapper"] == "PunicaWrapperCPU"
     assert facts["upstream"]["linear, adapters"] < 1e-4
     assert facts["upstream"]["linear, base"] > 0.1

@@ -6,8 +6,8 @@ from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Generic, TypeVar
 
-from burnish.digests import sha256_hex
-from burnish.errors import AlreadyExistsError, CorruptDataError, NotFoundError
+from burnish.errors import AlreadyExistsError, NotFoundError
+from burnish.objectstores.verified import get_verified
 from burnish.ports import ObjectStore
 from burnish.schemas.base import FileEntry, Manifest
 
@@ -73,12 +73,8 @@ class Manifests(Generic[ManifestType]):
         return manifest
 
     def file(self, entry: FileEntry, *names: str) -> bytes:
-        """A file that the manifest lists. CorruptDataError if its digest is another."""
-        key = self._key(*names, entry.path)
-        data = self._store.get(key)
-        if sha256_hex(data) != entry.sha256:
-            raise CorruptDataError(f"{key} does not match its manifest: restore it from a backup", key=key)
-        return data
+        """A file that the manifest lists. CorruptDataError if it is not what the manifest states."""
+        return get_verified(self._store, self._key(*names, entry.path), entry)
 
 
 class Versions(Manifests[ManifestType]):

@@ -59,7 +59,7 @@ class AccessSettings(BaseSettings):
 
 
 class TlsSettings(BaseSettings):
-    """TLS of this service's door: BURNISH_TLS_…; both or neither."""
+    """TLS of this service's endpoint: BURNISH_TLS_…; both or neither."""
 
     model_config = SettingsConfigDict(env_prefix="BURNISH_TLS_", frozen=True, env_ignore_empty=True)
 

@@ -10,6 +10,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from burnish.certificates import DoorCertificate
 from burnish.objectstores.s3 import S3ObjectStore
+from burnish.serving import DEFAULT_MAX_LORA_RANK, LoraRank
 
 Device = Literal["auto", "cpu", "cuda"]
 DType = Literal["auto", "bfloat16", "float16", "float32"]
@@ -20,12 +21,8 @@ def _number(value: Any) -> Any:
     return int(value) if isinstance(value, str) and value.isdecimal() else value
 
 
-# What vLLM 0.32 takes for --max-lora-rank.
-LoraRank = Annotated[Literal[1, 8, 16, 32, 64, 128, 256, 320, 512], BeforeValidator(_number)]
-
-
 class S3Settings(BaseSettings):
-    """The object store, alike for every service."""
+    """The object store: BURNISH_S3_…, the same for every service."""
 
     model_config = SettingsConfigDict(env_prefix="BURNISH_S3_", frozen=True, env_ignore_empty=True)
 
@@ -33,8 +30,8 @@ class S3Settings(BaseSettings):
     access_key: SecretStr = Field(default=SecretStr(""), description="access key id")
     secret_key: SecretStr = Field(default=SecretStr(""), description="secret access key")
     bucket: str = Field(default="burnish", description="bucket that holds everything")
-    secure: bool = Field(default=False, description="true: TLS")
-    region: str = Field(default="us-east-1", description="region the requests are signed for")
+    secure: bool = Field(default=False, description="https instead of http")
+    region: str = Field(default="us-east-1", description="region that requests are signed for")
     ca: Path | None = Field(
         default=None,
         description="PEM file of the authority that the S3 server's certificate is trusted by; unset: the system's",
@@ -53,7 +50,7 @@ class S3Settings(BaseSettings):
 
 
 class TokenSettings(BaseSettings):
-    """The token that callers must send."""
+    """What callers must show: BURNISH_TOKEN."""
 
     model_config = SettingsConfigDict(env_prefix="BURNISH_", frozen=True)
 
@@ -61,7 +58,7 @@ class TokenSettings(BaseSettings):
 
 
 class TlsSettings(BaseSettings):
-    """TLS of this service's door: BURNISH_TLS_…; both or neither."""
+    """TLS of this service's endpoint: BURNISH_TLS_…; both or neither."""
 
     model_config = SettingsConfigDict(env_prefix="BURNISH_TLS_", frozen=True, env_ignore_empty=True)
 
@@ -74,24 +71,26 @@ class TlsSettings(BaseSettings):
 
 
 class InferenceSettings(BaseSettings):
-    """The front's own, and what it starts vLLM with."""
+    """The server itself, and what it starts vLLM with: BURNISH_INFERENCE_…"""
 
     model_config = SettingsConfigDict(env_prefix="BURNISH_INFERENCE_", frozen=True)
 
     host: str = Field(default="127.0.0.1", description="address to listen on")
     port: int = Field(default=8703, ge=0, le=65535, description="port to listen on; 0 picks a free one")
     base_model: Path = Field(description="folder of the base model, with its burnish-model.json")
-    cache_dir: Path = Field(default=Path("inference"), description="folder of this front alone: adapters, vLLM's log")
+    cache_dir: Path = Field(default=Path("inference"), description="folder of this process alone: adapters, vLLM's log")
     device: Device = Field(
-        default="auto", description="auto: CUDA where the installed vLLM and the host have it, else the CPU"
+        default="auto", description="auto: CUDA if the installed vLLM and the host have it, else the CPU"
     )
     dtype: DType = Field(
         default="auto",
-        description="of weights and arithmetic; auto: bfloat16 where the processor multiplies it, else float32, and on CUDA "
-        "what vLLM takes for the model; float32 where answers must be exact across batching",
+        description="of weights and arithmetic; auto: bfloat16 if the processor multiplies it, else float32, and on CUDA "
+        "what vLLM takes for the model; set float32 if answers must be exact across batching",
     )
     max_model_len: int = Field(default=2048, ge=16, description="tokens of prompt and answer together")
-    max_lora_rank: LoraRank = Field(default=32, description="largest adapter rank that is served")
+    max_lora_rank: Annotated[LoraRank, BeforeValidator(_number)] = Field(
+        default=DEFAULT_MAX_LORA_RANK, description="largest adapter rank that is served"
+    )
     max_loras: int = Field(default=4, ge=1, le=64, description="adapters in one batch")
     max_cpu_loras: int = Field(
         default=8, ge=1, le=1024, description="adapters in memory; others are read again from disk"
@@ -109,7 +108,9 @@ class InferenceSettings(BaseSettings):
     hang_limit_seconds: float = Field(
         default=60, gt=0, description="seconds without an answer after which vLLM is restarted"
     )
-    drain_seconds: int = Field(default=8, ge=0, description="seconds running requests have to end when the front stops")
+    drain_seconds: int = Field(
+        default=8, ge=0, description="seconds that running requests have to end when the server stops"
+    )
     max_request_bytes: int = Field(default=4 * 1024 * 1024, ge=1024, description="largest request body")
 
     @model_validator(mode="after")

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from burnish import layout
 from burnish.digests import file_sha256, sha256_hex
-from burnish.errors import AlreadyExistsError, InvalidInputError, NotFoundError, PreconditionError
+from burnish.errors import AlreadyExistsError, CorruptDataError, InvalidInputError, NotFoundError, PreconditionError
 from burnish.ports import ObjectStore
 from burnish.schemas.evaluation import EvalManifest
 from burnish_curator.manifests import Manifests
@@ -46,15 +46,15 @@ class EvalRepository(Manifests[EvalManifest]):
             raise InvalidInputError("files: an eval has at least one file", field="files")
         for entry in manifest.files:
             try:
-                data = self._store.get(layout.evaluation(manifest.id, entry.path))
+                self.file(entry, manifest.id)
             except NotFoundError:
                 raise PreconditionError(
                     f"eval {manifest.id}: {entry.path} is not there; PUT /v1/evals/{manifest.id}/{entry.path} first"
                 ) from None
-            if sha256_hex(data) != entry.sha256:
+            except CorruptDataError:
                 raise PreconditionError(
                     f"eval {manifest.id}: {entry.path} is not what the manifest says; send it again"
-                )
+                ) from None
         sealed = self.create(manifest, manifest.id)
         if sealed != manifest:
             raise AlreadyExistsError(f"id {manifest.id} belongs to another eval: use a new id", eval_id=manifest.id)

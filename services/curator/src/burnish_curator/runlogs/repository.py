@@ -14,8 +14,8 @@ import anyio
 
 from burnish import layout
 from burnish.diagnosis import diagnose, read_codes
-from burnish.digests import file_sha256
-from burnish.errors import CorruptDataError, InvalidInputError
+from burnish.errors import InvalidInputError
+from burnish.objectstores.verified import fetch_verified
 from burnish.ports import ObjectStore
 from burnish.runlogs import RunLogReader, files_of, ingest, publish
 from burnish.schemas.base import FileEntry
@@ -109,11 +109,7 @@ class RunLogRepository(Manifests[RunLogManifest]):
         self._metrics.part(is_cached)
         if is_cached:
             return path
-        self._store.get_file(layout.runlog(run_log_id, entry.path), path)
-        if file_sha256(path) != entry.sha256:
-            path.unlink()
-            raise CorruptDataError(f"run log {run_log_id}: {entry.path} is not what its manifest says; restore it")
-        return path
+        return fetch_verified(self._store, layout.runlog(run_log_id, entry.path), entry, path)
 
     def _folder(self, run_log_id: str) -> Path:
         folder = self._cache_dir / run_log_id

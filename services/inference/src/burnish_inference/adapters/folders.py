@@ -1,20 +1,20 @@
 """Immutable local folders `<cache>/adapters/<name>@<version>`, each fetched once from the object store and verified.
 
-vLLM reads a registered adapter again whenever it was evicted, and dies when the folder is gone: so a folder is never changed
+vLLM reads a registered adapter again whenever it was evicted, and dies if the folder is gone. So a folder is never changed
 or deleted once `open` has returned it.
 """
 
 from __future__ import annotations
 
 import logging
-import os
 import shutil
 import tempfile
 from pathlib import Path
 
 from burnish import layout
-from burnish.digests import file_sha256
-from burnish.errors import IncompatibleAdapterError, NotFoundError
+from burnish.errors import CorruptDataError, IncompatibleAdapterError, NotFoundError
+from burnish.files import sync
+from burnish.objectstores.verified import fetch_verified, is_intact
 from burnish.ports import ObjectStore
 from burnish.schemas.adapter import AdapterManifest
 from burnish_inference.metrics import InferenceMetrics
@@ -33,7 +33,7 @@ class AdapterFolders:
         self._verified: set[Path] = set()
 
     def open(self, manifest: AdapterManifest) -> Path:
-        """The folder with every file of the manifest, digests verified once a process. IncompatibleAdapterError where bytes differ or miss."""
+        """The folder with every file of the manifest, digests verified once a process. IncompatibleAdapterError if bytes differ or are missing."""
         folder = self._root / f"{manifest.name}@{manifest.version}"
         if folder in self._verified:
             self._metrics.folder(is_cached=True)
@@ -50,9 +50,10 @@ class AdapterFolders:
 
     @staticmethod
     def _is_whole(folder: Path, manifest: AdapterManifest) -> bool:
-        if {path.name for path in folder.iterdir()} != {entry.path for entry in manifest.files}:
-            return False
-        return all(file_sha256(folder / entry.path) == entry.sha256 for entry in manifest.files)
+        names = {path.name for path in folder.iterdir()}
+        return names == {entry.path for entry in manifest.files} and all(
+            is_intact(folder, entry) for entry in manifest.files
+        )
 
     def _fetch(self, manifest: AdapterManifest, folder: Path) -> None:
         """Into a temporary folder beside it, then renamed: it appears whole or not at all, also after a power cut."""
@@ -60,27 +61,17 @@ class AdapterFolders:
             target = Path(scratch) / folder.name
             target.mkdir()
             for entry in manifest.files:
-                path = target / entry.path
+                key = layout.adapter(manifest.name, manifest.version, entry.path)
                 try:
-                    self._store.get_file(layout.adapter(manifest.name, manifest.version, entry.path), path)
+                    sync(fetch_verified(self._store, key, entry, target / entry.path))
                 except NotFoundError:
                     raise IncompatibleAdapterError(
                         f"adapter {folder.name}: {entry.path} is in the manifest and not in the store"
                     ) from None
-                if file_sha256(path) != entry.sha256:
+                except CorruptDataError as error:
                     raise IncompatibleAdapterError(
                         f"adapter {folder.name}: the stored bytes of {entry.path} do not match the digest in its manifest"
-                    )
-                _sync(path)
-            _sync(target)
+                    ) from error
+            sync(target)
             target.rename(folder)
-            _sync(self._root)
-
-
-def _sync(path: Path) -> None:
-    """Wait until a file or a folder is on disk."""
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+            sync(self._root)
