@@ -88,4 +88,5 @@ async def _on_http_exception(request: Request, error: Exception) -> JSONResponse
 
 async def _on_client_gone(request: Request, error: Exception) -> Response:
     """Nobody reads the answer; the log and the metrics have its status."""
+    _log.info("request %s: %s %s: the client went away", request.state.request_id, request.method, request.url.path)
     return Response(status_code=CLIENT_GONE)
