@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from burnish.testing import Seaweed
-from burnish_client.config.endpoints import Door
+from burnish_client.config.endpoints import Service
 from burnish_client.stack import health
 from burnish_client.stack.parts import pick_ports
 
@@ -30,18 +30,18 @@ class Services:
     certificate: Path | None
     logs: Path
 
-    def address(self, door: Door, host: str = "127.0.0.1", *, secure: bool | None = None) -> str:
+    def address(self, service: Service, host: str = "127.0.0.1", *, secure: bool | None = None) -> str:
         """As a client is given it; secure: ask over TLS though they speak in plain, or the other way round."""
         over_tls = self.certificate is not None if secure is None else secure
-        scheme = ("grpc" if door == "trainer" else "http") + ("s" if over_tls else "")
-        return f"{scheme}://{host}:{self.ports[door]}"
+        scheme = ("grpc" if service == "trainer" else "http") + ("s" if over_tls else "")
+        return f"{scheme}://{host}:{self.ports[service]}"
 
 
 @contextmanager
 def running(
     folder: Path, store: Mapping[str, str], base_model: Path, pair: tuple[Path, Path] | None = None
 ) -> Iterator[Services]:
-    """All three, ready. store: the BURNISH_S3_… variables; pair: certificate and key of every door."""
+    """All three, ready. store: the BURNISH_S3_… variables; pair: certificate and key of every service."""
     folder.mkdir(parents=True)
     ports = pick_ports(("curator", "trainer", "inference"), {})
     services = Services(ports, pair[0] if pair else None, folder)
@@ -49,13 +49,15 @@ def running(
     if pair:
         shared |= {"BURNISH_TLS_CERTIFICATE": str(pair[0]), "BURNISH_TLS_KEY": str(pair[1])}
     with ExitStack() as opened:
-        for door, words, own in _commands(folder, ports, base_model):
-            opened.enter_context(_process(folder / f"{door}.log", words, {**os.environ, **shared, **own}))
+        for service, words, own in _commands(folder, ports, base_model):
+            opened.enter_context(_process(folder / f"{service}.log", words, {**os.environ, **shared, **own}))
         asyncio.run(_wait_ready(services))
         yield services
 
 
-def _commands(folder: Path, ports: Mapping[str, int], base_model: Path) -> list[tuple[Door, list[str], dict[str, str]]]:
+def _commands(
+    folder: Path, ports: Mapping[str, int], base_model: Path
+) -> list[tuple[Service, list[str], dict[str, str]]]:
     curator = {
         "BURNISH_CURATOR_PORT": str(ports["curator"]),
         "BURNISH_CURATOR_DATABASE_URL": f"sqlite:///{folder / 'curator.db'}",

@@ -12,7 +12,7 @@ from pathlib import Path
 import typer
 
 from burnish.certificates import DoorCertificate, host_names, read_authorities
-from burnish_client import cli
+from burnish_client.cli import app as cli
 
 PAGE = Path(__file__).parents[3] / "docs" / "access.md"
 

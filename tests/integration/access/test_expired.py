@@ -21,7 +21,7 @@ from burnish.errors import PreconditionError
 from burnish_client.sdk.curator import CuratorClient
 from burnish_client.sdk.trainer import TrainerClient
 
-WORDS = r"its certificate is out of its time \(certificate has expired\): renew it at the service"
+WORDS = r"its certificate is expired or not valid yet \(certificate has expired\): renew it at the service"
 
 
 @contextmanager

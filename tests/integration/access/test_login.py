@@ -15,11 +15,11 @@ import pytest
 from certificate_making import Authority
 from integration.access.services import TOKEN, Services
 
-from burnish_client import cli
+from burnish_client.cli import app as cli
 from burnish_client.config import login_file
-from burnish_client.config.endpoints import Door
+from burnish_client.config.endpoints import Service
 
-DOORS: tuple[Door, ...] = ("curator", "trainer", "inference")
+SERVICES: tuple[Service, ...] = ("curator", "trainer", "inference")
 VARIABLES = ("TOKEN", "CURATOR_URL", "TRAINER_ADDRESS", "INFERENCE_URL", "CA")
 
 
@@ -55,8 +55,8 @@ def burnish(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Capt
     return run
 
 
-def options(services: Services, *doors: Door) -> list[str]:
-    return [word for door in doors or DOORS for word in (f"--{door}", services.address(door))]
+def options(services: Services, *chosen: Service) -> list[str]:
+    return [word for service in chosen or SERVICES for word in (f"--{service}", services.address(service))]
 
 
 def test_a_login_serves_every_command_until_the_logout(
@@ -78,8 +78,8 @@ def test_a_login_serves_every_command_until_the_logout(
     assert status.code == 0, status.err
     assert f"from the login in {kept}" in status.out
     told = burnish("status", "--json").json
-    assert {door["door"]: door["state"] for door in told["doors"]} == dict.fromkeys(DOORS, "accepted")
-    assert told["sources"] == dict.fromkeys(DOORS, f"the login in {kept}")
+    assert {one["door"]: one["state"] for one in told["doors"]} == dict.fromkeys(SERVICES, "accepted")
+    assert told["sources"] == dict.fromkeys(SERVICES, f"the login in {kept}")
     assert TOKEN not in str(told)
 
     assert burnish("logout", "--json").json == {"removed": True, "file": str(kept)}
@@ -87,7 +87,7 @@ def test_a_login_serves_every_command_until_the_logout(
     assert burnish("runs", "ls").code == 1
 
 
-def test_a_wrong_token_keeps_nothing_and_says_which_door_refused_it(burnish: Command, in_plain: Services) -> None:
+def test_a_wrong_token_keeps_nothing_and_says_which_service_refused_it(burnish: Command, in_plain: Services) -> None:
     done = burnish("login", *options(in_plain), "--token", "-", typed="not-the-token-of-these")
     assert done.code == 1
     assert done.out.count("refused the token") == 3
@@ -95,7 +95,7 @@ def test_a_wrong_token_keeps_nothing_and_says_which_door_refused_it(burnish: Com
     assert login_file.read() is None
 
 
-def test_one_door_that_does_not_answer_is_enough_to_keep_nothing(burnish: Command, in_plain: Services) -> None:
+def test_one_service_that_does_not_answer_is_enough_to_keep_nothing(burnish: Command, in_plain: Services) -> None:
     done = burnish(
         "login",
         *options(in_plain, "curator"),
@@ -107,7 +107,7 @@ def test_one_door_that_does_not_answer_is_enough_to_keep_nothing(burnish: Comman
         typed=TOKEN,
     )
     assert done.code == 1
-    assert [door["state"] for door in done.json["doors"]] == ["accepted", "unreachable"]
+    assert [one["state"] for one in done.json["doors"]] == ["accepted", "unreachable"]
     assert done.json["kept"] is False
     assert login_file.read() is None
 
@@ -122,7 +122,7 @@ def test_unless_the_check_is_left_out(burnish: Command) -> None:
 def test_the_compose_stacks_env_file_logs_in_with_one_command(
     burnish: Command, over_tls: Services, authority: Authority, tmp_path: Path
 ) -> None:
-    ports = "".join(f"BURNISH_{door.upper()}_PORT={over_tls.ports[door]}\n" for door in DOORS)
+    ports = "".join(f"BURNISH_{service.upper()}_PORT={over_tls.ports[service]}\n" for service in SERVICES)
     text = f"BURNISH_TOKEN={TOKEN}\nBURNISH_BIND=0.0.0.0\nBURNISH_TLS_CERTIFICATE=/tls/server.pem\n{ports}"
     (tmp_path / ".env").write_text(f"{text}BURNISH_CA={os.path.relpath(authority.ca, tmp_path)}\n")
     done = burnish("login", "--env-file", ".env")

@@ -15,20 +15,20 @@ from integration.access.services import TOKEN, Services
 
 from burnish.errors import NotFoundError, PreconditionError, UnauthenticatedError
 from burnish.schemas.base import Message
-from burnish_client.config.endpoints import Door
+from burnish_client.config.endpoints import Service
 from burnish_client.evaluation.chat import ChatClient, Endpoint
 from burnish_client.sdk.curator import CuratorClient
 from burnish_client.sdk.inference import InferenceClient
-from burnish_client.sdk.reachability import ask_doors
+from burnish_client.sdk.reachability import check_services
 from burnish_client.sdk.trainer import TrainerClient
 
-DOORS: tuple[Door, ...] = ("curator", "trainer", "inference")
+SERVICES: tuple[Service, ...] = ("curator", "trainer", "inference")
 
 
-def ask(door: Door, address: str, ca: Path | None, token: str = TOKEN) -> None:
-    client = {"curator": CuratorClient, "trainer": TrainerClient, "inference": InferenceClient}[door]
+def ask(service: Service, address: str, ca: Path | None, token: str = TOKEN) -> None:
+    client = {"curator": CuratorClient, "trainer": TrainerClient, "inference": InferenceClient}[service]
     with client(address, token, ca=ca) as opened:
-        opened.ask()
+        opened.check_access()
 
 
 def chat(address: str, ca: Path | None) -> str | None:
@@ -41,7 +41,7 @@ def chat(address: str, ca: Path | None) -> str | None:
 
 def test_all_three_answer_callers_that_trust_their_authority(over_tls: Services, authority: Authority) -> None:
     with CuratorClient(over_tls.address("curator"), TOKEN, ca=authority.ca) as curator:
-        assert curator.is_ready()
+        curator.check_access()
         assert curator.run_logs() == []
     with TrainerClient(over_tls.address("trainer"), TOKEN, ca=authority.ca) as trainer:
         assert trainer.list_jobs() == []
@@ -52,44 +52,46 @@ def test_all_three_answer_callers_that_trust_their_authority(over_tls: Services,
     assert chat(over_tls.address("inference"), authority.ca) == "over TLS"
 
 
-@pytest.mark.parametrize("door", DOORS)
-def test_a_wrong_token_is_refused_over_tls_too(over_tls: Services, authority: Authority, door: Door) -> None:
+@pytest.mark.parametrize("service", SERVICES)
+def test_a_wrong_token_is_refused_over_tls_too(over_tls: Services, authority: Authority, service: Service) -> None:
     with pytest.raises(UnauthenticatedError):
-        ask(door, over_tls.address(door), authority.ca, token="token-of-somebody-else")
+        ask(service, over_tls.address(service), authority.ca, token="token-of-somebody-else")
 
 
-@pytest.mark.parametrize("door", DOORS)
-def test_a_name_that_is_not_in_the_certificate_is_refused(over_tls: Services, authority: Authority, door: Door) -> None:
+@pytest.mark.parametrize("service", SERVICES)
+def test_a_name_that_is_not_in_the_certificate_is_refused(
+    over_tls: Services, authority: Authority, service: Service
+) -> None:
     with pytest.raises(PreconditionError, match="its certificate is not for 'localhost'"):
-        ask(door, over_tls.address(door, "localhost"), authority.ca)
+        ask(service, over_tls.address(service, "localhost"), authority.ca)
 
 
-@pytest.mark.parametrize("door", DOORS)
+@pytest.mark.parametrize("service", SERVICES)
 def test_an_authority_that_is_not_trusted_is_refused(
-    over_tls: Services, other_authority: Authority, door: Door
+    over_tls: Services, other_authority: Authority, service: Service
 ) -> None:
     with pytest.raises(PreconditionError, match=r"not trusted by the system's authorities .*set BURNISH_CA to the PEM"):
-        ask(door, over_tls.address(door), None)
+        ask(service, over_tls.address(service), None)
     with pytest.raises(PreconditionError, match=f"not trusted by the authorities of {other_authority.ca}"):
-        ask(door, over_tls.address(door), other_authority.ca)
+        ask(service, over_tls.address(service), other_authority.ca)
 
 
-@pytest.mark.parametrize("door", DOORS)
-def test_a_plain_caller_is_told_to_use_tls_and_soon(over_tls: Services, door: Door) -> None:
+@pytest.mark.parametrize("service", SERVICES)
+def test_a_plain_caller_is_told_to_use_tls_and_soon(over_tls: Services, service: Service) -> None:
     started = time.monotonic()
-    scheme = "grpcs" if door == "trainer" else "https"
-    with pytest.raises(PreconditionError, match=rf"speaks TLS and was asked in plain: write {scheme}://127\.0\.0\.1:"):
-        ask(door, over_tls.address(door, secure=False), None)
+    scheme = "grpcs" if service == "trainer" else "https"
+    with pytest.raises(PreconditionError, match=rf"this endpoint uses TLS: write {scheme}://127\.0\.0\.1:"):
+        ask(service, over_tls.address(service, secure=False), None)
     assert time.monotonic() - started < 5
 
 
-@pytest.mark.parametrize("door", DOORS)
+@pytest.mark.parametrize("service", SERVICES)
 def test_a_tls_caller_of_a_plain_door_is_told_that_it_is_plain(
-    in_plain: Services, authority: Authority, door: Door
+    in_plain: Services, authority: Authority, service: Service
 ) -> None:
-    with pytest.raises(PreconditionError, match="asked over TLS and does not speak it"):
-        ask(door, in_plain.address(door, secure=True), authority.ca)
-    ask(door, in_plain.address(door), authority.ca)  # a CA does no harm in plain
+    with pytest.raises(PreconditionError, match="this endpoint does not use TLS"):
+        ask(service, in_plain.address(service, secure=True), authority.ca)
+    ask(service, in_plain.address(service), authority.ca)  # a CA does no harm in plain
 
 
 def test_the_eval_client_says_the_same_at_its_first_question(
@@ -97,8 +99,8 @@ def test_the_eval_client_says_the_same_at_its_first_question(
 ) -> None:
     for address, ca, words in (
         (over_tls.address("inference"), other_authority.ca, "not trusted by the authorities of"),
-        (over_tls.address("inference", secure=False), None, "speaks TLS and was asked in plain"),
-        (in_plain.address("inference", secure=True), None, "does not speak it"),
+        (over_tls.address("inference", secure=False), None, "this endpoint uses TLS"),
+        (in_plain.address("inference", secure=True), None, "this endpoint does not use TLS"),
     ):
         started = time.monotonic()
         with pytest.raises(PreconditionError, match=words):
@@ -106,20 +108,20 @@ def test_the_eval_client_says_the_same_at_its_first_question(
         assert time.monotonic() - started < 5
 
 
-def test_what_each_door_says_is_told_apart(over_tls: Services, in_plain: Services, authority: Authority) -> None:
+def test_what_each_service_says_is_told_apart(over_tls: Services, in_plain: Services, authority: Authority) -> None:
     nobody = socket.create_server(("127.0.0.1", 0))
     closed = f"https://127.0.0.1:{nobody.getsockname()[1]}"
     nobody.close()
-    addresses: dict[Door, str] = {
+    addresses: dict[Service, str] = {
         "curator": over_tls.address("curator"),
         "trainer": in_plain.address("trainer", secure=True),
         "inference": closed,
     }
-    answers = ask_doors(addresses, TOKEN, authority.ca)
+    answers = check_services(addresses, TOKEN, authority.ca)
     assert [answer.state for answer in answers] == ["accepted", "failed", "unreachable"]
-    assert [answer.state for answer in ask_doors({"trainer": over_tls.address("trainer")}, "not-it", authority.ca)] == [
-        "refused"
-    ]
+    assert [
+        answer.state for answer in check_services({"trainer": over_tls.address("trainer")}, "not-it", authority.ca)
+    ] == ["refused"]
 
 
 def shown(port: int, authority: Authority) -> str:
@@ -134,12 +136,12 @@ def shown(port: int, authority: Authority) -> str:
 def test_renewed_files_are_shown_by_all_three_without_a_restart(over_tls: Services, authority: Authority) -> None:
     assert over_tls.certificate is not None
     key = over_tls.certificate.with_suffix(".key")
-    assert {shown(over_tls.ports[door], authority) for door in DOORS} == {"services"}
+    assert {shown(over_tls.ports[service], authority) for service in SERVICES} == {"services"}
     renewed_certificate, renewed_key = authority.issue("renewed", ("127.0.0.1",))
     shutil.copy(renewed_certificate, over_tls.certificate)
-    for door in DOORS:
-        ask(door, over_tls.address(door), authority.ca)  # between the two files, the pair of before is shown
+    for service in SERVICES:
+        ask(service, over_tls.address(service), authority.ca)  # between the two files, the pair of before is shown
     shutil.copy(renewed_key, key)
-    assert {shown(over_tls.ports[door], authority) for door in DOORS} == {"renewed"}
-    for door in DOORS:
-        ask(door, over_tls.address(door), authority.ca)
+    assert {shown(over_tls.ports[service], authority) for service in SERVICES} == {"renewed"}
+    for service in SERVICES:
+        ask(service, over_tls.address(service), authority.ca)

@@ -16,7 +16,7 @@ from typing import Any
 import psutil
 import pytest
 
-from burnish_client import cli
+from burnish_client.cli import app as cli
 from burnish_client.config.endpoints import ClientSettings
 
 

@@ -55,7 +55,7 @@ def test_clients_find_the_doors_by_the_state_folder(running_home: Home) -> None:
         CuratorClient.from_settings(running_home.settings()) as curator,
         TrainerClient.from_settings(running_home.settings()) as trainer,
     ):
-        assert curator.is_ready()
+        curator.check_access()
         assert curator.run_logs() == []
         assert trainer.list_jobs() == []
 
@@ -68,7 +68,7 @@ def test_a_killed_part_comes_back_at_its_address(running_home: Home) -> None:
     assert after["address"] == before["address"]
     assert after["process"]["pid"] != before["process"]["pid"]
     with CuratorClient.from_settings(running_home.settings()) as curator:
-        assert curator.is_ready()
+        curator.check_access()
 
 
 def test_a_killed_supervisor_leaves_no_process_and_up_works_again_with_the_same_data(

@@ -13,7 +13,7 @@ from google.rpc import error_details_pb2, status_pb2
 from grpc_status import rpc_status
 
 from burnish.errors import BurnishError, NotFoundError, PreconditionError, UnauthenticatedError, UnavailableError
-from burnish_client.sdk.trainer import TrainerClient, state_name, tuning_spec
+from burnish_client.sdk.trainer import TrainerClient, job_state, tuning_spec
 from burnish_protos.trainer.v1 import trainer_pb2 as pb
 from burnish_protos.trainer.v1.trainer_pb2_grpc import TrainerServicer, add_TrainerServicer_to_server
 
@@ -212,7 +212,7 @@ def test_a_spec_leaves_out_what_was_not_given(client: TrainerClient, trainer: Tr
 def test_lists_take_all_pages_or_as_many_as_wanted(client: TrainerClient) -> None:
     assert [job.job_id for job in client.list_jobs()] == [f"job-{n}" for n in range(7)]
     assert len(client.list_jobs(limit=4)) == 4
-    assert state_name(client.get_job("job-0").state) == "succeeded"
+    assert job_state(client.get_job("job-0").state) == "succeeded"
 
 
 def test_nobody_listening_says_what_to_do() -> None:

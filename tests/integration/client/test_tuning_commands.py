@@ -18,7 +18,7 @@ from burnish.layout import adapter as adapter_key
 from burnish.objectstores.s3 import S3ObjectStore
 from burnish.probe import probe_questions
 from burnish_client.sdk.curator import CuratorClient
-from burnish_client.sdk.trainer import TrainerClient, TuningJob, state_name
+from burnish_client.sdk.trainer import TrainerClient, TuningJob, job_state
 from burnish_client.stack import control
 
 pytestmark = pytest.mark.timeout(600)
@@ -132,7 +132,7 @@ def test_a_sweep_is_killed_goes_on_and_cancels_what_is_hopeless(run: Here, tiny_
     assert pruned
     for trial in pruned:
         assert "not in the better half" in trial["why"]
-        until(lambda: state_name(jobs_of_one(tiny_home, trial["job_id"]).state) == "cancelled", 15)  # noqa: B023
+        until(lambda: job_state(jobs_of_one(tiny_home, trial["job_id"]).state) == "cancelled", 15)  # noqa: B023
         ended = jobs_of_one(tiny_home, trial["job_id"])
         assert 0 < ended.progress.step < 30, "it was running"
     before = len(jobs)

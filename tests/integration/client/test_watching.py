@@ -96,6 +96,6 @@ def test_ctrl_c_leaves_the_job_and_says_how_to_watch_again(tmp_path: Path, varia
         process.send_signal(signal.SIGINT)
         _, told = process.communicate(timeout=20)
     assert process.returncode == 130
-    assert "goes-on goes on" in told
+    assert "goes-on continues" in told
     assert "burnish jobs watch goes-on" in told
     assert "Traceback" not in told

@@ -8,7 +8,7 @@ import pytest
 
 from burnish.errors import InvalidInputError, PreconditionError
 from burnish_client.config.env_file import read_env_file, read_here
-from burnish_client.demo.doors import Addresses
+from burnish_client.demo.services import settings_of_compose
 from burnish_client.sdk.grpc_channel import GrpcAddress
 
 
@@ -88,7 +88,7 @@ def test_variables_win_over_this_folders_file(tmp_path: Path) -> None:
 
 def test_a_compose_stack_without_a_token_says_what_to_run(tmp_path: Path) -> None:
     with pytest.raises(PreconditionError, match=r"BURNISH_TOKEN.*make secrets"):
-        Addresses.of_compose(read_here({}, tmp_path / ".env"))
+        settings_of_compose(read_here({}, tmp_path / ".env"))
 
 
 def test_a_file_that_is_not_there_says_what_makes_it(tmp_path: Path) -> None:

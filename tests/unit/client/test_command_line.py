@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from burnish_client import cli
+from burnish_client.cli import app as cli
 
 
 def burnish(*arguments: str, home: Path, **variables: str) -> subprocess.CompletedProcess[str]:
@@ -26,7 +26,7 @@ def burnish(*arguments: str, home: Path, **variables: str) -> subprocess.Complet
 
 def test_importing_the_command_loads_nothing_heavy() -> None:
     heavy = ["httpx", "grpc", "numpy", "pyarrow", "scipy", "pydantic.main", "torch", "burnish_client.stack.supervisor"]
-    code = f"import sys, burnish_client.cli; print([name for name in {heavy} if name in sys.modules])"
+    code = f"import sys, burnish_client.cli.app; print([name for name in {heavy} if name in sys.modules])"
     assert subprocess.check_output([sys.executable, "-c", code], text=True).strip() == "[]"
 
 

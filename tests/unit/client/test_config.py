@@ -39,28 +39,28 @@ def home(tmp_path: Path) -> Path:
 
 def test_addresses_and_token_come_from_the_stack_file(home: Path) -> None:
     settings = ClientSettings(home=home)
-    assert settings.endpoint("curator") == "http://127.0.0.1:1001"
-    assert settings.endpoint("trainer") == "127.0.0.1:1002"
+    assert settings.address("curator") == "http://127.0.0.1:1001"
+    assert settings.address("trainer") == "127.0.0.1:1002"
     assert settings.secret_token() == "from-the-stack"
 
 
 def test_home_itself_comes_from_its_variable(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("BURNISH_HOME", str(home))
-    assert ClientSettings().endpoint("curator") == "http://127.0.0.1:1001"
+    assert ClientSettings().address("curator") == "http://127.0.0.1:1001"
 
 
 def test_a_variable_wins_over_the_stack_file(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("BURNISH_CURATOR_URL", "https://curator.example")
     monkeypatch.setenv("BURNISH_TOKEN", "mine")
     settings = ClientSettings(home=home)
-    assert settings.endpoint("curator") == "https://curator.example"
-    assert settings.endpoint("trainer") == "127.0.0.1:1002"
+    assert settings.address("curator") == "https://curator.example"
+    assert settings.address("trainer") == "127.0.0.1:1002"
     assert settings.secret_token() == "mine"
 
 
 def test_an_empty_variable_counts_as_unset(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("BURNISH_CURATOR_URL", "")
-    assert ClientSettings(home=home).endpoint("curator") == "http://127.0.0.1:1001"
+    assert ClientSettings(home=home).address("curator") == "http://127.0.0.1:1001"
 
 
 LOGIN = Login(
@@ -76,36 +76,36 @@ def ended(home: Path, phase: str = "stopped") -> Path:
 def test_a_login_serves_where_there_is_no_stack(tmp_path: Path) -> None:
     login_file.write(LOGIN)
     settings = ClientSettings(home=tmp_path)
-    assert settings.endpoint("trainer") == "grpcs://far.example:8702"
+    assert settings.address("trainer") == "grpcs://far.example:8702"
     assert (settings.secret_token(), settings.ca) == ("of-the-login", Path("/ca.pem"))
-    assert (settings.kind("curator"), settings.kind("inference")) == ("login", "none")
+    assert (settings.source("curator"), settings.source("inference")) == ("login", "none")
     with pytest.raises(PreconditionError, match=r"login\.json has none: `burnish login --inference …`, or set"):
-        settings.endpoint("inference")
+        settings.address("inference")
 
 
 @pytest.mark.parametrize("phase", ["starting", "running", "stopping", "failed"])
 def test_a_stack_that_was_not_ended_comes_before_the_login_also_where_it_crashed(home: Path, phase: str) -> None:
     login_file.write(LOGIN)
     settings = ClientSettings(home=ended(home, phase))
-    assert (settings.endpoint("curator"), settings.secret_token()) == ("http://127.0.0.1:1001", "from-the-stack")
+    assert (settings.address("curator"), settings.secret_token()) == ("http://127.0.0.1:1001", "from-the-stack")
     assert settings.ca is None, "nothing of the login is mixed in"
-    assert settings.origin("curator") == f"the stack in {home}"
+    assert settings.source_title("curator") == f"the stack in {home}"
 
 
 def test_a_stack_that_was_ended_leaves_its_folder_to_the_login(home: Path) -> None:
-    assert ClientSettings(home=ended(home)).endpoint("curator") == "http://127.0.0.1:1001", "without a login"
+    assert ClientSettings(home=ended(home)).address("curator") == "http://127.0.0.1:1001", "without a login"
     login_file.write(LOGIN)
     settings = ClientSettings(home=home)
-    assert (settings.endpoint("curator"), settings.secret_token()) == ("https://far.example", "of-the-login")
-    assert settings.origin("curator") == f"the login in {login_file.path()}"
+    assert (settings.address("curator"), settings.secret_token()) == ("https://far.example", "of-the-login")
+    assert settings.source_title("curator") == f"the login in {login_file.path()}"
 
 
 def test_a_kept_token_never_goes_to_an_address_from_elsewhere(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("BURNISH_INFERENCE_URL", "https://not-ours.example")
     for place in ("stack", "login"):
         settings = ClientSettings(home=home)
-        assert settings.kind("inference") == "variable"
-        assert settings.kind("curator") == place
+        assert settings.source("inference") == "variable"
+        assert settings.source("curator") == place
         assert settings.ca is None
         with pytest.raises(PreconditionError, match="BURNISH_INFERENCE_URL is set but BURNISH_TOKEN is not"):
             settings.secret_token()
@@ -120,14 +120,14 @@ def test_without_either_the_error_says_how_to_start_and_what_to_set(tmp_path: Pa
     with pytest.raises(
         PreconditionError, match=r"stack\.json does not exist: run `burnish up`, or set BURNISH_CURATOR_URL"
     ):
-        settings.endpoint("curator")
+        settings.address("curator")
     with pytest.raises(PreconditionError, match=r"set BURNISH_TOKEN, or run `burnish up`.* or `burnish login`"):
         settings.secret_token()
 
 
 def test_a_part_that_was_left_out_is_told_as_such(home: Path) -> None:
     with pytest.raises(PreconditionError, match="started without it"):
-        ClientSettings(home=home).endpoint("inference")
+        ClientSettings(home=home).address("inference")
 
 
 def test_a_broken_stack_file_is_named(tmp_path: Path) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from rich.console import Console
 
-from burnish_client.cli.views.following import Board, exit_code, plain_line, told_line
+from burnish_client.cli.views.following import Board, exit_code, line_above, plain_line
 from burnish_protos.trainer.v1.trainer_pb2 import Finding, RunEstimate, StepMetrics, TuningJob, TuningJobEvent
 
 STEP = TuningJobEvent(
@@ -41,17 +41,17 @@ def test_plain_lines_hold_what_was_measured_and_nothing_else() -> None:
 
 
 def test_findings_are_told_above_the_board_in_their_colour() -> None:
-    told = told_line(WARNING, "job-1")
+    told = line_above(WARNING, "job-1")
     assert told is not None
     assert told.startswith("[yellow]warning")
     assert r"\[red]" in told, "what looks like markup is text"
     WARNING.finding.severity = Finding.SEVERITY_REFUSAL
-    assert (told_line(WARNING, "job-1") or "").startswith("[red]refused")
+    assert (line_above(WARNING, "job-1") or "").startswith("[red]refused")
     WARNING.finding.severity = Finding.SEVERITY_WARNING
-    paused = told_line(TuningJobEvent(state_change=TuningJob.STATE_PAUSED), "job-1")
+    paused = line_above(TuningJobEvent(state_change=TuningJob.STATE_PAUSED), "job-1")
     assert paused is not None
     assert "burnish jobs resume job-1" in paused
-    assert told_line(STEP, "job-1") is None
+    assert line_above(STEP, "job-1") is None
 
 
 def test_the_board_shows_the_estimate_until_there_are_figures() -> None:

@@ -9,7 +9,7 @@ import typer
 
 from burnish.errors import InvalidInputError
 from burnish.schemas.tuning import Method
-from burnish_client import cli
+from burnish_client.cli import app as cli
 from burnish_client.sdk.trainer import to_dict
 from burnish_client.tuning.search_space import FLAGS, command_of, has_parameter, make_spec, parse_space, parse_values
 

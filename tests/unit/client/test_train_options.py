@@ -12,7 +12,7 @@ import typer
 
 from burnish.errors import InvalidInputError
 from burnish.schemas.tuning import Method
-from burnish_client import cli
+from burnish_client.cli import app as cli
 from burnish_client.cli.options import training as train_options
 from burnish_client.cli.options.training import read_deadline, read_labels, spec_options, takes
 from burnish_client.sdk.trainer import PARAMS, final_series, tuning_spec

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from burnish.schemas.evaluation import EXIT_CODES, EvalRow, Verdict
-from burnish_client import cli
+from burnish_client.cli import app as cli
 
 
 def rows(side: str, targeted_passed: int, rest_passed: int, samples: int) -> list[EvalRow]:

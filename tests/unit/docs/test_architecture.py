@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import typer
 
-from burnish_client import cli
+from burnish_client.cli import app as cli
 from burnish_trainer.settings import S3Settings, TlsSettings, TokenSettings, TrainerSettings
 
 REPO = Path(__file__).parents[3]

@@ -13,7 +13,7 @@ from unit.evaluation.test_judging import block
 from burnish.errors import InvalidInputError, PreconditionError
 from burnish.grading.judge import judge_digest, rubric_digest
 from burnish.schemas.evaluation import JudgeCalibration
-from burnish_client import cli
+from burnish_client.cli import app as cli
 from burnish_client.evaluation import Endpoint
 from burnish_client.evaluation.calibration import (
     HumanLabel,

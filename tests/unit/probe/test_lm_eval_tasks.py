@@ -9,7 +9,7 @@ import orjson
 import yaml
 
 from burnish.probe import CATEGORIES, probe_questions, probe_texts, probe_version, write_lm_eval_tasks
-from burnish_client import cli
+from burnish_client.cli import app as cli
 
 
 class TaskLoader(yaml.SafeLoader):

@@ -1,46 +1,92 @@
-"""Where the three doors are and what opens them: BURNISH_* variables first, else one file, as places.py chooses it."""
+"""Addresses, token and CA of the services: BURNISH_* variables first, then one file, the stack's or the login's.
+
+Used by every client of the SDK and by the commands. Why this order: docs/adr/0008-access.md.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
+import orjson
 from pydantic import Field, SecretStr
 from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, EnvSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
 
-from burnish.errors import PreconditionError
-from burnish_client.config import sources as places
-from burnish_client.config.sources import ADDRESSES, STATE_FILE
+from burnish.errors import CorruptDataError, PreconditionError
+from burnish_client.config import login_file
 
-Door = Literal["curator", "trainer", "inference"]
-VARIABLES: dict[Door, str] = {
-    "curator": "BURNISH_CURATOR_URL",
-    "trainer": "BURNISH_TRAINER_ADDRESS",
-    "inference": "BURNISH_INFERENCE_URL",
-}
-FIELDS: dict[Door, str] = {"curator": "curator_url", "trainer": "trainer_address", "inference": "inference_url"}
+Service = Literal["curator", "trainer", "inference"]
+FIELDS: dict[Service, str] = {"curator": "curator_url", "trainer": "trainer_address", "inference": "inference_url"}
+VARIABLES: dict[Service, str] = {service: f"BURNISH_{name.upper()}" for service, name in FIELDS.items()}
+STATE_FILE = "stack.json"
+
+
+@dataclass(frozen=True)
+class EndpointFile:
+    """The file that names the services. values: addresses, token and ca, as far as the file has them."""
+
+    kind: Literal["stack", "login", "none"]
+    path: Path
+    values: Mapping[str, Any] = field(default_factory=dict, repr=False)
+
+    @property
+    def title(self) -> str:
+        """For people."""
+        return f"the stack in {self.path.parent}" if self.kind == "stack" else f"the login in {self.path}"
+
+
+def find_endpoint_file(home: Path) -> EndpointFile:
+    """The stack of `home` unless `burnish down` has ended it; else the login; else the ended stack.
+
+    Decided by what the files say, never by what happens to run: a stack that crashed stays first, so that commands do not
+    go to another one. One file gives everything; two are never mixed. Raises CorruptDataError, PreconditionError.
+    """
+    path = home / STATE_FILE
+    stack = _read_stack(path)
+    if stack is None or stack.get("phase") == "stopped":
+        login = login_file.read()
+        if login is not None:
+            return EndpointFile("login", login_file.path(), _known(login.model_dump()))
+    return EndpointFile("none", path) if stack is None else EndpointFile("stack", path, _known(stack))
+
+
+def _read_stack(path: Path) -> dict[str, Any] | None:
+    try:
+        return dict(orjson.loads(path.read_bytes()))
+    except FileNotFoundError:
+        return None
+    except orjson.JSONDecodeError as error:
+        raise CorruptDataError(
+            f"{path} is not JSON ({error}): end the stack with `burnish down`, remove the file and run `burnish up`"
+        ) from error
+
+
+def _known(values: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: values[name] for name in (*FIELDS.values(), "token", "ca") if values.get(name)}
 
 
 class FileSource(PydanticBaseSettingsSource):
-    """Settings source: addresses, token and CA of the embedded stack whose state folder is `home`, or of the login.
+    """Settings source: what `find_endpoint_file` finds.
 
-    Where a variable (or an argument) names an address, the file's token and CA are left out: a token never goes to an
-    address that it was not kept with.
+    If a variable or an argument names an address, the file's token and CA are left out: a token never goes to an address
+    that it was not kept with.
     """
 
     def get_field_value(self, field: FieldInfo, field_name: str) -> tuple[Any, str, bool]:
         return None, field_name, False
 
     def __call__(self) -> dict[str, Any]:
-        found = dict(places.chosen(Path(self.current_state.get("home") or ".burnish")).values)
-        if any(self.current_state.get(name) for name in ADDRESSES):
-            found = {name: value for name, value in found.items() if name in ADDRESSES}
+        found = dict(find_endpoint_file(Path(self.current_state.get("home") or ".burnish")).values)
+        if any(self.current_state.get(name) for name in FIELDS.values()):
+            found = {name: value for name, value in found.items() if name in FIELDS.values()}
         return found
 
 
 class ClientSettings(BaseSettings):
-    """Addresses, token and CA of the services. Built by the CLI and by `*Client.from_settings`; frozen."""
+    """Addresses, token and CA of the services. Built by the CLI and by the clients' `from_settings`; frozen."""
 
     model_config = SettingsConfigDict(env_prefix="BURNISH_", frozen=True, extra="ignore", env_ignore_empty=True)
 
@@ -49,10 +95,10 @@ class ClientSettings(BaseSettings):
     trainer_address: str | None = Field(
         default=None, description="host:port or grpc://host:port of the trainer, grpcs://host:port over TLS"
     )
-    inference_url: str | None = Field(default=None, description="http(s)://host:port of the inference front")
-    token: SecretStr | None = Field(default=None, description="bearer token of all three")
+    inference_url: str | None = Field(default=None, description="http(s)://host:port of the inference service")
+    token: SecretStr | None = Field(default=None, description="bearer token of all three services")
     ca: Path | None = Field(
-        default=None, description="PEM file of the authority that all three are trusted by; unset: the system's"
+        default=None, description="PEM file of the authority that signed their certificates; unset: the system's"
     )
 
     @classmethod
@@ -66,51 +112,53 @@ class ClientSettings(BaseSettings):
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         return init_settings, env_settings, FileSource(settings_cls)
 
-    def endpoint(self, door: Door) -> str:
-        """The address of one door. Raises PreconditionError that says how to get one."""
-        address: str | None = getattr(self, FIELDS[door])
+    def address(self, service: Service) -> str:
+        """The address of one service. Raises PreconditionError that says how to get one."""
+        address: str | None = getattr(self, FIELDS[service])
         if address is None:
             raise PreconditionError(
-                f"no {door} to talk to: {self._why_none(door)}, or set {VARIABLES[door]} (and BURNISH_TOKEN), or `burnish login`",
-                door=door,
+                f"no {service} to talk to: {self._why_no_address(service)}, or set {VARIABLES[service]} (and BURNISH_TOKEN), "
+                "or `burnish login`",
+                service=service,
             )
         return address
 
     def secret_token(self) -> str:
+        """The token as text. Raises PreconditionError that says how to get one."""
         if self.token is None:
             raise PreconditionError(self._why_no_token())
         return self.token.get_secret_value()
 
-    def kind(self, door: Door) -> Literal["variable", "stack", "login", "none"]:
-        """What named the door's address."""
-        if getattr(self, FIELDS[door]) is None:
+    def source(self, service: Service) -> Literal["variable", "stack", "login", "none"]:
+        """What named the service's address."""
+        if getattr(self, FIELDS[service]) is None:
             return "none"
-        return "variable" if FIELDS[door] in self._from_environment() else places.chosen(self.home).kind
+        return "variable" if FIELDS[service] in self._from_environment() else find_endpoint_file(self.home).kind
 
-    def origin(self, door: Door) -> str | None:
-        """The same for people; None where nothing named it."""
-        kind = self.kind(door)
-        if kind == "none":
+    def source_title(self, service: Service) -> str | None:
+        """The same for people; None if nothing named the address."""
+        source = self.source(service)
+        if source == "none":
             return None
-        return VARIABLES[door] if kind == "variable" else places.chosen(self.home).title
+        return VARIABLES[service] if source == "variable" else find_endpoint_file(self.home).title
 
     def _from_environment(self) -> dict[str, Any]:
         return EnvSettingsSource(type(self))()
 
     def _why_no_token(self) -> str:
-        named = [VARIABLES[door] for door, field in FIELDS.items() if field in self._from_environment()]
-        place = places.chosen(self.home)
-        if named and "token" in place.values:
+        named = " and ".join(VARIABLES[service] for service, name in FIELDS.items() if name in self._from_environment())
+        file = find_endpoint_file(self.home)
+        if named and "token" in file.values:
             return (
-                f"{' and '.join(named)} is set but BURNISH_TOKEN is not: the token of {place.title} goes only to the addresses "
-                f"kept with it; set BURNISH_TOKEN too, or unset {' and '.join(named)}"
+                f"{named} is set but BURNISH_TOKEN is not: the token of {file.title} goes only to the addresses kept with it; "
+                f"set BURNISH_TOKEN too, or unset {named}"
             )
         return f"no token: set BURNISH_TOKEN, or run `burnish up`, which writes one to {self.home / STATE_FILE}, or `burnish login`"
 
-    def _why_none(self, door: Door) -> str:
-        place = places.chosen(self.home)
-        if place.kind == "login":
-            return f"{place.title} has none: `burnish login --{door} …`"
-        if place.kind == "stack":
+    def _why_no_address(self, service: Service) -> str:
+        file = find_endpoint_file(self.home)
+        if file.kind == "login":
+            return f"{file.title} has none: `burnish login --{service} …`"
+        if file.kind == "stack":
             return f"the stack in {self.home} was started without it: run `burnish up`"
         return f"{self.home / STATE_FILE} does not exist: run `burnish up`"

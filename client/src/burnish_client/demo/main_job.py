@@ -1,4 +1,4 @@
-"""`run`: the main job, end to end, through the client's public interfaces: questions, failures, corrections, adapter, verdict.
+"""`run`: the whole loop through the client's public interfaces: questions, failures, corrections, adapter, verdict.
 
 Called by `burnish demo` and the e2e test. Every figure it prints was measured in the run that prints it.
 """
@@ -15,7 +15,6 @@ from pathlib import Path
 
 import orjson
 from pydantic import BaseModel
-from rich.live import Live
 
 from burnish.errors import BurnishError, Code
 from burnish.schemas.adapter import AdapterManifest
@@ -23,24 +22,21 @@ from burnish.schemas.benchmark import BenchmarkManifest, BenchmarkQuestion
 from burnish.schemas.dataset import DatasetManifest, DatasetSpec
 from burnish.schemas.runlog import RunLogLine
 from burnish.verdict.claims import Thresholds
-from burnish_client.cli.commands import stack as stack_command
-from burnish_client.cli.commands.data import dataset as dataset_command
-from burnish_client.cli.commands.data import diagnose as diagnose_command
 from burnish_client.cli.commands.evaluation import verdict as verdict_command
 from burnish_client.cli.options import sampling as asking
-from burnish_client.cli.views import console
+from burnish_client.cli.views import console, data_text, stack_text
+from burnish_client.config.endpoints import ClientSettings
 from burnish_client.config.env_file import EnvFile
 from burnish_client.demo import serving
 from burnish_client.demo.clock import Clock
-from burnish_client.demo.doors import Addresses, Doors, open_doors
 from burnish_client.demo.recipe import FULL, Recipe
+from burnish_client.demo.services import Services, open_services, settings_of_compose, settings_of_embedded
 from burnish_client.demo.stdlib_benchmark import generate
 from burnish_client.demo.targets import Target, choose_target, fill_review_file, write_review_file
 from burnish_client.demo.training import train
 from burnish_client.evaluation import Evaluation, Sampling, ask, check_questions, evaluate, make_run_log
 from burnish_client.stack.control import Launch, interruptible
 from burnish_client.stack.settings import StackSettings
-from burnish_client.stack.state import StackState
 
 STEPS = 10
 
@@ -60,12 +56,12 @@ def run(
     recipe: Recipe = FULL,
     compose: EnvFile | None = None,
 ) -> Evaluation:
-    """Do the main job and return its evaluation; every file of it stands in `out`.
+    """Run the loop once and return its evaluation. All its files are in `out`.
 
-    home: state folder of the stack (default BURNISH_HOME). A stack that runs there is used and left running; one that
-    was started here is ended with the block, also by Ctrl-C, unless keep_up. compose: run through this compose stack
+    home: state folder of the stack (default BURNISH_HOME). A stack that runs there is used and left running. One that
+    was started here is ended at the end, also by Ctrl-C, unless keep_up. compose: run through this compose stack
     instead, and start nothing. out: default <home>/demo/seed-<seed>-<time>.
-    Raises NotImprovedError where the held-out targeted questions did not improve significantly.
+    Raises NotImprovedError if the held-out targeted questions did not improve significantly.
     """
     recipe = recipe if questions is None else replace(recipe, questions=questions)
     settings = StackSettings() if home is None else StackSettings(home=home)
@@ -75,45 +71,39 @@ def run(
     with interruptible(), ExitStack() as opened:
         launch = None if compose else opened.enter_context(Launch(settings))
         with clock.step("The stack"):
-            at = Addresses.of_embedded(_start(launch)) if launch else _found(compose)
-            doors = opened.enter_context(open_doors(at))
-        evaluation = MainJob(doors, seed, recipe, folder, clock).do()
+            settings_of_stack = _start(launch) if launch else _find(compose)
+            services = opened.enter_context(open_services(settings_of_stack))
+        evaluation = MainJob(services, seed, recipe, folder, clock).do()
         _show_ending(evaluation, clock, folder)
         if keep_up and launch:
             launch.detach()
-            _say("the stack is left running: `burnish status` shows it, `burnish down` ends it")
+            _print("the stack is left running: `burnish status` shows it, `burnish down` ends it")
     check_improved(evaluation)
     return evaluation
 
 
-def _found(stack: EnvFile | None) -> Addresses:
-    """Of the compose stack, which must be up: nothing is started or ended here."""
+def _find(stack: EnvFile | None) -> ClientSettings:
+    """Of the compose stack, which must be up. Nothing is started or ended here."""
     assert stack is not None
-    at = Addresses.of_compose(stack)
-    _say(f"the compose stack: curator {at.curator}, trainer {at.trainer}, inference {at.inference}; left as it is")
-    return at
+    settings = settings_of_compose(stack)
+    addresses = ", ".join(f"{service} {address}" for service, address in stack.addresses.items())
+    _print(f"the compose stack: {addresses}; left as it is")
+    return settings
 
 
-def _start(launch: Launch) -> StackState:
-    terminal = console.out()
-    if terminal.is_terminal:
-        with Live(console=terminal, transient=True, refresh_per_second=4) as live:
-            state = launch.wait_healthy(
-                lambda now: live.update(stack_command.parts_table(now) if now else "starting …")
-            )
-    else:
-        state = launch.wait_healthy()
-    terminal.print(stack_command.parts_table(state))
+def _start(launch: Launch) -> ClientSettings:
+    state = stack_text.wait_healthy(launch, console.out())
+    console.out().print(stack_text.parts_table(state))
     started = "started for this demo" if launch.is_owner else "found running, and left running afterwards"
-    _say(f"{started}; state in {console.path_text(launch.home)}")
-    return state
+    _print(f"{started}; state in {console.path_text(launch.home)}")
+    return settings_of_embedded(state)
 
 
 @dataclass(frozen=True)
 class MainJob:
-    """One run of the job on a stack that is up. Every method is a step or a part of one."""
+    """One run of the loop on a stack that is up. Every method is a step."""
 
-    doors: Doors
+    services: Services
     seed: int
     recipe: Recipe
     folder: Path
@@ -136,10 +126,10 @@ class MainJob:
         with step("Dataset"):
             dataset = self.build_dataset(run_log_id, target, benchmark)
         with step("Training"):
-            reference = train(self.doors.trainer, dataset, self.recipe, self.seed)
+            reference = train(self.services.trainer, dataset, self.recipe, self.seed)
         with step("The new adapter answers, from the vLLM that has been running all along"):
-            adapter = serving.first_answer(self.doors, reference, questions, dataset)
-            serving.mixed_batch(self.doors, adapter, questions, dataset, run_log, self.sampling, self.folder)
+            adapter = serving.first_answer(self.services, reference, questions, dataset)
+            serving.mixed_batch(self.services, adapter, questions, dataset, run_log, self.sampling, self.folder)
         with step("Evaluation: base and adapter, paired question by question"):
             evaluation = self.evaluate(questions, benchmark, dataset, adapter, run_log, target)
         with step("Verdict"):
@@ -152,7 +142,7 @@ class MainJob:
         check_questions(questions)
         path = self.folder / "benchmark.jsonl"
         path.write_bytes(_jsonl(questions))
-        manifest = self.doors.curator.import_benchmark(path, name=f"stdlib-seed-{self.seed}")
+        manifest = self.services.curator.import_benchmark(path, name=f"stdlib-seed-{self.seed}")
         _show_benchmark(questions, manifest, path)
         return questions, manifest
 
@@ -161,8 +151,8 @@ class MainJob:
         with asking.answer_progress("answers") as progress:
             answers = asyncio.run(
                 ask(
-                    self.doors.endpoint,
-                    self.doors.base_model,
+                    self.services.endpoint,
+                    self.services.base_model,
                     questions,
                     out=self.folder / "answers-base.jsonl",
                     samples=self.recipe.base_samples,
@@ -177,35 +167,35 @@ class MainJob:
         path = self.folder / "runlog.jsonl"
         path.write_bytes(_jsonl(lines))
         failed = sum(answer.error is not None for answer in answers)
-        _say(
-            f"{self.doors.base_model}: {len(lines)} graded answers, {failed} without one, in {console.path_text(path)}"
+        _print(
+            f"{self.services.base_model}: {len(lines)} graded answers, {failed} without one, in {console.path_text(path)}"
         )
         _show_pass_rates(lines)
         return lines
 
     def diagnose(self, name: str) -> tuple[str, Target]:
         """Id of the imported run log, and what to train on."""
-        manifest = self.doors.curator.import_run_log(self.folder / "runlog.jsonl", name).manifest
-        _say(f"imported {manifest.accepted} lines, {manifest.rejected} rejected")
-        diagnosis = self.doors.curator.diagnosis(manifest.id)
-        diagnose_command.show(diagnosis)
+        manifest = self.services.curator.import_run_log(self.folder / "runlog.jsonl", name).manifest
+        _print(f"imported {manifest.accepted} lines, {manifest.rejected} rejected")
+        diagnosis = self.services.curator.diagnosis(manifest.id)
+        data_text.show_diagnosis(diagnosis)
         target = choose_target(diagnosis)
         console.out().print(f"[bold]{console.one_line(target.sentence)}[/]")
         return manifest.id, target
 
     def correct(self, run_log_id: str, target: Target, questions: Sequence[BenchmarkQuestion]) -> None:
-        curator, path = self.doors.curator, self.folder / "review.jsonl"
+        curator, path = self.services.curator, self.folder / "review.jsonl"
         items = curator.export_review(run_log_id, target.labels)
         write_review_file(path, items)
-        _say(f"{len(items)} failed questions out, with an empty `corrected_output`: {console.path_text(path)}")
+        _print(f"{len(items)} failed questions out, with an empty `corrected_output`: {console.path_text(path)}")
         filled = fill_review_file(path, {question.question_id: question.expected_answer for question in questions})
-        _say(
+        _print(
             "a person would correct them in that file, or in a browser at "
             f"{curator.review_page_url(run_log_id, target.labels[0])}"
         )
-        _say(f"here the benchmark's known-good answers have filled {filled} of them, in the same file")
+        _print(f"here the benchmark's known-good answers have filled {filled} of them, in the same file")
         answer = curator.import_review(run_log_id, path)
-        _say(f"{answer.accepted} corrections in, {answer.empty} empty, {len(answer.rejected_lines)} rejected")
+        _print(f"{answer.accepted} corrections in, {answer.empty} empty, {len(answer.rejected_lines)} rejected")
 
     def build_dataset(self, run_log_id: str, target: Target, benchmark: BenchmarkManifest) -> DatasetManifest:
         spec = DatasetSpec(
@@ -218,8 +208,8 @@ class MainJob:
             benchmark=f"{benchmark.name}/{benchmark.version}",
             seed=self.seed,
         )
-        dataset = self.doors.curator.build_dataset(spec)
-        dataset_command.show(dataset)
+        dataset = self.services.curator.build_dataset(spec)
+        data_text.show_dataset(dataset)
         return dataset
 
     def evaluate(
@@ -236,8 +226,8 @@ class MainJob:
                 evaluate(
                     questions,
                     dataset,
-                    self.doors.endpoint,
-                    base_model=self.doors.base_model,
+                    self.services.endpoint,
+                    base_model=self.services.base_model,
                     candidate_model=f"{adapter.name}@{adapter.version}",
                     out=self.folder,
                     benchmark=f"{benchmark.name}/{benchmark.version}",
@@ -252,7 +242,7 @@ class MainJob:
                 )
             )
         asked_again = len(done.base_rows) - done.reused_base_answers
-        _say(
+        _print(
             f"{len(done.candidate_rows)} answers of the adapter; of the base {done.reused_base_answers} came from the "
             f"run log and {asked_again} were asked again"
         )
@@ -261,12 +251,12 @@ class MainJob:
     def store(self, done: Evaluation) -> None:
         """Files first; the manifest, last, makes the eval exist."""
         for entry in done.manifest.files:
-            self.doors.curator.put_eval_file(done.manifest.id, entry.path, done.folder / entry.path)
-        self.doors.curator.create_eval(done.manifest)
+            self.services.curator.put_eval_file(done.manifest.id, entry.path, done.folder / entry.path)
+        self.services.curator.create_eval(done.manifest)
 
 
-def _say(line: str) -> None:
-    """A line as it is: paths and addresses in it stay whole."""
+def _print(line: str) -> None:
+    """A line as it is, without wrapping: paths and addresses stay whole."""
     console.out().print(line, soft_wrap=True, markup=False)
 
 
@@ -281,10 +271,10 @@ def _show_benchmark(questions: Sequence[BenchmarkQuestion], manifest: BenchmarkM
         shown.add_row(name, str(number), example.grader.name, console.one_line(example.question))
     console.show_table(shown)
     files = len({file for question in questions for file in question.evidence_files})
-    _say(
+    _print(
         f"{len(questions)} questions on functions of {files} files; known-good answers read off by ast, all pass their graders"
     )
-    _say(f"benchmark {manifest.name}@{manifest.version}, also in {console.path_text(path)}")
+    _print(f"benchmark {manifest.name}@{manifest.version}, also in {console.path_text(path)}")
 
 
 def _show_pass_rates(lines: Sequence[RunLogLine]) -> None:
@@ -299,7 +289,7 @@ def _show_pass_rates(lines: Sequence[RunLogLine]) -> None:
 
 def _show_verdict(done: Evaluation) -> None:
     verdict_command.show(done.verdict)
-    _say(f"stored as eval {done.manifest.id}; the adapter is {done.manifest.candidate_model}")
+    _print(f"stored as eval {done.manifest.id}; the adapter is {done.manifest.candidate_model}")
 
 
 def _show_ending(done: Evaluation, clock: Clock, folder: Path) -> None:
@@ -315,14 +305,14 @@ def _show_ending(done: Evaluation, clock: Clock, folder: Path) -> None:
         out.print("[yellow]It improved, and something else got worse: read the regressions before shipping it.[/]")
     elif done.verdict.verdict == "inconclusive":
         out.print("[yellow]It improved; that nothing else broke needs more rest questions to be shown.[/]")
-    _say(f"postmortem  {console.path_text(folder)}/postmortem.md")
-    _say(f"report      {console.path_text(folder)}/report.html")
+    _print(f"postmortem  {console.path_text(folder)}/postmortem.md")
+    _print(f"report      {console.path_text(folder)}/report.html")
 
 
 def check_improved(done: Evaluation) -> None:
     """Raise NotImprovedError, with the most decisive reason, unless the held-out target improved significantly.
 
-    `inconclusive` may be about the rest alone: a few hundred questions seldom show that nothing else broke.
+    `inconclusive` may be about the other questions only: a few hundred seldom show that nothing else broke.
     """
     targeted = done.verdict.targeted
     if targeted.p_value is None or targeted.p_value >= Thresholds().alpha or (targeted.delta or 0.0) <= 0:

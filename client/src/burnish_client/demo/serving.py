@@ -1,4 +1,4 @@
-"""The demo's serving step: how soon the new adapter answers, and that base and adapter answer rightly in one batch."""
+"""The demo's serving step: how soon the new adapter answers, and that base and adapter answer correctly in one batch."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from burnish.schemas.benchmark import BenchmarkQuestion
 from burnish.schemas.dataset import DatasetManifest
 from burnish.schemas.runlog import RunLogLine
 from burnish_client.cli.views import console
-from burnish_client.demo.doors import Doors
+from burnish_client.demo.services import Services
 from burnish_client.evaluation import Answer, Sampling, Side, ask_sides
 
 QUESTIONS_OF_EACH_KIND = 4
@@ -21,14 +21,14 @@ FIRST_ANSWER_TOKENS = 12
 
 
 def first_answer(
-    doors: Doors, reference: tuple[str, str], questions: Sequence[BenchmarkQuestion], dataset: DatasetManifest
+    services: Services, reference: tuple[str, str], questions: Sequence[BenchmarkQuestion], dataset: DatasetManifest
 ) -> AdapterManifest:
-    """Ask the adapter for the beginning of an answer, and tell how old its manifest is when that is there."""
+    """Ask the adapter for the beginning of an answer, and print how old its manifest was when the answer came."""
     name, version = reference
     question = next(question for question in questions if question.question_id in dataset.split.held_out)
-    answer = doors.inference.chat(f"{name}@{version}", question.prompt_messages(), max_tokens=FIRST_ANSWER_TOKENS)
+    answer = services.inference.chat(f"{name}@{version}", question.prompt_messages(), max_tokens=FIRST_ANSWER_TOKENS)
     answered_at = datetime.now(UTC)
-    manifest = doors.inference.adapter(name, version)
+    manifest = services.inference.adapter(name, version)
     out = console.out()
     out.print(
         f"first {answer.completion_tokens} tokens {(answered_at - manifest.created_at).total_seconds():.1f} s after the "
@@ -39,7 +39,7 @@ def first_answer(
 
 
 def mixed_batch(
-    doors: Doors,
+    services: Services,
     adapter: AdapterManifest,
     questions: Sequence[BenchmarkQuestion],
     dataset: DatasetManifest,
@@ -47,15 +47,15 @@ def mixed_batch(
     sampling: Sampling,
     folder: Path,
 ) -> None:
-    """Ask base and adapter the same few questions at the same time, and set the base's answers beside its earlier ones."""
+    """Ask base and adapter the same few questions at the same time, and compare the base's answers with its earlier ones."""
     held_out = set(dataset.split.held_out)
     used = {*dataset.split.targeted, *dataset.split.anchors}
     targeted = [q for q in questions if q.question_id in held_out][:QUESTIONS_OF_EACH_KIND]
     rest = [q for q in questions if q.question_id not in used][:QUESTIONS_OF_EACH_KIND]
     chosen = [*targeted, *rest]
     sides = [
-        Side(doors.endpoint, doors.base_model, folder / "mixed-base.jsonl"),
-        Side(doors.endpoint, f"{adapter.name}@{adapter.version}", folder / "mixed-candidate.jsonl"),
+        Side(services.endpoint, services.base_model, folder / "mixed-base.jsonl"),
+        Side(services.endpoint, f"{adapter.name}@{adapter.version}", folder / "mixed-candidate.jsonl"),
     ]
     base, candidate = asyncio.run(ask_sides(sides, chosen, sampling=sampling, concurrency=2 * len(chosen)))
     _show_mixed(chosen, base, candidate, run_log)

@@ -103,7 +103,7 @@ SLICES: tuple[Slice, ...] = (
 def generate(seed: int, size: int = 280, library: Path | None = None) -> list[BenchmarkQuestion]:
     """`size` questions over all SLICES, each about another function; the same seed and library give the same list.
 
-    Raises InvalidInputError where the library has too few short functions for the size.
+    Raises InvalidInputError if the library has too few short functions for the size.
     """
     rng = random.Random(seed)
     wanted = quotas(size)
@@ -129,7 +129,7 @@ def generate(seed: int, size: int = 280, library: Path | None = None) -> list[Be
 
 
 def quotas(size: int) -> dict[str, int]:
-    """Questions of each slice: by weight, what rounding leaves over to the first slice. At least one each."""
+    """Questions of each slice, by weight; the first slice gets what rounding leaves over. At least one each."""
     total = sum(kind.weight for kind in SLICES)
     wanted = {kind.name: size * kind.weight // total for kind in SLICES}
     if min(wanted.values()) < 1:
@@ -143,7 +143,7 @@ def quotas(size: int) -> dict[str, int]:
 def _neediest(
     function: Function, wanted: Mapping[str, int], chosen: Mapping[str, list[BenchmarkQuestion]]
 ) -> Slice | None:
-    """Of the slices that accept the function, the one that has the least of its share so far; None where all are full."""
+    """Of the slices that accept the function, the one with the least of its share so far; None if all are full."""
     open_slices = [k for k in SLICES if len(chosen[k.name]) < wanted[k.name] and k.accepts(function)]
     return min(open_slices, key=lambda k: len(chosen[k.name]) / wanted[k.name], default=None)
 

@@ -36,7 +36,7 @@ class Function:
     parameters: tuple[str, ...]  # as the signature lists them, without stars
     has_stars: bool  # takes *args or **kwargs
     defaults: tuple[tuple[str, str], ...]  # (parameter, its default value as the code writes it)
-    code: str  # compiles alone; a method stands inside its class
+    code: str  # compiles alone; a method is inside its class
 
     @property
     def evidence(self) -> str:
@@ -67,7 +67,7 @@ def source_files(library: Path) -> list[Path]:
 
 
 def sample_functions(rng: random.Random, library: Path) -> Iterator[Function]:
-    """Short functions in an order that rng decides, few of each file, none with the same code as another's.
+    """Short functions in an order that rng decides: few of each file, none with the same code twice.
 
     Files are read only as far as the caller asks for functions.
     """
@@ -108,7 +108,7 @@ def read_functions(path: Path, library: Path) -> list[Function]:
 
 
 def read_function(node: DefNode, scope: ast.Module | ast.ClassDef, lines: list[str], file: str) -> Function | None:
-    """One function, or None where it is too long, too short, or decorated (a decorator may change its signature).
+    """One function, or None if it is too long, too short, or decorated (a decorator may change its signature).
 
     Everything is read from the code that is shown, not from the module around it.
     """
@@ -137,7 +137,7 @@ def _is_short(body: str) -> bool:
 
 
 def _definition(code: str) -> DefNode | None:
-    """The function's node in the code; None where it does not compile alone: a dedented multi-line string can break it."""
+    """The function's node in the code; None if it does not compile alone (a dedented multi-line string can break it)."""
     try:
         outer = ast.parse(code).body[0]
     except SyntaxError:

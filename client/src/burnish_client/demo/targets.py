@@ -1,4 +1,4 @@
-"""Which failures the demo trains on, decided from the diagnosis, and how it fills the review file. Pure but for that file."""
+"""Which failures the demo trains on, decided from the diagnosis, and how it fills the review file."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class Target:
     def sentence(self) -> str:
         """The rule and what it gave, for people."""
         first, *others = self.labels
-        more = f"; with it {', '.join(others)}, which only {self.slice} shows too" if others else ""
+        more = f"; with it {', '.join(others)}, found only in {self.slice}" if others else ""
         return f"targeted: {first}, the largest candidate, mostly in {self.slice}{more}"
 
 
@@ -33,7 +33,7 @@ def choose_target(diagnosis: Diagnosis) -> Target:
     """The candidate cluster with most failing lines, and every other candidate that fails in its main slice alone.
 
     One kind of question may fail in several ways (no JSON, JSON cut off): they are one thing to correct. Raises
-    PreconditionError where no cluster is a candidate.
+    PreconditionError if no cluster is a candidate.
     """
     candidates = [cluster for cluster in diagnosis.clusters if cluster.candidate]
     if not candidates:
@@ -46,7 +46,7 @@ def choose_target(diagnosis: Diagnosis) -> Target:
 
 
 def fill_review_file(path: Path, known_good: Mapping[str, str]) -> int:
-    """Write each question's known-good answer into `corrected_output`, in place, as a person would; how many."""
+    """Write each question's known-good answer into `corrected_output`, as a person would. Returns how many."""
     items = [ReviewItem.model_validate_json(line) for line in path.read_bytes().splitlines() if line]
     unknown = [item.question_id for item in items if item.question_id not in known_good]
     if unknown:

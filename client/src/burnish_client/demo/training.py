@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from burnish.errors import InternalError
 from burnish.schemas.dataset import DatasetManifest
+from burnish.schemas.job_state import JobState
 from burnish_client.cli.views import console
 from burnish_client.cli.views.following import display
 from burnish_client.demo.recipe import Recipe
-from burnish_client.sdk.trainer import TrainerClient, TuningJob, state_name, tuning_spec
+from burnish_client.sdk.trainer import TrainerClient, job_state, tuning_spec
 
 
 def train(trainer: TrainerClient, dataset: DatasetManifest, recipe: Recipe, seed: int) -> tuple[str, str]:
-    """Name and version of the new adapter. Raises InternalError with the job's own error where it failed."""
+    """Train, and return name and version of the new adapter. Raises InternalError with the job's own error if it failed."""
     spec = tuning_spec(
         "sft",
         dataset_name=dataset.name,
@@ -33,20 +34,15 @@ def train(trainer: TrainerClient, dataset: DatasetManifest, recipe: Recipe, seed
     )
     job = trainer.create_job(spec)
     try:
-        job = _follow(trainer, job.job_id)
+        with display(job.job_id, console.out()) as show:
+            for event in trainer.watch(job.job_id):
+                show(event)
     except KeyboardInterrupt:
         trainer.cancel_job(job.job_id)
         raise
-    if state_name(job.state) != "succeeded":
-        raise InternalError(
-            f"{job.job_id} ended {state_name(job.state)}: {job.error.message or 'no reason given'}: `burnish jobs show {job.job_id}`"
-        )
-    console.out().print(f"adapter {job.adapter.name}@{job.adapter.version} stands in the object store")
+    job = trainer.get_job(job.job_id)
+    if (state := job_state(job.state)) is not JobState.SUCCEEDED:
+        reason = job.error.message or "no reason given"
+        raise InternalError(f"{job.job_id} ended {state}: {reason}: `burnish jobs show {job.job_id}`")
+    console.out().print(f"adapter {job.adapter.name}@{job.adapter.version} is in the object store")
     return job.adapter.name, job.adapter.version
-
-
-def _follow(trainer: TrainerClient, job_id: str) -> TuningJob:
-    with display(job_id, console.out()) as show:
-        for event in trainer.watch(job_id):
-            show(event)
-    return trainer.get_job(job_id)

@@ -70,7 +70,7 @@ class Endpoint:
     @classmethod
     def from_settings(cls, settings: ClientSettings) -> Self:
         """The stack's own inference front."""
-        return cls(settings.endpoint("inference"), settings.secret_token(), ca=settings.ca)
+        return cls(settings.address("inference"), settings.secret_token(), ca=settings.ca)
 
     def client(self, limits: httpx.Limits | None = None) -> httpx.AsyncClient:
         """An HTTP client of this endpoint; a local one is never asked through a proxy of the environment."""
@@ -79,7 +79,7 @@ class Endpoint:
             headers={"Authorization": f"Bearer {self.token}"} if self.token else {},
             timeout=httpx.Timeout(self.timeout_seconds, connect=10.0, pool=None),
             limits=limits or httpx.Limits(),
-            verify=tls.verifying(self.url, self.ca),
+            verify=tls.verification(self.url, self.ca),
             event_hooks={"request": [tracing.mark_async]},
             trust_env=not self.is_local,
         )
@@ -210,7 +210,7 @@ class ChatClient:
     async def _check_tls(self, error: httpx.TransportError) -> None:
         """Raise, while the endpoint has never answered, where TLS is what keeps us from it: that is so for every question."""
         if self._answered == 0:
-            fault = await asyncio.to_thread(tls.misfit, self.endpoint.base_url, self.endpoint.ca)
+            fault = await asyncio.to_thread(tls.find_fault, self.endpoint.base_url, self.endpoint.ca)
             if fault is not None:
                 raise fault from error
 

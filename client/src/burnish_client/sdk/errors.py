@@ -1,6 +1,6 @@
-"""The client's edge: answers of the three doors → the same error classes that the services raised.
+"""Turns the services' answers back into the error classes that the services raised.
 
-Used by the SDK clients only. grpc is imported where it is needed, so that HTTP-only commands start fast.
+Used by the SDK clients only. gRPC is imported only if a call failed, so that HTTP-only commands start fast.
 """
 
 from __future__ import annotations
@@ -13,8 +13,6 @@ from burnish.errors import BurnishError, Code, UnavailableError, from_dict
 
 if TYPE_CHECKING:
     import grpc
-
-GATEWAY_STATUSES = frozenset({502, 503, 504})
 
 
 def of_status(code: Code, message: str) -> BurnishError:

@@ -1,4 +1,4 @@
-"""The trainer's gRPC door: its address in any of three spellings, and channels to it. Used by its client and by health checks."""
+"""The trainer's address in any of its three forms, and channels to it. Used by its client, by `burnish login` and by health checks."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ NO_PROXY = ("grpc.enable_http_proxy", 0)
 
 @dataclass(frozen=True)
 class GrpcAddress:
-    """`host:port` or `grpc://host:port` in plain, `grpcs://host:port` over TLS."""
+    """`host:port` or `grpc://host:port` without TLS, `grpcs://host:port` with it."""
 
     host: str
     port: int
@@ -25,7 +25,7 @@ class GrpcAddress:
 
     @classmethod
     def parse(cls, text: str) -> Self:
-        """Raises InvalidInputError that shows the spellings."""
+        """Raises InvalidInputError that shows the three forms."""
         parts = urlsplit(text if "://" in text else f"grpc://{text}")
         try:
             host, port = parts.hostname, parts.port
@@ -47,9 +47,9 @@ class GrpcAddress:
         return f"{'grpcs' if self.secure else 'grpc'}://{self.target}"
 
 
-def open_channel(address: GrpcAddress, ca: Path | None, options: list[tuple[str, Any]] | None = None) -> grpc.Channel:
-    """A synchronous channel; over TLS it trusts the authorities of `ca`, or the system's."""
-    chosen = [NO_PROXY, *(options or [])]
+def open_channel(address: GrpcAddress, ca: Path | None, options: list[tuple[str, Any]]) -> grpc.Channel:
+    """A synchronous channel. Over TLS it trusts the authorities of `ca`, or the system's."""
+    chosen = [NO_PROXY, *options]
     if not address.secure:
         return grpc.insecure_channel(address.target, options=chosen)
     return grpc.secure_channel(address.target, grpc.ssl_channel_credentials(tls.authorities(ca)), options=chosen)

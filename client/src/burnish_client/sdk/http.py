@@ -1,71 +1,61 @@
-"""One HTTP door of a service: base address, token, errors rebuilt, retries of reads. Used by the SDK's HTTP clients."""
+"""What the clients of the HTTP services share: one connection pool, errors rebuilt, reads retried."""
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Self
-from urllib.parse import urlsplit
+from typing import Any, ClassVar
+from urllib.parse import quote, urlsplit
 
 import httpx
+from tenacity import retry, retry_if_exception_type, stop_after_attempt, wait_exponential
 
-from burnish.errors import BurnishError, UnavailableError
+from burnish.errors import BurnishError, InvalidInputError, UnavailableError
 from burnish_client.sdk import errors as wire
 from burnish_client.sdk import tls, tracing
+from burnish_client.sdk.service_client import ServiceClient
 
 READ_ATTEMPTS = 4
 BACKOFF_SECONDS = 0.25  # before the second attempt; doubles
 LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
 
 
-class HttpDoor:
-    """A base class: `_get` retries (reads are idempotent), `_send` does not; both raise the service's own BurnishErrors.
+class HttpClient(ServiceClient):
+    """Base class: `_get` retries (reads are idempotent), `_send` does not. Both raise the service's own BurnishErrors.
 
-    ca: PEM file of the authority that an https door is trusted by; None: the system's. Thread-safe, as httpx.Client is.
-    Use as a context manager, or call `close`.
+    Thread-safe, as httpx.Client is.
     """
 
-    part = "service"
-    question = "/"  # a cheap read that wants the token
+    probe_path: ClassVar[str]  # a cheap read that needs the token
 
-    def __init__(self, url: str, token: str, *, ca: Path | None = None, timeout_seconds: float = 60.0) -> None:
-        self.url = url.rstrip("/")
-        self._ca = ca
+    def __init__(self, address: str, token: str, *, ca: Path | None = None, timeout_seconds: float = 60.0) -> None:
+        super().__init__(address, token, ca=ca, timeout_seconds=timeout_seconds)
         self._http = httpx.Client(
-            base_url=self.url,
+            base_url=self.address,
             headers={"Authorization": f"Bearer {token}"},
             timeout=httpx.Timeout(timeout_seconds, connect=5.0),
-            verify=tls.verifying(self.url, ca),
+            verify=tls.verification(self.address, ca),
             event_hooks={"request": [tracing.mark]},
-            trust_env=urlsplit(self.url).hostname
-            not in LOOPBACK,  # a proxy from the environment cannot reach our loopback
+            # A proxy from the environment cannot reach our loopback.
+            trust_env=urlsplit(self.address).hostname not in LOOPBACK,
         )
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *exception: object) -> None:
-        self.close()
 
     def close(self) -> None:
         self._http.close()
 
-    @property
-    def _where(self) -> str:
-        return f"{self.part} at {self.url}"
+    def check_access(self) -> None:
+        self._send("GET", self.probe_path)
 
+    @retry(
+        retry=retry_if_exception_type(UnavailableError),
+        stop=stop_after_attempt(READ_ATTEMPTS),
+        wait=wait_exponential(multiplier=BACKOFF_SECONDS),
+        reraise=True,
+    )
     def _get(self, path: str, params: Any = None) -> httpx.Response:
         """A read, tried up to READ_ATTEMPTS times while the service cannot be reached or a gateway answers for it."""
-        for attempt in range(READ_ATTEMPTS):
-            try:
-                return self._send("GET", path, params=params)
-            except UnavailableError:
-                if attempt == READ_ATTEMPTS - 1:
-                    raise
-                time.sleep(BACKOFF_SECONDS * 2**attempt)
-        raise AssertionError("unreachable")
+        return self._send("GET", path, params=params)
 
     def _send(self, method: str, path: str, **request: Any) -> httpx.Response:
         """One request, sent once."""
@@ -78,17 +68,15 @@ class HttpDoor:
         return response
 
     def _unanswered(self, error: httpx.TransportError) -> BurnishError:
-        """Not retried where TLS is the reason."""
-        late = isinstance(error, httpx.TimeoutException)
-        return (None if late else tls.misfit(self.url, self._ca)) or wire.from_transport(error, self._where)
-
-    def ask(self) -> None:
-        """One read, sent once, that shows whether this door answers and takes the token; raises as every call does."""
-        self._send("GET", self.question)
+        """Says so if TLS is the reason; that error is not retried."""
+        timed_out = isinstance(error, httpx.TimeoutException)
+        return (None if timed_out else tls.find_fault(self.address, self._ca)) or wire.from_transport(
+            error, self._where
+        )
 
     @contextmanager
     def _stream(self, path: str, params: Any = None) -> Iterator[httpx.Response]:
-        """A read whose body is taken as it comes; not retried, since part of it may have been used."""
+        """A read whose body is taken as it comes. Not retried, since part of it may have been used."""
         try:
             with self._http.stream("GET", path, params=params) as response:
                 if response.is_error:
@@ -98,9 +86,9 @@ class HttpDoor:
         except httpx.TransportError as error:
             raise self._unanswered(error) from error
 
-    def is_ready(self) -> bool:
-        """True where /readyz answers 200 now."""
-        try:
-            return self._http.get("/readyz", timeout=5.0).status_code == httpx.codes.OK
-        except httpx.TransportError:
-            return False
+
+def segment(value: str) -> str:
+    """A value as one segment of a path, quoted so that '/' and '..' in it cannot reach another route."""
+    if not value or value in (".", ".."):
+        raise InvalidInputError(f"{value!r} is not a name or id")
+    return quote(value, safe="")

@@ -1,24 +1,22 @@
-"""SDK of the inference front: models, adapters and chat. Synchronous; the eval client has its own asynchronous one."""
+"""SDK of the inference service: models, adapters and chat. Synchronous; the eval client has an asynchronous one of its own."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Any, Self
-from urllib.parse import quote
+from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 
 from burnish.errors import NotFoundError, UnavailableError
 from burnish.schemas.adapter import AdapterManifest
 from burnish.schemas.base import Message
-from burnish_client.config.endpoints import ClientSettings
-from burnish_client.sdk.http import HttpDoor
+from burnish_client.sdk.http import HttpClient, segment
 
 CHAT_TIMEOUT_SECONDS = 300.0
 
 
 class ModelCard(BaseModel):
-    """A line of GET /v1/models. parent is the base model's name for an adapter, None for the base."""
+    """An entry of GET /v1/models. parent is the base model's name for an adapter, None for the base."""
 
     model_config = ConfigDict(frozen=True, extra="allow")
 
@@ -39,16 +37,11 @@ class ChatAnswer(BaseModel):
     completion_tokens: int
 
 
-class InferenceClient(HttpDoor):
-    """Calls of the inference front. Raises the BurnishErrors that it raised; UnavailableError where it does not answer."""
+class InferenceClient(HttpClient):
+    """Calls of the inference service. Raises the BurnishErrors that it raised; UnavailableError if it does not answer."""
 
-    part = "inference"
-    question = "/v1/models"
-
-    @classmethod
-    def from_settings(cls, settings: ClientSettings | None = None) -> Self:
-        settings = settings or ClientSettings()
-        return cls(settings.endpoint("inference"), settings.secret_token(), ca=settings.ca)
+    service = "inference"
+    probe_path = "/v1/models"
 
     def models(self) -> list[ModelCard]:
         """The base model and every adapter version in the store."""
@@ -64,8 +57,8 @@ class InferenceClient(HttpDoor):
         return name
 
     def adapters(self, name: str | None = None) -> list[AdapterManifest]:
-        """Newest first; versions of one name where given."""
-        path = f"/v1/adapters/{quote(name, safe='')}" if name else "/v1/adapters"
+        """Newest first; of one name if given."""
+        path = f"/v1/adapters/{segment(name)}" if name else "/v1/adapters"
         return [AdapterManifest.model_validate(item) for item in self._get(path).json()["adapters"]]
 
     def adapter(self, name: str, version: str | None = None) -> AdapterManifest:
@@ -76,7 +69,7 @@ class InferenceClient(HttpDoor):
                 raise NotFoundError(f"no adapter named {name!r}: `burnish adapters ls` lists what there is", name=name)
             return versions[0]
         return AdapterManifest.model_validate_json(
-            self._get(f"/v1/adapters/{quote(name, safe='')}/{quote(version, safe='')}").content
+            self._get(f"/v1/adapters/{segment(name)}/{segment(version)}").content
         )
 
     def chat(
@@ -90,7 +83,7 @@ class InferenceClient(HttpDoor):
     ) -> ChatAnswer:
         """One answer. `model`: base name, adapter or adapter@version; a plain string is one user message.
 
-        parameters go into the request as they are (seed, response_format, …). Not retried: the request may have been served.
+        parameters go into the request as they are (seed, response_format, …). Not retried: the request may have been answered.
         """
         if isinstance(messages, str):
             messages = [Message(role="user", content=messages)]

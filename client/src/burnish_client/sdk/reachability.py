@@ -1,62 +1,50 @@
-"""Asks each door whether it answers and takes the token. Used by `burnish login` before it keeps anything, and by `burnish status`."""
+"""Whether each service answers and accepts the token. Used by `burnish login` before it keeps anything, and by `burnish status`."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from contextlib import AbstractContextManager
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, Protocol
+from typing import Literal
 
 from burnish.errors import BurnishError, DeadlineError, UnauthenticatedError, UnavailableError
-from burnish_client.config.endpoints import Door
+from burnish_client.config.endpoints import Service
+from burnish_client.sdk.service_client import ServiceClient
 
 LIMIT_SECONDS = 10.0
-State = Literal["accepted", "refused", "unreachable", "failed"]
+Access = Literal["accepted", "refused", "unreachable", "failed"]
 
 
 @dataclass(frozen=True)
-class DoorAnswer:
-    """refused: the token; unreachable: nothing answered; failed: anything else (TLS, another server). detail: None where accepted."""
+class ServiceAccess:
+    """refused: the token; unreachable: nothing answered; failed: anything else (TLS, another server). detail: why not accepted."""
 
-    door: Door
+    service: Service
     address: str
-    state: State
+    state: Access
     detail: str | None = None
 
-
-class _Asked(Protocol):
-    def ask(self) -> None: ...
-
-
-def ask_doors(addresses: Mapping[Door, str], token: str, ca: Path | None) -> list[DoorAnswer]:
-    """One cheap read of each, in the order given; never raises for what a door says."""
-    return [_ask(door, address, token, ca) for door, address in addresses.items()]
+    def to_dict(self) -> dict[str, str | None]:
+        """As `--json` prints it, under the keys that scripts rely on."""
+        return {"door": self.service, "address": self.address, "state": self.state, "detail": self.detail}
 
 
-def _ask(door: Door, address: str, token: str, ca: Path | None) -> DoorAnswer:
+def check_services(addresses: Mapping[Service, str], token: str, ca: Path | None) -> list[ServiceAccess]:
+    """One cheap read of each service, in the order given. Never raises for what a service answers."""
+    return [_check(service, address, token, ca) for service, address in addresses.items()]
+
+
+def _check(service: Service, address: str, token: str, ca: Path | None) -> ServiceAccess:
+    import burnish_client
+
+    client_class: type[ServiceClient] = getattr(burnish_client, f"{service.capitalize()}Client")
     try:
-        with _client(door)(address, token, ca=ca, timeout_seconds=LIMIT_SECONDS) as client:
-            client.ask()
+        with client_class(address, token, ca=ca, timeout_seconds=LIMIT_SECONDS) as client:
+            client.check_access()
     except UnauthenticatedError as error:
-        return DoorAnswer(door, address, "refused", error.message)
+        return ServiceAccess(service, address, "refused", error.message)
     except (UnavailableError, DeadlineError) as error:
-        return DoorAnswer(door, address, "unreachable", error.message)
+        return ServiceAccess(service, address, "unreachable", error.message)
     except BurnishError as error:
-        return DoorAnswer(door, address, "failed", error.message)
-    return DoorAnswer(door, address, "accepted")
-
-
-def _client(door: Door) -> Callable[..., AbstractContextManager[_Asked]]:
-    """Imported where it is asked for, since gRPC is slow to load."""
-    if door == "curator":
-        from burnish_client.sdk.curator import CuratorClient
-
-        return CuratorClient
-    if door == "inference":
-        from burnish_client.sdk.inference import InferenceClient
-
-        return InferenceClient
-    from burnish_client.sdk.trainer import TrainerClient
-
-    return TrainerClient
+        return ServiceAccess(service, address, "failed", error.message)
+    return ServiceAccess(service, address, "accepted")

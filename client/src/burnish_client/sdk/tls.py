@@ -1,4 +1,4 @@
-"""TLS as the client does it: what it trusts, and why a door could not be talked to. Used by the HTTP and gRPC clients."""
+"""TLS as the client does it: whom it trusts, and why a connection failed. Used by the HTTP and gRPC clients."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ OUT_OF_TIME = (9, 10)  # X509_V_ERR_CERT_NOT_YET_VALID, X509_V_ERR_CERT_HAS_EXPI
 
 
 def context(ca: Path | None) -> ssl.SSLContext:
-    """Trusts the authorities of the PEM file alone; where there is none, those of httpx and the system's.
+    """Trusts only the authorities of the PEM file; without a file, those of httpx and the system.
 
     Raises PreconditionError that names the file and what is wrong with it.
     """
@@ -34,13 +34,13 @@ def context(ca: Path | None) -> ssl.SSLContext:
     return made
 
 
-def verifying(url: str, ca: Path | None) -> ssl.SSLContext | bool:
-    """What httpx takes as `verify`; the authorities are read for https alone."""
+def verification(url: str, ca: Path | None) -> ssl.SSLContext | bool:
+    """What httpx takes as `verify`. The authorities are read only for https."""
     return context(ca) if urlsplit(url).scheme == "https" else True
 
 
 def authorities(ca: Path | None) -> bytes | None:
-    """The same as PEM, which is what gRPC takes; None where the system's are in no one file, so that gRPC takes its own."""
+    """The trusted authorities as PEM, which is what gRPC takes; None (gRPC's own) if the system has them in no single file."""
     if ca is not None:
         return read_authorities(VARIABLE, ca)
     paths = ssl.get_default_verify_paths()
@@ -50,11 +50,11 @@ def authorities(ca: Path | None) -> bytes | None:
     return None
 
 
-def misfit(address: str, ca: Path | None) -> PreconditionError | None:
-    """Why TLS stands between us and `scheme://host:port`, after a request got no answer; None where it is something else.
+def find_fault(address: str, ca: Path | None) -> PreconditionError | None:
+    """Why TLS is the reason that `scheme://host:port` gave no answer; None if it is not the reason.
 
-    Shakes hands once more and looks: httpx and gRPC tell these failures in words of their own, or only that the connection
-    was closed. Plain asked of a TLS door, TLS of a plain one, an unknown authority, another host's name, an expired certificate.
+    Makes one more handshake, since httpx and gRPC word these failures in their own ways, or only say that the connection
+    was closed. Finds: TLS missing or not spoken, an unknown authority, another host's name, an expired certificate.
     """
     parts = urlsplit(address)
     host, port = parts.hostname or "", parts.port or DEFAULT_PORTS.get(parts.scheme, 0)
@@ -71,7 +71,7 @@ def _fault_of_plain(host: str, port: int, scheme: str) -> str | None:
         _shake_hands(host, port, blind)
     except OSError:
         return None
-    return f"this door speaks TLS and was asked in plain: write {scheme}s://{host}:{port} (and set {VARIABLE} where its authority is your own)"
+    return f"this endpoint uses TLS: write {scheme}s://{host}:{port} (and set {VARIABLE} if its authority is your own)"
 
 
 def _fault_of_tls(host: str, port: int, ca: Path | None) -> str | None:
@@ -81,7 +81,7 @@ def _fault_of_tls(host: str, port: int, ca: Path | None) -> str | None:
         return _fault_of_certificate(error, host, ca)
     except ssl.SSLError as error:
         if error.reason in ("WRONG_VERSION_NUMBER", "RECORD_LAYER_FAILURE", "UNEXPECTED_EOF_WHILE_READING"):
-            return "this door was asked over TLS and does not speak it: write http:// for https://, grpc:// for grpcs://, or give the service a certificate"
+            return "this endpoint does not use TLS: write http:// for https://, grpc:// for grpcs://, or give the service a certificate"
         return f"TLS failed ({error.reason or error})"
     except OSError:
         return None
@@ -90,9 +90,9 @@ def _fault_of_tls(host: str, port: int, ca: Path | None) -> str | None:
 
 def _fault_of_certificate(error: ssl.SSLCertVerificationError, host: str, ca: Path | None) -> str:
     if error.verify_code in WRONG_NAME:
-        return f"its certificate is not for {host!r} ({error.verify_message}): ask it under a name in the certificate, or add this one to it"
+        return f"its certificate is not for {host!r} ({error.verify_message}): use a name in the certificate, or add this one to it"
     if error.verify_code in OUT_OF_TIME:
-        return f"its certificate is out of its time ({error.verify_message}): renew it at the service, or look at this machine's clock"
+        return f"its certificate is expired or not valid yet ({error.verify_message}): renew it at the service, or check this machine's clock"
     trusted = f"the authorities of {ca}" if ca else "the system's authorities"
     return f"its certificate is not trusted by {trusted} ({error.verify_message}): set {VARIABLE} to the PEM file of the authority that signed it"
 

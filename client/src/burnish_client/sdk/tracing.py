@@ -1,8 +1,8 @@
-"""One trace a command: the CLI opens its root span, and every request of the SDK carries its traceparent.
+"""One trace for each command: the CLI opens its root span, and every request of the SDK carries its traceparent.
 
-Spans are exported where OTEL_EXPORTER_OTLP_ENDPOINT or …_TRACES_ENDPOINT is set, and only then is OpenTelemetry loaded (0.4 s);
-else the command has ids all the same, so that the services' logs belong together. As a library, the SDK hands on the
-span of the program around it, where that has one.
+Spans are exported if OTEL_EXPORTER_OTLP_ENDPOINT or …_TRACES_ENDPOINT is set, and only then is OpenTelemetry loaded
+(0.4 s). Otherwise the command still has ids, so that the services' logs belong together. As a library, the SDK passes
+on the span of the program around it, if there is one.
 """
 
 from __future__ import annotations
@@ -18,18 +18,13 @@ from burnish.telemetry import tracing
 if TYPE_CHECKING:
     import httpx
 
-# Of the command that runs: a process runs one at a time, and its threads have no context of their own.
+# The traceparent of the running command. A process runs one at a time, and its threads have no context of their own.
 _command: str | None = None
 
 
 def headers() -> dict[str, str]:
-    """What goes with a request; empty where nothing is traced."""
+    """The headers of a request (gRPC: its metadata). Empty if nothing is traced."""
     return tracing.headers() or ({tracing.HEADER: _command} if _command else {})
-
-
-def metadata() -> tuple[tuple[str, str], ...]:
-    """The same for gRPC."""
-    return tuple(headers().items())
 
 
 def mark(request: httpx.Request) -> None:
@@ -44,7 +39,7 @@ async def mark_async(request: httpx.Request) -> None:
 
 @contextmanager
 def command(name: str, warn: Callable[[str], None]) -> Iterator[None]:
-    """Around one command. warn: told in a sentence where its spans could not be exported."""
+    """Wrap one command in a trace. warn: called with a sentence if its spans could not be exported."""
     if tracing.endpoint():
         with _exported(name, warn), _as_command(tracing.traceparent()):
             yield
@@ -84,7 +79,7 @@ def _exported(name: str, warn: Callable[[str], None]) -> Iterator[None]:
 
 
 class _Complaints(logging.Handler):
-    """Whether the exporter had any; its own lines are for a service's log, and long."""
+    """Records whether the exporter complained. Its own lines are long and meant for a service's log."""
 
     def __init__(self) -> None:
         super().__init__(logging.WARNING)

@@ -1,28 +1,31 @@
 """SDK of the trainer (gRPC): preview, create, list, watch, pause, resume and cancel tuning jobs, and their checkpoints. Synchronous.
 
-The only file of the client that imports the stubs; it gives their message classes on to the CLI and the demo.
+The only file of the client that imports the stubs. The CLI and the demo get the message classes from here.
 """
 
 from __future__ import annotations
 
+import json
 import time
 import uuid
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
-from typing import Any, Literal, Protocol, Self, TypeVar
+from typing import Any, Literal, Protocol, TypeVar
 
 import grpc
 from google.protobuf.json_format import MessageToDict
 from google.protobuf.message import Message
 from google.rpc import error_details_pb2
+from tenacity import retry, retry_if_exception, stop_after_attempt, wait_exponential
 
-from burnish.errors import DeadlineError, InvalidInputError, PreconditionError, UnavailableError
+from burnish.errors import BurnishError, DeadlineError, InvalidInputError, PreconditionError, UnavailableError
+from burnish.schemas.job_state import JobState
 from burnish.schemas.tuning import Method
-from burnish_client.config.endpoints import ClientSettings
 from burnish_client.sdk import errors as wire
 from burnish_client.sdk import tls, tracing
 from burnish_client.sdk.grpc_channel import GrpcAddress, open_channel
+from burnish_client.sdk.service_client import ServiceClient
 from burnish_protos.trainer.v1.trainer_pb2 import (
     AdapterRef,
     Backend,
@@ -61,10 +64,10 @@ from burnish_protos.trainer.v1.trainer_pb2_grpc import TrainerStub
 __all__ = [
     "AdapterRef",
     "CheckpointInfo",
+    "DatasetRef",
     "Finding",
     "RunEstimate",
     "RunMeasurement",
-    "State",
     "StepMetrics",
     "TrainerClient",
     "TuningJob",
@@ -72,14 +75,11 @@ __all__ = [
     "TuningJobPreview",
     "TuningSpec",
     "final_series",
-    "is_final",
-    "state_name",
+    "job_state",
     "to_dict",
     "tuning_spec",
 ]
 
-State = Literal["pending", "preparing", "running", "paused", "succeeded", "failed", "cancelled"]
-FINAL_STATES = frozenset({TuningJob.STATE_SUCCEEDED, TuningJob.STATE_FAILED, TuningJob.STATE_CANCELLED})
 PARAMS: Mapping[Method, Any] = {
     "sft": SftParams,
     "dpo": DpoParams,
@@ -87,27 +87,40 @@ PARAMS: Mapping[Method, Any] = {
     "orpo": OrpoParams,
     "simpo": SimpoParams,
 }
-ATTEMPTS = 4
-PREVIEW_SECONDS = 660.0  # longer than the trainer gives preflight, so that it can say what took so long
+PREVIEW_SECONDS = 660.0  # longer than the trainer gives preflight, so that the trainer can say what took so long
 PAGE_SIZE = 200
 MAXIMUM_MESSAGE_BYTES = 64 * 1024 * 1024  # a page of jobs with all their findings
-BACKOFF_SECONDS = 0.25
+ATTEMPTS = 4
+BACKOFF_SECONDS = 0.25  # before the second attempt; doubles
 RECONNECT_SECONDS = 120.0  # how long a broken watch keeps trying without one new event
 BROKEN = frozenset(
     {grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.INTERNAL, grpc.StatusCode.UNKNOWN, grpc.StatusCode.CANCELLED}
 )
+SERVICE = {"service": "burnish.trainer.v1.Trainer"}
+# gRPC retries every call but two. A preview is not asked for again if the trainer itself gave it up, and a stream of
+# events may break after its first message, which gRPC does not retry.
+SERVICE_CONFIG = {
+    "methodConfig": [
+        {
+            "name": [SERVICE],
+            "retryPolicy": {
+                "maxAttempts": ATTEMPTS,
+                "initialBackoff": f"{BACKOFF_SECONDS}s",
+                "maxBackoff": f"{4 * BACKOFF_SECONDS}s",
+                "backoffMultiplier": 2,
+                "retryableStatusCodes": ["UNAVAILABLE"],
+            },
+        },
+        {"name": [SERVICE | {"method": "PreviewTuningJob"}, SERVICE | {"method": "WatchTuningJob"}]},
+    ]
+}
 
 Answer = TypeVar("Answer")
 
 
-def state_name(state: TuningJob.State | int) -> str:
-    """`running` for STATE_RUNNING."""
-    name: str = TuningJob.State.Name(state)
-    return name.removeprefix("STATE_").lower()
-
-
-def is_final(state: TuningJob.State | int) -> bool:
-    return state in FINAL_STATES
+def job_state(number: TuningJob.State | int) -> JobState:
+    """`JobState.RUNNING` for STATE_RUNNING."""
+    return JobState(TuningJob.State.Name(number).removeprefix("STATE_").lower())
 
 
 def to_dict(message: Message) -> dict[str, Any]:
@@ -149,10 +162,10 @@ def tuning_spec(
     undesirable_weight: float | None = None,
     initial_adapter: tuple[str, str] | None = None,
 ) -> TuningSpec:
-    """A spec in which None leaves the default to the trainer; ranges and defaults are those of trainer.proto.
+    """A spec in which None leaves the default to the trainer. Ranges and defaults are those of trainer.proto.
 
     beta is of dpo, kto, orpo and simpo; gamma of simpo; the weights of kto; initial_adapter (name, version) of dpo and
-    kto. Raises InvalidInputError for a method that is none and for a parameter that the method does not have.
+    kto. Raises InvalidInputError for an unknown method and for a parameter that the method does not have.
     """
     params = {
         "beta": beta,
@@ -212,10 +225,10 @@ def _method_params(method: Method, params: Mapping[str, Any]) -> Message:
 
 
 def final_series(events: Iterable[TuningJobEvent]) -> list[TuningJobEvent]:
-    """The metrics events of a job without what was told again: of each step's training and evaluation the last telling.
+    """The metrics events of a job without repetitions: the last training and the last evaluation metrics of each step.
 
-    Ascending by step, the training metrics of a step before its evaluation. A step is told again when a later attempt
-    runs it again and its figures differ; every telling stays in the job's events.
+    Ascending by step, the training metrics of a step before its evaluation. A step is reported again if a later attempt
+    runs it again and its figures differ; the job's events keep every report.
     """
     last: dict[tuple[int, bool], TuningJobEvent] = {}
     for event in events:
@@ -239,39 +252,29 @@ class _Stub(Protocol):
     WatchTuningJob: Callable[..., Iterable[TuningJobEvent]]
 
 
-class TrainerClient:
-    """Calls of the trainer. Raises the BurnishErrors that it raised; UnavailableError where it does not answer.
+class TrainerClient(ServiceClient):
+    """Calls of the trainer. Raises the BurnishErrors that it raised; UnavailableError if it does not answer.
 
-    Every call is safe to retry (create carries a request_id) and is retried a few times while the trainer cannot be reached.
-    address: `host:port`, `grpc://host:port` or, for TLS, `grpcs://host:port`; ca: PEM file of the authority that it is
-    then trusted by, None: the system's.
+    Every call is safe to retry (create carries a request_id) and is retried a few times while the trainer cannot be
+    reached. address: `host:port`, `grpc://host:port` or, for TLS, `grpcs://host:port`.
     """
 
+    service = "trainer"
+
     def __init__(self, address: str, token: str, *, ca: Path | None = None, timeout_seconds: float = 30.0) -> None:
-        self.address = address
-        self._url, self._ca = str(GrpcAddress.parse(address)), ca
-        self._timeout_seconds = timeout_seconds
-        self._metadata = (("authorization", f"Bearer {token}"),)
-        options = [("grpc.max_receive_message_length", MAXIMUM_MESSAGE_BYTES)]
-        self._channel = open_channel(GrpcAddress.parse(address), ca, options)
+        super().__init__(address, token, ca=ca, timeout_seconds=timeout_seconds)
+        options = [
+            ("grpc.max_receive_message_length", MAXIMUM_MESSAGE_BYTES),
+            ("grpc.service_config", json.dumps(SERVICE_CONFIG)),
+        ]
+        self._parsed = GrpcAddress.parse(address)
+        self._channel = open_channel(self._parsed, ca, options)
         self._stub: _Stub = TrainerStub(self._channel)  # type: ignore[no-untyped-call]
-
-    @classmethod
-    def from_settings(cls, settings: ClientSettings | None = None) -> Self:
-        settings = settings or ClientSettings()
-        return cls(settings.endpoint("trainer"), settings.secret_token(), ca=settings.ca)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *exception: object) -> None:
-        self.close()
 
     def close(self) -> None:
         self._channel.close()
 
-    def ask(self) -> None:
-        """One read that shows whether the trainer answers and takes the token; raises as every call does."""
+    def check_access(self) -> None:
         self._call(self._stub.ListTuningJobs, ListTuningJobsRequest(page_size=1))
 
     def create_job(
@@ -283,11 +286,11 @@ class TrainerClient:
         labels: Mapping[str, str] | None = None,
         deadline: datetime | None = None,
     ) -> TuningJob:
-        """Queue a job. The same request_id and body give the same job; None makes a fresh id, so that retries cannot queue twice.
+        """Queue a job. The same request_id and body give the same job; None makes a new id, so that retries cannot queue twice.
 
         priority: -100 to 100, higher first, then older first. labels: at most 16, to filter lists by. deadline: aware and
-        in the future; a job that has not ended by then fails with DeadlineError. AlreadyExistsError where the request_id
-        made a job from another body.
+        in the future; a job that has not ended by then fails with DeadlineError. Raises AlreadyExistsError if the
+        request_id made a job from another body.
         """
         request = _create_request(spec, priority, labels, deadline)
         request.request_id = request_id or uuid.uuid4().hex
@@ -298,24 +301,25 @@ class TrainerClient:
     ) -> TuningJobPreview:
         """Check and estimate a job as its preparation would, and queue nothing.
 
-        A spec that preflight refuses is an answer (`refused`, with its findings), not an error; a malformed one raises as
-        create_job does.
+        A spec that preflight refuses is an answer (`refused`, with its findings), not an error. A malformed spec raises
+        as create_job does.
         """
-        return self._call(self._stub.PreviewTuningJob, _create_request(spec, 0, None, deadline), timeout_seconds)
+        request = _create_request(spec, 0, None, deadline)
+        return self._call(_retry_unanswered(self._stub.PreviewTuningJob), request, timeout_seconds)
 
     def get_job(self, job_id: str) -> TuningJob:
         return self._call(self._stub.GetTuningJob, GetTuningJobRequest(job_id=job_id))
 
     def list_jobs(
         self,
-        states: Sequence[State] = (),
+        states: Sequence[JobState] = (),
         limit: int | None = None,
         *,
         labels: Mapping[str, str] | None = None,
         adapter_name: str | None = None,
         dataset_name: str | None = None,
     ) -> list[TuningJob]:
-        """Newest first, all pages up to `limit`; only those in one of the states, with all of the labels, of the names."""
+        """Newest first, all pages up to `limit`. Only jobs in one of the states, with all of the labels, of the names."""
         request = ListTuningJobsRequest(
             states=[TuningJob.State.Value(f"STATE_{state.upper()}") for state in states],
             page_size=min(limit or PAGE_SIZE, PAGE_SIZE),
@@ -332,16 +336,21 @@ class TrainerClient:
             request.page_token = page.next_page_token
 
     def cancel_job(self, job_id: str) -> TuningJob:
-        """Ends a job that has not ended; PreconditionError for one that has."""
+        """End a job that has not ended; PreconditionError for one that has."""
         return self._call(self._stub.CancelTuningJob, CancelTuningJobRequest(job_id=job_id))
 
     def events(self, job_id: str, after_sequence: int = 0) -> list[TuningJobEvent]:
-        """Every event after `after_sequence` until now, in order; does not wait for more."""
+        """Every event after `after_sequence` until now, in order. Does not wait for more."""
         request = WatchTuningJobRequest(job_id=job_id, after_sequence=after_sequence, until_now=True)
-        return self._call(lambda *args, **kwargs: list(self._stub.WatchTuningJob(*args, **kwargs)), request)
+
+        @_retry_unanswered
+        def read_all(*args: Any, **options: Any) -> list[TuningJobEvent]:
+            return list(self._stub.WatchTuningJob(*args, **options))
+
+        return self._call(read_all, request)
 
     def pause_job(self, job_id: str) -> TuningJob:
-        """Ask a job to save a checkpoint and free its device. The answer may still say running: `wait_paused` or watch it.
+        """Ask a job to save a checkpoint and free its device. The answer may still say running: call `wait_paused`, or watch it.
 
         Pausing a paused job changes nothing; PreconditionError for one that has ended.
         """
@@ -357,110 +366,91 @@ class TrainerClient:
         return list(self._call(self._stub.ListCheckpoints, request).checkpoints)
 
     def publish_checkpoint(self, job_id: str, step: int) -> AdapterRef:
-        """Make a checkpoint an adapter version, to be asked, evaluated and promoted as any other. Idempotent.
+        """Make a checkpoint an adapter version, to be used, evaluated and promoted as any other. Idempotent.
 
-        NotFoundError where the job has no checkpoint of that step.
+        Raises NotFoundError if the job has no checkpoint of that step.
         """
         return self._call(self._stub.PublishCheckpoint, PublishCheckpointRequest(job_id=job_id, step=step))
 
     def watch(self, job_id: str, after_sequence: int = 0) -> Iterator[TuningJobEvent]:
         """Every event after `after_sequence`, each once and in order, until the job has ended.
 
-        A broken stream is opened again after the last event seen; after RECONNECT_SECONDS without any it raises UnavailableError.
+        A broken stream is opened again after the last event seen. After RECONNECT_SECONDS without any event this raises
+        UnavailableError.
         """
-        seen, last_heard, pause = after_sequence, time.monotonic(), BACKOFF_SECONDS
+        seen, heard_at, pause = after_sequence, time.monotonic(), BACKOFF_SECONDS
         while True:
             before = seen
+            request = WatchTuningJobRequest(job_id=job_id, after_sequence=seen)
             try:
-                for event in self._stub.WatchTuningJob(
-                    WatchTuningJobRequest(job_id=job_id, after_sequence=seen),
-                    metadata=self._metadata + tracing.metadata(),
-                ):
+                for event in self._stub.WatchTuningJob(request, metadata=self._metadata()):
                     if event.sequence <= seen:
                         continue
-                    seen, last_heard, pause = event.sequence, time.monotonic(), BACKOFF_SECONDS
+                    seen, heard_at, pause = event.sequence, time.monotonic(), BACKOFF_SECONDS
                     yield event
-                    if event.WhichOneof("event") == "state_change" and is_final(event.state_change):
+                    if event.WhichOneof("event") == "state_change" and job_state(event.state_change).ended:
                         return
                 if seen == before and self._has_ended(job_id):
                     return
             except grpc.RpcError as error:
                 if error.code() not in BROKEN or _has_details(error):
                     raise wire.from_rpc(error, self._where) from error
-                self._check_tls(error)
-            if time.monotonic() - last_heard > RECONNECT_SECONDS:
-                raise self._lost(job_id)
+                if fault := self._tls_fault():
+                    raise fault from error
+            if time.monotonic() - heard_at > RECONNECT_SECONDS:
+                raise UnavailableError(
+                    f"{self._where}: the stream of {job_id} broke and did not come back in {RECONNECT_SECONDS:.0f} s: "
+                    f"`burnish jobs watch {job_id}` tries again",
+                    job_id=job_id,
+                )
             time.sleep(pause)
             pause = min(pause * 2, 5.0)
 
-    def _lost(self, job_id: str) -> UnavailableError:
-        message = f"{self._where}: the stream of {job_id} broke and did not come back in {RECONNECT_SECONDS:.0f} s: `burnish jobs watch {job_id}` tries again"
-        return UnavailableError(message, job_id=job_id)
+    def _has_ended(self, job_id: str) -> bool:
+        """False also if the trainer cannot be reached."""
+        try:
+            return job_state(self.get_job(job_id).state).ended
+        except UnavailableError:
+            return False
 
     def wait(self, job_id: str, timeout_seconds: float) -> TuningJob:
-        """Block until the job has ended; DeadlineError after timeout_seconds (the job goes on)."""
-        deadline = time.monotonic() + timeout_seconds
-        while not is_final((job := self.get_job(job_id)).state):
-            if time.monotonic() > deadline:
-                raise DeadlineError(
-                    f"{job_id} is still {state_name(job.state)} after {timeout_seconds:.0f} s: `burnish jobs watch {job_id}`",
-                    job_id=job_id,
-                )
-            time.sleep(0.5)
-        return job
+        """Block until the job has ended. DeadlineError after timeout_seconds (the job continues)."""
+        return self._poll(job_id, lambda state: state.ended, timeout_seconds)
 
     def wait_paused(self, job_id: str, timeout_seconds: float) -> TuningJob:
-        """Block until a job that was asked to pause is paused; DeadlineError after timeout_seconds (the job still pauses).
+        """Block until a job that was asked to pause is paused. DeadlineError after timeout_seconds (the job still pauses).
 
-        PreconditionError where it ended before it could.
+        Raises PreconditionError if the job ended before it could pause.
         """
+        job = self._poll(job_id, lambda state: state is JobState.PAUSED or state.ended, timeout_seconds)
+        if (state := job_state(job.state)).ended:
+            raise PreconditionError(f"{job_id} {state} before it was paused", job_id=job_id, state=state)
+        return job
+
+    def _poll(self, job_id: str, is_reached: Callable[[JobState], bool], timeout_seconds: float) -> TuningJob:
         deadline = time.monotonic() + timeout_seconds
-        while (job := self.get_job(job_id)).state != TuningJob.STATE_PAUSED:
-            if is_final(job.state):
-                raise PreconditionError(
-                    f"{job_id} {state_name(job.state)} before it was paused", job_id=job_id, state=state_name(job.state)
-                )
+        while not is_reached(state := job_state((job := self.get_job(job_id)).state)):
             if time.monotonic() > deadline:
                 raise DeadlineError(
-                    f"{job_id} is not paused yet after {timeout_seconds:.0f} s, it still saves: `burnish jobs show {job_id}`",
+                    f"{job_id} is still {state} after {timeout_seconds:.0f} s: `burnish jobs watch {job_id}` follows it",
                     job_id=job_id,
                 )
             time.sleep(0.2)
         return job
 
-    def _has_ended(self, job_id: str) -> bool:
-        """False also while the trainer cannot be reached."""
-        try:
-            return is_final(self.get_job(job_id).state)
-        except UnavailableError:
-            return False
-
-    @property
-    def _where(self) -> str:
-        return f"trainer at {self.address}"
+    def _metadata(self) -> tuple[tuple[str, str], ...]:
+        return (("authorization", f"Bearer {self._token}"), *tracing.headers().items())
 
     def _call(self, method: Callable[..., Answer], request: Message, timeout_seconds: float | None = None) -> Answer:
-        for attempt in range(ATTEMPTS):
-            try:
-                metadata = self._metadata + tracing.metadata()
-                return method(request, metadata=metadata, timeout=timeout_seconds or self._timeout_seconds)
-            except grpc.RpcError as error:
-                unavailable = error.code() is grpc.StatusCode.UNAVAILABLE
-                given_up = timeout_seconds is not None and _has_details(
-                    error
-                )  # a long call: the trainer waited already
-                if unavailable and not _has_details(error):
-                    self._check_tls(error)
-                if not unavailable or given_up or attempt == ATTEMPTS - 1:
-                    raise wire.from_rpc(error, self._where) from error
-                time.sleep(BACKOFF_SECONDS * 2**attempt)
-        raise AssertionError("unreachable")
+        try:
+            return method(request, metadata=self._metadata(), timeout=timeout_seconds or self._timeout_seconds)
+        except grpc.RpcError as error:
+            fault = self._tls_fault() if _is_unanswered(error) else None
+            raise fault or wire.from_rpc(error, self._where) from error
 
-    def _check_tls(self, error: grpc.RpcError) -> None:
-        """Raise, rather than try again, where TLS is what keeps us from the trainer."""
-        fault = tls.misfit(self._url, self._ca)
-        if fault is not None:
-            raise fault from error
+    def _tls_fault(self) -> BurnishError | None:
+        """Why TLS keeps us from the trainer, if it does."""
+        return tls.find_fault(str(self._parsed), self._ca)
 
 
 def _create_request(
@@ -477,5 +467,18 @@ def _create_request(
 
 
 def _has_details(error: grpc.RpcError) -> bool:
-    """True where the trainer itself said why, so that it is no broken line."""
+    """True if the trainer itself said why, so that the connection is not broken."""
     return any(key == "grpc-status-details-bin" for key, _ in error.trailing_metadata() or ())
+
+
+def _is_unanswered(error: BaseException) -> bool:
+    """True if the trainer could not be reached, or the connection to it broke."""
+    return isinstance(error, grpc.RpcError) and error.code() is grpc.StatusCode.UNAVAILABLE and not _has_details(error)
+
+
+_retry_unanswered = retry(
+    retry=retry_if_exception(_is_unanswered),
+    stop=stop_after_attempt(ATTEMPTS),
+    wait=wait_exponential(multiplier=BACKOFF_SECONDS),
+    reraise=True,
+)

@@ -10,7 +10,7 @@ from pydantic import ValidationError
 
 from burnish.errors import CorruptDataError
 from burnish.schemas.base import Frozen
-from burnish_client.config.sources import STATE_FILE
+from burnish_client.config.endpoints import STATE_FILE
 
 PartName = Literal["objectstore", "curator", "trainer", "inference"]
 PartState = Literal["waiting", "starting", "healthy", "unready", "restarting", "failed", "ended"]

@@ -20,7 +20,7 @@ from typing import IO, cast
 
 from burnish.errors import BurnishError, UnavailableError
 from burnish.schemas.models import read_record
-from burnish_client.config.sources import STATE_FILE
+from burnish_client.config.endpoints import STATE_FILE
 from burnish_client.stack import processes
 from burnish_client.stack.control import DETACH, LOCKED_EXIT_CODE
 from burnish_client.stack.keeper import Keeper

@@ -13,7 +13,7 @@ from burnish.schemas.base import Frozen
 from burnish.schemas.dataset import DatasetFormat, DatasetManifest, DatasetSpec
 from burnish.schemas.tuning import Method
 from burnish.verdict.pairing import name_some
-from burnish_client.sdk.trainer import TuningJob, TuningSpec, state_name, to_dict
+from burnish_client.sdk.trainer import TuningJob, TuningSpec, job_state, to_dict
 from burnish_client.tuning.search_space import Value, has_parameter, make_spec, parse_values
 
 FORMATS: dict[Method, DatasetFormat] = {"sft": "sft", "dpo": "dpo", "kto": "kto", "orpo": "dpo", "simpo": "dpo"}
@@ -132,7 +132,7 @@ def start_jobs(trainer: Trainer, planned: Sequence[PlannedMethod], compared: str
     for method in planned:
         labels = {"compare": compared, "method": method.method}
         before = trainer.list_jobs(labels=labels)
-        again = retry and before and state_name(before[0].state) in ("failed", "cancelled")
+        again = retry and before and job_state(before[0].state) in ("failed", "cancelled")
         if before and not again:
             jobs[method.method] = before[0].job_id
             continue
@@ -143,7 +143,7 @@ def start_jobs(trainer: Trainer, planned: Sequence[PlannedMethod], compared: str
 
 def failure_of(job: TuningJob) -> str | None:
     """Why there is no adapter; None where there is."""
-    state = state_name(job.state)
+    state = job_state(job.state)
     if state == "succeeded":
         return None
     return f"training failed: {job.error.message}" if state == "failed" else f"its job {job.job_id} was {state}"

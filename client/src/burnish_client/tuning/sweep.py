@@ -24,7 +24,7 @@ from burnish.errors import (
 )
 from burnish.schemas.base import Frozen
 from burnish.schemas.tuning import Method
-from burnish_client.sdk.trainer import TuningJob, TuningJobEvent, TuningSpec, state_name
+from burnish_client.sdk.trainer import TuningJob, TuningJobEvent, TuningSpec, job_state
 from burnish_client.tuning.search_space import Parameter, Value, command_of, make_spec, text
 from burnish_client.tuning.study import request_id, sampler, settings_of
 
@@ -222,7 +222,7 @@ class Sweep:
 
     def _ended(self, running: _Running) -> None:
         job, trial = self._trainer.get_job(running.job_id), running.trial
-        state = state_name(job.state)
+        state = job_state(job.state)
         if state == "failed":
             return self._end(trial, TrialState.FAIL, why=job.error.message)
         if state != "succeeded":

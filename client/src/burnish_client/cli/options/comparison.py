@@ -97,11 +97,9 @@ def ask_shown(*, out: Path, **arguments: Any) -> Evaluation:
 
 
 def all_rows(curator: CuratorClient, reference: str | None) -> list[RunLogLine]:
-    from burnish_client.cli.commands.data.runs import resolve_run_log
-
     if reference is None:
         return []
-    run_log_id = resolve_run_log(curator, reference).id
+    run_log_id = curator.find_run_log(reference).id
     rows: list[RunLogLine] = []
     while True:
         page = curator.run_log_rows(run_log_id, offset=len(rows), limit=PAGE_ROWS)

@@ -1,1 +1,4 @@
-"""views"""
+"""What is printed and how: tables, facts, progress, JSON. Called by `commands` and the demo.
+
+Nothing here parses options, and nothing imports a command.
+"""

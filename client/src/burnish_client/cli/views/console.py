@@ -1,4 +1,4 @@
-"""What every command prints with: results on stdout (only JSON under --json), progress and messages on stderr."""
+"""What every command prints with. Results go to stdout (with --json nothing else), progress and messages to stderr."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ JsonFlag = Annotated[bool, typer.Option("--json", help="Print JSON alone on stdo
 
 
 def out() -> Console:
-    """stdout, asked for at the time of printing so that its width and redirection are those of the moment."""
+    """stdout, made when something is printed, so that its width and redirection are those of that moment."""
     return Console(highlight=False)
 
 
@@ -43,20 +43,20 @@ def error(message: str, hint: str | None = None) -> None:
 
 
 def burnish_error(problem: BurnishError) -> None:
-    """The message; its request id where it was the service's own defect; the hint that its kind has."""
+    """The message, the request id if it was the service's own defect, and the hint for its kind."""
     request_id = problem.metadata.get("request_id") if problem.code is Code.INTERNAL else None
     error(problem.message + (f" (request {request_id})" if request_id else ""), hint_of(problem))
 
 
 def hint_of(problem: BurnishError) -> str | None:
-    """What to do, where the message does not say it yet."""
+    """What to do, unless the message says it already."""
     if "`" in problem.message:
         return None
     hints = {
         "UNAUTHENTICATED": "set BURNISH_TOKEN to the token of these services, or unset it to use the one of `burnish up`",
         "NOT_FOUND": "the matching `ls` command lists what there is",
         "UNAVAILABLE": "`burnish status` shows what runs, `burnish up` starts it",
-        "INTERNAL": "`burnish status` names the log of each part; the traceback stands there under the request id",
+        "INTERNAL": "`burnish status --json` names the log of each part; the traceback is in it, under the request id",
         "LEAKAGE": "take the named questions out of the training data, or build with another split",
         "ALREADY_EXISTS": "choose another name",
         "CORRUPT_DATA": "restore the named object from a backup",
@@ -73,19 +73,22 @@ def next_step(command: str) -> None:
     note(f"[dim]next:[/] {escape(command)}")
 
 
-def print_json(value: Any) -> None:
-    """JSON on stdout, never wrapped or coloured."""
-    sys.stdout.write(json.dumps(value, indent=2, ensure_ascii=False) + "\n")
+def print_json(value: Any, indent: int | None = 2) -> None:
+    """JSON on stdout, never wrapped or coloured; indent None: on one line. Models and trainer messages may be among the values."""
+    sys.stdout.write(json.dumps(value, indent=indent, ensure_ascii=False, default=_plain) + "\n")
     sys.stdout.flush()
 
 
-def print_json_line(value: Any) -> None:
-    sys.stdout.write(json.dumps(value, ensure_ascii=False) + "\n")
-    sys.stdout.flush()
+def _plain(value: Any) -> Any:
+    if hasattr(value, "model_dump"):
+        return value.model_dump(mode="json")
+    from burnish_client.sdk.trainer import to_dict
+
+    return to_dict(value)
 
 
 def table(*columns: str, title: str | None = None) -> Table:
-    """A table without frames. A column whose name starts with '>' is a number, one with '~' may be cut short, others stay whole."""
+    """A table without frames. A column that starts with '>' is a number, one with '~' may be cut short, others stay whole."""
     made = Table(
         box=None,
         padding=(0, 2, 0, 0),
@@ -107,14 +110,14 @@ def table(*columns: str, title: str | None = None) -> Table:
 
 
 def show_table(table: Table, console: Console | None = None) -> None:
-    """Print as wide as the content; where that is too wide, the columns that may be cut share what the others leave."""
+    """Print as wide as the content. If that is too wide, the columns that may be cut share what the others leave."""
     console = console or out()
     table.expand = Measurement.get(console, console.options.update(width=UNLIMITED), table).maximum > console.width
     console.print(table)
 
 
 def facts(pairs: Iterable[tuple[str, object]]) -> Table:
-    """Name and value, a line each; None and empty values are left out."""
+    """Name and value, one line each. None and empty values are left out."""
     made = Table.grid(padding=(0, 2))
     made.add_column(style="dim", no_wrap=True)
     made.add_column(overflow="fold")
@@ -171,14 +174,14 @@ def size(size_bytes: int) -> str:
 
 
 def name_and_version(text: str) -> tuple[str, str | None]:
-    """`name@version` or `name`; a slash does for the @, as references in manifests have it."""
+    """Split `name@version` or `name`. A slash works like the @, since references in manifests have it."""
     name, _, version = text.replace("/", "@", 1).partition("@")
     return name, version or None
 
 
 @contextmanager
 def upload_progress(path: Path) -> Iterator[Progress]:
-    """A bar on stderr that the yielded callback moves, nothing where stderr is no terminal; once all is sent it says so."""
+    """A progress bar on stderr that the yielded callback moves; nothing if stderr is no terminal."""
     from rich.progress import BarColumn, DownloadColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
     terminal = err()
@@ -205,7 +208,7 @@ def upload_progress(path: Path) -> Iterator[Progress]:
 
 @contextmanager
 def working(message: str) -> Iterator[None]:
-    """A spinner on stderr while something takes long; nothing where stderr is no terminal."""
+    """A spinner on stderr while something takes long; nothing if stderr is no terminal."""
     console = err()
     if not console.is_terminal:
         yield

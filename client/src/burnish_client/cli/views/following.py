@@ -1,4 +1,4 @@
-"""A tuning job's progress as it comes: a live bar on a terminal, plain lines elsewhere. Used by train, jobs and the demo."""
+"""A tuning job's progress as it happens: a live bar on a terminal, plain lines elsewhere. Used by train, jobs and the demo."""
 
 from __future__ import annotations
 
@@ -11,24 +11,28 @@ from rich.live import Live
 from rich.markup import escape
 from rich.table import Table
 
+from burnish.schemas.job_state import JobState
 from burnish_client.cli.views import console, job_text
-from burnish_client.sdk.trainer import StepMetrics, TrainerClient, TuningJob, TuningJobEvent, state_name
+from burnish_client.sdk.trainer import StepMetrics, TrainerClient, TuningJob, TuningJobEvent, job_state
 
 BAR_WIDTH = 24
 EventSink = Callable[[TuningJobEvent], None]
 
 
-def follow(trainer: TrainerClient, job_id: str, after_sequence: int = 0, also: EventSink | None = None) -> TuningJob:
-    """Show events until the job has ended and return it; Ctrl-C leaves it running, says how to watch again, and exits 130."""
+def follow(trainer: TrainerClient, job_id: str, after_sequence: int = 0, *, as_json: bool = False) -> TuningJob:
+    """Show events until the job has ended, and return it. as_json: also print each on stdout, one a line.
+
+    Ctrl-C leaves the job running, says how to watch it again, and exits with 130.
+    """
     try:
         with display(job_id, console.err()) as show:
             for event in trainer.watch(job_id, after_sequence):
-                if also:
-                    also(event)
+                if as_json:
+                    console.print_json(event, indent=None)
                 show(event)
     except KeyboardInterrupt:
         console.note(
-            f"[yellow]{job_id} goes on.[/] Watch again: burnish jobs watch {job_id}; end it: burnish jobs cancel {job_id}"
+            f"[yellow]{job_id} continues.[/] Watch it again: burnish jobs watch {job_id}; end it: burnish jobs cancel {job_id}"
         )
         raise typer.Exit(130) from None
     return trainer.get_job(job_id)
@@ -36,7 +40,7 @@ def follow(trainer: TrainerClient, job_id: str, after_sequence: int = 0, also: E
 
 @contextmanager
 def display(job_id: str, where: Console) -> Iterator[EventSink]:
-    """Shows events on a console: a live board on a terminal, a line an event elsewhere."""
+    """Shows events on a console: a live board on a terminal, one line for each event elsewhere."""
     if not where.is_terminal:
         yield lambda event: where.print(plain_line(event), soft_wrap=True, markup=False)
         return
@@ -46,30 +50,30 @@ def display(job_id: str, where: Console) -> Iterator[EventSink]:
         def show(event: TuningJobEvent) -> None:
             board.take(event)
             live.update(board.render())
-            if line := told_line(event, job_id):
+            if line := line_above(event, job_id):
                 live.console.print(line)
 
         yield show
 
 
-def told_line(event: TuningJobEvent, job_id: str) -> str | None:
-    """What is said above the board, as markup: messages, findings in their colour, and how to resume a paused job."""
+def line_above(event: TuningJobEvent, job_id: str) -> str | None:
+    """What is printed above the board, as markup: messages, findings in their colour, and how to resume a paused job."""
     kind = event.WhichOneof("event")
     if kind == "message":
         return f"[dim]{console.one_line(event.message)}[/]"
     if kind == "finding":
         return f"[{job_text.finding_word(event.finding)[1]}]{escape(job_text.finding_line(event.finding))}[/]"
     if kind == "state_change" and event.state_change == TuningJob.STATE_PAUSED:
-        return f"[magenta]paused[/] [dim]to go on: burnish jobs resume {job_id}[/]"
+        return f"[magenta]paused[/] [dim]to continue: burnish jobs resume {job_id}[/]"
     return None
 
 
 class Board:
-    """The live picture: state, bar, the estimate until there are figures, and the newest of each figure."""
+    """The live picture: state, bar, the newest of each figure, and the estimate until there are figures."""
 
     def __init__(self, job_id: str) -> None:
         self.job_id = job_id
-        self.state = "pending"
+        self.state = JobState.PENDING
         self.metrics = StepMetrics()
         self.validation_loss: float | None = None
         self.first_loss: float | None = None
@@ -78,7 +82,7 @@ class Board:
     def take(self, event: TuningJobEvent) -> None:
         kind = event.WhichOneof("event")
         if kind == "state_change":
-            self.state = state_name(event.state_change)
+            self.state = job_state(event.state_change)
         elif kind == "metrics":
             if event.metrics.HasField("validation_loss"):
                 self.validation_loss = event.metrics.validation_loss
@@ -96,7 +100,7 @@ class Board:
         grid = Table.grid(padding=(0, 2))
         grid.add_row(
             f"[bold]{self.job_id}[/]",
-            f"[{job_text.COLOURS[self.state]}]{self.state}[/]",
+            job_text.state_markup(self.state),
             bar,
             f"step {figures.step}/{figures.total_steps or '?'}",
         )
@@ -122,7 +126,7 @@ def plain_line(event: TuningJobEvent) -> str:
     """One event as one line of plain text."""
     kind = event.WhichOneof("event")
     if kind == "state_change":
-        return f"state {state_name(event.state_change)}"
+        return f"state {job_state(event.state_change)}"
     if kind == "message":
         return console.fold(event.message)
     if kind == "finding":
@@ -139,22 +143,22 @@ def plain_line(event: TuningJobEvent) -> str:
 
 
 def exit_code(job: TuningJob) -> int:
-    return 0 if state_name(job.state) == "succeeded" else 1
+    return 0 if job_state(job.state) is JobState.SUCCEEDED else 1
 
 
 def show_outcome(job: TuningJob) -> None:
-    """How it ended, and what to do next."""
-    state = state_name(job.state)
-    if state == "succeeded":
+    """How the job ended, and what to do next."""
+    state = job_state(job.state)
+    if state is JobState.SUCCEEDED:
         _show_success(job)
-    elif state == "failed":
+    elif state is JobState.FAILED:
         console.error(f"{job.job_id} failed: {job.error.message}", f"burnish jobs show {job.job_id}")
     else:
         console.note(f"[yellow]{state}[/] {job.job_id}")
 
 
 def _show_success(job: TuningJob) -> None:
-    reference = f"{job.adapter.name}@{job.adapter.version}"
+    reference = job_text.reference(job.adapter)
     seconds = job.end_time.ToDatetime() - job.start_time.ToDatetime()
     console.out().print(
         f"[bold green]succeeded[/] {job.job_id} → adapter {reference} after {console.duration(seconds.total_seconds())}"
@@ -166,5 +170,5 @@ def _show_success(job: TuningJob) -> None:
             f"{console.size(measured.peak_memory_bytes)} of memory (estimated {console.size(estimate.peak_memory_bytes)})[/]"
         )
     console.next_step(
-        f"burnish eval --benchmark NAME --adapter {reference} --dataset {job.spec.dataset.name}@{job.spec.dataset.version}"
+        f"burnish eval --benchmark NAME --adapter {reference} --dataset {job_text.reference(job.spec.dataset)}"
     )

@@ -1,4 +1,4 @@
-"""A job's metrics as rows: the final series, a row a step with its training figures and its evaluation's."""
+"""A job's metrics as rows: one for each step, with its training figures and its evaluation's."""
 
 from __future__ import annotations
 
@@ -25,18 +25,18 @@ COLUMNS = (
 
 
 def by_step(events: Iterable[TuningJobEvent]) -> list[dict[str, Any]]:
-    """Ascending by step, COLUMNS by name; what was not measured at a step is None. attempt: the one that told it last."""
+    """Ascending by step, COLUMNS by name. What was not measured at a step is None. attempt: the one that reported it last."""
     rows: dict[int, dict[str, Any]] = {}
     for event in final_series(events):
         row = rows.setdefault(event.metrics.step, dict.fromkeys(COLUMNS))
-        told = to_dict(event.metrics) | {"step": event.metrics.step, "epoch": event.metrics.epoch}
-        row.update({name: value for name, value in told.items() if name in row})
+        figures = to_dict(event.metrics) | {"step": event.metrics.step, "epoch": event.metrics.epoch}
+        row.update({name: value for name, value in figures.items() if name in row})
         row["attempt"] = event.attempt
     return [rows[step] for step in sorted(rows)]
 
 
 def write_csv(rows: Sequence[dict[str, Any]]) -> None:
-    """RFC 4180 on stdout; empty where nothing was measured."""
+    """RFC 4180 on stdout. A cell is empty if nothing was measured."""
     writer = csv.DictWriter(sys.stdout, COLUMNS, lineterminator="\n")
     writer.writeheader()
     writer.writerows(rows)

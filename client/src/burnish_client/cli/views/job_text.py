@@ -1,51 +1,117 @@
-"""How tuning jobs read on a screen: states, findings, estimates beside measurements, parameters. Used by train, jobs, following."""
+"""How tuning jobs read on a screen: lists, states, findings, estimates beside measurements, parameters. Used by train, jobs, following."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from datetime import UTC
 
 from rich.markup import escape
 from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
+from burnish.schemas.job_state import JobState
 from burnish_client.cli.views import console
 from burnish_client.sdk.trainer import (
+    AdapterRef,
+    DatasetRef,
     Finding,
     RunEstimate,
     RunMeasurement,
     TuningJob,
     TuningJobPreview,
     TuningSpec,
-    state_name,
+    job_state,
     to_dict,
 )
 
 COLOURS = {
-    "pending": "dim",
-    "preparing": "blue",
-    "running": "cyan",
-    "paused": "magenta",
-    "succeeded": "green",
-    "failed": "red",
-    "cancelled": "yellow",
+    JobState.PENDING: "dim",
+    JobState.PREPARING: "blue",
+    JobState.RUNNING: "cyan",
+    JobState.PAUSED: "magenta",
+    JobState.SUCCEEDED: "green",
+    JobState.FAILED: "red",
+    JobState.CANCELLED: "yellow",
 }
 SEVERITIES = {Finding.SEVERITY_REFUSAL: ("refused", "red"), Finding.SEVERITY_WARNING: ("warning", "yellow")}
 LINE_ROWS = 5  # rows that a single line names
+TIMES = ("deadline", "create_time", "start_time", "end_time")
 
 
-def state_markup(state: TuningJob.State | int) -> str:
-    name = state_name(state)
-    return f"[{COLOURS[name]}]{name}[/]"
+def state_markup(state: JobState) -> str:
+    return f"[{COLOURS[state]}]{state}[/]"
+
+
+def reference(named: AdapterRef | DatasetRef) -> str:
+    """`name@version`."""
+    return f"{named.name}@{named.version}"
+
+
+def show_list(jobs: Sequence[TuningJob]) -> None:
+    """One line for each job; a column of priorities if one is not 0."""
+    ranked = any(job.priority for job in jobs)
+    shown = console.table(
+        "job", "state", "method", "~dataset", "~adapter", *([">prio"] if ranked else []), ">step", ">loss"
+    )
+    for job in jobs:
+        shown.add_row(
+            job.job_id,
+            state_markup(job_state(job.state)),
+            job.spec.WhichOneof("method") or "",
+            job.spec.dataset.name,
+            job.spec.adapter_name,
+            *([str(job.priority)] if ranked else []),
+            *_progress(job),
+        )
+    console.show_table(shown)
+
+
+def _progress(job: TuningJob) -> tuple[str, str]:
+    """Step and loss."""
+    steps = f"{job.progress.step}/{job.progress.total_steps}" if job.HasField("progress") else "–"
+    return steps, f"{job.progress.train_loss:.3f}" if job.progress.HasField("train_loss") else "–"
+
+
+def show_job(job: TuningJob) -> None:
+    """Everything about one job: spec, progress, times, findings, estimate and measurement, error."""
+    spec, out = job.spec, console.out()
+    steps, loss = _progress(job)
+    times = {name: getattr(job, name) for name in ("not_before", *TIMES) if job.HasField(name)}
+    shown = {name: console.when(time.ToDatetime(tzinfo=UTC)) for name, time in times.items()}
+    facts: list[tuple[str, object]] = [
+        ("method", spec.WhichOneof("method")),
+        ("dataset", reference(spec.dataset)),
+        ("adapter", reference(job.adapter) if job.HasField("adapter") else f"{spec.adapter_name} (no version yet)"),
+        ("progress", f"step {steps}, loss {loss}"),
+        ("attempts", job.attempts),
+        ("devices", ", ".join(job.devices)),
+        ("priority", job.priority or None),
+        ("labels", ", ".join(f"{name}={value}" for name, value in sorted(job.labels.items()))),
+        ("next attempt", shown.get("not_before")),
+        *((name, shown.get(name)) for name in TIMES),
+        ("parameters", parameters(spec)),
+    ]
+    out.print(f"{job.job_id}  {state_markup(job_state(job.state))}")
+    out.print(console.facts(facts))
+    show_findings(job.findings)
+    if job.HasField("measured") and job.HasField("estimate"):
+        out.print(estimate_and_measurement(job.estimate, job.measured))
+    elif job.HasField("estimate"):
+        show_estimate(job.estimate)
+    if job.HasField("error"):
+        console.error(job.error.message)
+    if job.HasField("progress"):
+        console.note(f"[dim]checkpoints:[/] burnish jobs checkpoints {job.job_id}")
 
 
 def finding_word(finding: Finding) -> tuple[str, str]:
-    """What its severity is called, and the colour of that."""
+    """The word for its severity, and the colour of it."""
     return SEVERITIES.get(finding.severity, ("finding", "dim"))
 
 
 def rows_text(finding: Finding, limit: int | None = None) -> str:
-    """`rows q1, q2 and 10 more`; empty where the finding is about the job as a whole."""
+    """`rows q1, q2 and 10 more`; empty if the finding is about the job as a whole."""
     named = list(finding.question_ids)[:limit]
     if not named:
         return ""
@@ -85,27 +151,18 @@ def estimate_line(estimate: RunEstimate) -> str:
 
 
 def show_estimate(estimate: RunEstimate) -> None:
-    out = console.out()
-    out.print("[bold]estimate[/]")
-    out.print(indented(_estimate_facts(estimate)))
-
-
-def _estimate_facts(estimate: RunEstimate) -> Table:
-    available = (
-        f" of {console.size(estimate.available_memory_bytes)}" if estimate.HasField("available_memory_bytes") else ""
-    )
-    return console.facts(
-        [
-            (
-                "time",
-                f"{console.duration(estimate.seconds)}, and {console.duration(estimate.load_seconds)} to load the model",
-            ),
-            ("memory", f"{console.size(estimate.peak_memory_bytes)} at the peak{available}"),
-            ("disk", f"{console.size(estimate.disk_bytes)} for checkpoints and adapter"),
-            ("work", f"{estimate.steps:,} steps, {estimate.tokens:,} tokens"),
-            ("basis", console.fold(estimate.basis)),
-        ]
-    )
+    has_limit = estimate.HasField("available_memory_bytes")
+    available = f" of {console.size(estimate.available_memory_bytes)}" if has_limit else ""
+    load = console.duration(estimate.load_seconds)
+    pairs = [
+        ("time", f"{console.duration(estimate.seconds)}, and {load} to load the model"),
+        ("memory", f"{console.size(estimate.peak_memory_bytes)} at the peak{available}"),
+        ("disk", f"{console.size(estimate.disk_bytes)} for checkpoints and adapter"),
+        ("work", f"{estimate.steps:,} steps, {estimate.tokens:,} tokens"),
+        ("basis", console.fold(estimate.basis)),
+    ]
+    console.out().print("[bold]estimate[/]")
+    console.out().print(indented(console.facts(pairs)))
 
 
 def estimate_and_measurement(estimate: RunEstimate, measured: RunMeasurement) -> Table:
@@ -119,7 +176,7 @@ def estimate_and_measurement(estimate: RunEstimate, measured: RunMeasurement) ->
 
 
 def parameters(spec: TuningSpec) -> str:
-    """Every parameter that is set, by name; switches that are off are left out."""
+    """Every parameter that is set, by name. Switches that are off are left out."""
     fields = to_dict(spec)
     given = {**fields.get("lora", {}), **fields.get("optimizer", {}), **fields.get(spec.WhichOneof("method") or "", {})}
     rest = ("quantization", "backend", "device_count", "seed", "accepted_findings")
@@ -139,16 +196,16 @@ def _value(value: object) -> str:
     return str(value).removeprefix("QUANTIZATION_").removeprefix("BACKEND_").lower()
 
 
-def what(spec: TuningSpec) -> str:
+def summary(spec: TuningSpec) -> str:
     """`sft on tickets@2e12d583988a77d4 → adapter tickets`."""
-    return f"{spec.WhichOneof('method')} on {spec.dataset.name}@{spec.dataset.version} → adapter {spec.adapter_name}"
+    return f"{spec.WhichOneof('method')} on {reference(spec.dataset)} → adapter {spec.adapter_name}"
 
 
 def show_preview(preview: TuningJobPreview) -> None:
     """The answer to `--dry-run`: whether it may run, findings with their rows, the estimate, and the whole spec."""
     out = console.out()
     judgement = "[bold red]refused[/]" if preview.refused else "[bold green]fit to run[/]"
-    out.print(f"{judgement} {escape(what(preview.spec))}")
+    out.print(f"{judgement} {escape(summary(preview.spec))}")
     show_findings(preview.findings)
     if preview.HasField("estimate"):
         show_estimate(preview.estimate)
@@ -157,4 +214,4 @@ def show_preview(preview: TuningJobPreview) -> None:
     if preview.refused:
         console.note("[dim]nothing was queued; a job with this spec fails before it takes a device[/]")
     else:
-        console.note("[dim]nothing was queued; the same command without --dry-run does that[/]")
+        console.note("[dim]nothing was queued; the same command without --dry-run queues it[/]")

@@ -25,13 +25,13 @@ def import_benchmark(
     json: JsonFlag = False,
 ) -> None:
     """Send a benchmark to the curator."""
-    from burnish_client.sdk.curator import CuratorClient
+    from burnish_client import CuratorClient
 
     name = name or asking.name_of(file)
     with CuratorClient.from_settings() as client, console.upload_progress(file) as progress:
         manifest = client.import_benchmark(file, name, progress)
     if json:
-        return console.print_json(manifest.model_dump(mode="json"))
+        return console.print_json(manifest)
     slices = ", ".join(f"{slice} {count:,}" for slice, count in manifest.slices.items())
     console.out().print(
         f"[bold green]imported[/] {manifest.name}@{manifest.version}  {manifest.questions:,} questions: {slices}",
@@ -41,13 +41,13 @@ def import_benchmark(
 
 @app.command("ls")
 def list_benchmarks(json: JsonFlag = False) -> None:
-    """Benchmark versions, newest first."""
-    from burnish_client.sdk.curator import CuratorClient
+    """List benchmark versions, newest first."""
+    from burnish_client import CuratorClient
 
     with CuratorClient.from_settings() as client:
         manifests = client.benchmarks()
     if json:
-        return console.print_json([manifest.model_dump(mode="json") for manifest in manifests])
+        return console.print_json(manifests)
     if not manifests:
         return console.note("no benchmarks yet: burnish benchmark import FILE")
     shown = console.table("~name", "version", ">questions", "~slices", "imported")
@@ -64,40 +64,25 @@ def show_benchmark(
     benchmark: Annotated[str, typer.Argument(metavar="NAME[@VERSION]", help="Without version, the newest.")],
     json: JsonFlag = False,
 ) -> None:
-    """A benchmark version and its first questions; --json has them all."""
-    from burnish_client.sdk.curator import CuratorClient
+    """Show a benchmark version and its first questions; --json has them all."""
+    from burnish_client import CuratorClient
 
     with CuratorClient.from_settings() as client:
         manifest = client.benchmark(*console.name_and_version(benchmark))
         questions = client.benchmark_questions(manifest.name, manifest.version)
     if json:
-        whole = {
-            "manifest": manifest.model_dump(mode="json"),
-            "questions": [question.model_dump(mode="json") for question in questions],
-        }
-        return console.print_json(whole)
-    out = console.out()
-    out.print(
-        console.facts(
-            [
-                ("benchmark", f"{manifest.name}@{manifest.version}"),
-                ("questions", f"{manifest.questions:,}"),
-                ("slices", ", ".join(f"{slice} {count:,}" for slice, count in manifest.slices.items())),
-                ("imported", console.when(manifest.created_at)),
-            ]
-        )
-    )
-    shown = console.table(
-        "~question",
-        "~slice",
-        "~grader",
-        "~expected answer",
-        title=f"first {min(SHOWN_QUESTIONS, len(questions))} of {len(questions)}",
-    )
-    for question in questions[:SHOWN_QUESTIONS]:
-        shown.add_row(
-            question.question_id, question.slice, question.grader.name, console.one_line(question.expected_answer)
-        )
+        return console.print_json({"manifest": manifest, "questions": questions})
+    pairs = [
+        ("benchmark", f"{manifest.name}@{manifest.version}"),
+        ("questions", f"{manifest.questions:,}"),
+        ("slices", ", ".join(f"{slice} {count:,}" for slice, count in manifest.slices.items())),
+        ("imported", console.when(manifest.created_at)),
+    ]
+    console.out().print(console.facts(pairs))
+    title = f"first {min(SHOWN_QUESTIONS, len(questions))} of {len(questions)}"
+    shown = console.table("~question", "~slice", "~grader", "~expected answer", title=title)
+    for one in questions[:SHOWN_QUESTIONS]:
+        shown.add_row(one.question_id, one.slice, one.grader.name, console.one_line(one.expected_answer))
     console.show_table(shown)
 
 
@@ -109,7 +94,8 @@ def run_benchmark(
         str | None, typer.Option(help="Base, adapter or adapter@version. Default: the base.", show_default=False)
     ] = None,
     samples: Annotated[
-        int, typer.Option(help="Times each question is asked: what repeats is no accident.", metavar="N", min=1)
+        int,
+        typer.Option(help="Times each question is asked. A failure that repeats is no accident.", metavar="N", min=1),
     ] = 2,
     concurrency: Concurrency = asking.MOST_CONCURRENCY,
     max_tokens: MaxTokens = 256,
@@ -122,10 +108,8 @@ def run_benchmark(
     """
     import asyncio
 
-    from burnish_client import evaluation
+    from burnish_client import CuratorClient, InferenceClient, evaluation
     from burnish_client.config.endpoints import ClientSettings
-    from burnish_client.sdk.curator import CuratorClient
-    from burnish_client.sdk.inference import InferenceClient
 
     settings = ClientSettings()
     with CuratorClient.from_settings(settings) as curator:
@@ -152,7 +136,7 @@ def run_benchmark(
                 )
             )
     except KeyboardInterrupt:
-        console.note(f"[yellow]interrupted:[/] the answers so far stand in {answers_file}; the same command goes on")
+        console.note(f"[yellow]interrupted:[/] the answers so far are in {answers_file}; the same command continues")
         raise typer.Exit(130) from None
     lines = evaluation.make_run_log(questions, answers, f"{manifest.name}-{manifest.version}")
     written = console.write_output((line.model_dump_json(exclude_none=True).encode() + b"\n" for line in lines), output)

@@ -1,19 +1,17 @@
-"""`burnish dataset`: dataset versions, built, listed, shown and exported."""
+"""`burnish dataset`: build, list, show and export dataset versions."""
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from burnish_client.cli.commands.data.runs import resolve_run_log
+from burnish_client.cli.options.common import OutputFile, RunLogOption
 from burnish_client.cli.views import console
 from burnish_client.cli.views.console import JsonFlag
 
 if TYPE_CHECKING:
-    from burnish.schemas.dataset import DatasetManifest
-    from burnish_client.sdk.curator import CuratorClient
+    from burnish_client import CuratorClient
 
 app = typer.Typer(help="Dataset versions: build, list, look into, export.", no_args_is_help=True)
 Reference = Annotated[str, typer.Argument(metavar="NAME[@VERSION]", help="Dataset; without version, the newest.")]
@@ -25,9 +23,7 @@ def build_dataset(
     label: Annotated[
         list[str], typer.Option(help="Failure label whose corrected questions are targeted; repeat for more.")
     ],
-    run_log: Annotated[
-        str | None, typer.Option(help="Id or name of the run log; default: the newest.", show_default=False)
-    ] = None,
+    run_log: RunLogOption = None,
     format: Annotated[
         Literal["sft", "dpo", "kto"],
         typer.Option(help="sft: correct answers; dpo: correct against wrong; kto: single answers, wanted or not."),
@@ -50,7 +46,7 @@ def build_dataset(
             show_default=False,
         ),
     ] = None,
-    seed: Annotated[int, typer.Option(help="Of the split. The same seed gives the same version.")] = 0,
+    seed: Annotated[int, typer.Option(help="Seed of the split. The same seed gives the same version.")] = 0,
     json: JsonFlag = False,
 ) -> None:
     """Build a dataset version from corrections and anchor examples, with a held-out share that is never trained on."""
@@ -58,13 +54,14 @@ def build_dataset(
 
     from burnish.errors import InvalidInputError
     from burnish.schemas.dataset import DatasetSpec
-    from burnish_client.sdk.curator import CuratorClient
+    from burnish_client import CuratorClient
+    from burnish_client.cli.views import data_text
 
     with CuratorClient.from_settings() as client:
         try:
             spec = DatasetSpec(
                 name=name,
-                run_log_id=resolve_run_log(client, run_log).id,
+                run_log_id=client.find_run_log(run_log).id,
                 labels=label,
                 format=format,
                 held_out_share=held_out_share,
@@ -82,14 +79,14 @@ def build_dataset(
         with console.working("building the dataset"):
             manifest = client.build_dataset(spec)
     if json:
-        return console.print_json(manifest.model_dump(mode="json"))
+        return console.print_json(manifest)
     console.out().print(f"[bold green]built[/] {manifest.name}@{manifest.version}")
-    show(manifest)
+    data_text.show_dataset(manifest)
     console.next_step(f"burnish train {manifest.spec.format} --dataset {manifest.name}@{manifest.version} --follow")
 
 
 def _benchmark_reference(client: CuratorClient, reference: str | None) -> str | None:
-    """`name/version` for the spec; the newest version where none is given."""
+    """`name/version` for the spec; the newest version if none is given."""
     if reference is None:
         return None
     manifest = client.benchmark(*console.name_and_version(reference))
@@ -101,13 +98,13 @@ def list_datasets(
     name: Annotated[str | None, typer.Argument(help="Only versions of this one.", show_default=False)] = None,
     json: JsonFlag = False,
 ) -> None:
-    """Dataset versions, newest first."""
-    from burnish_client.sdk.curator import CuratorClient
+    """List dataset versions, newest first."""
+    from burnish_client import CuratorClient
 
     with CuratorClient.from_settings() as client:
         manifests = client.datasets(name)
     if json:
-        return console.print_json([manifest.model_dump(mode="json") for manifest in manifests])
+        return console.print_json(manifests)
     if not manifests:
         return console.note("no datasets yet: burnish dataset build NAME --label LABEL")
     shown = console.table("~name", "version", "format", ">train", ">valid.", ">held out", "built")
@@ -127,34 +124,15 @@ def list_datasets(
 
 @app.command("show")
 def show_dataset(dataset: Reference, json: JsonFlag = False) -> None:
-    """A dataset version: where it came from, what is in it, what was left out and why."""
-    from burnish_client.sdk.curator import CuratorClient
+    """Show a dataset version: where it came from, what is in it, what was left out and why."""
+    from burnish_client import CuratorClient
+    from burnish_client.cli.views import data_text
 
     with CuratorClient.from_settings() as client:
         manifest = client.dataset(*console.name_and_version(dataset))
     if json:
-        return console.print_json(manifest.model_dump(mode="json"))
-    show(manifest)
-
-
-def show(manifest: DatasetManifest) -> None:
-    counts, lengths = manifest.counts, manifest.lengths
-    pairs: list[tuple[str, object]] = [
-        ("dataset", f"{manifest.name}@{manifest.version}"),
-        ("format", manifest.spec.format),
-        ("labels", ", ".join(manifest.spec.labels)),
-        ("rows", f"{counts.train:,} to train on, {counts.validation:,} for validation loss"),
-        ("made of", f"{counts.corrections:,} corrections, {counts.anchors:,} anchor examples"),
-        ("held out", f"{counts.held_out:,} targeted questions, for evaluation only"),
-        ("left out", "; ".join(f"{count:,} {reason}" for reason, count in counts.discarded.items()) or "nothing"),
-        (
-            "lengths",
-            f"{lengths.minimum:,} to {lengths.maximum:,} {lengths.unit}, median {lengths.median:,.0f}, total {lengths.total:,}",
-        ),
-        ("built", console.when(manifest.created_at)),
-    ]
-    pairs += [("from", f"{parent.kind} {parent.name} {parent.digest[:23]}") for parent in manifest.parents]
-    console.out().print(console.facts(pairs))
+        return console.print_json(manifest)
+    data_text.show_dataset(manifest)
 
 
 @app.command("export")
@@ -162,15 +140,13 @@ def export_dataset(
     dataset: Reference,
     form: Annotated[
         Literal["rows", "prompt-completion", "openai-messages", "dpo", "kto", "together", "vertex"],
-        typer.Option(help="Who is to read it."),
+        typer.Option(help="Format of the rows."),
     ] = "openai-messages",
     split: Annotated[Literal["train", "validation"], typer.Option(help="Which rows.")] = "train",
-    output: Annotated[
-        Path | None, typer.Option("--out", "-o", help="File to write; without it, stdout.", show_default=False)
-    ] = None,
+    output: OutputFile = None,
 ) -> None:
-    """Write a split as JSONL in another tool's form."""
-    from burnish_client.sdk.curator import CuratorClient
+    """Write a split as JSONL in another tool's format."""
+    from burnish_client import CuratorClient
 
     name, version = console.name_and_version(dataset)
     with CuratorClient.from_settings() as client:

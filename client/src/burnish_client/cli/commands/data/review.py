@@ -1,4 +1,4 @@
-"""`burnish review`: the file that a person fills with corrections, out and in."""
+"""`burnish review`: export the file that a person fills with corrections, and import it."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from burnish_client.cli.commands.data.runs import RunLog, resolve_run_log
+from burnish_client.cli.options.common import OutputFile, RunLog, RunLogOption
 from burnish_client.cli.views import console
 from burnish_client.cli.views.console import JsonFlag
 
 if TYPE_CHECKING:
     from burnish.schemas.runlog import ReviewImport
 
-app = typer.Typer(help="Corrections: a review file out, the corrected one in.", no_args_is_help=True)
+app = typer.Typer(help="Corrections: export a review file, import the corrected one.", no_args_is_help=True)
 SHOWN_REJECTED = 10
 
 
@@ -25,20 +25,18 @@ def export_review(
         list[str] | None,
         typer.Option(help="Failure label; repeat for more. Default: every candidate cluster.", show_default=False),
     ] = None,
-    output: Annotated[
-        Path | None, typer.Option("--out", "-o", help="File to write; without it, stdout.", show_default=False)
-    ] = None,
+    output: OutputFile = None,
 ) -> None:
-    """Write one line a failed question (JSONL), with an empty `corrected_output` to fill in."""
+    """Write one line for each failed question (JSONL), with an empty `corrected_output` to fill in."""
     from burnish.errors import PreconditionError
-    from burnish_client.sdk.curator import CuratorClient
+    from burnish_client import CuratorClient
 
     with CuratorClient.from_settings() as client:
-        run_log_id = resolve_run_log(client, run_log).id
+        run_log_id = client.find_run_log(run_log).id
         labels = label or [cluster.label for cluster in client.diagnosis(run_log_id).clusters if cluster.candidate]
         if not labels:
             raise PreconditionError(
-                f"run log {run_log_id} has no candidate cluster: `burnish diagnose {run_log_id}` says why, --label chooses one all the same"
+                f"run log {run_log_id} has no candidate cluster: `burnish diagnose {run_log_id}` says why, --label chooses one anyway"
             )
         items = client.export_review(run_log_id, labels)
     lines = console.write_output((item.model_dump_json().encode() + b"\n" for item in items), output)
@@ -57,19 +55,17 @@ def export_review(
 @app.command("import")
 def import_review(
     file: Annotated[Path, typer.Argument(help="The filled review file (JSONL).", exists=True, dir_okay=False)],
-    run_log: Annotated[
-        str | None, typer.Option(help="Id or name of the run log it is about; default: the newest.", show_default=False)
-    ] = None,
+    run_log: RunLogOption = None,
     json: JsonFlag = False,
 ) -> None:
     """Send corrections to the curator."""
-    from burnish_client.sdk.curator import CuratorClient
+    from burnish_client import CuratorClient
 
     with CuratorClient.from_settings() as client:
-        run_log_id = resolve_run_log(client, run_log).id
+        run_log_id = client.find_run_log(run_log).id
         answer = client.import_review(run_log_id, file)
     if json:
-        return console.print_json(answer.model_dump(mode="json"))
+        return console.print_json(answer)
     console.out().print(
         f"[bold green]{answer.accepted:,} corrections[/] for run log {run_log_id}: "
         f"{answer.changed:,} changed earlier ones; {answer.empty:,} lines still empty, {len(answer.rejected_lines):,} rejected"
@@ -82,7 +78,7 @@ def import_review(
 
 
 def _corrected_labels(file: Path, answer: ReviewImport) -> list[str]:
-    """The failure labels of the lines that were taken, in the file's order."""
+    """The failure labels of the corrections that were accepted, in the file's order."""
     from burnish.schemas.runlog import ReviewItem
 
     rejected = {line.line_number for line in answer.rejected_lines}

@@ -1,4 +1,4 @@
-"""`burnish adapters`: adapter versions that the inference front can serve."""
+"""`burnish adapters`: adapter versions that the inference service can serve."""
 
 from __future__ import annotations
 
@@ -17,28 +17,20 @@ def list_adapters(
     name: Annotated[str | None, typer.Argument(help="Only versions of this one.", show_default=False)] = None,
     json: JsonFlag = False,
 ) -> None:
-    """Adapter versions, newest first."""
-    from burnish_client.sdk.inference import InferenceClient
+    """List adapter versions, newest first."""
+    from burnish_client import InferenceClient
 
     with InferenceClient.from_settings() as client:
         manifests = client.adapters(name)
     if json:
-        return console.print_json([manifest.model_dump(mode="json") for manifest in manifests])
+        return console.print_json(manifests)
     if not manifests:
         return console.note("no adapters yet: burnish train sft --dataset NAME --follow")
     shown = console.table("~name", "version", "method", ">rank", ">steps", ">val. loss", "made")
     for manifest in manifests:
-        training = manifest.training
-        loss = f"{training.best_validation_loss:.3f}" if training.best_validation_loss is not None else "–"
-        shown.add_row(
-            manifest.name,
-            manifest.version,
-            manifest.method,
-            str(manifest.rank),
-            str(training.steps),
-            loss,
-            console.when(manifest.created_at),
-        )
+        training, made = manifest.training, console.when(manifest.created_at)
+        figures = (str(manifest.rank), str(training.steps), _loss(training.best_validation_loss))
+        shown.add_row(manifest.name, manifest.version, manifest.method, *figures, made)
     console.show_table(shown)
 
 
@@ -47,36 +39,31 @@ def show_adapter(
     adapter: Annotated[str, typer.Argument(metavar="NAME[@VERSION]", help="Without version, the newest.")],
     json: JsonFlag = False,
 ) -> None:
-    """An adapter version: base, training, lineage."""
-    from burnish_client.sdk.inference import InferenceClient
+    """Show an adapter version: base, training, lineage."""
+    from burnish_client import InferenceClient
 
     with InferenceClient.from_settings() as client:
         manifest = client.adapter(*console.name_and_version(adapter))
     if json:
-        return console.print_json(manifest.model_dump(mode="json"))
+        return console.print_json(manifest)
     training = manifest.training
     losses = f"{_loss(training.first_train_loss)} → {_loss(training.final_train_loss)}, validation {_loss(training.best_validation_loss)}"
     size_bytes = sum(file.size_bytes for file in manifest.files)
-    console.out().print(
-        console.facts(
-            [
-                ("adapter", f"{manifest.name}@{manifest.version}"),
-                ("base", f"{manifest.base_model.name} {manifest.base_model.digest[:19]}…"),
-                ("method", f"{manifest.method}, {manifest.backend}, quantization {manifest.quantization}"),
-                ("LoRA", f"rank {manifest.rank}, alpha {manifest.alpha}, {', '.join(manifest.target_modules)}"),
-                (
-                    "steps",
-                    f"{training.steps}, best {training.best_step}{', stopped early' if training.stopped_early else ''}",
-                ),
-                ("loss", losses),
-                ("took", console.duration(training.duration_seconds)),
-                ("job", manifest.job_id),
-                ("size", console.size(size_bytes) if size_bytes else None),
-                ("made", console.when(manifest.created_at)),
-                *[("from", f"{parent.kind} {parent.name} {parent.digest[:23]}") for parent in manifest.parents],
-            ]
-        )
-    )
+    stopped = ", stopped early" if training.stopped_early else ""
+    pairs = [
+        ("adapter", f"{manifest.name}@{manifest.version}"),
+        ("base", f"{manifest.base_model.name} {manifest.base_model.digest[:19]}…"),
+        ("method", f"{manifest.method}, {manifest.backend}, quantization {manifest.quantization}"),
+        ("LoRA", f"rank {manifest.rank}, alpha {manifest.alpha}, {', '.join(manifest.target_modules)}"),
+        ("steps", f"{training.steps}, best {training.best_step}{stopped}"),
+        ("loss", losses),
+        ("took", console.duration(training.duration_seconds)),
+        ("job", manifest.job_id),
+        ("size", console.size(size_bytes) if size_bytes else None),
+        ("made", console.when(manifest.created_at)),
+        *[("from", f"{parent.kind} {parent.name} {parent.digest[:23]}") for parent in manifest.parents],
+    ]
+    console.out().print(console.facts(pairs))
 
 
 def _loss(value: float | None) -> str:

@@ -236,7 +236,6 @@ def _plan(
 
     from burnish.errors import InvalidInputError
     from burnish.schemas.dataset import DatasetSpec
-    from burnish_client.cli.commands.data.runs import resolve_run_log
     from burnish_client.tuning.compare import (
         PlannedMethod,
         adapter_name_of,
@@ -252,7 +251,7 @@ def _plan(
         spec = DatasetSpec.model_validate(
             {
                 "name": name,
-                "run_log_id": resolve_run_log(curator, run_log).id,
+                "run_log_id": curator.find_run_log(run_log).id,
                 "labels": labels,
                 "benchmark": f"{benchmark.name}/{benchmark.version}",
                 "seed": seed,

@@ -1,4 +1,4 @@
-"""`burnish train sweep`: many jobs with other parameters, the hopeless ones stopped early, the best one named."""
+"""`burnish train sweep`: many jobs with different parameters; stops hopeless ones early and names the best."""
 
 from __future__ import annotations
 
@@ -6,19 +6,17 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from burnish_client.cli.options.groups import RunsByDefault
+from burnish_client.cli.options.common import RunsByDefault
 from burnish_client.cli.views import console
 from burnish_client.cli.views.console import JsonFlag
 
 if TYPE_CHECKING:
     from burnish_client.tuning.search_space import SearchSpace
     from burnish_client.tuning.study import SweepSettings
-    from burnish_client.tuning.sweep import SweepResult, TrialResult
 
 app = typer.Typer(
     cls=RunsByDefault, help="Search training parameters (run, the default), or show a search.", no_args_is_help=True
 )
-COLOURS = {"finished": "green", "pruned": "yellow", "failed": "red", "running": "cyan"}
 DEFAULT_TRIALS = 10
 Method = Literal["sft", "dpo", "kto", "orpo", "simpo"]
 
@@ -44,7 +42,7 @@ def sweep(
         Literal["random", "grid", "tpe"], typer.Option(help="How values are chosen; tpe learns from earlier trials.")
     ] = "random",
     seed: Annotated[
-        int, typer.Option(help="Of the choice of values, and of every training unless seed is searched.", min=0)
+        int, typer.Option(help="Seed of the choice of values, and of every training unless seed is searched.", min=0)
     ] = 0,
     parallel: Annotated[int, typer.Option(help="Jobs in the trainer's queue at once.", metavar="K", min=1)] = 1,
     prune: Annotated[
@@ -62,17 +60,17 @@ def sweep(
             help="Name of the adapter that trials make versions of. Default: the sweep's.", show_default=False
         ),
     ] = None,
-    follow: Annotated[bool, typer.Option("--follow", "-f", help="Tell every evaluation too.")] = False,
+    follow: Annotated[bool, typer.Option("--follow", "-f", help="Report every evaluation too.")] = False,
     json: JsonFlag = False,
 ) -> None:
     """Search parameters by validation loss, each trial an ordinary job.
 
-    The same command goes on after Ctrl-C or a kill: ended trials are not run again, running jobs are found again.
+    The same command continues after Ctrl-C or a kill: ended trials are not run again, running jobs are found again.
     """
     from burnish.errors import InvalidInputError
+    from burnish_client import CuratorClient, TrainerClient
+    from burnish_client.cli.views import sweep_text
     from burnish_client.config.endpoints import ClientSettings
-    from burnish_client.sdk.curator import CuratorClient
-    from burnish_client.sdk.trainer import TrainerClient
     from burnish_client.tuning.study import SweepSettings, default_name, open_study
     from burnish_client.tuning.sweep import Sweep, check_some_finished, read_result
 
@@ -85,15 +83,26 @@ def sweep(
             "with --validation-share above 0",
             field="dataset",
         )
-    asked = SweepSettings(
-        method=method, dataset=manifest.name, version=manifest.version, params=sorted(param), sampler=sampler, seed=seed,
-        prune=prune, adapter=adapter or "",
-    )  # fmt: skip
-    space, wanted = asked.space(), name or default_name(asked)
-    count = _count(space, asked, trials)
-    asked = asked.model_copy(update={"adapter": adapter or wanted})
-    with open_study(settings.home, wanted, asked) as study, TrainerClient.from_settings(settings) as trainer:
-        console.note(f"sweep {wanted}: {count} trials of {method} on {manifest.name}@{manifest.version}, by {sampler}")
+    sweep_settings = SweepSettings(
+        method=method,
+        dataset=manifest.name,
+        version=manifest.version,
+        params=sorted(param),
+        sampler=sampler,
+        seed=seed,
+        prune=prune,
+        adapter=adapter or "",
+    )
+    sweep_name = name or default_name(sweep_settings)
+    count = _count(sweep_settings.space(), sweep_settings, trials)
+    sweep_settings = sweep_settings.model_copy(update={"adapter": adapter or sweep_name})
+    with (
+        open_study(settings.home, sweep_name, sweep_settings) as study,
+        TrainerClient.from_settings(settings) as trainer,
+    ):
+        console.note(
+            f"sweep {sweep_name}: {count} trials of {method} on {manifest.name}@{manifest.version}, by {sampler}"
+        )
         try:
             result = Sweep(
                 study,
@@ -104,22 +113,25 @@ def sweep(
                 follow=follow,
             ).run()
         except KeyboardInterrupt:
-            console.note(f"[yellow]interrupted:[/] jobs that run go on; the same command goes on with sweep {wanted}")
+            console.note(
+                f"[yellow]interrupted:[/] running jobs continue; the same command continues sweep {sweep_name}"
+            )
             if json:
-                console.print_json(read_result(study).model_dump(mode="json"))
+                console.print_json(read_result(study))
             raise typer.Exit(130) from None
     if json:
-        console.print_json(result.model_dump(mode="json"))
+        console.print_json(result)
     else:
-        show_result(result)
+        sweep_text.show_result(result)
     check_some_finished(result)
 
 
 @app.command("show")
 def show(
-    name: Annotated[str, typer.Argument(metavar="SWEEP", help="Its name, as `run` told it.")], json: JsonFlag = False
+    name: Annotated[str, typer.Argument(metavar="SWEEP", help="Its name, as `run` prints it.")], json: JsonFlag = False
 ) -> None:
-    """A sweep as it stands: its trials, and the best so far."""
+    """Show a sweep's trials, and the best so far."""
+    from burnish_client.cli.views import sweep_text
     from burnish_client.config.endpoints import ClientSettings
     from burnish_client.tuning.study import read_study
     from burnish_client.tuning.sweep import read_result
@@ -127,8 +139,8 @@ def show(
     with read_study(ClientSettings().home, name) as study:
         result = read_result(study)
     if json:
-        return console.print_json(result.model_dump(mode="json"))
-    show_result(result)
+        return console.print_json(result)
+    sweep_text.show_result(result)
 
 
 def _count(space: SearchSpace, settings: SweepSettings, trials: int | None) -> int:
@@ -143,45 +155,3 @@ def _count(space: SearchSpace, settings: SweepSettings, trials: int | None) -> i
     if not space.is_listed or settings.sampler == "tpe":
         return trials or DEFAULT_TRIALS
     return min(trials or space.size, space.size)
-
-
-def show_result(result: SweepResult) -> None:
-    """The trials, best first, then the command that trains with the best one's values."""
-    searched = _differing(result.trials)
-    shown = console.table(">trial", "outcome", *(f">{name}" for name in searched), ">loss", ">run", "~job", "~why")
-    for trial in sorted(result.trials, key=_rank):
-        loss = "–" if trial.loss is None else f"{trial.loss:.4f}"
-        shown.add_row(
-            f"[bold]{trial.number}[/]" if trial.number == result.best else str(trial.number),
-            f"[{COLOURS[trial.outcome]}]{trial.outcome}[/]",
-            *(_cell(trial, name) for name in searched),
-            loss,
-            "–" if trial.percent is None else f"{trial.percent} %",
-            trial.job_id or "–",
-            console.one_line(trial.why),
-        )
-    console.show_table(shown)
-    console.out().print(f"[dim]loss[/]  {console.one_line(result.metric)}; comparable within {result.method} only")
-    best = next((trial for trial in result.trials if trial.number == result.best), None)
-    if best is None:
-        return console.note("no trial has finished yet")
-    console.out().print(f"[dim]best[/]  trial {best.number}, adapter {best.adapter}")
-    console.out().print(f"[dim]again[/] {result.command}", soft_wrap=True)
-    console.next_step(f"burnish eval --benchmark NAME --adapter {best.adapter}")
-
-
-def _differing(trials: list[TrialResult]) -> list[str]:
-    """Names of the values that are not alike in all trials; of a single trial, none."""
-    names = list(dict.fromkeys(name for trial in trials for name in trial.values))
-    return [name for name in names if len({trial.values.get(name) for trial in trials}) > 1]
-
-
-def _cell(trial: TrialResult, name: str) -> str:
-    from burnish_client.tuning.search_space import text
-
-    return text(trial.values[name]) if name in trial.values else "–"
-
-
-def _rank(trial: TrialResult) -> tuple[int, float, int]:
-    order = ("finished", "running", "pruned", "failed")
-    return order.index(trial.outcome), trial.loss if trial.loss is not None else float("inf"), trial.number

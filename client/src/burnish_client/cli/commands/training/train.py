@@ -1,4 +1,4 @@
-"""`burnish train sft|dpo|kto|orpo|simpo`: submit a tuning job and follow it, or check and estimate it without (--dry-run)."""
+"""`burnish train sft|dpo|kto|orpo|simpo`: submit a tuning job and follow it, or only check and estimate it (--dry-run)."""
 
 from __future__ import annotations
 
@@ -6,8 +6,6 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
-from burnish_client.cli.commands.training import compare as train_compare
-from burnish_client.cli.commands.training import sweep as train_sweep
 from burnish_client.cli.options.training import (
     DpoOptions,
     HardwareOptions,
@@ -27,10 +25,7 @@ from burnish_client.cli.options.training import (
 from burnish_client.cli.views import console
 
 if TYPE_CHECKING:
-    from datetime import datetime
-
     from burnish.schemas.tuning import Method
-    from burnish_client.sdk.trainer import TrainerClient, TuningSpec
 
 app = typer.Typer(
     help="Train an adapter on a dataset version. docs/training.md: which method for which data.", no_args_is_help=True
@@ -73,17 +68,14 @@ def train_simpo(options: dict[str, Any]) -> None:
     _submit("simpo", options)
 
 
-app.command("compare")(train_compare.compare)
-app.add_typer(train_sweep.app, name="sweep")
-
-
 def _submit(method: Method, options: dict[str, Any]) -> None:
     """Queue the job that a command's options describe, or preview it."""
+    from burnish_client import CuratorClient, TrainerClient
+    from burnish_client.cli.views import following, job_text
     from burnish_client.config.endpoints import ClientSettings
-    from burnish_client.sdk.curator import CuratorClient
-    from burnish_client.sdk.trainer import TrainerClient, tuning_spec
+    from burnish_client.sdk.trainer import tuning_spec
 
-    place = queue_options(options)
+    queue = queue_options(options)
     given = spec_options(options)
     settings = ClientSettings()
     name, version = console.name_and_version(options["dataset"])
@@ -96,40 +88,22 @@ def _submit(method: Method, options: dict[str, Any]) -> None:
         adapter_name=options["adapter"] or name,
         **given,
     )
+    as_json, follow = options["json"], options["follow"]
     with TrainerClient.from_settings(settings) as trainer:
         if options["dry_run"]:
-            _preview(trainer, spec, place["deadline"], options["json"])
-        else:
-            _queue(trainer, spec, place, options["follow"], options["json"])
-
-
-def _preview(trainer: TrainerClient, spec: TuningSpec, deadline: datetime | None, json: bool) -> None:
-    """Print what preflight says of the job; exit code 1 where it is refused."""
-    from burnish_client.cli.views import job_text
-    from burnish_client.sdk.trainer import to_dict
-
-    with console.working("checking every row and estimating"):
-        preview = trainer.preview_job(spec, deadline=deadline)
-    if json:
-        console.print_json(to_dict(preview))
-    else:
-        job_text.show_preview(preview)
-    raise typer.Exit(1 if preview.refused else 0)
-
-
-def _queue(trainer: TrainerClient, spec: TuningSpec, place: dict[str, Any], follow: bool, json: bool) -> None:
-    from burnish_client.cli.views import following
-    from burnish_client.sdk.trainer import to_dict
-
-    job = trainer.create_job(spec, **place)
-    dataset = f"{spec.dataset.name}@{spec.dataset.version}"
-    console.note(
-        f"[bold green]queued[/] {job.job_id}: {spec.WhichOneof('method')} on {dataset} → adapter {spec.adapter_name}"
-    )
-    if follow:
-        job = following.follow(trainer, job.job_id)
-    if json:
-        console.print_json(to_dict(job))
+            with console.working("checking every row and estimating"):
+                preview = trainer.preview_job(spec, deadline=queue["deadline"])
+            if as_json:
+                console.print_json(preview)
+            else:
+                job_text.show_preview(preview)
+            raise typer.Exit(1 if preview.refused else 0)
+        job = trainer.create_job(spec, **queue)
+        console.note(f"[bold green]queued[/] {job.job_id}: {job_text.summary(spec)}")
+        if follow:
+            job = following.follow(trainer, job.job_id)
+    if as_json:
+        console.print_json(job)
     elif follow:
         following.show_outcome(job)
     else:

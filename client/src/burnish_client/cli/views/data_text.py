@@ -1,0 +1,100 @@
+"""How run logs, diagnoses and datasets read on a screen. Used by the data commands and the demo."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from burnish.schemas.dataset import DatasetManifest
+from burnish.schemas.runlog import Diagnosis, RunLogLine, RunLogManifest
+from burnish_client.cli.views import console
+
+SHOWN_REJECTED = 5
+
+
+def show_run_log(manifest: RunLogManifest) -> None:
+    counts = f"{manifest.accepted:,} taken, {manifest.rejected:,} rejected, {console.size(manifest.size_bytes)}"
+    pairs = [
+        ("id", manifest.id),
+        ("name", manifest.name),
+        ("imported", console.when(manifest.created_at)),
+        ("lines", counts),
+        ("grades", ", ".join(f"{count:,} {name}" for name, count in manifest.grades.items())),
+    ]
+    console.out().print(console.facts(pairs))
+    show_rejected(manifest)
+
+
+def show_rejected(manifest: RunLogManifest) -> None:
+    for line in manifest.rejected_lines[:SHOWN_REJECTED]:
+        console.note(f"[yellow]line {line.line_number}:[/] {console.one_line(line.reason)}")
+    if manifest.rejected > SHOWN_REJECTED:
+        console.note(f"[dim]… and {manifest.rejected - SHOWN_REJECTED:,} more: burnish runs rejected {manifest.id}[/]")
+
+
+def show_rows(rows: Sequence[RunLogLine], offset: int, total: int) -> None:
+    title = f"rows {offset + 1}–{offset + len(rows)} of {total:,}" if rows else "no rows"
+    shown = console.table("~question", "grade", "~label", "~answer", title=title)
+    for row in rows:
+        cells = (console.one_line(row.question_id), row.grade, console.one_line(row.failure_label))
+        shown.add_row(*cells, console.one_line(row.answer)[:200])
+    console.show_table(shown)
+
+
+def show_diagnosis(found: Diagnosis) -> None:
+    """Counts, clusters, the first example of each candidate, and why the others are no candidates."""
+    unlabelled = f"{found.unlabelled:,} of the model's have no failure_label" if found.unlabelled else None
+    failing = f"{found.failing:,}: {found.model_attributed:,} the model's, {found.retrieval_failures:,} retrieval's"
+    pairs = [
+        ("run log", found.run_log_id),
+        ("runs", f"{found.lines:,} lines, {found.questions:,} questions"),
+        ("passing", f"{found.passing:,}"),
+        ("failing", f"{failing} (fix retrieval for those)"),
+        ("unlabelled", unlabelled),
+    ]
+    out = console.out()
+    out.print(console.facts(pairs))
+    clusters = console.table("~failure label", ">failures", ">questions", ">repeated", ">share", "candidate")
+    for cluster in found.clusters:
+        clusters.add_row(
+            console.one_line(cluster.label),
+            f"{cluster.size:,}",
+            f"{cluster.questions:,}",
+            f"{cluster.repeated_questions:,}",
+            console.percent(cluster.share_of_failures),
+            "[green]yes[/]" if cluster.candidate else "[dim]no[/]",
+        )
+    out.print(clusters)
+    for cluster in found.clusters:
+        if cluster.why_not:
+            out.print(f"[dim]{console.one_line(cluster.label)}: {console.one_line(cluster.why_not)}[/]")
+        elif cluster.examples:
+            _show_example(cluster.label, cluster.examples[0])
+
+
+def _show_example(label: str, example: dict[str, object]) -> None:
+    pairs = [
+        (key, console.fold(str(example[name]))[:300])
+        for key, name in (("asked", "question"), ("answered", "answer"), ("expected", "expected_answer"))
+        if example.get(name)
+    ]
+    question = console.one_line(str(example.get("question_id", "")))
+    console.out().print(f"[bold]{console.one_line(label)}[/], for example {question}")
+    console.out().print(console.facts(pairs))
+
+
+def show_dataset(manifest: DatasetManifest) -> None:
+    counts, lengths = manifest.counts, manifest.lengths
+    sizes = f"{lengths.minimum:,} to {lengths.maximum:,} {lengths.unit}, median {lengths.median:,.0f}, total {lengths.total:,}"
+    pairs: list[tuple[str, object]] = [
+        ("dataset", f"{manifest.name}@{manifest.version}"),
+        ("format", manifest.spec.format),
+        ("labels", ", ".join(manifest.spec.labels)),
+        ("rows", f"{counts.train:,} to train on, {counts.validation:,} for validation loss"),
+        ("made of", f"{counts.corrections:,} corrections, {counts.anchors:,} anchor examples"),
+        ("held out", f"{counts.held_out:,} targeted questions, for evaluation only"),
+        ("left out", "; ".join(f"{count:,} {reason}" for reason, count in counts.discarded.items()) or "nothing"),
+        ("lengths", sizes),
+        ("built", console.when(manifest.created_at)),
+    ]
+    pairs += [("from", f"{parent.kind} {parent.name} {parent.digest[:23]}") for parent in manifest.parents]
+    console.out().print(console.facts(pairs))
