@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -43,11 +44,11 @@ def test_links_and_paths_lead_somewhere(document: str) -> None:
 @pytest.mark.parametrize("document", DOCUMENTS)
 def test_commands_and_options_exist(document: str) -> None:
     for line in COMMAND.findall((REPO / document).read_text()):
-        command, words = typer.main.get_command(cli.app), line.split()
+        command, words = _burnish(), line.split()
         while words and words[0] in getattr(command, "commands", {}):
-            command = command.commands[words.pop(0)]  # type: ignore[attr-defined]
+            command = command.commands[words.pop(0)]
         assert not _needs_a_command(command) or not words or words[0] == "…", f"burnish {line}: no such command"
-        meant = command.commands.values() if words[:1] == ["…"] and _needs_a_command(command) else [command]  # type: ignore[attr-defined]
+        meant = command.commands.values() if words[:1] == ["…"] and _needs_a_command(command) else [command]
         options = {option for each in meant for option in _options(each)}
         assert set(re.findall(r"(?<!\S)--[a-z][a-z-]+", line)) <= options | {"--help"}, f"burnish {line}"
 
@@ -76,6 +77,11 @@ def test_the_training_page_has_every_setting_of_the_trainer_with_its_default() -
             default = f"`{field.default}`" if str(field.default) and not field.is_required() else ""
             row = rf"\| `BURNISH_TRAINER_{name.upper()}` \| {re.escape(default)}"
             assert re.search(row, text), name
+
+
+@cache
+def _burnish() -> Any:
+    return typer.main.get_command(cli.app)
 
 
 def _needs_a_command(group: Any) -> bool:
