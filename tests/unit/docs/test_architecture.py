@@ -57,17 +57,23 @@ def test_the_readme_is_short() -> None:
     assert len((REPO / "README.md").read_text().split()) <= README_WORDS
 
 
-def test_the_trainer_section_names_files_that_exist() -> None:
-    """The first cell of a row names what lies in the package, the second what lies in that folder."""
-    table = (REPO / "ARCHITECTURE.md").read_text().partition("## Inside the trainer")[2]
-    room = REPO / "services/trainer/src/burnish_trainer"
+@pytest.mark.parametrize("part", ["trainer", "client", "core"])
+def test_the_table_of_a_part_names_what_exists(part: str) -> None:
+    """The head names the package; the first cell of a row what lies in it, the second what lies in the row's folder."""
+    section = (
+        (REPO / "ARCHITECTURE.md").read_text().partition(f"## Inside {'' if part == 'core' else 'the '}{part}\n")[2]
+    )
+    section = section.partition("\n## ")[0]
+    package = REPO / re.findall(r"^\| in `(.+?)`", section, re.MULTILINE)[0]
     named = []
-    for first, second in re.findall(r"^\| (`.+?) \| (.+) \|$", table, re.MULTILINE):
+    for first, second in re.findall(r"^\| (`.+?) \| (.+) \|$", section, re.MULTILINE):
         names = re.findall(FILE_OR_FOLDER, first)
-        named += [room / name for name in names]
-        named += [room / names[0] / name for name in re.findall(FILE_OR_FOLDER, second)]
-    assert len(named) > 10
+        named += [package / name for name in names]
+        named += [package / names[0] / name for name in re.findall(FILE_OR_FOLDER, second)]
+    assert len(named) > 6
     assert [path for path in named if not path.exists()] == []
+    folders = {path.parent.name for path in package.glob("*/__init__.py")}
+    assert folders <= {path.name for path in named}, "a folder that the table leaves out"
 
 
 def test_the_training_page_has_every_setting_of_the_trainer_with_its_default() -> None:
