@@ -10,7 +10,7 @@ set -o noclobber
 random() { head -c "$1" /dev/urandom | od -An -v -tx1 | tr -d ' \n'; } # twice as many hex characters as bytes
 
 if [ -e "$target" ]; then
-  echo "secrets: $target is there already and is left as it is. To change credentials: docs/operations.md, Rotating credentials." >&2
+  echo "secrets: $target already exists and is not changed. To change credentials: docs/operations.md, Rotating credentials." >&2
   exit 1
 fi
 while IFS= read -r line; do

@@ -1,6 +1,6 @@
 #!/bin/bash
-# Makes the database `burnish` of the user `burnish` where there is none yet, then runs the server.
-# BURNISH_POSTGRES_PASSWORD is the user's password from the first start on; docs/operations.md tells how to change it.
+# Creates the database `burnish` of the user `burnish` if there is none yet, then runs the server.
+# BURNISH_POSTGRES_PASSWORD sets the user's password at the first start; docs/operations.md says how to change it.
 set -euo pipefail
 
 if [ ! -s "$PGDATA/PG_VERSION" ]; then

@@ -1,6 +1,6 @@
 #!/bin/bash
-# Asks this container's Prometheus, whatever its door demands: ask.sh /-/ready; ask.sh /api/v1/query --data-urlencode query=ALERTS
-# -k: it asks itself over loopback, where the certificate's name proves nothing.
+# Queries this container's Prometheus with its token and TLS: ask.sh /-/ready; ask.sh /api/v1/query --data-urlencode query=ALERTS
+# -k: it connects over loopback, which the certificate need not name.
 set -euo pipefail
 token=${BURNISH_TOKEN//\\/\\\\}
 printf 'user = "burnish:%s"' "${token//\"/\\\"}" \

@@ -1,6 +1,6 @@
 #!/bin/bash
-# Prometheus with the token of every door: it shows it where it scrapes, and demands it (user burnish) of whoever asks. TLS both
-# ways where BURNISH_TLS_CERTIFICATE is set. What it is given stands in /tmp, which is memory.
+# Prometheus with the stack's token: it sends the token when it scrapes, and requires it (user burnish) from its own clients. If
+# BURNISH_TLS_CERTIFICATE is set, it uses TLS for both. Its secrets are in /tmp, which is memory.
 set -euo pipefail
 umask 077
 if [ "${#BURNISH_TOKEN}" -lt 16 ]; then
@@ -14,7 +14,7 @@ printf '%s' "$BURNISH_TOKEN" >/tmp/burnish_token
 } >/tmp/web.yml
 unset BURNISH_TOKEN
 
-# The second trainer is there with the profile `postgres`. Once seen it stays a target, so that its end is noticed.
+# The second trainer runs with the profile `postgres`. Once seen, it stays a target, so that an alert fires if it dies.
 (
   until getent hosts trainer-2 >/dev/null; do sleep 10; done
   echo '[{"targets": ["trainer-2:9464"]}]' >/tmp/trainers.json

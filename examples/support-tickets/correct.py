@@ -1,8 +1,8 @@
-"""Play the part of the person who corrects: fill `corrected_output` of a review file from the answers we know.
+"""Play the part of the reviewer: fill in `corrected_output` of a review file from the known answers.
 
     python correct.py review.jsonl benchmark.jsonl > corrected.jsonl
 
-With a log of your own there is no such file: open review.jsonl in an editor, or the review page in a browser.
+With a log of your own the answers are not known: open review.jsonl in an editor, or the review page in a browser.
 """
 
 from __future__ import annotations

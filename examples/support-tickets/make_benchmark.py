@@ -1,9 +1,9 @@
-"""Write benchmark.jsonl of this example: support tickets, three kinds of question, answers known from how they were made.
+"""Write benchmark.jsonl of this example: support tickets and three kinds of question, whose answers are known by construction.
 
     python examples/support-tickets/make_benchmark.py > examples/support-tickets/benchmark.jsonl
 
-Deterministic. `record` wants one JSON object with the right values in the right fields, which the base model never
-gives; `order-number` and `customer-name` ask for the same facts in words, which it mostly can.
+Deterministic. `record` asks for one JSON object with the right values in the right fields, which the base model never
+gives. `order-number` and `customer-name` ask for the same facts in words, which it mostly gets right.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 #!/bin/bash
-# SeaweedFS with nothing but its S3 door open: master, volume, filer and their gRPC ports listen on loopback, where nobody
-# else is, since they ask for no credentials; socat passes port 8333 on. Flags: core's burnish.objectstores.seaweedfs.
-# Ends when either ends. TLS where BURNISH_TLS_CERTIFICATE and BURNISH_TLS_KEY name PEM files.
+# SeaweedFS with only its S3 endpoint open. Master, volume, filer and their gRPC ports ask for no credentials, so they listen on
+# loopback, where nobody else is. socat forwards port 8333. Flags: core's burnish.objectstores.seaweedfs.
+# Ends when either ends. It uses TLS if BURNISH_TLS_CERTIFICATE and BURNISH_TLS_KEY name PEM files.
 set -euo pipefail
 
 refuse() { echo "objectstore cannot start: $*" >&2; exit 1; }

@@ -84,7 +84,7 @@ def test_the_private_network_leads_nowhere() -> None:
     networks = {name: set(service.get("networks", ())) for name, service in stack["services"].items()}
     inside = {"objectstore", "postgres", "prometheus"}
     assert all(networks[name] == {"private"} for name in inside)
-    assert all(networks[name] == {"private", "doors"} for name in set(networks) - inside - {"model"}), "traces go out"
+    assert all(networks[name] == {"private", "published"} for name in set(networks) - inside - {"model"}), "traces go out"
     assert stack["services"]["model"]["network_mode"] == "none"
 
 
@@ -175,7 +175,7 @@ def test_secrets_are_fresh_private_and_never_overwritten(tmp_path: Path) -> None
     before = (tmp_path / "one").read_text()
     again = run_secrets(tmp_path / "one")
     assert again.returncode == 1
-    assert "left as it is" in again.stderr
+    assert "already exists" in again.stderr
     assert (tmp_path / "one").read_text() == before
 
 
