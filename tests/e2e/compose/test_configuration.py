@@ -84,7 +84,9 @@ def test_the_private_network_leads_nowhere() -> None:
     networks = {name: set(service.get("networks", ())) for name, service in stack["services"].items()}
     inside = {"objectstore", "postgres", "prometheus"}
     assert all(networks[name] == {"private"} for name in inside)
-    assert all(networks[name] == {"private", "published"} for name in set(networks) - inside - {"model"}), "traces go out"
+    assert all(networks[name] == {"private", "published"} for name in set(networks) - inside - {"model"}), (
+        "traces go out"
+    )
     assert stack["services"]["model"]["network_mode"] == "none"
 
 
