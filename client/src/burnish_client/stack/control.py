@@ -27,31 +27,27 @@ END_LIMIT_SECONDS = 45.0  # longer than any part's grace and the object store's 
 OTHERS_START_SECONDS = 15.0
 TAIL_LINES = 15
 ADVICE: dict[PartName, str] = {
-    "objectstore": "its data stand in data/objectstore of the state folder: is the disk full?",
-    "curator": "`make setup` puts its packages right; its database stands in data/curator of the state folder",
-    "trainer": "`make setup` puts its packages right; its queue stands in data/trainer of the state folder",
-    "inference": "vLLM wants about 4 GB of free memory and minutes on a busy machine; work without serving: `burnish up --without inference`",
+    "objectstore": "its data is in data/objectstore of the state folder: is the disk full?",
+    "curator": "`make setup` repairs its packages; its database is in data/curator of the state folder",
+    "trainer": "`make setup` repairs its packages; its queue is in data/trainer of the state folder",
+    "inference": "vLLM needs about 4 GB of free memory, and minutes on a busy machine; to work without serving: `burnish up --without inference`",
 }
 
 
 class StartFailedError(UnavailableError):
-    """A part of the stack did not start; everything that had started was ended. The message has its last log lines and what to do."""
-
-
-def _ignore(state: StackState | None) -> None:
-    return None
+    """A part of the stack did not start, and everything that had started was ended. The message has its last log lines and what to do."""
 
 
 class Launch:
     """One start of the stack, owned by this process until `detach`: leaving the block without it ends what was started.
 
-    Where a stack runs already this only observes it (`is_owner` False), and ends nothing.
+    If a stack runs already, this only observes it (`is_owner` is False), and ends nothing.
     """
 
     def __init__(
         self, settings: StackSettings | None = None, without: Collection[PartName] = (), *, new_secrets: bool = False
     ) -> None:
-        """new_secrets: a fresh token and fresh S3 keys instead of the ones kept with the home."""
+        """new_secrets: a new token and new S3 keys instead of the ones kept with the home."""
         self._settings = settings or StackSettings()
         self._without = frozenset(without)
         self._new_secrets = new_secrets
@@ -60,7 +56,7 @@ class Launch:
         self.is_owner = False
 
     def __enter__(self) -> Self:
-        """Start the supervisor, or find the one that runs. Raises PreconditionError where set-up is not done."""
+        """Start the supervisor, or find the one that runs. Raises PreconditionError if set-up is not done."""
         running = self._running()
         if running is not None and self._new_secrets:
             raise PreconditionError(
@@ -72,7 +68,7 @@ class Launch:
         return self
 
     def _running(self) -> StackState | None:
-        """The stack that is up, after waiting for one that is just ending."""
+        """The stack that is up. Waits first for one that is just ending."""
         deadline = time.monotonic() + END_LIMIT_SECONDS
         while (state := states.read(self.home)) and state.supervisor.is_alive():
             if state.is_up:
@@ -99,17 +95,17 @@ class Launch:
             )
         self.is_owner = True
 
-    def wait_healthy(self, show: Callable[[StackState | None], None] = _ignore) -> StackState:
-        """Return once every part is healthy; `show` is called with the newest state about ten times a second.
+    def wait_healthy(self, show: Callable[[StackState | None], None] = lambda state: None) -> StackState:
+        """Return once every part is healthy. `show` is called with the newest state about ten times a second.
 
-        Raises StartFailedError with the reason and last log lines, PreconditionError where the running stack lacks a wanted part.
+        Raises StartFailedError with the reason and last log lines; PreconditionError if the running stack lacks a wanted part.
         """
         deadline = time.monotonic() + OTHERS_START_SECONDS
         while True:
             code = self._process.poll() if self._process else None
             state = states.read(self.home)
-            if code == LOCKED_EXIT_CODE:
-                self._become_observer()
+            if code == LOCKED_EXIT_CODE:  # another `up` won the race for the lock: watch its stack
+                self._process, self.is_owner = None, False
             elif code is not None:
                 raise self._failure(state, code)
             if state is not None and self._is_ours(state):
@@ -126,27 +122,21 @@ class Launch:
                 show(None)
             time.sleep(POLL_SECONDS)
 
-    def _become_observer(self) -> None:
-        """Another `up` won the race for the lock: watch its stack."""
-        self._process = None
-        self.is_owner = False
-
     def _is_ours(self, state: StackState) -> bool:
-        """True for the state of the stack being started or observed, rather than one that an earlier stack left."""
-        if self._process is not None:
-            return state.supervisor.pid == self._process.pid
-        return state.is_up
+        """True for the stack being started or observed; False for the state that an earlier stack left."""
+        return state.supervisor.pid == self._process.pid if self._process else state.is_up
 
     def _check_complete(self, state: StackState) -> None:
-        wanted = [name for name in PART_NAMES if name not in self._without]
-        missing = [name for name in wanted if state.part(name) is None]
+        running = {part.name for part in state.parts}
+        missing = [name for name in PART_NAMES if name not in self._without | running]
         if missing:
             raise PreconditionError(
                 f"the stack in {self.home} runs without {' and '.join(missing)}: `burnish down`, then `burnish up` starts it whole"
             )
 
     def _failure(self, state: StackState | None, code: int) -> BurnishError:
-        failed = state.failed_part() if state and self._is_ours(state) else None
+        parts = state.parts if state and self._is_ours(state) else []
+        failed = next((part for part in parts if part.state == "failed"), None)
         if failed is None:
             log = self.home / "logs" / "supervisor.log"
             return StartFailedError(f"the supervisor ended with exit code {code}; the end of {log}:\n{tail(log)}")
@@ -168,32 +158,20 @@ class Launch:
         return self._process.wait() if self._process else 0
 
     def __exit__(self, *exception: object) -> None:
-        """End what was started, within END_LIMIT_SECONDS; signals wait meanwhile, so that nothing is left half ended."""
+        """End what was started, within END_LIMIT_SECONDS. Signals are ignored meanwhile, so that nothing is left half ended."""
         if self._process is None:
             return
         with _handling((signal.SIGINT, signal.SIGTERM, signal.SIGHUP), signal.SIG_IGN):
             if self._process.stdin:
-                self._process.stdin.close()  # the end of the lifeline: the supervisor ends the stack
+                self._process.stdin.close()  # the end of the lifeline makes the supervisor end the stack
             with suppress(subprocess.TimeoutExpired):
                 self._process.wait(END_LIMIT_SECONDS)
             kill_remains(self.home)
             self._process.wait()
 
 
-def up(
-    settings: StackSettings | None = None,
-    without: Collection[PartName] = (),
-    show: Callable[[StackState | None], None] = _ignore,
-) -> StackState:
-    """Start the stack, or find the one that runs; return its state once all parts are healthy, and leave it running."""
-    with Launch(settings, without) as launch:
-        state = launch.wait_healthy(show)
-        launch.detach()
-    return state
-
-
 def status(home: Path) -> StackState | None:
-    """What runs now; a stack whose supervisor is gone is told as stopped, whatever it wrote last. None: never started here."""
+    """What runs now. A stack whose supervisor is gone counts as stopped, whatever it wrote last. None: never started here."""
     state = states.read(home)
     if state is None or state.supervisor.is_alive():
         return state
@@ -206,10 +184,10 @@ def status(home: Path) -> StackState | None:
 
 
 def down(home: Path, timeout_seconds: float = END_LIMIT_SECONDS) -> bool:
-    """End the stack with all its processes within about timeout_seconds; data stay. False where nothing ran.
+    """End the stack with all its processes within about timeout_seconds; data stays. False if nothing ran.
 
-    stack.json then says `stopped`, also where a supervisor that was killed could not write it: an ended stack leaves the
-    commands of its folder to the login, a crashed one does not (places.py).
+    stack.json then says `stopped`, even if the supervisor was killed and could not write it: after an ended stack, the
+    commands of its folder use the login; after a crashed one they do not (config/endpoints.py).
     """
     state = states.read(home)
     if state is None:
@@ -229,7 +207,7 @@ def down(home: Path, timeout_seconds: float = END_LIMIT_SECONDS) -> bool:
 
 
 def kill_remains(home: Path) -> bool:
-    """SIGKILL what is left of the stack in this home: the supervisor and the parts' sessions. False where nothing was."""
+    """SIGKILL what is left of the stack in this home: the supervisor and the parts' sessions. False if nothing was left."""
     state = states.read(home)
     if state is None:
         return False
@@ -243,12 +221,12 @@ def tail(log: Path, lines: int = TAIL_LINES) -> str:
         with log.open(errors="replace") as handle:
             return "".join(f"  {line}" for line in deque(handle, maxlen=lines)).rstrip() or "  (empty)"
     except FileNotFoundError:
-        return "  (not there)"
+        return "  (missing)"
 
 
 @contextmanager
 def interruptible() -> Iterator[None]:
-    """SIGTERM and SIGHUP end a block as Ctrl-C does: by KeyboardInterrupt, so that `Launch` ends what it started."""
+    """SIGTERM and SIGHUP end the block as Ctrl-C does, by KeyboardInterrupt, so that `Launch` ends what it started."""
 
     def interrupt(number: int, frame: object) -> None:
         raise KeyboardInterrupt
@@ -261,7 +239,7 @@ def interruptible() -> Iterator[None]:
 def _handling(
     numbers: tuple[signal.Signals, ...], handler: Callable[[int, object], None] | signal.Handlers
 ) -> Iterator[None]:
-    """Another handler for these signals within the block; Python lets only the main thread set one."""
+    """Use another handler for these signals within the block. Outside the main thread, where Python allows none, do nothing."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return

@@ -1,4 +1,4 @@
-"""Questions that the supervisor asks a part: does it answer, and is it ready? Each has a time limit and never raises for "no"."""
+"""The supervisor's health checks of a part: does it answer, and is it ready? Each has a time limit, and none raises for "no"."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ LIMIT_SECONDS = 5.0
 
 
 def http(url: str, certificate: Path | None = None) -> Check:
-    """True on 200. certificate: what an https door shows, which alone is trusted, under any name."""
+    """True on 200. certificate: the one that the endpoint shows; only it is trusted, under any name."""
 
     async def check() -> bool:
         try:
-            # False: plain HTTP on loopback, so no CA bundle needs to be read at every question
+            # False: plain HTTP on loopback, so no CA bundle needs to be read at every check
             verify: ssl.SSLContext | bool = pinned(certificate) if certificate else False
             async with httpx.AsyncClient(timeout=LIMIT_SECONDS, trust_env=False, verify=verify) as client:
                 return (await client.get(url)).status_code == httpx.codes.OK
@@ -37,7 +37,7 @@ def http(url: str, certificate: Path | None = None) -> Check:
 
 
 def grpc_health(target: str, certificate: Path | None = None) -> Check:
-    """True where grpc.health.v1 says SERVING for the whole server at host:port. certificate: as for http."""
+    """True if grpc.health.v1 says SERVING for the whole server at host:port. certificate: as for http."""
 
     async def check() -> bool:
         try:
@@ -65,7 +65,7 @@ def _channel(target: str, certificate: Path | None) -> grpc.aio.Channel:
 
 
 def object_store(store: S3ObjectStore) -> Check:
-    """True where a signed write is taken; the bucket is made on the way."""
+    """True if a signed write is accepted. Makes the bucket if it is missing."""
 
     async def check() -> bool:
         try:

@@ -1,4 +1,4 @@
-"""Keeps one part running: starts it, waits until it is ready, restarts it with back-off, ends it. One Keeper a part."""
+"""Keeps one part running: starts it, waits until it is ready, restarts it with back-off, ends it. Each part has a Keeper."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ POLL_SECONDS = 0.1
 class RestartPolicy:
     """A part that ended is started again after 0.5, 1, 2, … seconds, and given up after `most` restarts within the window.
 
-    A part that runs but does not answer `alive` for hung_seconds counts as ended.
+    A part that runs but fails `alive` for hung_seconds counts as ended.
     """
 
     most: int = 5
@@ -32,7 +32,7 @@ class RestartPolicy:
 
 
 class Keeper:
-    """The life of one part. Every change of its status goes to `report`."""
+    """The life of one part. `report` is called with every change of its status."""
 
     def __init__(
         self,
@@ -42,7 +42,7 @@ class Keeper:
         clean: Callable[[], Awaitable[None]],
         policy: RestartPolicy | None = None,
     ) -> None:
-        """clean is awaited after the part's process has ended, before it is started again."""
+        """clean: awaited after the part's process has ended, before it is started again."""
         self.part = part
         self.is_spawning = False
         self._clean = clean
@@ -58,11 +58,11 @@ class Keeper:
 
     @property
     def pid(self) -> int | None:
-        """Of the living process."""
+        """None if the process does not live."""
         return self._process.pid if self._process and self._process.returncode is None else None
 
     async def start(self) -> None:
-        """Start and return once ready; UnavailableError with the reason where it ends or takes longer than its limit."""
+        """Start, and return once ready. Raises UnavailableError with the reason if it ends or takes longer than its limit."""
         started = time.monotonic()
         self._set("starting", reason=None)
         self.is_spawning = True
@@ -88,7 +88,7 @@ class Keeper:
             await asyncio.sleep(POLL_SECONDS)
 
     async def keep(self) -> None:
-        """Watch over the started part for ever; returns only where it was given up."""
+        """Watch over the started part for ever. Returns only if it was given up."""
         while True:
             reason = await self._until_down()
             await self._end_process()
@@ -96,7 +96,7 @@ class Keeper:
                 return
 
     async def _restart(self, reason: str) -> bool:
-        """Start again until it is ready; False where the policy gives the part up."""
+        """Start again until it is ready. False if the policy gives the part up."""
         while True:
             now = time.monotonic()
             self._restarts = [at for at in self._restarts if now - at < self.policy.window_seconds]
@@ -119,7 +119,7 @@ class Keeper:
             return True
 
     async def _until_down(self) -> str:
-        """Probe until the process ends or has not answered for hung_seconds; says which."""
+        """Probe until the process ends or has not answered for hung_seconds. Returns which."""
         assert self._process is not None
         ended = asyncio.ensure_future(self._process.wait())
         answered = time.monotonic()
@@ -132,17 +132,15 @@ class Keeper:
                     answered = time.monotonic()
                 elif time.monotonic() - answered > self.policy.hung_seconds:
                     return f"did not answer for {self.policy.hung_seconds:.0f} s"
-                self._note_readiness(alive if self.part.ready is self.part.alive else await self.part.ready())
+                ready = alive if self.part.ready is self.part.alive else await self.part.ready()
+                state: PartState = "healthy" if ready else "unready"
+                if self.status.state != state:
+                    self._set(state)
         finally:
             ended.cancel()
 
-    def _note_readiness(self, ready: bool) -> None:
-        state: PartState = "healthy" if ready else "unready"
-        if self.status.state != state:
-            self._set(state)
-
     async def stop(self) -> None:
-        """End the process and all of its session: SIGTERM, then SIGKILL after the part's grace. A failed part stays told as failed."""
+        """End the process and its whole session: SIGTERM, then SIGKILL after the part's grace. A failed part stays `failed`."""
         await self._end_process()
         self._set("failed" if self.status.state == "failed" else "ended", process=None)
 

@@ -1,4 +1,4 @@
-"""What each part of the stack is: its command, environment, address, checks and time limits. Called by the supervisor."""
+"""What each part of the stack is: command, environment, address, checks and time limits. Called by the supervisor."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ import os
 import secrets
 import socket
 import sys
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -22,7 +23,11 @@ BUCKET = "burnish"
 
 @dataclass(frozen=True)
 class Part:
-    """One process to keep. started ends the start; then ready shows whether it can work, and alive (does it answer at all?) decides restarts."""
+    """One process to keep running.
+
+    started: whether its start is done; after that, ready: whether it can work, and alive: whether it answers at all,
+    which decides about restarts.
+    """
 
     name: PartName
     argv: list[str]
@@ -32,12 +37,12 @@ class Part:
     ready: health.Check
     alive: health.Check
     start_limit_seconds: float
-    grace_seconds: float = 10.0
+    grace_seconds: float
 
 
 @dataclass(frozen=True)
 class Layout:
-    """Ports and credentials of one home; kept over restarts so that clients find the parts again."""
+    """Ports and credentials of one home. They are kept over restarts, so that clients find the parts again."""
 
     home: Path
     ports: dict[str, int]
@@ -60,7 +65,7 @@ class Layout:
         return f"{HOST}:{self.ports[name]}"
 
     def url(self, name: PartName) -> str:
-        """As clients take it: of an HTTP part with its scheme, of the trainer with grpcs:// over TLS."""
+        """As clients take it: an HTTP part's with its scheme, the trainer's with grpcs:// over TLS."""
         secure = self.certificate is not None
         if name == "trainer":
             return f"grpcs://{self.address(name)}" if secure else self.address(name)
@@ -70,18 +75,17 @@ class Layout:
 def make_layout(
     settings: StackSettings, home: Path, earlier: StackState | None, *, new_secrets: bool = False
 ) -> Layout:
-    """The earlier stack's ports where they are still free, fresh ones otherwise; its credentials, or random ones."""
+    """The earlier stack's ports if they are still free, else new ones; its credentials, or random ones."""
     kept = None if new_secrets else earlier
-    wanted = [f"s3/{name}" for name in seaweedfs.Ports.__dataclass_fields__] + [
-        name for name in PART_NAMES if name != "objectstore"
-    ]
-    token = settings.token.get_secret_value() if settings.token else kept.token if kept else secrets.token_urlsafe(32)
+    wanted = [f"s3/{name}" for name in seaweedfs.Ports.__dataclass_fields__]
+    wanted += [name for name in PART_NAMES if name != "objectstore"]
+    token = kept.token if kept else secrets.token_urlsafe(32)
     return Layout(
         home=home,
         ports=pick_ports(wanted, earlier.ports if earlier else {}),
         s3_access_key=kept.s3_access_key if kept else secrets.token_hex(10),
         s3_secret_key=kept.s3_secret_key if kept else secrets.token_urlsafe(32),
-        token=token,
+        token=settings.token.get_secret_value() if settings.token else token,
         certificate=_absolute(settings.tls_certificate),
         key=_absolute(settings.tls_key),
         ca=_absolute(settings.ca),
@@ -89,17 +93,17 @@ def make_layout(
 
 
 def _absolute(path: Path | None) -> Path | None:
-    """Of a path that is relative to where `burnish up` was called; the parts run elsewhere."""
+    """A path relative to the folder where `burnish up` was called, made absolute, since the parts run elsewhere."""
     return None if path is None else path.absolute()
 
 
 def pick_ports(names: Collection[str], preferred: Mapping[str, int]) -> dict[str, int]:
-    """A free loopback port for each name: the preferred one where nobody holds it. All are held while picking, so that they differ."""
+    """A free loopback port for each name, the preferred one if nobody has it. All are held while picking, so that they differ."""
     held: dict[str, socket.socket] = {}
     try:
-        for name in names:
-            if name in preferred and (taken := _hold(preferred[name])):
-                held[name] = taken
+        for name in (name for name in names if name in preferred):
+            with suppress(OSError):
+                held[name] = socket.create_server((HOST, preferred[name]))
         for name in names:
             if name not in held:
                 held[name] = socket.create_server((HOST, 0))
@@ -109,21 +113,41 @@ def pick_ports(names: Collection[str], preferred: Mapping[str, int]) -> dict[str
             server.close()
 
 
-def _hold(port: int) -> socket.socket | None:
-    try:
-        return socket.create_server((HOST, port))
-    except OSError:
-        return None
-
-
 def make_parts(settings: StackSettings, layout: Layout, without: Collection[PartName]) -> list[Part]:
-    """The parts in the order in which they start; data folders are made."""
-    makers = {"objectstore": _objectstore, "curator": _curator, "trainer": _trainer, "inference": _inference}
-    return [make(settings, layout) for name, make in makers.items() if name not in without]
+    """The parts in the order in which they start. Makes their data folders."""
+    here, model = [sys.executable, "-m"], settings.base_model.resolve()
+    makers: dict[PartName, Callable[[Path], Part]] = {
+        "objectstore": lambda data: _objectstore(layout, data),
+        "curator": lambda data: _service(
+            "curator",
+            [*here, "burnish_curator.main"],
+            {"DATABASE_URL": f"sqlite:///{data / 'curator.db'}", "CACHE_DIR": data / "cache", "TOKENIZER": model},
+            layout,
+            start_limit_seconds=90,
+            grace_seconds=10,
+        ),
+        "trainer": lambda data: _service(
+            "trainer",
+            [*here, "burnish_trainer.main"],
+            {"DATABASE_URL": f"sqlite:///{data / 'trainer.db'}", "WORK_DIR": data / "work", "BASE_MODEL": model},
+            layout,
+            start_limit_seconds=90,
+            grace_seconds=20,
+        ),
+        "inference": lambda data: _service(
+            "inference",
+            [str(settings.inference_python.absolute()), "-m", "burnish_inference.main"],
+            {"BASE_MODEL": model, "CACHE_DIR": data / "cache"},
+            layout,
+            start_limit_seconds=900,
+            grace_seconds=15,
+        ),
+    }
+    return [make(_folder(layout, name)) for name, make in makers.items() if name not in without]
 
 
-def _objectstore(settings: StackSettings, layout: Layout) -> Part:
-    data, ports = _folder(layout, "objectstore"), layout.s3_ports
+def _objectstore(layout: Layout, data: Path) -> Part:
+    ports = layout.s3_ports
     store = S3ObjectStore(ports.endpoint, layout.s3_access_key, layout.s3_secret_key, BUCKET)
     check = health.http(f"http://{ports.endpoint}/healthz")
     return Part(
@@ -135,74 +159,36 @@ def _objectstore(settings: StackSettings, layout: Layout) -> Part:
         ready=check,
         alive=check,
         start_limit_seconds=60,
-        grace_seconds=5,  # at times it takes ever longer to end; kill -9 harms no object
+        grace_seconds=5,  # it sometimes never ends by itself; kill -9 harms no object
     )
 
 
-def _curator(settings: StackSettings, layout: Layout) -> Part:
-    data, url = _folder(layout, "curator"), layout.url("curator")
-    own = {
-        "HOST": HOST,
-        "PORT": layout.ports["curator"],
-        "DATABASE_URL": f"sqlite:///{data / 'curator.db'}",
-        "CACHE_DIR": data / "cache",
-        "TOKENIZER": settings.base_model.resolve(),
-    }
-    ready = health.http(f"{url}/readyz", layout.certificate)
+def _service(
+    name: PartName,
+    argv: list[str],
+    own: Mapping[str, object],
+    layout: Layout,
+    *,
+    start_limit_seconds: float,
+    grace_seconds: float,
+) -> Part:
+    """own: the service's own settings, without their prefix."""
+    address = layout.url(name)
+    if name == "trainer":
+        ready = alive = health.grpc_health(layout.address(name), layout.certificate)
+    else:
+        ready = health.http(f"{address}/readyz", layout.certificate)
+        alive = health.http(f"{address}/healthz", layout.certificate)
     return Part(
-        name="curator",
-        argv=[sys.executable, "-m", "burnish_curator.main"],
-        env=_environment(layout, "CURATOR", own),
-        address=url,
+        name=name,
+        argv=argv,
+        env=_environment(layout, name, own),
+        address=address,
         started=ready,
         ready=ready,
-        alive=health.http(f"{url}/healthz", layout.certificate),
-        start_limit_seconds=90,
-    )
-
-
-def _trainer(settings: StackSettings, layout: Layout) -> Part:
-    data = _folder(layout, "trainer")
-    own = {
-        "HOST": HOST,
-        "PORT": layout.ports["trainer"],
-        "DATABASE_URL": f"sqlite:///{data / 'trainer.db'}",
-        "WORK_DIR": data / "work",
-        "BASE_MODEL": settings.base_model.resolve(),
-    }
-    check = health.grpc_health(layout.address("trainer"), layout.certificate)
-    return Part(
-        name="trainer",
-        argv=[sys.executable, "-m", "burnish_trainer.main"],
-        env=_environment(layout, "TRAINER", own),
-        address=layout.url("trainer"),
-        started=check,
-        ready=check,
-        alive=check,
-        start_limit_seconds=90,
-        grace_seconds=20,
-    )
-
-
-def _inference(settings: StackSettings, layout: Layout) -> Part:
-    data, url = _folder(layout, "inference"), layout.url("inference")
-    own = {
-        "HOST": HOST,
-        "PORT": layout.ports["inference"],
-        "BASE_MODEL": settings.base_model.resolve(),
-        "CACHE_DIR": data / "cache",
-    }
-    ready = health.http(f"{url}/readyz", layout.certificate)
-    return Part(
-        name="inference",
-        argv=[str(settings.inference_python.absolute()), "-m", "burnish_inference.main"],
-        env=_environment(layout, "INFERENCE", own),
-        address=url,
-        started=ready,
-        ready=ready,
-        alive=health.http(f"{url}/healthz", layout.certificate),
-        start_limit_seconds=900,
-        grace_seconds=15,
+        alive=alive,
+        start_limit_seconds=start_limit_seconds,
+        grace_seconds=grace_seconds,
     )
 
 
@@ -214,8 +200,9 @@ def _folder(layout: Layout, name: PartName) -> Path:
     return folder
 
 
-def _environment(layout: Layout, prefix: str, own: Mapping[str, object]) -> dict[str, str]:
-    """The caller's environment, what every service needs, and the part's own settings, which win."""
+def _environment(layout: Layout, name: PartName, own: Mapping[str, object]) -> dict[str, str]:
+    """The caller's environment, what every service needs, and the service's own settings, which win."""
+    own = {"HOST": HOST, "PORT": layout.ports[name], **own}
     return {
         "OMP_WAIT_POLICY": "PASSIVE",
         "HF_HUB_OFFLINE": "1",
@@ -230,5 +217,5 @@ def _environment(layout: Layout, prefix: str, own: Mapping[str, object]) -> dict
         "BURNISH_TLS_CERTIFICATE": str(layout.certificate or ""),
         "BURNISH_TLS_KEY": str(layout.key or ""),
         "BURNISH_TOKEN": layout.token,
-        **{f"BURNISH_{prefix}_{name}": str(value) for name, value in own.items()},
+        **{f"BURNISH_{name.upper()}_{setting}": str(value) for setting, value in own.items()},
     }

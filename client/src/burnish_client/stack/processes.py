@@ -1,4 +1,4 @@
-"""Processes of the stack: started in a session of their own, tied to the supervisor's life, ended with all they started."""
+"""Processes of the stack: started in a session of their own, tied to the supervisor's life, ended with everything they started."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ PR_SET_CHILD_SUBREAPER = 36
 
 
 async def spawn(argv: Sequence[str], env: Mapping[str, str], cwd: Path, log: Path) -> asyncio.subprocess.Process:
-    """Start a part: leader of a new session, killed by the kernel when this process dies, its output appended to log."""
+    """Start a part as leader of a new session. The kernel kills it when this process dies. Its output is appended to log."""
     with log.open("ab") as output:
         return await asyncio.create_subprocess_exec(
             sys.executable,
@@ -39,14 +39,14 @@ async def spawn(argv: Sequence[str], env: Mapping[str, str], cwd: Path, log: Pat
 
 
 def adopt_orphans() -> None:
-    """Make this process the new parent of descendants whose parent dies, so that none escapes `end_adopted`."""
+    """Become the parent of descendants whose parent dies (a subreaper), so that none escapes `end_adopted`."""
     libc = ctypes.CDLL(None, use_errno=True)
     if libc.prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) != 0:
         raise OSError(ctypes.get_errno(), "prctl(PR_SET_CHILD_SUBREAPER)")
 
 
 def end_adopted(leaders: Iterable[int]) -> None:
-    """Kill and reap this process's children other than the leaders of living parts, then what these had below them in turn."""
+    """Kill and reap all children of this process but the leaders of living parts, then the children that these leave, and so on."""
     keep = set(leaders)
     while adopted := [child for child in psutil.Process().children() if child.pid not in keep]:
         for child in adopted:
@@ -57,15 +57,15 @@ def end_adopted(leaders: Iterable[int]) -> None:
 
 
 def kill_session(leader_pid: int) -> None:
-    """SIGKILL every process of the session that this process led, also after the leader itself is gone."""
-    for process in psutil.process_iter():
+    """SIGKILL every process of the session that this process leads or led."""
+    for pid in psutil.pids():
         with suppress(ProcessLookupError, PermissionError):
-            if os.getsid(process.pid) == leader_pid:
-                os.kill(process.pid, signal.SIGKILL)
+            if os.getsid(pid) == leader_pid:
+                os.kill(pid, signal.SIGKILL)
 
 
 def end_leftover(identity: ProcessIdentity, *, timeout_seconds: float = 5.0) -> bool:
-    """Kill a process of an earlier stack and its session; False where it is gone already (or its pid is another's now)."""
+    """Kill a process of an earlier stack and its session. False if it is gone already, or its pid is another's now."""
     if not identity.is_alive():
         return False
     kill_session(identity.pid)

@@ -16,13 +16,13 @@ BASE_MODEL = "smollm2-135m-instruct"
 
 
 def repository_root() -> Path:
-    """The checkout this package is installed from; the working directory for an installation without one."""
+    """The checkout that this package is installed from; without one, the working directory."""
     root = Path(__file__).resolve().parents[4]
     return root if (root / "client" / "pyproject.toml").is_file() else Path.cwd()
 
 
 class StackSettings(BaseSettings):
-    """Settings of the embedded stack. The parts' own BURNISH_* settings pass through to them."""
+    """Settings of the embedded stack. The parts' own BURNISH_* settings are passed on to them."""
 
     model_config = SettingsConfigDict(env_prefix="BURNISH_", frozen=True, extra="ignore", env_ignore_empty=True)
 
@@ -35,7 +35,9 @@ class StackSettings(BaseSettings):
         default_factory=lambda: repository_root() / ".venv-inference" / "bin" / "python",
         description="Python of the environment that has vLLM",
     )
-    token: SecretStr | None = Field(default=None, description="token of all doors; unset: random, kept with the home")
+    token: SecretStr | None = Field(
+        default=None, description="token of all services; unset: random, kept with the home"
+    )
     tls_certificate: Path | None = Field(
         default=None, description="PEM file: certificate of curator, trainer and inference"
     )
@@ -43,7 +45,7 @@ class StackSettings(BaseSettings):
     ca: Path | None = Field(default=None, description="PEM file: authority that clients of this stack trust")
 
     def check(self, *, with_inference: bool) -> None:
-        """Raise PreconditionError where what set-up makes is missing, or a credential or certificate would be refused by the parts."""
+        """Raise PreconditionError if set-up is not done, or if the parts would refuse a credential or certificate."""
         if self.token is not None:
             credentials.check("BURNISH_TOKEN", self.token.get_secret_value())
         DoorCertificate.from_settings(self.tls_certificate, self.tls_key)

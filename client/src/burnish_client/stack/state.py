@@ -1,14 +1,17 @@
-"""stack.json: what runs, where, under which process, with which credentials. Mode 0600. Written by the supervisor, and by `burnish down` once that is gone."""
+"""stack.json: what runs, at which addresses, in which process, with which credentials. Mode 0600.
+
+Written by the supervisor, and by `burnish down` once the supervisor is gone.
+"""
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Any, Literal
 
 from pydantic import ValidationError
 
-from burnish.errors import CorruptDataError
+from burnish.errors import CorruptDataError, validation_problems
+from burnish.files import write_atomically
 from burnish.schemas.base import Frozen
 from burnish_client.config.endpoints import STATE_FILE
 
@@ -28,7 +31,7 @@ class ProcessIdentity(Frozen):
 
     @classmethod
     def of(cls, pid: int) -> ProcessIdentity | None:
-        """None where there is no such process, or only its zombie."""
+        """None if there is no such process, or only its zombie."""
         try:
             stat = Path(f"/proc/{pid}/stat").read_text()
         except (FileNotFoundError, ProcessLookupError):
@@ -36,14 +39,11 @@ class ProcessIdentity(Frozen):
         fields = stat[stat.rindex(")") + 2 :].split()  # the command name before it may hold spaces and brackets
         if fields[0] in ("Z", "X"):
             return None
-        return cls(pid=pid, start_ticks=int(fields[19]), boot_id=_boot_id())
+        boot_id = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+        return cls(pid=pid, start_ticks=int(fields[19]), boot_id=boot_id)
 
     def is_alive(self) -> bool:
         return ProcessIdentity.of(self.pid) == self
-
-
-def _boot_id() -> str:
-    return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
 
 
 class PartStatus(Frozen):
@@ -80,14 +80,8 @@ class StackState(Frozen):
 
     @property
     def is_up(self) -> bool:
-        """True where its supervisor lives and means to go on."""
+        """True if its supervisor lives and is not ending the stack."""
         return self.phase in ("starting", "running") and self.supervisor.is_alive()
-
-    def part(self, name: PartName) -> PartStatus | None:
-        return next((part for part in self.parts if part.name == name), None)
-
-    def failed_part(self) -> PartStatus | None:
-        return next((part for part in self.parts if part.state == "failed"), None)
 
     def public(self) -> dict[str, Any]:
         """The state without its secrets, JSON-ready."""
@@ -95,24 +89,20 @@ class StackState(Frozen):
 
 
 def read(home: Path) -> StackState | None:
-    """None where there has been no stack in this home."""
+    """None if there has been no stack in this home."""
     path = home / STATE_FILE
     try:
         return StackState.model_validate_json(path.read_bytes())
     except FileNotFoundError:
         return None
     except ValidationError as error:
-        first = error.errors()[0]
-        field = ".".join(str(part) for part in first["loc"])
+        problem = validation_problems(error, whole="the file", at_most=1)
         raise CorruptDataError(
-            f"{path} cannot be read ({field}: {first['msg']}): end what runs with its pid, remove the file and run `burnish up`"
+            f"{path} cannot be read ({problem}): end what runs by its pid, remove the file and run `burnish up`"
         ) from error
 
 
 def write(home: Path, state: StackState) -> None:
-    """Replace the file whole, so that a reader sees the old or the new state."""
-    path = home / STATE_FILE
-    fresh = path.with_name(f"{STATE_FILE}.{os.getpid()}")
-    with os.fdopen(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as handle:
-        handle.write(state.model_dump_json(indent=2) + "\n")
-    fresh.replace(path)
+    """Replace the file as a whole, so that a reader sees the old or the new state."""
+    content = state.model_dump_json(indent=2).encode() + b"\n"
+    write_atomically(home / STATE_FILE, content, mode=0o600, survives_power_cut=False)

@@ -1,7 +1,7 @@
 """The supervisor process of the embedded stack: `python -m burnish_client.stack.supervisor HOME [--without PART]… [--new-secrets]`.
 
 Started by `control.Launch` in a session of its own with a pipe as stdin, the lifeline: until the launcher has written
-`detach` to it, the end of the launcher (of whatever kind) ends the stack. SIGTERM ends the stack. Exit codes below.
+`detach` to it, any end of the launcher ends the stack. SIGTERM ends the stack. Exit codes: 0 ended, FAILED, LOCKED_EXIT_CODE.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Collection
+from collections.abc import Sequence
 from pathlib import Path
 from typing import IO, cast
 
@@ -24,7 +24,7 @@ from burnish_client.config.endpoints import STATE_FILE
 from burnish_client.stack import processes
 from burnish_client.stack.control import DETACH, LOCKED_EXIT_CODE
 from burnish_client.stack.keeper import Keeper
-from burnish_client.stack.parts import Layout, make_layout, make_parts
+from burnish_client.stack.parts import Layout, Part, make_layout, make_parts
 from burnish_client.stack.settings import StackSettings
 from burnish_client.stack.state import (
     PART_NAMES,
@@ -46,7 +46,7 @@ log = logging.getLogger("burnish.supervisor")
 
 
 def hold_lock(home: Path) -> IO[bytes] | None:
-    """The home's lock, held as long as the file is open (the kernel frees it at any death); None where another holds it."""
+    """The home's lock, held as long as the file is open (the kernel frees it at any death). None if another process holds it."""
     handle = (home / LOCK_FILE).open("ab")
     deadline = time.monotonic() + LOCK_WAIT_SECONDS
     while True:
@@ -63,25 +63,20 @@ def hold_lock(home: Path) -> IO[bytes] | None:
 class Supervisor:
     """Starts the parts (object store first, the others together), keeps them, and ends them all."""
 
-    def __init__(
-        self, home: Path, base_model: str, layout: Layout, keepers_of: Collection[PartName], settings: StackSettings
-    ) -> None:
-        self._home = home
+    def __init__(self, base_model: str, layout: Layout, parts: Sequence[Part]) -> None:
+        """parts: in the order in which they start, the object store first."""
         self._base_model = base_model
         self._layout = layout
         self._phase: Phase = "starting"
         self._logged: dict[PartName, PartState] = {}
         self._stop = asyncio.Event()
-        without = set(PART_NAMES) - set(keepers_of)
-        self._keepers = [
-            Keeper(part, home, self._on_change, self._clean) for part in make_parts(settings, layout, without)
-        ]
+        self._keepers = [Keeper(part, layout.home, self._on_change, self._clean) for part in parts]
         identity = ProcessIdentity.of(os.getpid())
         assert identity is not None
         self._identity = identity
 
     async def run(self) -> int:
-        """Until stopped; the exit code."""
+        """Run until stopped. Returns the exit code."""
         self._listen()
         self._save()
         try:
@@ -103,14 +98,14 @@ class Supervisor:
         loop.add_reader(sys.stdin.fileno(), self._on_lifeline)
 
     def _on_lifeline(self) -> None:
-        """Bytes mean detach; the end of the pipe without them means that the launcher died."""
+        """Bytes mean detach. The end of the pipe without them means that the launcher died."""
         asyncio.get_running_loop().remove_reader(sys.stdin.fileno())
         if not os.read(sys.stdin.fileno(), len(DETACH)):
             log.info("the process that started the stack is gone: ending")
             self._stop.set()
 
     async def _start_and_keep(self) -> bool:
-        """False where a part did not start; else keeps all parts and never returns."""
+        """False if a part did not start; else keeps all parts and never returns."""
         first, rest = self._keepers[:1], self._keepers[1:]
         if not (await self._start(first) and await self._start(rest)):
             return False
@@ -122,7 +117,7 @@ class Supervisor:
         return True
 
     async def _start(self, keepers: list[Keeper]) -> bool:
-        """Start these together; False, with the others cancelled, as soon as one does not start."""
+        """Start these together. False, with the others cancelled, as soon as one does not start."""
         tasks = [asyncio.create_task(self._start_one(keeper)) for keeper in keepers]
         try:
             for done in asyncio.as_completed(tasks):
@@ -144,7 +139,7 @@ class Supervisor:
         return True
 
     async def _end_all(self, *, failed_start: bool) -> None:
-        """The services first, so that they can still write; then the object store; then whatever any of them left."""
+        """End the services first, so that they can still write; then the object store; then whatever any of them left."""
         if not failed_start:
             self._phase = "stopping"
         await asyncio.gather(*(keeper.stop() for keeper in self._keepers[1:]))
@@ -156,7 +151,7 @@ class Supervisor:
         log.info("ended")
 
     async def _clean(self) -> None:
-        """End what a part that is gone left behind; a part being spawned just now is not yet known by its pid, so wait for it."""
+        """End what an ended part left behind. Waits for a part that is being spawned, since its pid is not known yet."""
         while any(keeper.is_spawning for keeper in self._keepers):
             await asyncio.sleep(0.01)
         processes.end_adopted(keeper.pid for keeper in self._keepers if keeper.pid)
@@ -168,40 +163,38 @@ class Supervisor:
         try:
             self._save()
         except OSError as error:  # a full disk is no reason to end the parts
-            log.error("%s could not be written: %s", self._home / STATE_FILE, error)
+            log.error("%s could not be written: %s", self._layout.home / STATE_FILE, error)
 
     def _save(self) -> None:
-        names = {keeper.part.name for keeper in self._keepers}
         layout = self._layout
-        write(
-            self._home,
-            StackState(
-                phase=self._phase,
-                supervisor=self._identity,
-                base_model=self._base_model,
-                parts=[keeper.status for keeper in self._keepers],
-                ports=layout.ports,
-                curator_url=layout.url("curator") if "curator" in names else None,
-                trainer_address=layout.url("trainer") if "trainer" in names else None,
-                inference_url=layout.url("inference") if "inference" in names else None,
-                s3_endpoint=layout.s3_ports.endpoint,
-                s3_access_key=layout.s3_access_key,
-                s3_secret_key=layout.s3_secret_key,
-                token=layout.token,
-                ca=str(layout.ca) if layout.ca else None,
-            ),
+        urls = {keeper.part.name: keeper.part.address for keeper in self._keepers}
+        state = StackState(
+            phase=self._phase,
+            supervisor=self._identity,
+            base_model=self._base_model,
+            parts=[keeper.status for keeper in self._keepers],
+            ports=layout.ports,
+            curator_url=urls.get("curator"),
+            trainer_address=urls.get("trainer"),
+            inference_url=urls.get("inference"),
+            s3_endpoint=layout.s3_ports.endpoint,
+            s3_access_key=layout.s3_access_key,
+            s3_secret_key=layout.s3_secret_key,
+            token=layout.token,
+            ca=str(layout.ca) if layout.ca else None,
         )
+        write(layout.home, state)
 
 
 def end_leftovers(earlier: StackState | None) -> None:
-    """Kill what an earlier stack left when its supervisor was killed; pids that are others' now are left alone."""
+    """Kill what an earlier stack left when its supervisor was killed. Pids that belong to others now are left alone."""
     for part in earlier.parts if earlier else ():
         if part.process and processes.end_leftover(part.process):
             log.warning("killed %s (pid %d), left over from an earlier stack", part.name, part.process.pid)
 
 
 def rotate_logs(folder: Path) -> None:
-    """Each part begins a fresh log; the one of the stack before is kept as `<part>.log.1`."""
+    """Each part begins a new log; the log of the stack before is kept as `<part>.log.1`."""
     for name in PART_NAMES:
         log_file = folder / f"{name}.log"
         if log_file.exists():
@@ -228,13 +221,13 @@ def main() -> int:
         rotate_logs(home / "logs")
         processes.adopt_orphans()
         settings = StackSettings()
-        names = [name for name in PART_NAMES if name not in arguments.without]
         layout = make_layout(settings, home, earlier, new_secrets=arguments.new_secrets)
-        return asyncio.run(_run(home, settings, layout, names))
+        parts = make_parts(settings, layout, arguments.without)
+        return asyncio.run(_run(read_record(settings.base_model).name, layout, parts))
 
 
-async def _run(home: Path, settings: StackSettings, layout: Layout, names: Collection[PartName]) -> int:
-    return await Supervisor(home, read_record(settings.base_model).name, layout, names, settings).run()
+async def _run(base_model: str, layout: Layout, parts: Sequence[Part]) -> int:
+    return await Supervisor(base_model, layout, parts).run()  # made in the loop, whose events it uses
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
 """Run a command that dies with its parent: `python tether.py PARENT_PID COMMAND ARG…`.
 
-The supervisor starts each part through it. A file of its own, run by path without the package, rather than
-subprocess's preexec_fn, which may deadlock where threads run. The death signal outlives the exec.
+The supervisor starts each part through it. It is a file of its own, run by path without the package, because
+subprocess's preexec_fn may deadlock in a process with threads. The death signal outlives the exec.
 """
 
 import ctypes
