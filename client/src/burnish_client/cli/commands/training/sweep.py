@@ -29,7 +29,7 @@ def sweep(
         list[str],
         typer.Option(
             metavar="NAME=VALUES",
-            help="learning_rate=1e-5..1e-3:log (a range), rank=8,16,32 (a list) or epochs=2 (fixed); repeat for more.",
+            help="A range LOW..HIGH or LOW..HIGH:log, a list A,B,C, or a fixed value; repeat for more.",
         ),
     ],
     trials: Annotated[
@@ -64,6 +64,8 @@ def sweep(
     json: JsonFlag = False,
 ) -> None:
     """Search parameters by validation loss, each trial an ordinary job.
+
+    For example --param learning_rate=1e-5..1e-3:log --param rank=8,16,32 --param epochs=2.
 
     The same command continues after Ctrl-C or a kill: ended trials are not run again, running jobs are found again.
     """

@@ -1,0 +1,22 @@
+"""The list of job states is the contract's, and each has a colour on the screen."""
+
+from __future__ import annotations
+
+from burnish.schemas.job_state import JobState
+from burnish_client.cli.views.job_text import COLOURS, state_markup
+from burnish_client.sdk.trainer import TuningJob, job_state
+
+
+def test_the_states_are_those_of_the_contract_in_its_order() -> None:
+    names = [name for name in TuningJob.State.keys() if name != "STATE_UNSPECIFIED"]
+    assert [f"STATE_{state.name}" for state in JobState] == names
+    assert [job_state(TuningJob.State.Value(name)) for name in names] == list(JobState)
+
+
+def test_three_states_are_final() -> None:
+    assert [state for state in JobState if state.ended] == ["succeeded", "failed", "cancelled"]
+
+
+def test_every_state_has_a_colour() -> None:
+    assert set(COLOURS) == set(JobState)
+    assert state_markup(JobState.RUNNING) == "[cyan]running[/]"
