@@ -90,11 +90,11 @@ def one(kind: str, words: int, rank: int, batch: int, accumulation: int, steps: 
 
     from burnish.objectstores.memory import MemoryObjectStore
     from burnish.ports import ObjectInfo
+    from burnish.schemas.methods import METHODS
     from burnish_trainer.executors import events
     from burnish_trainer.executors.assignment import Assignment
     from burnish_trainer.preflight.base import load_base
     from burnish_trainer.preflight.examine import prepare
-    from burnish_trainer.worker import methods
     from burnish_trainer.worker.clock import Clock, Phase
     from burnish_trainer.worker.main import make_context, train
 
@@ -125,7 +125,7 @@ def one(kind: str, words: int, rank: int, batch: int, accumulation: int, steps: 
     store, folder = WeightlessStore(), Path(tempfile.mkdtemp())
     count = batch * accumulation * steps
     dataset = put_dataset(store, rows_of(method, words, count, 1), rows_of(method, words, 6, 2))
-    params = methods.named(method).Params().model_dump(mode="json")
+    params = METHODS[method].params().model_dump(mode="json")
     spec = job_spec(
         dataset,
         method,
@@ -188,10 +188,10 @@ def report(runs: list[dict[str, Any]]) -> float:
 
     Returns the largest error after calibration.
     """
+    from burnish.schemas.job import JobSpec
     from burnish_trainer.preflight.estimate import estimate, scale_of
     from burnish_trainer.preflight.machine import read_machine
     from burnish_trainer.preflight.types import ModelShape, PastRun, Workload
-    from burnish_trainer.spec import JobSpec
 
     machine = read_machine(Path(tempfile.gettempdir()), "cpu")
     lines = [

@@ -17,9 +17,9 @@ from statistics import median
 from integration.trainer.trainer_process import TrainerCalls, TrainerProcess, until
 from unit.trainer.made import put_dataset, sft_rows
 
+from burnish.schemas.base import VersionRef
 from burnish.testing import running_seaweed
 from burnish_protos.trainer.v1 import trainer_pb2 as pb
-from burnish_trainer.spec import VersionRef
 
 MODEL = Path(__file__).resolve().parents[2] / ".cache/models/smollm2-135m-instruct"
 OPTIMIZER = pb.OptimizerParams(max_steps=1, learning_rate=1e-4, batch_size=4, evaluation_interval_steps=1)

@@ -158,8 +158,8 @@ def worker(rows: list[dict[str, str]], steps: int, keep_in: Path | None) -> list
 
 
 def _order(tokens: list[int], steps: int, interval: int) -> Any:
+    from burnish.schemas.hyperparameters import OptimizerSpec
     from burnish_trainer.data.batches import make_plan
-    from burnish_trainer.spec import OptimizerSpec
 
     fields = {
         "learning_rate": LEARNING_RATE,

@@ -25,8 +25,8 @@ from safetensors.numpy import load
 from burnish.layout import adapter as adapter_key
 from burnish.objectstores import seaweedfs
 from burnish.objectstores.s3 import S3ObjectStore
+from burnish.schemas.base import VersionRef
 from burnish_protos.trainer.v1 import trainer_pb2 as pb
-from burnish_trainer.spec import VersionRef
 
 KEYS = ("chaos-access-key", "chaos-secret-key")
 SOON_SECONDS = 6.0

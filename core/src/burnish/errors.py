@@ -7,9 +7,10 @@ rebuilds the same class from `reason`. Must not import fastapi or grpc. Source o
 from __future__ import annotations
 
 from enum import Enum
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from pydantic import ValidationError
+if TYPE_CHECKING:  # it takes long to import, and every command of the client imports this file
+    from pydantic import ValidationError
 
 
 class Code(Enum):

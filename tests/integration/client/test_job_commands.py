@@ -19,6 +19,7 @@ from unit.trainer.test_rpc import BASE, ScriptedPlanner, put_checkpoint
 
 from burnish.errors import DeadlineError, InvalidInputError, PreconditionError, UnavailableError
 from burnish.objectstores.memory import MemoryObjectStore
+from burnish.schemas.base import VersionRef
 from burnish.schemas.tuning import Finding, RunEstimate, RunMeasurement
 from burnish_client.sdk.trainer import TrainerClient
 from burnish_trainer.executors.events import CheckpointSaved, Found, Metrics, Succeeded
@@ -31,7 +32,6 @@ from burnish_trainer.rpc.admission import Acceptance
 from burnish_trainer.rpc.server import Health, build_server
 from burnish_trainer.rpc.servicer import TrainerServicer
 from burnish_trainer.scheduler.preparation import refusal
-from burnish_trainer.spec import VersionRef
 
 TOKEN = "the-token"
 ENGINE = "engine-a"

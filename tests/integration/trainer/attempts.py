@@ -9,12 +9,12 @@ from typing import Any
 from integration.trainer.trainer_process import until
 from unit.trainer.made import job_spec
 
+from burnish.schemas.base import VersionRef
 from burnish_trainer.executors import events
 from burnish_trainer.executors.events import CheckpointSaved, Event, Metrics
 from burnish_trainer.executors.local import LocalExecutor, LocalWorker
 from burnish_trainer.queue.jobs import Job, State
 from burnish_trainer.queue.records import now
-from burnish_trainer.spec import VersionRef
 
 
 class Attempts:

@@ -12,7 +12,7 @@ from unit.trainer.conftest import postgres  # noqa: F401  # a fixture
 from unit.trainer.made import put_dataset, sft_rows, tiny_model
 
 from burnish.objectstores.s3 import S3ObjectStore
-from burnish_trainer.spec import VersionRef
+from burnish.schemas.base import VersionRef
 
 
 @pytest.fixture(scope="session")

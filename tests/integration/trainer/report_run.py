@@ -14,10 +14,11 @@ from typing import cast
 from transformers import TrainerControl, TrainerState, TrainingArguments
 
 from burnish.objectstores.memory import MemoryObjectStore
-from burnish.schemas.base import BaseModelRef
+from burnish.schemas.base import BaseModelRef, VersionRef
+from burnish.schemas.hyperparameters import LoraSpec, OptimizerSpec
+from burnish.schemas.job import JobSpec
 from burnish_trainer.executors import events
 from burnish_trainer.settings import Tracker
-from burnish_trainer.spec import JobSpec, LoraSpec, OptimizerSpec, VersionRef
 from burnish_trainer.worker.backends import Choice
 from burnish_trainer.worker.context import RunContext
 from burnish_trainer.worker.loop.trackers import Reporter

@@ -14,10 +14,10 @@ from integration.trainer.attempts import Attempts
 from integration.trainer.trainer_process import until
 
 from burnish.objectstores.s3 import S3ObjectStore
+from burnish.schemas.base import VersionRef
 from burnish_trainer.artifacts.checkpoint_models import list_checkpoints
 from burnish_trainer.executors.events import Failed, Succeeded
 from burnish_trainer.executors.local import LocalExecutor
-from burnish_trainer.spec import VersionRef
 
 pytestmark = pytest.mark.model
 

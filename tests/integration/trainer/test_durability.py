@@ -16,9 +16,9 @@ from grpc_reflection.v1alpha.proto_reflection_descriptor_database import ProtoRe
 from integration.trainer.trainer_process import METADATA, TrainerCalls, TrainerProcess, messages, series, until
 
 from burnish.objectstores.s3 import S3ObjectStore
+from burnish.schemas.base import VersionRef
 from burnish_protos.trainer.v1 import trainer_pb2 as pb
 from burnish_trainer.artifacts import adapters
-from burnish_trainer.spec import VersionRef
 
 pytestmark = [pytest.mark.model, pytest.mark.timeout(600)]
 

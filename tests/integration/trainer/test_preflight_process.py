@@ -17,10 +17,11 @@ from unit.trainer.made import dpo_rows, job_spec, put_dataset, sft_rows
 
 from burnish.errors import NotFoundError, UnavailableError
 from burnish.objectstores.s3 import S3ObjectStore
+from burnish.schemas.base import VersionRef
+from burnish.schemas.job import JobSpec
 from burnish.testing import Seaweed
 from burnish_trainer.preflight.process import CheckerProcess
 from burnish_trainer.settings import S3Settings
-from burnish_trainer.spec import JobSpec, VersionRef
 
 pytestmark = pytest.mark.model
 

@@ -13,11 +13,11 @@ from integration.trainer.trainer_process import is_alive, until
 
 from burnish.layout import adapter as adapter_key
 from burnish.objectstores.s3 import S3ObjectStore
+from burnish.schemas.base import VersionRef
 from burnish_trainer.artifacts.checkpoint_models import list_checkpoints
 from burnish_trainer.executors import processes
 from burnish_trainer.executors.events import Event, Note, Succeeded, Suspended
 from burnish_trainer.executors.local import LocalExecutor
-from burnish_trainer.spec import VersionRef
 
 pytestmark = [pytest.mark.model, pytest.mark.timeout(600)]
 

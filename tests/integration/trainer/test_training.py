@@ -9,9 +9,9 @@ from integration.trainer.trainer_process import TrainerProcess
 from unit.trainer.made import put_dataset, sft_rows
 
 from burnish.objectstores.s3 import S3ObjectStore
+from burnish.schemas.base import VersionRef
 from burnish_protos.trainer.v1 import trainer_pb2 as pb
 from burnish_trainer.artifacts import adapters
-from burnish_trainer.spec import VersionRef
 
 
 @pytest.mark.model

@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 from integration.trainer.trainer_process import TrainerCalls, TrainerProcess, is_alive, until
 
+from burnish.schemas.base import VersionRef
 from burnish_protos.trainer.v1 import trainer_pb2 as pb
-from burnish_trainer.spec import VersionRef
 
 pytestmark = pytest.mark.model
 

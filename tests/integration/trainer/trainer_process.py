@@ -15,9 +15,9 @@ from typing import Any
 
 import grpc
 
+from burnish.schemas.base import VersionRef
 from burnish_protos.trainer.v1 import trainer_pb2 as pb
 from burnish_protos.trainer.v1.trainer_pb2_grpc import TrainerStub
-from burnish_trainer.spec import VersionRef
 
 TOKEN = "integration-token"
 METADATA = (("authorization", f"Bearer {TOKEN}"),)

@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from importlib import import_module
 
 import pytest
 
 from burnish.errors import InvalidInputError, PreconditionError
 from burnish.schemas.dataset import DatasetCounts, DatasetManifest, DatasetSpec, LengthStatistics, Split
 from burnish.schemas.evaluation import EvalRow
-from burnish.schemas.tuning import Method
+from burnish.schemas.methods import Method
 from burnish.testing import eval_side
 from burnish.verdict.claims import Thresholds
 from burnish.verdict.decision import decide
 from burnish_client.sdk.trainer import TuningJob, TuningSpec, to_dict
 from burnish_client.tuning.compare import (
-    FORMATS,
     PlannedMethod,
     adapter_name_of,
     build_datasets,
@@ -228,11 +226,6 @@ def test_one_dataset_a_format_from_the_same_spec() -> None:
         ("fixes-dpo", "dpo", 5),
     ]
     assert datasets["orpo"] is datasets["dpo"]
-
-
-@pytest.mark.parametrize("method", FORMATS)
-def test_formats_are_those_that_the_trainer_wants(method: Method) -> None:
-    assert FORMATS[method] == import_module(f"burnish_trainer.worker.methods.{method}").FORMAT
 
 
 @pytest.mark.parametrize(

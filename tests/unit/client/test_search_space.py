@@ -8,10 +8,10 @@ import pytest
 import typer
 
 from burnish.errors import InvalidInputError
-from burnish.schemas.tuning import Method
+from burnish.schemas.methods import Method
 from burnish_client.cli import app as cli
 from burnish_client.sdk.trainer import to_dict
-from burnish_client.tuning.search_space import FLAGS, command_of, has_parameter, make_spec, parse_space, parse_values
+from burnish_client.tuning.search_space import command_of, has_parameter, make_spec, parse_space, parse_values
 
 
 def test_ranges_lists_and_fixed_values() -> None:
@@ -107,6 +107,6 @@ def test_every_parameter_is_an_option_of_the_command(method: Method) -> None:
         "seed",
     }
     assert all(has_parameter(name, method) for name in searchable)
-    assert {FLAGS.get(name, name) for name in searchable} <= options
+    assert {name.removeprefix("use_") for name in searchable} <= options
     told = command_of(method, dataset="d", adapter="a", values={"use_rslora": True, "use_dora": False})
     assert told == f"burnish train {method} --dataset d --adapter a --rslora"

@@ -1,85 +1,24 @@
-"""Every training parameter of the contract is an option of `burnish train`, its help has the contract's default, and it arrives."""
+"""Options of `burnish train` become the spec, the place in the queue and the follow-up that they stand for."""
 
 from __future__ import annotations
 
-import re
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
-from typing import Annotated, Any, get_args, get_type_hints
+from typing import Annotated, Any, get_type_hints
 
 import pytest
 import typer
 
 from burnish.errors import InvalidInputError
-from burnish.schemas.tuning import Method
-from burnish_client.cli import app as cli
 from burnish_client.cli.options import training as train_options
 from burnish_client.cli.options.training import read_deadline, read_labels, spec_options, takes
-from burnish_client.sdk.trainer import PARAMS, final_series, tuning_spec
+from burnish_client.sdk.trainer import final_series, tuning_spec
 from burnish_protos.trainer.v1.trainer_pb2 import (
-    CreateTuningJobRequest,
-    LoraParams,
-    OptimizerParams,
     StepMetrics,
     TuningJobEvent,
-    TuningSpec,
 )
-from burnish_trainer.worker import methods
 
-PROTO = (Path(__file__).resolve().parents[3] / "protos/burnish/trainer/v1/trainer.proto").read_text()
-METHODS: tuple[Method, ...] = get_args(Method)
-OPTION_OF = {
-    "target_modules": "target_module",
-    "use_rslora": "rslora",
-    "use_dora": "dora",
-    "device_count": "devices",
-    "accepted_findings": "accept",
-    "labels": "label",
-}
 NOW = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
 REFERENCE = {"dataset_name": "d", "dataset_version": "v", "adapter_name": "a"}
-
-
-def options(method: str) -> dict[str, str]:
-    """Name → help of the options of `burnish train METHOD`."""
-    command = typer.main.get_command(cli.app).commands["train"].commands[method]  # type: ignore[attr-defined]
-    return {parameter.name: getattr(parameter, "help", "") or "" for parameter in command.params}
-
-
-def documented_defaults(message: str) -> dict[str, str]:
-    """Field → the first word after `default` in its comment in the proto."""
-    body = re.search(rf"^message {message} {{$(.*?)^}}$", PROTO, re.MULTILINE | re.DOTALL)
-    if body is None:  # `message SftParams {}`
-        return {}
-    fields = re.findall(r"((?:^ *//.*\n)+) *(?:optional |repeated )?\w+ (\w+) = \d+;", body[1], re.MULTILINE)
-    found = {name: re.search(r"[Dd]efault:? ([\w.-]*\w)", comment) for comment, name in fields}
-    return {name: match[1] for name, match in found.items() if match}
-
-
-@pytest.mark.parametrize("method", METHODS)
-def test_every_parameter_is_an_option(method: Method) -> None:
-    messages = (LoraParams, OptimizerParams, PARAMS[method])
-    names = {field.name for message in messages for field in message.DESCRIPTOR.fields}
-    names |= {field.name for field in TuningSpec.DESCRIPTOR.fields if field.message_type is None} - {"adapter_name"}
-    names |= {field.name for field in CreateTuningJobRequest.DESCRIPTOR.fields} - {"spec"}
-    assert {OPTION_OF.get(name, name) for name in names} <= set(options(method))
-
-
-@pytest.mark.parametrize("method", METHODS)
-def test_help_has_the_defaults_of_the_contract(method: Method) -> None:
-    helps = options(method)
-    for message in (LoraParams, OptimizerParams, PARAMS[method]):
-        for name, default in documented_defaults(message.DESCRIPTOR.name).items():
-            if name == "learning_rate":
-                continue  # the method's own
-            told = re.search(r"Default: (?:the )?([\w.-]*\w)", helps[OPTION_OF.get(name, name)])
-            assert told is not None, name
-            assert told[1] == default, name
-    rate = re.search(r"Default: ([\d.e-]+)\.", helps["learning_rate"])
-    assert rate is not None
-    assert float(rate[1]) == methods.named(method).LEARNING_RATE
-    assert documented_defaults("LoraParams")
-    assert documented_defaults("OptimizerParams")
 
 
 def test_a_parameter_of_another_method_is_refused() -> None:
@@ -87,6 +26,10 @@ def test_a_parameter_of_another_method_is_refused() -> None:
         tuning_spec("sft", **REFERENCE, beta=0.1)
     with pytest.raises(InvalidInputError, match="gamma belongs to simpo, not to orpo"):
         tuning_spec("orpo", **REFERENCE, gamma=0.1)
+    with pytest.raises(InvalidInputError, match="speed is no hyperparameter of sft"):
+        tuning_spec("sft", **REFERENCE, speed=0.1)
+    with pytest.raises(InvalidInputError, match="'int8' is not one of none, nf4"):
+        tuning_spec("sft", **REFERENCE, quantization="int8")
     with pytest.raises(InvalidInputError, match="'ppo' is not one of sft, dpo, kto, orpo, simpo"):
         tuning_spec("ppo", **REFERENCE)  # type: ignore[arg-type]
 
@@ -104,7 +47,7 @@ def test_options_become_the_spec_they_stand_for() -> None:
         "initial_adapter": "first@0123456789abcdef",
         "learning_rate": None,
     }
-    spec = tuning_spec("kto", **REFERENCE, **spec_options(given))
+    spec = tuning_spec("kto", **REFERENCE, **spec_options("kto", given))
     assert given == {"dataset": "d"}, "what is not of the spec is left"
     assert (spec.lora.rank, list(spec.lora.target_modules)) == (8, ["q_proj", "v_proj"])
     assert (spec.lora.use_rslora, spec.lora.HasField("use_dora")) == (True, False)
@@ -112,7 +55,7 @@ def test_options_become_the_spec_they_stand_for() -> None:
     assert (spec.kto.desirable_weight, spec.kto.initial_adapter.name) == (1.5, "first")
     assert not spec.optimizer.HasField("learning_rate")
     with pytest.raises(InvalidInputError, match="name the version too"):
-        spec_options({"initial_adapter": "first"})
+        spec_options("dpo", {"initial_adapter": "first"})
 
 
 def test_takes_gives_a_command_the_options_of_its_groups() -> None:

@@ -10,7 +10,7 @@ from typing import Any
 from burnish.digests import canonical_json, model_digest, sha256_hex, version_of
 from burnish.layout import dataset as dataset_key
 from burnish.ports import ObjectStore
-from burnish.schemas.base import FileEntry, Message
+from burnish.schemas.base import FileEntry, Message, VersionRef
 from burnish.schemas.dataset import (
     DatasetCounts,
     DatasetManifest,
@@ -21,8 +21,8 @@ from burnish.schemas.dataset import (
     SftRow,
     Split,
 )
+from burnish.schemas.job import JobSpec
 from burnish.schemas.models import RECORD, BaseModelRecord
-from burnish_trainer.spec import JobSpec, VersionRef
 
 COLOURS = ("red", "green", "blue", "black", "white", "brown", "pink", "grey", "orange", "purple")
 

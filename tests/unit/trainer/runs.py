@@ -17,11 +17,12 @@ from unit.trainer.made import dpo_rows, job_spec, kto_rows, put_dataset, sft_row
 from burnish.layout import adapter as adapter_key
 from burnish.objectstores.memory import MemoryObjectStore
 from burnish.schemas.adapter import AdapterManifest
+from burnish.schemas.base import VersionRef
 from burnish.schemas.dataset import DpoRow, KtoRow, SftRow
+from burnish.schemas.job import JobSpec
 from burnish_trainer.executors import events
 from burnish_trainer.executors.assignment import Assignment
 from burnish_trainer.executors.events import Event, EventWriter, Metrics, Succeeded
-from burnish_trainer.spec import JobSpec, VersionRef
 from burnish_trainer.worker.backends import Device, DType
 from burnish_trainer.worker.main import ended_by, make_context, train
 

@@ -14,9 +14,9 @@ import time
 from pathlib import Path
 
 from burnish.errors import PreconditionError, UnavailableError
+from burnish.schemas.base import VersionRef
 from burnish_trainer.executors.assignment import Assignment
 from burnish_trainer.executors.events import CheckpointSaved, EventWriter, Failed, Metrics, Note, Succeeded, Suspended
-from burnish_trainer.spec import VersionRef
 
 folder = Path(sys.argv[1])
 job = Assignment.model_validate_json((folder / "spec.json").read_bytes())

@@ -20,11 +20,11 @@ from burnish.errors import (
 from burnish.layout import adapter as adapter_key
 from burnish.objectstores.memory import MemoryObjectStore
 from burnish.schemas.adapter import AdapterManifest, TrainingSummary
-from burnish.schemas.base import BaseModelRef
-from burnish.schemas.tuning import Method
+from burnish.schemas.base import BaseModelRef, VersionRef
+from burnish.schemas.hyperparameters import TARGET_MODULES
+from burnish.schemas.job import JobSpec
+from burnish.schemas.methods import METHODS, Method
 from burnish_trainer.rpc.admission import Acceptance
-from burnish_trainer.spec import TARGET_MODULES, JobSpec, VersionRef
-from burnish_trainer.worker import methods
 
 BASE = BaseModelRef(name="base", digest="sha256:" + "b" * 64)
 SUMMARY = TrainingSummary(
@@ -102,9 +102,8 @@ def test_defaults_of_dpo(desk: Desk) -> None:
 @pytest.mark.parametrize("method", get_args(Method))
 def test_each_method_has_its_own_defaults(desk: Desk, method: Method) -> None:
     spec = desk.accept(method)
-    module = methods.named(method)
-    assert spec.optimizer.learning_rate == module.LEARNING_RATE
-    assert spec.params == module.Params().model_dump(mode="json")
+    assert spec.optimizer.learning_rate == METHODS[method].learning_rate
+    assert spec.params == METHODS[method].params().model_dump(mode="json")
 
 
 @pytest.mark.parametrize(

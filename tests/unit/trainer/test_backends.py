@@ -14,7 +14,7 @@ import pytest
 from unit.trainer.record_unsloth import RECORD
 
 from burnish.errors import PreconditionError
-from burnish_trainer.spec import LoraSpec
+from burnish.schemas.hyperparameters import LoraSpec
 from burnish_trainer.worker.backends import ModelRequest, choose, unsloth
 
 RECORDED = json.loads(RECORD.read_bytes())

@@ -13,6 +13,8 @@ from burnish.objectstores.memory import MemoryObjectStore
 from burnish.schemas.adapter import AdapterManifest, TrainingSummary
 from burnish.schemas.base import BaseModelRef, Parent
 from burnish.schemas.dataset import DatasetManifest
+from burnish.schemas.job import hyperparameters_of
+from burnish.schemas.methods import METHODS, Method
 from burnish.schemas.tuning import Finding, RunEstimate, RunMeasurement
 from burnish_trainer.artifacts.model_card import model_card
 
@@ -116,7 +118,11 @@ def test_it_says_all_that_somebody_needs_to_judge_it() -> None:
     for said in (
         "| trained on | 12 |",
         "| validation | 3 |",
-        "| rank, alpha, scale | 24, 24, alpha / rank |",
+        "| rank | 24 |",
+        "| learning_rate | 0.0001 |",
+        "| batch_size | 8 rows |",
+        "| warmup_share | unknown |",
+        "| scale of the adapter | alpha / rank |",
         "| steps (of which best) | 40 (32), stopped early |",
         "| training, evaluations and checkpoints | 61.2 s | 55.0 s |",
         "| peak memory | 1900 MB | 2000 MB |",
@@ -126,6 +132,19 @@ def test_it_says_all_that_somebody_needs_to_judge_it() -> None:
         "digest `sha256:aa`",
     ):
         assert said in text, said
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_every_hyperparameter_of_the_method_is_in_it(method: Method) -> None:
+    initial = {"initial_adapter": {"name": "first", "version": "0" * 16}, "beta": 0.25, "gamma": 0.5}
+    text = model_card(manifest(method=method, params={"params": initial, "backend": "auto", "device_count": 2}))
+    for group in hyperparameters_of(method).values():
+        assert all(f"\n| {name} | " in text for name in group)
+    assert "| target_modules | q_proj, v_proj |" in text
+    assert "| device_count | 2 GPUs |" in text
+    if method == "dpo":
+        assert "| initial_adapter | first@0000000000000000 |" in text
+        assert "| beta | 0.25 |" in text
 
 
 def test_what_is_not_known_is_left_out() -> None:

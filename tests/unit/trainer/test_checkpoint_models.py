@@ -12,13 +12,12 @@ from burnish.errors import CorruptDataError, NotFoundError
 from burnish.layout import checkpoint as checkpoint_key
 from burnish.objectstores.memory import MemoryObjectStore
 from burnish.schemas.adapter import TrainingSummary
-from burnish.schemas.base import BaseModelRef
+from burnish.schemas.base import BaseModelRef, VersionRef
 from burnish_trainer.artifacts import adapters
 from burnish_trainer.artifacts.checkpoint_models import Keep, list_checkpoints, publish_checkpoint, retain
 from burnish_trainer.artifacts.checkpoints import Checkpoint, Checkpoints, RunRecord, Standing
 from burnish_trainer.queue.jobs import Job, State
 from burnish_trainer.queue.records import now
-from burnish_trainer.spec import VersionRef
 
 JOB = "job-0123456789abcdef"
 RUN = RunRecord(

@@ -9,8 +9,8 @@ import torch
 from unit.trainer.made import dpo_rows, job_spec, put_dataset
 from unit.trainer.runs import Run, Runner
 
+from burnish.schemas.base import VersionRef
 from burnish_trainer.executors.events import Note
-from burnish_trainer.spec import VersionRef
 from burnish_trainer.worker.loop.reference_log_probabilities import ReferenceManifest
 
 pytestmark = pytest.mark.model

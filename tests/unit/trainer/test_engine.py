@@ -21,6 +21,8 @@ from unit.trainer.test_rpc import put_checkpoint
 from burnish.errors import NotFoundError, UnavailableError
 from burnish.layout import checkpoint
 from burnish.objectstores.memory import MemoryObjectStore
+from burnish.schemas.base import VersionRef
+from burnish.schemas.job import JobSpec
 from burnish.schemas.tuning import Finding
 from burnish_trainer.artifacts.checkpoints import stored_steps
 from burnish_trainer.executors.local import LocalExecutor, LocalWorker
@@ -32,7 +34,6 @@ from burnish_trainer.queue.repository import JobRepository
 from burnish_trainer.queue.tables import JobRow
 from burnish_trainer.scheduler.engine import Engine
 from burnish_trainer.scheduler.policy import EnginePolicy
-from burnish_trainer.spec import JobSpec, VersionRef
 
 SCRIPT = Path(__file__).with_name("scripted_worker.py")
 WAIT_SECONDS = 60.0  # a shared machine may take long to start a process

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
+from burnish.schemas.base import VersionRef
 from burnish_trainer.executors.events import EventWriter, Failed, Metrics, Note, Succeeded, parse
-from burnish_trainer.spec import VersionRef
 
 
 def test_events_come_back_as_they_were_written(tmp_path: Path) -> None:

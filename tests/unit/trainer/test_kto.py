@@ -11,10 +11,10 @@ from unit.trainer.made import job_spec, kto_rows, user
 from unit.trainer.preference_losses import Base
 from unit.trainer.runs import Run, Runner
 
+from burnish.schemas.base import VersionRef
 from burnish.schemas.dataset import KtoRow
 from burnish_trainer.data.tokens import Example
 from burnish_trainer.executors.events import Note
-from burnish_trainer.spec import VersionRef
 from burnish_trainer.worker.methods.kto import Judged, mismatched, plan_rows
 
 OPTIMIZER = {"max_steps": 4, "evaluation_interval_steps": 2, "learning_rate": 1e-2, "warmup_share": 0.2}

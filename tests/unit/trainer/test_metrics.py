@@ -15,12 +15,12 @@ from unit.trainer.test_repository import pending, ready, running
 
 from burnish.certificates import DoorCertificate
 from burnish.errors import PreconditionError, UnavailableError
+from burnish.schemas.base import VersionRef
 from burnish_trainer.executors.events import CheckpointSaved, Metrics, Note, Referenced
 from burnish_trainer.metrics import TrainerMetrics
 from burnish_trainer.queue.jobs import State
 from burnish_trainer.queue.repository import JobRepository
 from burnish_trainer.rpc.metrics_server import MetricsPage, serving
-from burnish_trainer.spec import VersionRef
 
 TOKEN = "the-token"
 ALLOWED = {"Authorization": f"Bearer {TOKEN}"}

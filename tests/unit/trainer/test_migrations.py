@@ -11,11 +11,11 @@ from sqlalchemy import text
 from unit.trainer.conftest import new_database
 from unit.trainer.made import job_spec
 
+from burnish.schemas.base import VersionRef
 from burnish_trainer.executors.events import Metrics
 from burnish_trainer.queue.database import Database
 from burnish_trainer.queue.jobs import State
 from burnish_trainer.queue.repository import JobRepository
-from burnish_trainer.spec import VersionRef
 
 TIME = "2026-01-02 03:04:05+00:00"
 OLD_JOBS = (("job-1", "succeeded"), ("job-2", "pending"), ("job-3", "running"))

@@ -6,8 +6,8 @@ import random
 from collections import Counter
 from dataclasses import replace
 
+from burnish.schemas.hyperparameters import OptimizerSpec, total_steps
 from burnish_trainer.data.batches import Plan, make_plan
-from burnish_trainer.spec import OptimizerSpec, total_steps
 
 LENGTHS = random.Random(1).choices(range(20, 400), k=100)
 

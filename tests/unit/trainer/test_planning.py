@@ -12,7 +12,8 @@ from typing import Any
 import pytest
 from unit.trainer.made import job_spec
 
-from burnish.schemas.base import BaseModelRef
+from burnish.schemas.base import BaseModelRef, VersionRef
+from burnish.schemas.job import JobSpec
 from burnish.schemas.tuning import Finding, RunMeasurement
 from burnish_trainer.preflight.estimate import Machine, adapter_parameters, predict, scale_of
 from burnish_trainer.preflight.machine import (
@@ -25,7 +26,6 @@ from burnish_trainer.preflight.machine import (
 )
 from burnish_trainer.preflight.planner import RunPlanner
 from burnish_trainer.preflight.types import ModelShape, PastRun, Preparation, Preview, Workload
-from burnish_trainer.spec import JobSpec, VersionRef
 
 GB = 10**9
 DATASET = VersionRef(name="colours", version="0" * 16)

@@ -19,8 +19,8 @@ def test_the_server_process_imports_no_model_library() -> None:
     """Everything that `main` can reach before a worker is started, the methods' parameters included."""
     code = (
         "import sys, burnish_trainer.main, burnish_trainer.worker.backends\n"
-        "from burnish_trainer import methods\n"
-        "[methods.named(name).Params() for name in ('sft', 'dpo', 'kto', 'orpo', 'simpo')]\n"
+        "from burnish.schemas.methods import METHODS\n"
+        "[declared.params() for declared in METHODS.values()]\n"
         f"print(sorted(set({HEAVY!r}) & set(sys.modules)))"
     )
     answer = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

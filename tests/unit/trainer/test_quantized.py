@@ -8,7 +8,8 @@ import pytest
 import torch
 from unit.trainer.runs import Runner
 
-from burnish_trainer.spec import LoraSpec, Quantization
+from burnish.schemas.hyperparameters import LoraSpec
+from burnish.schemas.job import Quantization
 from burnish_trainer.worker.backends import ModelRequest, peft
 
 pytestmark = pytest.mark.model

@@ -17,6 +17,8 @@ from sqlalchemy import event, text, update
 from unit.trainer.made import job_spec
 
 from burnish.errors import AlreadyExistsError, InternalError, NotFoundError, PreconditionError, UnavailableError
+from burnish.schemas.base import VersionRef
+from burnish.schemas.job import JobSpec
 from burnish.schemas.tuning import Finding, RunEstimate, RunMeasurement
 from burnish_trainer.executors.events import CheckpointSaved, Failed, Found, Metrics, Note, Succeeded, Suspended
 from burnish_trainer.preflight.types import Preview, Workload
@@ -25,7 +27,6 @@ from burnish_trainer.queue.jobs import MOVES, Job, State, check_move
 from burnish_trainer.queue.records import move
 from burnish_trainer.queue.repository import JobRepository, LeaseLost
 from burnish_trainer.queue.tables import JobRow, Table
-from burnish_trainer.spec import JobSpec, VersionRef
 
 SPEC = job_spec(VersionRef(name="colours", version="0" * 16))
 ADAPTER = VersionRef(name="colours", version="1" * 16)

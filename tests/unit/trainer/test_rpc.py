@@ -25,7 +25,8 @@ from unit.trainer.made import dpo_rows, kto_rows, put_dataset, sft_rows
 from burnish.errors import UnavailableError
 from burnish.objectstores.memory import MemoryObjectStore
 from burnish.schemas.adapter import TrainingSummary
-from burnish.schemas.base import BaseModelRef
+from burnish.schemas.base import BaseModelRef, VersionRef
+from burnish.schemas.job import JobSpec
 from burnish.schemas.tuning import Finding, RunEstimate, RunMeasurement
 from burnish_protos.trainer.v1 import trainer_pb2 as pb
 from burnish_protos.trainer.v1 import trainer_pb2_grpc as rpc
@@ -40,7 +41,6 @@ from burnish_trainer.rpc.admission import Acceptance
 from burnish_trainer.rpc.interceptors import STATUS_DETAILS
 from burnish_trainer.rpc.server import Health, build_server
 from burnish_trainer.rpc.servicer import TrainerServicer
-from burnish_trainer.spec import JobSpec, VersionRef
 
 TOKEN = "the-token"
 ALLOWED = (("authorization", f"Bearer {TOKEN}"),)

@@ -14,10 +14,11 @@ from unit.trainer.runs import Run, Runner
 
 from burnish.errors import PreconditionError, from_dict
 from burnish.objectstores.memory import MemoryObjectStore
+from burnish.schemas.base import VersionRef
 from burnish.schemas.dataset import SftRow
+from burnish.schemas.hyperparameters import TARGET_MODULES
 from burnish_trainer.data.batches import make_plan
 from burnish_trainer.executors.events import CheckpointSaved, Failed, Metrics, Note, Suspended
-from burnish_trainer.spec import TARGET_MODULES, VersionRef
 
 pytestmark = pytest.mark.model
 

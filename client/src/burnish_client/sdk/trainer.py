@@ -11,7 +11,7 @@ import uuid
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
-from typing import Any, Literal, Protocol, TypeVar
+from typing import Any, Protocol, TypeVar
 
 import grpc
 from google.protobuf.json_format import MessageToDict
@@ -20,38 +20,31 @@ from google.rpc import error_details_pb2
 from tenacity import retry, retry_if_exception, stop_after_attempt, wait_exponential
 
 from burnish.errors import BurnishError, DeadlineError, InvalidInputError, PreconditionError, UnavailableError
+from burnish.schemas.hyperparameters import Hyperparameter
+from burnish.schemas.job import hyperparameters_of
 from burnish.schemas.job_state import JobState
-from burnish.schemas.tuning import Method
+from burnish.schemas.methods import METHODS, Method, method_named
 from burnish_client.sdk import errors as wire
 from burnish_client.sdk import tls, tracing
 from burnish_client.sdk.grpc_channel import GrpcAddress, open_channel
 from burnish_client.sdk.service_client import ServiceClient
 from burnish_protos.trainer.v1.trainer_pb2 import (
     AdapterRef,
-    Backend,
     CancelTuningJobRequest,
     CheckpointInfo,
     CreateTuningJobRequest,
     DatasetRef,
-    DpoParams,
     Finding,
     GetTuningJobRequest,
-    KtoParams,
     ListCheckpointsRequest,
     ListCheckpointsResponse,
     ListTuningJobsRequest,
     ListTuningJobsResponse,
-    LoraParams,
-    OptimizerParams,
-    OrpoParams,
     PauseTuningJobRequest,
     PublishCheckpointRequest,
-    Quantization,
     ResumeTuningJobRequest,
     RunEstimate,
     RunMeasurement,
-    SftParams,
-    SimpoParams,
     StepMetrics,
     TuningJob,
     TuningJobEvent,
@@ -80,13 +73,6 @@ __all__ = [
     "tuning_spec",
 ]
 
-PARAMS: Mapping[Method, Any] = {
-    "sft": SftParams,
-    "dpo": DpoParams,
-    "kto": KtoParams,
-    "orpo": OrpoParams,
-    "simpo": SimpoParams,
-}
 PREVIEW_SECONDS = 660.0  # longer than the trainer gives preflight, so that the trainer can say what took so long
 PAGE_SIZE = 200
 MAXIMUM_MESSAGE_BYTES = 64 * 1024 * 1024  # a page of jobs with all their findings
@@ -116,6 +102,7 @@ SERVICE_CONFIG = {
 }
 
 Answer = TypeVar("Answer")
+HyperparameterValue = bool | int | float | str | Sequence[str] | None
 
 
 def job_state(number: TuningJob.State | int) -> JobState:
@@ -136,92 +123,57 @@ def tuning_spec(
     dataset_name: str,
     dataset_version: str,
     adapter_name: str,
-    rank: int | None = None,
-    alpha: int | None = None,
-    dropout: float | None = None,
-    target_modules: Sequence[str] = (),
-    use_rslora: bool | None = None,
-    use_dora: bool | None = None,
-    learning_rate: float | None = None,
-    max_steps: int | None = None,
-    epochs: float | None = None,
-    batch_size: int | None = None,
-    gradient_accumulation_steps: int | None = None,
-    warmup_share: float | None = None,
-    max_length: int | None = None,
-    evaluation_interval_steps: int | None = None,
-    early_stopping_patience: int | None = None,
-    quantization: Literal["none", "nf4"] | None = None,
-    backend: Literal["peft", "unsloth"] | None = None,
-    device_count: int | None = None,
-    seed: int | None = None,
     accepted_findings: Sequence[str] = (),
-    beta: float | None = None,
-    gamma: float | None = None,
-    desirable_weight: float | None = None,
-    undesirable_weight: float | None = None,
-    initial_adapter: tuple[str, str] | None = None,
+    **values: HyperparameterValue,
 ) -> TuningSpec:
-    """A spec in which None leaves the default to the trainer. Ranges and defaults are those of trainer.proto.
+    """A spec of a job. values: the hyperparameters by name, as burnish.schemas declares them; None leaves the default to the trainer.
 
-    beta is of dpo, kto, orpo and simpo; gamma of simpo; the weights of kto; initial_adapter (name, version) of dpo and
-    kto. Raises InvalidInputError for an unknown method and for a parameter that the method does not have.
+    An initial_adapter is (name, version). Raises InvalidInputError for a method that is none and for a hyperparameter that
+    the method does not have. Types and bounds are checked by the trainer.
     """
-    params = {
-        "beta": beta,
-        "gamma": gamma,
-        "desirable_weight": desirable_weight,
-        "undesirable_weight": undesirable_weight,
-        "initial_adapter": AdapterRef(name=initial_adapter[0], version=initial_adapter[1]) if initial_adapter else None,
-    }
+    method = method_named(method)
+    parts: dict[str, dict[str, Any]] = {"lora": {}, "optimizer": {}, "params": {}, "run": {}}
+    declared = {name: (part, one) for part, group in hyperparameters_of(method).items() for name, one in group.items()}
+    for name, value in values.items():
+        if value is None:
+            continue
+        if name not in declared:
+            raise _not_declared(name, method)
+        part, one = declared[name]
+        parts[part][name] = _on_the_wire(one, value)
     return TuningSpec(
-        dataset=DatasetRef(name=dataset_name, version=dataset_version),
+        dataset={"name": dataset_name, "version": dataset_version},
         adapter_name=adapter_name,
-        lora=LoraParams(
-            rank=rank,
-            alpha=alpha,
-            dropout=dropout,
-            target_modules=target_modules,
-            **_given(use_rslora=use_rslora, use_dora=use_dora),
-        ),
-        optimizer=OptimizerParams(
-            learning_rate=learning_rate,
-            max_steps=max_steps,
-            epochs=epochs,
-            batch_size=batch_size,
-            gradient_accumulation_steps=gradient_accumulation_steps,
-            warmup_share=warmup_share,
-            max_length=max_length,
-            evaluation_interval_steps=evaluation_interval_steps,
-            early_stopping_patience=early_stopping_patience,
-        ),
-        quantization=Quantization.Value(f"QUANTIZATION_{(quantization or 'unspecified').upper()}"),
-        backend=Backend.Value(f"BACKEND_{(backend or 'unspecified').upper()}"),
-        device_count=device_count,
-        seed=seed,
+        lora=parts["lora"],
+        optimizer=parts["optimizer"],
         accepted_findings=accepted_findings,
-        **{method: _method_params(method, params)},
+        **parts["run"],
+        **{method: parts["params"]},
     )
 
 
-def _given(**values: Any) -> dict[str, Any]:
-    return {name: value for name, value in values.items() if value is not None}
+def _not_declared(name: str, method: Method) -> InvalidInputError:
+    owners = [other for other, declared in METHODS.items() if name in declared.params.model_fields]
+    if not owners:
+        return InvalidInputError(f"{name} is no hyperparameter of {method}", field=name)
+    return InvalidInputError(
+        f"{name} belongs to {', '.join(owners)}, not to {method}: leave it out, or choose another method", field=name
+    )
 
 
-def _method_params(method: Method, params: Mapping[str, Any]) -> Message:
-    """The method's own message; InvalidInputError names those of its parameters that belong to others."""
-    if method not in PARAMS:
-        raise InvalidInputError(f"method: {method!r} is not one of {', '.join(PARAMS)}", field="method")
-    given = _given(**params)
-    for name in given:
-        owners = [one for one, message in PARAMS.items() if name in message.DESCRIPTOR.fields_by_name]
-        if method not in owners:
-            raise InvalidInputError(
-                f"{name} belongs to {', '.join(owners)}, not to {method}: leave it out, or choose another method",
-                field=name,
-            )
-    made: Message = PARAMS[method](**given)
-    return made
+def _on_the_wire(declared: Hyperparameter, value: Any) -> Any:
+    """A value as the spec's message takes it. A choice that the proto has no value for (backend auto) stays unspecified."""
+    if declared.kind == "adapter version":
+        return {"name": value[0], "version": value[1]}
+    if declared.kind != "choice":
+        return value
+    if value not in declared.choices:
+        raise InvalidInputError(
+            f"{declared.name}: {value!r} is not one of {', '.join(declared.choices)}", field=declared.name
+        )
+    numbers = TuningSpec.DESCRIPTOR.fields_by_name[declared.name].enum_type.values_by_name
+    named = numbers.get(f"{declared.name}_{value}".upper())
+    return named.number if named else 0
 
 
 def final_series(events: Iterable[TuningJobEvent]) -> list[TuningJobEvent]:

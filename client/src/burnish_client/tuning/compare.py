@@ -11,12 +11,11 @@ from burnish.errors import InvalidInputError, PreconditionError
 from burnish.schemas.adapter import AdapterManifest
 from burnish.schemas.base import Frozen
 from burnish.schemas.dataset import DatasetFormat, DatasetManifest, DatasetSpec
-from burnish.schemas.tuning import Method
+from burnish.schemas.methods import METHODS, Method
 from burnish.verdict.pairing import name_some
 from burnish_client.sdk.trainer import TuningJob, TuningSpec, job_state, to_dict
 from burnish_client.tuning.search_space import Value, has_parameter, make_spec, parse_values
 
-FORMATS: dict[Method, DatasetFormat] = {"sft": "sft", "dpo": "dpo", "kto": "kto", "orpo": "dpo", "simpo": "dpo"}
 SPLIT_FIELDS = ("targeted", "held_out", "train", "validation")  # anchors are mixed in by some formats only
 
 
@@ -55,10 +54,10 @@ class PlannedMethod(Frozen):
 def methods_of(text: str) -> list[Method]:
     """`sft,dpo`: two or more methods, each once. Raises InvalidInputError."""
     names = [word.strip() for word in text.split(",") if word.strip()]
-    found: list[Method] = [method for name in names for method in FORMATS if method == name]
+    found: list[Method] = [method for name in names for method in METHODS if method == name]
     if len(found) < max(len(names), 2) or len(set(found)) < len(found):
         raise InvalidInputError(
-            f"--methods {text!r}: name two or more of {', '.join(FORMATS)}, each once, with commas", field="methods"
+            f"--methods {text!r}: name two or more of {', '.join(METHODS)}, each once, with commas", field="methods"
         )
     return found
 
@@ -71,8 +70,8 @@ def values_by_method(words: Sequence[str], methods: Sequence[Method], seed: int)
     found: dict[Method, dict[str, Value]] = {method: {"seed": seed} for method in methods}
     for word in words:
         prefix, dot, rest = word.partition(".")
-        chosen = [method for method in methods if method == prefix] if dot and prefix in FORMATS else list(methods)
-        word = rest if dot and prefix in FORMATS else word
+        chosen = [method for method in methods if method == prefix] if dot and prefix in METHODS else list(methods)
+        word = rest if dot and prefix in METHODS else word
         name = word.partition("=")[0].strip().replace("-", "_")
         having = [method for method in chosen if has_parameter(name, method)]
         if not having:
@@ -93,12 +92,12 @@ def build_datasets(curator: Curator, methods: Sequence[Method], spec: DatasetSpe
     spec: its name is what the datasets' names begin with; its format is not looked at.
     """
     built: dict[DatasetFormat, DatasetManifest] = {}
-    for format in dict.fromkeys(FORMATS[method] for method in methods):
+    for format in dict.fromkeys(METHODS[method].format for method in methods):
         built[format] = curator.build_dataset(
             spec.model_copy(update={"name": f"{spec.name}-{format}", "format": format})
         )
     check_same_split(list(built.values()))
-    return {method: built[FORMATS[method]] for method in methods}
+    return {method: built[METHODS[method].format] for method in methods}
 
 
 def check_same_split(datasets: Sequence[DatasetManifest]) -> None:

@@ -9,7 +9,7 @@ from itertools import combinations
 from burnish.reporting.sentences import duration, interval, p_equals, points
 from burnish.schemas.base import Frozen
 from burnish.schemas.evaluation import Comparison, EvalRow, JudgeCalibration, Verdict
-from burnish.schemas.tuning import Method
+from burnish.schemas.methods import Method
 from burnish.statistics import holm, needs_questions, noninferiority, prudent_design_effect
 from burnish.verdict.claims import Answer, Outcomes, Thresholds, find_harm, find_improvement
 from burnish.verdict.comparisons import Groups, compare, outcomes

@@ -4,22 +4,20 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from google.protobuf.descriptor import FieldDescriptor
-
 from burnish.errors import InvalidInputError
-from burnish.schemas.tuning import Method
+from burnish.schemas.hyperparameters import Hyperparameter, Kind, value_text
+from burnish.schemas.job import hyperparameters_of
+from burnish.schemas.methods import Method
 from burnish_client.sdk.trainer import TuningSpec, tuning_spec
 
 Value = bool | int | float | str
 RANGE = re.compile(r"^(?P<low>[^:,]+?)\.\.(?P<high>[^:,]+?)(?P<log>:log)?$")
 DIGITS = 3  # significant, of a number drawn from a range: more are noise in a command line
-FLAGS = {"use_rslora": "rslora", "use_dora": "dora"}  # parameters whose option has another name
-QUANTIZATIONS = ("none", "nf4")
-FLOATS = frozenset({FieldDescriptor.CPPTYPE_DOUBLE, FieldDescriptor.CPPTYPE_FLOAT})
+WANTED: dict[Kind, str] = {"whole number": "a whole number", "number": "a number", "flag": "true or false"}
 
 
 @dataclass(frozen=True)
@@ -91,7 +89,7 @@ def parse_space(words: Sequence[str], method: Method) -> SearchSpace:
         raise InvalidInputError(
             "nothing to search: give --param with a range (learning_rate=1e-5..1e-3:log) or a list (rank=8,16,32)"
         )
-    own = {name for name, where in _fields(method).items() if where[0] == method}
+    own = hyperparameters_of(method)["params"]
     for parameter in space.searched:
         if parameter.name in own:
             raise InvalidInputError(
@@ -112,7 +110,7 @@ def parse_values(words: Sequence[str], method: Method) -> dict[str, Value]:
 
 
 def has_parameter(name: str, method: Method) -> bool:
-    return name in _fields(method)
+    return name in _searchable(method)
 
 
 def make_spec(method: Method, *, dataset: str, version: str, adapter: str, values: Mapping[str, Value]) -> TuningSpec:
@@ -123,38 +121,27 @@ def make_spec(method: Method, *, dataset: str, version: str, adapter: str, value
 
 def command_of(method: Method, *, dataset: str, adapter: str, values: Mapping[str, Value]) -> str:
     """The `burnish train` command that trains with these values."""
+    declared = _searchable(method)
     words = [f"burnish train {method} --dataset {dataset} --adapter {adapter}"]
     for name, value in values.items():
-        option = "--" + FLAGS.get(name, name).replace("_", "-")
+        option = "--" + declared[name].option.replace("_", "-")
         if isinstance(value, bool):
             words += [option] if value else []
         else:
-            words.append(f"{option} {text(value)}")
+            words.append(f"{option} {value_text(value)}")
     return " ".join(words)
 
 
-def text(value: Value) -> str:
-    """As a person would write it, and no less exact."""
-    return f"{value:g}" if isinstance(value, float) and float(f"{value:g}") == value else str(value)
-
-
-def _fields(method: Method) -> dict[str, tuple[str, Any]]:
-    """Name -> (part of the spec that has it, its field) of every single value that a spec takes for the method."""
-    spec = TuningSpec.DESCRIPTOR.fields_by_name
-    found: dict[str, tuple[str, Any]] = {}
-    for part in ("lora", "optimizer", method):
-        found |= {field.name: (part, field) for field in _single(spec[part].message_type.fields)}
-    return found | {name: ("", spec[name]) for name in ("quantization", "seed")}
-
-
-def _single(fields: Iterable[Any]) -> list[Any]:
-    return [field for field in fields if field.message_type is None and field.has_presence]
+def _searchable(method: Method) -> dict[str, Hyperparameter]:
+    """The single-valued hyperparameters that decide what a run learns, by name."""
+    groups = hyperparameters_of(method).values()
+    return {name: one for group in groups for name, one in group.items() if one.is_single and one.decides_result}
 
 
 def _parse(word: str, method: Method) -> Parameter:
     name, found, values = word.partition("=")
     name, values = name.strip().replace("-", "_"), values.strip()
-    fields = _fields(method)
+    fields = _searchable(method)
     if not found or not values:
         raise InvalidInputError(
             f"--param {word!r} is not NAME=VALUES: learning_rate=1e-5..1e-3:log, rank=8,16,32 or epochs=2", field=name
@@ -164,7 +151,7 @@ def _parse(word: str, method: Method) -> Parameter:
             f"--param {word}: {method} has no single-valued parameter {name!r}; it has {', '.join(sorted(fields))}",
             field=name,
         )
-    field = fields[name][1]
+    field = fields[name]
     if ".." in values:
         return _range(word, name, values, field)
     listed = tuple(_value(word, part.strip(), field) for part in values.split(","))
@@ -173,7 +160,7 @@ def _parse(word: str, method: Method) -> Parameter:
     return Parameter(name, listed)
 
 
-def _range(word: str, name: str, values: str, field: Any) -> Parameter:
+def _range(word: str, name: str, values: str, field: Hyperparameter) -> Parameter:
     match = RANGE.match(values)
     if match is None:
         raise InvalidInputError(f"--param {word}: a range is LOW..HIGH or LOW..HIGH:log", field=name)
@@ -184,30 +171,21 @@ def _range(word: str, name: str, values: str, field: Any) -> Parameter:
         raise InvalidInputError(f"--param {word}: {low} is not below {high}", field=name)
     if match["log"] and low <= 0:
         raise InvalidInputError(f"--param {word}: a logarithmic range starts above 0", field=name)
-    return Parameter(name, low=low, high=high, log=bool(match["log"]), whole=field.cpp_type not in FLOATS)
+    return Parameter(name, low=low, high=high, log=bool(match["log"]), whole=field.kind == "whole number")
 
 
-def _value(word: str, written: str, field: Any) -> Value:
-    kind = field.cpp_type
+def _value(word: str, written: str, field: Hyperparameter) -> Value:
     try:
-        if field.enum_type is not None:
-            return QUANTIZATIONS[QUANTIZATIONS.index(written.lower())]
-        if kind == FieldDescriptor.CPPTYPE_BOOL:
+        if field.kind == "choice":
+            return field.choices[field.choices.index(written.lower())]
+        if field.kind == "flag":
             return {"true": True, "false": False}[written.lower()]
-        if kind in FLOATS:
-            number = float(written)
-            if not math.isfinite(number):
-                raise ValueError
+        if field.kind == "whole number":
+            return int(written)
+        number = float(written)
+        if math.isfinite(number):
             return number
-        return int(written)
     except (ValueError, KeyError):
-        wanted = (
-            f"one of {', '.join(QUANTIZATIONS)}"
-            if field.enum_type is not None
-            else "true or false"
-            if kind == FieldDescriptor.CPPTYPE_BOOL
-            else "a number"
-            if kind in FLOATS
-            else "a whole number"
-        )
-        raise InvalidInputError(f"--param {word}: {written!r} is not {wanted}", field=field.name) from None
+        pass
+    wanted = WANTED.get(field.kind) or f"one of {', '.join(field.choices)}"
+    raise InvalidInputError(f"--param {word}: {written!r} is not {wanted}", field=field.name)

@@ -19,7 +19,7 @@ from burnish.digests import canonical_json, version_of
 from burnish.errors import AlreadyExistsError, NotFoundError, PreconditionError
 from burnish.layout import check_name
 from burnish.schemas.base import Frozen
-from burnish.schemas.tuning import Method
+from burnish.schemas.methods import Method
 from burnish_client.tuning.journal import SqliteJournal
 from burnish_client.tuning.search_space import SearchSpace, parse_space
 

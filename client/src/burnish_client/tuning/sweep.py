@@ -23,20 +23,14 @@ from burnish.errors import (
     PreconditionError,
 )
 from burnish.schemas.base import Frozen
-from burnish.schemas.tuning import Method
+from burnish.schemas.hyperparameters import value_text
+from burnish.schemas.methods import METHODS, Method
 from burnish_client.sdk.trainer import TuningJob, TuningJobEvent, TuningSpec, job_state
-from burnish_client.tuning.search_space import Parameter, Value, command_of, make_spec, text
+from burnish_client.tuning.search_space import Parameter, Value, command_of, make_spec
 from burnish_client.tuning.study import request_id, sampler, settings_of
 
 JOB, ADAPTER, WHY = "job_id", "adapter", "why"
 REFUSALS = (InvalidInputError, PreconditionError, IncompatibleAdapterError, AlreadyExistsError)
-METRICS: dict[Method, str] = {
-    "sft": "validation loss: mean negative log-likelihood a trained token",
-    "dpo": "validation loss of DPO: mean −log σ(β × margin) a pair",
-    "kto": "validation loss of KTO: mean weighted 1 − value an answer",
-    "orpo": "validation loss of ORPO: negative log-likelihood plus weighted odds ratio, a pair",
-    "simpo": "validation loss of SimPO: mean −log σ(β × length-normalised margin − γ) a pair",
-}
 Outcome = Literal["finished", "pruned", "failed", "running"]
 OUTCOMES: dict[TrialState, Outcome] = {
     TrialState.COMPLETE: "finished",
@@ -275,7 +269,7 @@ def read_result(study: optuna.Study) -> SweepResult:
         sweep=study.study_name,
         method=settings.method,
         dataset=dataset,
-        metric=METRICS[settings.method],
+        metric=METHODS[settings.method].metric,
         trials=[_trial_result(study, trial) for trial in trials],
         best=best.number if best else None,
         command=command_of(settings.method, dataset=dataset, adapter=settings.dataset, values=values_of(study, best))
@@ -310,4 +304,4 @@ def _trial_result(study: optuna.Study, trial: FrozenTrial) -> TrialResult:
 
 
 def _words(values: Mapping[str, Value]) -> str:
-    return " ".join(f"{name}={text(value)}" for name, value in values.items() if name != "seed")
+    return " ".join(f"{name}={value_text(value)}" for name, value in values.items() if name != "seed")

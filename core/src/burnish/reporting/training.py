@@ -7,15 +7,8 @@ from dataclasses import dataclass
 
 from burnish.reporting.sentences import duration, fixed, grouped, points, size
 from burnish.schemas.adapter import AdapterManifest
+from burnish.schemas.methods import METHODS
 from burnish.schemas.tuning import Finding
-
-METHODS = {
-    "sft": "supervised fine-tuning (SFT)",
-    "dpo": "direct preference optimization (DPO)",
-    "kto": "Kahneman-Tversky optimization (KTO)",
-    "orpo": "odds-ratio preference optimization (ORPO)",
-    "simpo": "simple preference optimization (SimPO)",
-}
 
 
 @dataclass(frozen=True)
@@ -36,7 +29,7 @@ def run_facts(adapter: AdapterManifest) -> list[tuple[str, str]]:
         steps += f"; published from the checkpoint at {adapter.checkpoint_step}"
     train = f"{fixed(training.first_train_loss, 3)} → {fixed(training.final_train_loss, 3)}"
     return [
-        ("Method", f"{METHODS[adapter.method]}, {_lora(adapter)}"),
+        ("Method", f"{_method(adapter)}, {_lora(adapter)}"),
         ("Backend", f"{adapter.backend}, seed {adapter.seed}"),
         ("Steps", steps),
         ("Training loss", train),
@@ -76,6 +69,11 @@ def finding_sentence(finding: Finding) -> str:
 def finding_tag(finding: Finding) -> str:
     """`warning`, or that a refusal was answered for."""
     return "warning" if finding.severity == "warning" else "refusal, accepted"
+
+
+def _method(adapter: AdapterManifest) -> str:
+    declared = METHODS[adapter.method]
+    return f"{declared.title} ({declared.abbreviation})"
 
 
 def _lora(adapter: AdapterManifest) -> str:

@@ -7,7 +7,8 @@ from typing import Any, Literal
 from pydantic import Field
 
 from burnish.schemas.base import BaseModelRef, Frozen, Manifest
-from burnish.schemas.tuning import Finding, Method, RunEstimate, RunMeasurement
+from burnish.schemas.methods import Method
+from burnish.schemas.tuning import Finding, RunEstimate, RunMeasurement
 
 
 class TrainingSummary(Frozen):

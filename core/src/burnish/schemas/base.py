@@ -5,9 +5,11 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from burnish import __version__
+from burnish.errors import InvalidInputError
+from burnish.layout import check_name
 
 
 class Frozen(BaseModel):
@@ -21,6 +23,21 @@ class Message(Frozen):
 
     role: Literal["system", "user", "assistant", "tool"]
     content: str
+
+
+class VersionRef(Frozen):
+    """A version of a named dataset or adapter."""
+
+    name: str
+    version: str = Field(pattern=r"^[0-9a-f]{16}$")
+
+    @field_validator("name")
+    @classmethod
+    def named(cls, name: str) -> str:
+        try:
+            return check_name(name, "name")
+        except InvalidInputError as error:
+            raise ValueError(error.message) from error
 
 
 class Parent(Frozen):

@@ -8,7 +8,6 @@ from pydantic import Field
 
 from burnish.schemas.base import Frozen
 
-Method = Literal["sft", "dpo", "kto", "orpo", "simpo"]
 NAMED_ROWS = 20
 
 

@@ -22,14 +22,14 @@ from burnish.schemas.dataset import (
     SftRow,
     Split,
 )
+from burnish.schemas.job import JobSpec
+from burnish.schemas.methods import METHODS, Method
 from burnish.schemas.runlog import RunLogLine
 from burnish_client.demo.stdlib_benchmark import generate
 from burnish_trainer.preflight.base import Base
 from burnish_trainer.preflight.examine import Surroundings, examine
 from burnish_trainer.preflight.records import KINDS, TrainingRow, of_rows
 from burnish_trainer.preflight.types import Preparation
-from burnish_trainer.spec import JobSpec
-from burnish_trainer.worker import methods
 
 TICKETS = REPOSITORY / "examples/support-tickets"
 VALIDATED = 8  # every eighth row validates
@@ -129,16 +129,16 @@ def manifest(rows: Sequence[TrainingRow], **changes: Any) -> DatasetManifest:
     )
 
 
-def spec_of(method: str, **changes: Any) -> JobSpec:
+def spec_of(method: Method, **changes: Any) -> JobSpec:
     """As acceptance fills it in: the method's own defaults."""
-    module = methods.named(method)
+    declared = METHODS[method]
     fields: dict[str, Any] = {
         "dataset": {"name": "set", "version": "0" * 16},
         "adapter_name": "adapter",
         "method": method,
-        "params": module.Params().model_dump(mode="json"),
+        "params": declared.params().model_dump(mode="json"),
         "lora": {"rank": 32},
-        "optimizer": {"learning_rate": module.LEARNING_RATE, "evaluation_interval_steps": 10},
+        "optimizer": {"learning_rate": declared.learning_rate, "evaluation_interval_steps": 10},
     }
     for name in ("lora", "optimizer", "params"):
         fields[name] = {**fields[name], **changes.pop(name, {})}

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from unit.trainer.preflight.sets import spec_of
 
+from burnish.schemas.job import JobSpec
 from burnish_trainer.data.batches import make_plan
 from burnish_trainer.data.tokens import Example
 from burnish_trainer.preflight.counting import count
-from burnish_trainer.spec import JobSpec
 
 
 def example(name: str, length: int, prompt: int = 2) -> Example:

@@ -1,18 +1,26 @@
-"""The options of `burnish train`, declared once: groups of annotated attributes that `takes` turns into a command's signature."""
+"""The options of `burnish train`: those of the hyperparameters, from their declarations, and groups of annotated attributes.
+
+`takes` turns both into a command's signature.
+"""
 
 from __future__ import annotations
 
 import inspect
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime, timedelta
-from typing import Annotated, Any, Literal, get_type_hints
+from typing import TYPE_CHECKING, Annotated, Any, Literal, get_type_hints
 
 import typer
 
 from burnish_client.cli.views.console import JsonFlag
 
-LORA, OPTIMIZER, HARDWARE, QUEUE = "LoRA", "Optimizer", "Hardware and repeatability", "Queue"
+if TYPE_CHECKING:
+    from burnish.schemas.hyperparameters import Hyperparameter
+    from burnish.schemas.methods import Method
+
+QUEUE = "Queue"
+PANELS = {"params": None, "lora": "LoRA", "optimizer": "Optimizer", "run": "Hardware and repeatability"}
 DURATION = re.compile(r"^(?=.)(?:(\d{1,4})d)?(?:(\d{1,4})h)?(?:(\d{1,6})m)?(?:(\d{1,6})s)?\Z")
 
 Run = Callable[[dict[str, Any]], None]
@@ -29,65 +37,6 @@ class DatasetOptions:
     adapter: Annotated[
         str | None, _option("Name of the adapter to make a version of. Default: the dataset's.", metavar="NAME")
     ] = None
-
-
-class LoraOptions:
-    """LoraParams of the contract."""
-
-    rank: Annotated[int | None, _option("1 to 512. Default: 32.", LORA)] = None
-    alpha: Annotated[int | None, _option("Default: the rank.", LORA)] = None
-    dropout: Annotated[float | None, _option("In [0,1). Default: 0.", LORA, "SHARE")] = None
-    target_module: Annotated[
-        list[str] | None, _option("Module to adapt; repeat for more. Default: all seven projections.", LORA, "NAME")
-    ] = None
-    rslora: Annotated[
-        bool,
-        typer.Option("--rslora", help="Scale by alpha / sqrt(rank) instead of alpha / rank.", rich_help_panel=LORA),
-    ] = False
-    dora: Annotated[
-        bool,
-        typer.Option(
-            "--dora",
-            help="Weight-decomposed LoRA. Not served: wants --accept adapter-not-servable.",
-            rich_help_panel=LORA,
-        ),
-    ] = False
-
-
-class OptimizerOptions:
-    """OptimizerParams of the contract, but the learning rate, whose default is the method's."""
-
-    max_steps: Annotated[int | None, _option("Optimizer steps at most. Default: from --epochs.", OPTIMIZER)] = None
-    epochs: Annotated[float | None, _option("Passes over the training rows. Default: 3.", OPTIMIZER)] = None
-    batch_size: Annotated[int | None, _option("Rows a device step. Default: 8.", OPTIMIZER)] = None
-    gradient_accumulation_steps: Annotated[
-        int | None, _option("Device steps an optimizer step. Default: 1.", OPTIMIZER)
-    ] = None
-    warmup_share: Annotated[
-        float | None, _option("Share of the steps, in [0,1). Default: 0.1.", OPTIMIZER, "SHARE")
-    ] = None
-    max_length: Annotated[
-        int | None, _option("Tokens; longer rows are refused before training. Default: 2048.", OPTIMIZER)
-    ] = None
-    evaluation_interval_steps: Annotated[
-        int | None, _option("Steps between evaluations and checkpoints. Default: a fifth of the steps.", OPTIMIZER)
-    ] = None
-    early_stopping_patience: Annotated[
-        int | None, _option("Evaluations without improvement before stopping; 0: never. Default: 3.", OPTIMIZER)
-    ] = None
-
-
-class HardwareOptions:
-    quantization: Annotated[
-        Literal["none", "nf4"] | None,
-        _option("Of the base while training; nf4 is QLoRA. Default: none.", HARDWARE, "none|nf4"),
-    ] = None
-    backend: Annotated[
-        Literal["peft", "unsloth"] | None,
-        _option("Default: unsloth where CUDA and the package are there, else peft.", HARDWARE, "peft|unsloth"),
-    ] = None
-    devices: Annotated[int | None, _option("GPUs of one host; the batch size is per GPU. Default: 1.", HARDWARE)] = None
-    seed: Annotated[int | None, _option("Of everything random in training. Default: the trainer's.", HARDWARE)] = None
 
 
 class QueueOptions:
@@ -124,66 +73,17 @@ class SubmitOptions(DatasetOptions):
     ] = None
 
 
-class SftOptions:
-    learning_rate: Annotated[float | None, _option("Default: 1e-4.", OPTIMIZER, "RATE")] = None
-
-
-class ContinuingOptions:
-    """Of the methods that can go on from an SFT adapter."""
-
-    initial_adapter: Annotated[
-        str | None,
-        _option(
-            "SFT adapter to go on from; it is then the reference too. Default: the base model.", metavar="NAME@VERSION"
-        ),
-    ] = None
-
-
-class DpoOptions(ContinuingOptions):
-    beta: Annotated[float | None, _option("Strength of the pull to the reference. Default: 0.1.", metavar="X")] = None
-    learning_rate: Annotated[float | None, _option("Default: 5e-5.", OPTIMIZER, "RATE")] = None
-
-
-class KtoOptions(ContinuingOptions):
-    beta: Annotated[float | None, _option("Strength of the pull to the reference. Default: 0.1.", metavar="X")] = None
-    desirable_weight: Annotated[
-        float | None, _option("Weight of the desirable rows' loss. Default: 1.", metavar="X")
-    ] = None
-    undesirable_weight: Annotated[
-        float | None, _option("Weight of the undesirable rows' loss. Default: 1.", metavar="X")
-    ] = None
-    learning_rate: Annotated[float | None, _option("Default: 5e-5.", OPTIMIZER, "RATE")] = None
-
-
-class OrpoOptions:
-    beta: Annotated[float | None, _option("Weight of the odds-ratio term. Default: 0.1.", metavar="X")] = None
-    learning_rate: Annotated[float | None, _option("Default: 1e-4.", OPTIMIZER, "RATE")] = None
-
-
-class SimpoOptions:
-    beta: Annotated[float | None, _option("Scale of the rewards. Default: 2.", metavar="X")] = None
-    gamma: Annotated[float | None, _option("Reward margin to reach. Default: 1.", metavar="X")] = None
-    learning_rate: Annotated[float | None, _option("Default: 2e-5.", OPTIMIZER, "RATE")] = None
-
-
 class JsonOptions:
     json: JsonFlag = False
 
 
-def takes(*groups: type) -> Callable[[Run], Callable[..., None]]:
+def takes(*groups: type | Sequence[inspect.Parameter]) -> Callable[[Run], Callable[..., None]]:
     """Make a function of one dict a command: its options are the attributes of the groups in their order, bases first.
 
     The dict has every option by its attribute's name. Two groups may not declare one name.
     """
     parameters = [
-        inspect.Parameter(
-            name,
-            inspect.Parameter.KEYWORD_ONLY,
-            default=getattr(group, name, inspect.Parameter.empty),
-            annotation=annotation,
-        )
-        for group in groups
-        for name, annotation in get_type_hints(group, include_extras=True).items()
+        parameter for group in groups for parameter in (_declared(group) if isinstance(group, type) else group)
     ]
 
     def decorate(run: Run) -> Callable[..., None]:
@@ -198,19 +98,56 @@ def takes(*groups: type) -> Callable[[Run], Callable[..., None]]:
     return decorate
 
 
-def spec_options(options: dict[str, Any]) -> dict[str, Any]:
-    """Options of the groups above as arguments of trainer_client.tuning_spec, but dataset and adapter.
+def _declared(group: type) -> Iterable[inspect.Parameter]:
+    for name, annotation in get_type_hints(group, include_extras=True).items():
+        yield _parameter(name, annotation, getattr(group, name, inspect.Parameter.empty))
+
+
+def _parameter(name: str, annotation: Any, default: Any) -> inspect.Parameter:
+    return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=annotation)
+
+
+def hyperparameter_options(method: Method) -> list[inspect.Parameter]:
+    """An option for each hyperparameter that the method has."""
+    from burnish.schemas.job import hyperparameters_of
+
+    return [
+        _option_of(one, PANELS[part]) for part, group in hyperparameters_of(method).items() for one in group.values()
+    ]
+
+
+def _option_of(declared: Hyperparameter, panel: str | None) -> inspect.Parameter:
+    range = f"{declared.bounds} {declared.unit}".strip() if declared.bounds else ""
+    help = f"{declared.help} ({range})" if range else declared.help
+    if declared.kind == "flag":
+        option = typer.Option(f"--{declared.option}", help=f"{help}.", rich_help_panel=panel)
+        return _parameter(declared.option, Annotated[bool, option], False)
+    repeat = "; repeat for more" if declared.kind == "names" else ""
+    kind, metavar = {
+        "whole number": (int, "N"),
+        "number": (float, "X"),
+        "names": (list[str], "NAME"),
+        "adapter version": (str, "NAME@VERSION"),
+        "choice": (Literal[declared.choices or ("",)], "|".join(declared.choices)),
+    }[declared.kind]
+    option = _option(f"{help}{repeat}. Default: {declared.default}.", panel, metavar)
+    return _parameter(declared.option, Annotated[kind | None, option], None)  # type: ignore[operator]
+
+
+def spec_options(method: Method, options: dict[str, Any]) -> dict[str, Any]:
+    """The options of the hyperparameters, and --accept, as arguments of `tuning_spec`.
 
     Takes those that it names out of the dict, so that what is left there belongs to the command alone.
     """
-    given = {name: options.pop(name) for name in SPEC_OPTIONS & options.keys()}
-    given["target_modules"] = given.pop("target_module", None) or ()
-    given["use_rslora"] = given.pop("rslora", False) or None
-    given["use_dora"] = given.pop("dora", False) or None
-    given["device_count"] = given.pop("devices", None)
-    given["accepted_findings"] = given.pop("accept", None) or ()
-    if given.get("initial_adapter"):
-        given["initial_adapter"] = whole_reference(given["initial_adapter"])
+    from burnish.schemas.job import hyperparameters_of
+
+    given: dict[str, Any] = {"accepted_findings": options.pop("accept", None) or ()}
+    for group in hyperparameters_of(method).values():
+        for name, declared in group.items():
+            value = options.pop(declared.option, None)
+            if value is not None and declared.kind == "adapter version":
+                value = whole_reference(value)
+            given[name] = value or None if declared.kind in ("flag", "names") else value
     return given
 
 
@@ -222,22 +159,6 @@ def queue_options(options: dict[str, Any]) -> dict[str, Any]:
         "deadline": read_deadline(options.pop("deadline"), datetime.now(UTC)),
         "request_id": options.pop("request_id"),
     }
-
-
-def _names(*groups: type) -> frozenset[str]:
-    return frozenset(name for group in groups for name in get_type_hints(group))
-
-
-SPEC_OPTIONS = _names(
-    LoraOptions,
-    OptimizerOptions,
-    HardwareOptions,
-    SftOptions,
-    DpoOptions,
-    KtoOptions,
-    OrpoOptions,
-    SimpoOptions,
-) | {"accept"}
 
 
 def whole_reference(reference: str) -> tuple[str, str]:

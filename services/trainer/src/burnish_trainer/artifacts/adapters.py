@@ -19,11 +19,11 @@ from burnish.layout import adapter as adapter_key
 from burnish.layout import dataset as dataset_key
 from burnish.ports import ObjectStore
 from burnish.schemas.adapter import AdapterManifest, TrainingSummary
-from burnish.schemas.base import BaseModelRef, FileEntry, Frozen, Parent
+from burnish.schemas.base import BaseModelRef, FileEntry, Frozen, Parent, VersionRef
 from burnish.schemas.dataset import DatasetManifest
+from burnish.schemas.job import JobSpec
 from burnish.schemas.tuning import Finding, RunEstimate, RunMeasurement
 from burnish_trainer.artifacts.model_card import model_card
-from burnish_trainer.spec import JobSpec, VersionRef
 
 CONFIG = "adapter_config.json"
 WEIGHTS = "adapter_model.safetensors"

@@ -15,11 +15,10 @@ from burnish.digests import file_sha256
 from burnish.errors import CorruptDataError, NotFoundError
 from burnish.layout import checkpoint as checkpoint_key
 from burnish.ports import ObjectStore
-from burnish.schemas.base import Frozen
+from burnish.schemas.base import Frozen, VersionRef
 from burnish_trainer.artifacts import adapters, checkpoints
 from burnish_trainer.artifacts.checkpoints import CheckpointManifest
 from burnish_trainer.queue.jobs import Job
-from burnish_trainer.spec import VersionRef
 
 Keep = Literal["all", "best", "none"]
 

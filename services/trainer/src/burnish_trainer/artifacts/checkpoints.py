@@ -24,10 +24,9 @@ from burnish.layout import MANIFEST
 from burnish.layout import checkpoint as checkpoint_key
 from burnish.ports import ObjectStore
 from burnish.schemas.adapter import TrainingSummary
-from burnish.schemas.base import FileEntry, Frozen, Manifest
+from burnish.schemas.base import FileEntry, Frozen, Manifest, VersionRef
 from burnish_trainer.artifacts import adapters, disk
 from burnish_trainer.artifacts.adapters import RunRecord
-from burnish_trainer.spec import VersionRef
 
 log = logging.getLogger(__name__)
 

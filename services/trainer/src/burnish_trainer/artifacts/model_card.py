@@ -8,16 +8,12 @@ from collections.abc import Iterable
 
 from burnish.schemas.adapter import AdapterManifest
 from burnish.schemas.dataset import DatasetManifest
-from burnish.schemas.tuning import Method
+from burnish.schemas.hyperparameters import value_text
+from burnish.schemas.job import hyperparameters_of
+from burnish.schemas.methods import METHODS
+from burnish.serving import max_lora_rank_for
 
 LICENCE_ID = re.compile(r"[a-z0-9][a-z0-9.-]*")  # as Hugging Face's metadata has them: "apache-2.0"
-METHODS: dict[Method, str] = {
-    "sft": "supervised fine-tuning on the completions",
-    "dpo": "direct preference optimisation (arXiv 2305.18290)",
-    "kto": "Kahneman-Tversky optimisation (arXiv 2402.01306)",
-    "orpo": "odds-ratio preference optimisation (arXiv 2403.07691)",
-    "simpo": "simple preference optimisation (arXiv 2405.14734)",
-}
 
 
 def model_card(manifest: AdapterManifest, dataset: DatasetManifest | None = None, licence: str | None = None) -> str:
@@ -64,7 +60,7 @@ def _title(manifest: AdapterManifest) -> str:
     checkpoint = f" This is its checkpoint of step {manifest.checkpoint_step}." if manifest.checkpoint_step else ""
     return (
         f"# {manifest.name}@{manifest.version}\n\n"
-        f"A {kind} adapter for `{manifest.base_model.name}`, trained by {METHODS[manifest.method]} on corrections of "
+        f"A {kind} adapter for `{manifest.base_model.name}`, trained by {_trained_by(manifest)} on corrections of "
         f"failures that it repeated.{checkpoint}"
     )
 
@@ -97,26 +93,35 @@ def _data(manifest: AdapterManifest, dataset: DatasetManifest | None) -> str:
 
 
 def _method(manifest: AdapterManifest) -> str:
-    optimizer = manifest.params.get("optimizer", {})
     scale = "alpha / √rank (rsLoRA)" if manifest.use_rslora else "alpha / rank"
     rows = [
-        ["method", METHODS[manifest.method]],
-        *([name, value] for name, value in manifest.params.get("params", {}).items() if not isinstance(value, dict)),
-        ["rank, alpha, scale", f"{manifest.rank}, {manifest.alpha}, {scale}"],
-        ["modules", ", ".join(manifest.target_modules)],
-        ["quantisation of the base while training", manifest.quantization],
+        ["method", _trained_by(manifest)],
+        *_hyperparameters(manifest),
+        ["scale of the adapter", scale],
         ["precision, device", f"{manifest.params.get('dtype', 'unknown')}, {manifest.params.get('device', 'unknown')}"],
-        ["learning rate", optimizer.get("learning_rate", "unknown")],
-        [
-            "rows a step",
-            f"{optimizer.get('batch_size', '?')} × {optimizer.get('gradient_accumulation_steps', '?')} accumulated",
-        ],
-        ["longest row allowed", f"{optimizer.get('max_length', 'unknown')} tokens"],
-        ["seed", manifest.seed],
-        ["backend", manifest.backend],
         ["packages", ", ".join(f"{name} {version}" for name, version in sorted(manifest.packages.items()))],
     ]
     return f"## Method\n\n{_table(['', ''], rows)}"
+
+
+def _trained_by(manifest: AdapterManifest) -> str:
+    declared = METHODS[manifest.method]
+    return f"{declared.title} ({declared.source})" if declared.source else declared.title
+
+
+def _hyperparameters(manifest: AdapterManifest) -> Iterable[list[object]]:
+    """Every hyperparameter that the method has, with its unit; those that an older manifest lacks are unknown."""
+    known = {"lora": manifest.model_dump(), "run": manifest.model_dump() | manifest.params}
+    for part, declared in hyperparameters_of(manifest.method).items():
+        values = known.get(part, {}) | manifest.params.get(part, {})
+        for name, one in declared.items():
+            value = values.get(name, "unknown")
+            written = value["name"] + "@" + value["version"] if isinstance(value, dict) else value
+            if isinstance(value, list | tuple):
+                written = ", ".join(value)
+            elif value is None:
+                written = one.default
+            yield [name, f"{value_text(written)} {one.unit}".rstrip() if value != "unknown" else value]
 
 
 def _results(manifest: AdapterManifest) -> str:
@@ -168,7 +173,7 @@ def _findings(manifest: AdapterManifest) -> str:
 
 
 def _serving(manifest: AdapterManifest) -> str:
-    rank = next((size for size in (8, 16, 32, 64, 128, 256, 320, 512) if size >= manifest.rank), manifest.rank)
+    rank = max_lora_rank_for(manifest.rank) or manifest.rank
     if manifest.use_dora:
         return "## How to serve\n\nvLLM does not load DoRA adapters: use it with PEFT, or merge it into the base."
     return (

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import count
 
-from burnish_trainer.spec import OptimizerSpec, total_steps
+from burnish.schemas.hyperparameters import OptimizerSpec, total_steps
 
 POOL_STEPS = 50  # steps whose rows are sorted by length together: little padding, and still a random order of steps
 

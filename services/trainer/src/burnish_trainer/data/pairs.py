@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from burnish.schemas.dataset import DpoRow
+from burnish.schemas.job import JobSpec
 from burnish_trainer.data.batches import Plan, make_plan
 from burnish_trainer.data.rows import Rows
 from burnish_trainer.data.tokens import Example, Tokenizer, check, encode
-from burnish_trainer.spec import JobSpec
 
 
 @dataclass(frozen=True)

@@ -11,8 +11,8 @@ from burnish.digests import sha256_hex
 from burnish.errors import CorruptDataError
 from burnish.layout import dataset as dataset_key
 from burnish.ports import ObjectStore
+from burnish.schemas.base import VersionRef
 from burnish.schemas.dataset import DatasetManifest, DpoRow, KtoRow, SftRow
-from burnish_trainer.spec import VersionRef
 
 Row = TypeVar("Row", SftRow, DpoRow, KtoRow)
 TRAIN = "train.jsonl"

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
-from burnish_trainer.queue.jobs import Job
+if TYPE_CHECKING:  # the queue reads the events that this package passes on
+    from burnish_trainer.queue.jobs import Job
 
 
 class Worker(Protocol):

@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Literal
 
 from burnish.schemas.base import Frozen
+from burnish.schemas.job import JobSpec
 from burnish.schemas.tuning import Finding, RunEstimate
-from burnish_trainer.spec import JobSpec
 
 LOG = "worker.log"
 HEARTBEAT = "heartbeat"  # touched each second; further processes of one attempt: heartbeat.1, …

@@ -13,9 +13,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, TypeAdapter
 
-from burnish.schemas.base import Frozen
+from burnish.schemas.base import Frozen, VersionRef
 from burnish.schemas.tuning import Finding, RunMeasurement
-from burnish_trainer.spec import VersionRef
 
 
 class WorkerEvent(Frozen):

@@ -23,8 +23,8 @@ from burnish.telemetry import logs, tracing
 from burnish_trainer.preflight.lean import hide_model_libraries
 
 if TYPE_CHECKING:
+    from burnish.schemas.job import JobSpec
     from burnish_trainer.preflight.types import Preparation
-    from burnish_trainer.spec import JobSpec
 
 log = logging.getLogger(__name__)
 
@@ -43,7 +43,7 @@ def main() -> None:
 
 def answer(request: bytes, prepare: Callable[[JobSpec], Preparation]) -> dict[str, Any]:
     """{"preparation": …} or {"error": …}; an unknown exception is logged here and told as an InternalError."""
-    from burnish_trainer.spec import JobSpec
+    from burnish.schemas.job import JobSpec
 
     try:
         asked = json.loads(request)

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Sequence
 
+from burnish.schemas.job import JobSpec
+from burnish.schemas.methods import METHODS
 from burnish_trainer.data.batches import Plan, make_plan
 from burnish_trainer.data.pairs import Pair, plan_pairs
 from burnish_trainer.data.tokens import Example
 from burnish_trainer.preflight.types import Workload
-from burnish_trainer.spec import JobSpec
 from burnish_trainer.worker.methods import kto
 
 Group = Sequence[Example]  # the sequences of one row: its completion, or chosen and rejected
-PAIRED = ("dpo", "orpo", "simpo")
-REFERENCED = ("dpo", "kto")
 
 
 def count(spec: JobSpec, train: Sequence[Group], validation: Sequence[Group], reference_kept: bool = False) -> Workload:
@@ -26,7 +25,7 @@ def count(spec: JobSpec, train: Sequence[Group], validation: Sequence[Group], re
     steps = _forwards(spec, [train[row] for row in plan.order], train)
     evaluation = _forwards(spec, validation, train)
     sequences = {example for step in [*steps, *evaluation] for batch in step for example in batch}
-    reference = sequences if spec.method in REFERENCED and not reference_kept else set()
+    reference = sequences if METHODS[spec.method].uses_reference and not reference_kept else set()
     heaviest = max(steps, key=_step_tokens)
     return Workload(
         steps=plan.steps,
@@ -48,7 +47,7 @@ def count(spec: JobSpec, train: Sequence[Group], validation: Sequence[Group], re
 
 def plan_of(spec: JobSpec, train: Sequence[Group]) -> Plan:
     """The plan that the method will make of these rows."""
-    if spec.method in PAIRED:
+    if METHODS[spec.method].has_pairs:
         return plan_pairs([Pair(*group) for group in train], spec)
     if spec.method == "kto":
         return kto.plan_rows(_judged(train), spec)

@@ -13,13 +13,13 @@ from dataclasses import dataclass
 from pydantic import Field
 
 from burnish.schemas.base import Frozen
+from burnish.schemas.job import JobSpec
+from burnish.schemas.methods import METHODS
 from burnish.schemas.tuning import RunEstimate
 from burnish_trainer.preflight.types import ModelShape, PastRun, Workload
-from burnish_trainer.spec import JobSpec
 from burnish_trainer.worker.backends import Device, DType
 
 SIZES: dict[DType, int] = {"bfloat16": 2, "float16": 2, "float32": 4}
-PAIRED = ("dpo", "orpo", "simpo")  # a row is two sequences
 SHARING = ("dpo",)  # kernels/rows.py goes through a prompt that a batch has twice once, on a CPU
 NF4_BYTES = 0.53  # a weight, with its share of the doubly quantised block scales
 CHECKPOINT_BYTES = 12  # a parameter on disk: weight and two moments
@@ -278,7 +278,9 @@ QUANTISED_SLOWER: dict[Device, float] = {"cpu": 1.6, "cuda": 1.15}  # weights ar
 
 def _mean_sequence(spec: JobSpec, workload: Workload) -> float:
     """Mean tokens of a sequence, padding included."""
-    sequences = workload.steps * spec.optimizer.rows_per_step * spec.device_count * (2 if spec.method in PAIRED else 1)
+    sequences = (
+        workload.steps * spec.optimizer.rows_per_step * spec.device_count * (2 if METHODS[spec.method].has_pairs else 1)
+    )
     return min(float(workload.longest_row_tokens), workload.padded_tokens / max(sequences, 1))
 
 

@@ -11,6 +11,8 @@ from burnish.layout import benchmark as benchmark_key
 from burnish.ports import ObjectStore
 from burnish.schemas.benchmark import BenchmarkQuestion
 from burnish.schemas.dataset import DatasetManifest
+from burnish.schemas.job import JobSpec
+from burnish.schemas.methods import KtoParams
 from burnish.schemas.tuning import Finding
 from burnish_trainer.data.rows import read_manifest
 from burnish_trainer.data.tokens import Encoding, Example, encode_all
@@ -32,8 +34,6 @@ from burnish_trainer.preflight.checks import (
 from burnish_trainer.preflight.records import Record, Records, read_records
 from burnish_trainer.preflight.registry import accept
 from burnish_trainer.preflight.types import Preparation
-from burnish_trainer.spec import JobSpec
-from burnish_trainer.worker import methods
 
 
 @dataclass(frozen=True)
@@ -137,7 +137,7 @@ def _check_tokens(
     yield from advice.check_prompt_lengths([group[0] for group in train])
     yield from pairs.check_pair_lengths([(group[0], group[1]) for group in train if len(group) == 2])
     if spec.method == "kto" and records.train:
-        params = methods.named("kto").Params.model_validate(spec.params)
+        params = KtoParams.model_validate(spec.params)
         yield from pairs.check_thumbs(records.train, params.desirable_weight, params.undesirable_weight)
 
 

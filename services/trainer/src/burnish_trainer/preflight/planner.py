@@ -8,11 +8,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import get_args
 
 from burnish.digests import canonical_json, sha256_hex
 from burnish.schemas.base import BaseModelRef
-from burnish.schemas.tuning import Finding, Method, RunEstimate
+from burnish.schemas.job import JobSpec
+from burnish.schemas.methods import METHODS
+from burnish.schemas.tuning import Finding, RunEstimate
 from burnish_trainer.preflight.estimate import (
     CUDA_CONTEXT_BYTES,
     NEWEST_RUNS,
@@ -25,7 +26,6 @@ from burnish_trainer.preflight.estimate import (
 from burnish_trainer.preflight.machine import read_machine
 from burnish_trainer.preflight.registry import accept, finding
 from burnish_trainer.preflight.types import ModelShape, PastRuns, Preparer, Preview, Workload
-from burnish_trainer.spec import JobSpec
 from burnish_trainer.worker import backends
 
 CLEARLY_OVER = 1.25  # the estimate's own error once calibrated
@@ -75,7 +75,7 @@ class RunPlanner:
 
     def _scale(self, spec: JobSpec, model: ModelShape, machine: Machine) -> tuple[Scale | None, str]:
         """By runs of the same method, else of another one that is otherwise alike, which `like` then names."""
-        others = [method for method in get_args(Method) if method != spec.method]
+        others = [method for method in METHODS if method != spec.method]
         for method in (spec.method, *others):
             past = self._past_runs.past_runs(self._kind(spec, machine, method), NEWEST_RUNS)
             if scale := scale_of(past, model, machine):

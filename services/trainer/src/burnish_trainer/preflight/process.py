@@ -20,9 +20,9 @@ from queue import Empty, SimpleQueue
 from typing import IO, Any
 
 from burnish.errors import UnavailableError, from_dict
+from burnish.schemas.job import JobSpec
 from burnish.telemetry.tracing import traceparent
 from burnish_trainer.preflight.types import Preparation
-from burnish_trainer.spec import JobSpec
 
 log = logging.getLogger(__name__)
 

@@ -12,12 +12,11 @@ from pydantic import ValidationError
 
 from burnish.curation.targets import message_key
 from burnish.ports import ObjectStore
-from burnish.schemas.base import Message
+from burnish.schemas.base import Message, VersionRef
 from burnish.schemas.dataset import DatasetManifest, DpoRow, KtoRow, SftRow
 from burnish.schemas.tuning import Finding
 from burnish_trainer.data.rows import TRAIN, VALIDATION, read_lines
 from burnish_trainer.preflight.registry import finding
-from burnish_trainer.spec import VersionRef
 
 TrainingRow = SftRow | DpoRow | KtoRow
 KINDS: dict[str, type[TrainingRow]] = {"sft": SftRow, "dpo": DpoRow, "kto": KtoRow}

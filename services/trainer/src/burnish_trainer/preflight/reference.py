@@ -7,8 +7,8 @@ from pydantic import ValidationError
 from burnish.digests import sha256_hex
 from burnish.layout import MANIFEST
 from burnish.ports import ObjectStore
+from burnish.schemas.job import JobSpec
 from burnish_trainer.preflight.base import Base
-from burnish_trainer.spec import JobSpec
 from burnish_trainer.worker.loop.reference_log_probabilities import FOLDER, ReferenceManifest
 
 

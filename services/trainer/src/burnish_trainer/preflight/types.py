@@ -8,8 +8,8 @@ from typing import Protocol
 from pydantic import Field
 
 from burnish.schemas.base import Frozen
+from burnish.schemas.job import JobSpec
 from burnish.schemas.tuning import Finding, RunEstimate, RunMeasurement
-from burnish_trainer.spec import JobSpec
 
 
 class ModelShape(Frozen):

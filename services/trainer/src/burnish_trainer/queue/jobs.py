@@ -8,10 +8,10 @@ from enum import StrEnum
 from typing import Any
 
 from burnish.errors import PreconditionError
-from burnish.schemas.base import Frozen
+from burnish.schemas.base import Frozen, VersionRef
+from burnish.schemas.job import JobSpec
 from burnish.schemas.tuning import Finding, RunEstimate, RunMeasurement
 from burnish_trainer.executors.events import Metrics
-from burnish_trainer.spec import JobSpec, VersionRef
 
 
 class State(StrEnum):

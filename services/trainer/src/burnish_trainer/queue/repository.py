@@ -24,6 +24,7 @@ from burnish.errors import (
     NotFoundError,
     PreconditionError,
 )
+from burnish.schemas.job import JobSpec
 from burnish_trainer.executors.events import Event
 from burnish_trainer.preflight.types import PastRun, Preview
 from burnish_trainer.queue import claims
@@ -31,7 +32,6 @@ from burnish_trainer.queue.database import Database
 from burnish_trainer.queue.jobs import Job, JobEvent, State
 from burnish_trainer.queue.records import add_event, keep_preview, move, now, take_in, to_event, to_job
 from burnish_trainer.queue.tables import EventRow, JobRow, PastRunRow
-from burnish_trainer.spec import JobSpec
 
 log = logging.getLogger(__name__)
 

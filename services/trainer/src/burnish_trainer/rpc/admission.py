@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
-from typing import Any, TypeVar, get_args
+from typing import Any, TypeVar
 
 from pydantic import BaseModel, Field, ValidationError, field_validator
 
@@ -15,15 +15,15 @@ from burnish.errors import IncompatibleAdapterError, InvalidInputError, NotFound
 from burnish.layout import check_name
 from burnish.ports import ObjectStore
 from burnish.schemas.adapter import AdapterManifest
-from burnish.schemas.base import BaseModelRef, Frozen
+from burnish.schemas.base import BaseModelRef, Frozen, VersionRef
 from burnish.schemas.dataset import DatasetManifest
-from burnish.schemas.tuning import Method
+from burnish.schemas.hyperparameters import OptimizerSpec, total_steps
+from burnish.schemas.job import JobSpec
+from burnish.schemas.methods import METHODS, Method, method_named
 from burnish_trainer.artifacts import adapters
 from burnish_trainer.data.rows import read_manifest
 from burnish_trainer.preflight.registry import RULES
 from burnish_trainer.scheduler.devices import CPU, DevicePool
-from burnish_trainer.spec import JobSpec, OptimizerSpec, VersionRef, total_steps
-from burnish_trainer.worker import methods
 
 Model = TypeVar("Model", bound=BaseModel)
 
@@ -77,9 +77,9 @@ class Acceptance:
         Raises InvalidInputError (a field is wrong or missing), NotFoundError (no such dataset or adapter),
         PreconditionError, IncompatibleAdapterError (this trainer cannot do it), CorruptDataError (a stored manifest is broken).
         """
-        name = str(fields["method"])
-        method = methods.named(name)
-        params = _validated(method.Params, fields.get("params", {}), prefix=f"{name}.")
+        name = method_named(fields["method"])
+        method = METHODS[name]
+        params = _validated(method.params, fields.get("params", {}), prefix=f"{name}.")
         dataset = self._dataset(_validated(VersionRef, fields.get("dataset", {}), prefix="dataset."), name)
         lora = dict(fields.get("lora", {}))
         initial = getattr(params, "initial_adapter", None)
@@ -87,7 +87,7 @@ class Acceptance:
             lora = _continued(lora, self._adapter(initial, field=f"{name}.initial_adapter"))
         devices = max(1, int(fields.get("device_count", 1)))  # out of range: refused with the whole spec, below
         rows = dataset.counts.train
-        optimizer = _with_defaults(dict(fields.get("optimizer", {})), method.LEARNING_RATE, rows, devices)
+        optimizer = _with_defaults(dict(fields.get("optimizer", {})), method.learning_rate, rows, devices)
         whole = {**fields, "params": params.model_dump(mode="json"), "lora": lora, "optimizer": optimizer}
         spec = _validated(JobSpec, whole)
         self._check_devices(spec)
@@ -98,17 +98,16 @@ class Acceptance:
         """InvalidInputError names the field that is out of its range."""
         return _validated(Place, {"priority": priority, "labels": dict(labels), "deadline": deadline})
 
-    def _dataset(self, ref: VersionRef, method: str) -> DatasetManifest:
+    def _dataset(self, ref: VersionRef, method: Method) -> DatasetManifest:
         try:
             manifest = read_manifest(self._store, ref)
         except NotFoundError as error:
             raise NotFoundError(
                 f"dataset {ref.name}/{ref.version} does not exist: `burnish dataset ls` lists them", field="dataset"
             ) from error
-        held, wanted = manifest.spec.format, methods.named(method).FORMAT
+        held, wanted = manifest.spec.format, METHODS[method].format
         if held != wanted:
-            formats = {one: methods.named(one).FORMAT for one in get_args(Method)}
-            fitting = [one for one, form in formats.items() if form == held]
+            fitting = [name for name, declared in METHODS.items() if declared.format == held]
             raise InvalidInputError(
                 f"dataset {ref.name}/{ref.version} holds {held} rows and {method} learns from {wanted} rows: "
                 f"build it with `--format {wanted}`, or train {' or '.join(fitting)}",

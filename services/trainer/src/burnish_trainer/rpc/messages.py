@@ -12,11 +12,15 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
 
+from google.protobuf.descriptor import FieldDescriptor
 from google.protobuf.message import Message
 from google.protobuf.timestamp_pb2 import Timestamp
 from pydantic import TypeAdapter, ValidationError
 
 from burnish.errors import InvalidInputError, from_dict
+from burnish.schemas.base import VersionRef
+from burnish.schemas.job import JobSpec
+from burnish.schemas.methods import METHODS
 from burnish.schemas.tuning import Finding, RunEstimate, RunMeasurement
 from burnish_protos.trainer.v1 import trainer_pb2 as pb
 from burnish_trainer.artifacts.checkpoint_models import CheckpointInfo
@@ -24,59 +28,37 @@ from burnish_trainer.executors.events import Metrics
 from burnish_trainer.preflight.types import Preview
 from burnish_trainer.queue.jobs import Job, JobEvent, State
 from burnish_trainer.rpc.interceptors import to_status
-from burnish_trainer.spec import JobSpec, VersionRef
 
-REPEATED = frozenset({"target_modules", "accepted_findings"})
 _CURSOR: TypeAdapter[tuple[datetime, str]] = TypeAdapter(tuple[datetime, str])
 _STATES = {state: pb.TuningJob.State.Value(f"STATE_{state.name}") for state in State}
 _SEVERITIES = {"refusal": pb.Finding.SEVERITY_REFUSAL, "warning": pb.Finding.SEVERITY_WARNING}
-_QUANTIZATIONS = {"none": pb.QUANTIZATION_NONE, "nf4": pb.QUANTIZATION_NF4}
-_BACKENDS = {"auto": pb.BACKEND_UNSPECIFIED, "peft": pb.BACKEND_PEFT, "unsloth": pb.BACKEND_UNSLOTH}
-_METHODS = {
-    "sft": pb.SftParams,
-    "dpo": pb.DpoParams,
-    "kto": pb.KtoParams,
-    "orpo": pb.OrpoParams,
-    "simpo": pb.SimpoParams,
-}
 
 
 def spec_fields(spec: pb.TuningSpec) -> dict[str, Any]:
-    """The fields that the caller set, nested and named as in spec.JobSpec."""
+    """The fields that the caller set, nested and named as in JobSpec."""
     method = spec.WhichOneof("method")
     if method is None:
-        raise InvalidInputError(f"spec.method: set one of {', '.join(_METHODS)}", field="method")
-    fields: dict[str, Any] = {"method": method, "params": _set_fields(getattr(spec, method))}
-    for name in ("dataset", "lora", "optimizer"):
-        if spec.HasField(name):
-            fields[name] = _set_fields(getattr(spec, name))
-    for name in ("seed", "device_count"):
-        if spec.HasField(name):
-            fields[name] = getattr(spec, name)
-    fields["adapter_name"] = spec.adapter_name
-    fields["accepted_findings"] = list(spec.accepted_findings)
-    fields["quantization"] = _named(spec.quantization, _QUANTIZATIONS, "quantization", default="none")
-    fields["backend"] = _named(spec.backend, _BACKENDS, "backend", default="auto")
-    return fields
+        raise InvalidInputError(f"spec.method: set one of {', '.join(METHODS)}", field="method")
+    fields = _set_fields(spec)
+    return {"adapter_name": "", "params": fields.pop(method), "method": method} | fields
 
 
 def _set_fields(message: Message) -> dict[str, Any]:
-    fields: dict[str, Any] = {}
-    for descriptor, value in message.ListFields():
-        if descriptor.message_type is not None:
-            fields[descriptor.name] = _set_fields(value)
-        else:
-            fields[descriptor.name] = list(value) if descriptor.name in REPEATED else value
-    return fields
+    return {descriptor.name: _plain(descriptor, value) for descriptor, value in message.ListFields()}
 
 
-def _named(number: int, names: dict[str, Any], field: str, default: str) -> str:
-    if number == 0:
-        return default
-    for name, value in names.items():
-        if value == number:
-            return name
-    raise InvalidInputError(f"{field}: {number} is not known to this trainer", field=field)
+def _plain(descriptor: FieldDescriptor, value: Any) -> Any:
+    """A field's value as a spec has it: messages as dicts, enums as lower-case words."""
+    if descriptor.is_repeated:
+        return list(value)
+    if descriptor.message_type is not None:
+        return _set_fields(value)
+    if descriptor.enum_type is not None:
+        name = descriptor.name
+        if value not in descriptor.enum_type.values_by_number:
+            raise InvalidInputError(f"{name}: {value} is not known to this trainer", field=name)
+        return descriptor.enum_type.values_by_number[value].name.removeprefix(f"{name.upper()}_").lower()
+    return value
 
 
 def states(numbers: Sequence[int]) -> list[State]:
@@ -126,19 +108,13 @@ def job_message(job: Job) -> pb.TuningJob:
 
 
 def spec_message(spec: JobSpec) -> pb.TuningSpec:
-    """With every default filled in."""
-    return pb.TuningSpec(
-        dataset=pb.DatasetRef(name=spec.dataset.name, version=spec.dataset.version),
-        adapter_name=spec.adapter_name,
-        lora=pb.LoraParams(**spec.lora.model_dump()),
-        optimizer=pb.OptimizerParams(**spec.optimizer.model_dump()),
-        quantization=_QUANTIZATIONS[spec.quantization],
-        backend=_BACKENDS[spec.backend],
-        seed=spec.seed,
-        device_count=spec.device_count,
-        accepted_findings=spec.accepted_findings,
-        **{spec.method: _METHODS[spec.method](**spec.params)},
-    )
+    """With every default filled in. A choice that the proto has no value for (backend auto) stays unspecified."""
+    fields = spec.model_dump(exclude={"method", "params"})
+    for name, descriptor in pb.TuningSpec.DESCRIPTOR.fields_by_name.items():
+        if descriptor.enum_type is not None:
+            value = descriptor.enum_type.values_by_name.get(f"{name}_{fields[name]}".upper())
+            fields[name] = value.number if value else 0
+    return pb.TuningSpec(**fields, **{spec.method: spec.params})
 
 
 def preview_message(spec: JobSpec, preview: Preview) -> pb.TuningJobPreview:

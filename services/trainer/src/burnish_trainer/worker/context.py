@@ -12,7 +12,8 @@ from typing import Any
 
 from burnish.ports import ObjectStore
 from burnish.schemas.adapter import TrainingSummary
-from burnish.schemas.base import BaseModelRef
+from burnish.schemas.base import BaseModelRef, VersionRef
+from burnish.schemas.job import JobSpec
 from burnish.schemas.models import read_record
 from burnish.schemas.tuning import Finding, RunEstimate, RunMeasurement
 from burnish.telemetry.tracing import Tracing
@@ -22,7 +23,6 @@ from burnish_trainer.artifacts.checkpoints import FOLDER, Checkpoints
 from burnish_trainer.data.rows import Row, Rows, read_rows
 from burnish_trainer.executors.events import EventWriter, Note
 from burnish_trainer.settings import Tracker
-from burnish_trainer.spec import JobSpec, VersionRef
 from burnish_trainer.worker.backends import Choice, Device, DType, ModelRequest
 from burnish_trainer.worker.clock import Clock
 

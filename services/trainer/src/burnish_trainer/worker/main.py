@@ -23,7 +23,8 @@ from typing import IO, Any
 from burnish.digests import model_digest
 from burnish.errors import BurnishError, Code, CorruptDataError, InternalError, PreconditionError
 from burnish.ports import ObjectStore
-from burnish.schemas.base import BaseModelRef
+from burnish.schemas.base import BaseModelRef, VersionRef
+from burnish.schemas.methods import METHODS
 from burnish.schemas.models import read_record
 from burnish.telemetry import logs
 from burnish.telemetry.tracing import Tracing, fail
@@ -32,7 +33,6 @@ from burnish_trainer.executors import launch
 from burnish_trainer.executors.assignment import Assignment
 from burnish_trainer.executors.events import Event, EventWriter, Failed, Note, Succeeded, Suspended
 from burnish_trainer.settings import ReportSettings, S3Settings
-from burnish_trainer.spec import VersionRef
 from burnish_trainer.worker import backends, hardware, methods, preloading
 from burnish_trainer.worker.clock import Clock
 from burnish_trainer.worker.context import Outcome, RunContext, StopRequested
@@ -182,7 +182,7 @@ def train(ctx: RunContext) -> Event:
     together = f", {ctx.processes} processes" if ctx.processes > 1 else ""
     ctx.say(f"{ctx.backend.why}; {ctx.dtype} on {hardware.describe(ctx.device)}{together}")
     method = methods.named(ctx.spec.method)
-    params = method.Params.model_validate(ctx.spec.params)
+    params = METHODS[ctx.spec.method].params.model_validate(ctx.spec.params)
     outcome = method.run(ctx.spec, params, ctx)
     if not ctx.is_main:
         return Note(message=f"process {ctx.process} has done its part")

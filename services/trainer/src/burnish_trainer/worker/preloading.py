@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from importlib import import_module
-from typing import get_args
 
-from burnish.schemas.tuning import Method
+from burnish.schemas.methods import METHODS
 from burnish_trainer.worker import backends, methods
 
 # In this order. trl and transformers load their classes when they are first asked for by name.
@@ -27,5 +26,5 @@ def load(backend: str) -> None:
         library = import_module(name)
         for attribute in attributes:
             getattr(library, attribute)
-    for method in get_args(Method):
+    for method in METHODS:
         methods.named(method)

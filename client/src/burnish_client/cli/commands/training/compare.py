@@ -19,8 +19,8 @@ from burnish_client.cli.views.console import JsonFlag
 if TYPE_CHECKING:
     from burnish.schemas.benchmark import BenchmarkManifest, BenchmarkQuestion
     from burnish.schemas.evaluation import Comparison, EvalRow, JudgeCalibration
+    from burnish.schemas.methods import Method
     from burnish.schemas.runlog import RunLogLine
-    from burnish.schemas.tuning import Method
     from burnish.verdict.decision import Thresholds
     from burnish_client.cli.options.comparison import Sides
     from burnish_client.config.endpoints import ClientSettings
@@ -46,7 +46,7 @@ def compare(
         ),
     ] = None,
     methods: Annotated[
-        str, typer.Option(metavar="METHODS", help="Two or more of sft, dpo, kto, orpo, simpo.")
+        str, typer.Option(metavar="METHODS", help="Two or more methods of `burnish train`, with commas.")
     ] = "sft,dpo",
     adapter: Annotated[
         str | None,

@@ -18,12 +18,11 @@ app = typer.Typer(
     cls=RunsByDefault, help="Search training parameters (run, the default), or show a search.", no_args_is_help=True
 )
 DEFAULT_TRIALS = 10
-Method = Literal["sft", "dpo", "kto", "orpo", "simpo"]
 
 
 @app.command("run")
 def sweep(
-    method: Annotated[Method, typer.Argument(metavar="METHOD", help="sft, dpo, kto, orpo or simpo.")],
+    method: Annotated[str, typer.Argument(metavar="METHOD", help="Training method, as in `burnish train --help`.")],
     dataset: Annotated[str, typer.Option(metavar="NAME[@VERSION]", help="Dataset; without version, the newest.")],
     param: Annotated[
         list[str],
@@ -70,13 +69,14 @@ def sweep(
     The same command continues after Ctrl-C or a kill: ended trials are not run again, running jobs are found again.
     """
     from burnish.errors import InvalidInputError
+    from burnish.schemas.methods import method_named
     from burnish_client import CuratorClient, TrainerClient
     from burnish_client.cli.views import sweep_text
     from burnish_client.config.endpoints import ClientSettings
     from burnish_client.tuning.study import SweepSettings, default_name, open_study
     from burnish_client.tuning.sweep import Sweep, check_some_finished, read_result
 
-    settings = ClientSettings()
+    chosen, settings = method_named(method), ClientSettings()
     with CuratorClient.from_settings(settings) as curator:
         manifest = curator.dataset(*console.name_and_version(dataset))
     if not manifest.counts.validation:
@@ -86,7 +86,7 @@ def sweep(
             field="dataset",
         )
     sweep_settings = SweepSettings(
-        method=method,
+        method=chosen,
         dataset=manifest.name,
         version=manifest.version,
         params=sorted(param),

@@ -1,23 +1,17 @@
-"""`burnish train sft|dpo|kto|orpo|simpo`: submit a tuning job and follow it, or only check and estimate it (--dry-run)."""
+"""`burnish train <method>`: submit a tuning job and follow it, or check and estimate it without (--dry-run)."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
 import typer
+from typer.core import TyperGroup
 
 from burnish_client.cli.options.training import (
-    DpoOptions,
-    HardwareOptions,
     JsonOptions,
-    KtoOptions,
-    LoraOptions,
-    OptimizerOptions,
-    OrpoOptions,
     QueueOptions,
-    SftOptions,
-    SimpoOptions,
     SubmitOptions,
+    hyperparameter_options,
     queue_options,
     spec_options,
     takes,
@@ -25,47 +19,46 @@ from burnish_client.cli.options.training import (
 from burnish_client.cli.views import console
 
 if TYPE_CHECKING:
-    from burnish.schemas.tuning import Method
+    from burnish.schemas.methods import Method
+
+
+class ByMethod(TyperGroup):
+    """A command for each training method, made when `burnish train` is asked for: importing the declarations takes half a second."""
+
+    @property
+    def commands(self) -> dict[str, Any]:
+        from burnish.schemas.methods import METHODS
+
+        if not self._by_method:
+            self._by_method = {method: method_command(method) for method in METHODS}
+        return self._by_method | self._others
+
+    @commands.setter
+    def commands(self, others: dict[str, Any]) -> None:
+        self._by_method: dict[str, Any] = {}
+        self._others = others
+
+
+def method_command(method: Method) -> Any:
+    """`burnish train <method>`."""
+    from burnish.schemas.methods import METHODS
+
+    declared = METHODS[method]
+
+    def run(options: dict[str, Any]) -> None:
+        _submit(method, options)
+
+    run.__doc__ = f"{declared.title[0].upper()}{declared.title[1:]}: {declared.summary}."
+    single = typer.Typer(rich_markup_mode="rich", add_completion=False)
+    single.command(method)(takes(SubmitOptions, hyperparameter_options(method), QueueOptions, JsonOptions)(run))
+    return typer.main.get_command(single)
+
 
 app = typer.Typer(
-    help="Train an adapter on a dataset version. docs/training.md: which method for which data.", no_args_is_help=True
+    cls=ByMethod,
+    help="Train an adapter on a dataset version. docs/training.md: which method for which data.",
+    no_args_is_help=True,
 )
-REST = (LoraOptions, OptimizerOptions, HardwareOptions, QueueOptions, JsonOptions)
-
-
-@app.command("sft")
-@takes(SubmitOptions, SftOptions, *REST)
-def train_sft(options: dict[str, Any]) -> None:
-    """Supervised fine-tuning: learn the corrected answers."""
-    _submit("sft", options)
-
-
-@app.command("dpo")
-@takes(SubmitOptions, DpoOptions, *REST)
-def train_dpo(options: dict[str, Any]) -> None:
-    """Direct preference optimization: prefer the correction to the model's own wrong answer."""
-    _submit("dpo", options)
-
-
-@app.command("kto")
-@takes(SubmitOptions, KtoOptions, *REST)
-def train_kto(options: dict[str, Any]) -> None:
-    """Kahneman-Tversky optimization: learn from single answers marked good or bad."""
-    _submit("kto", options)
-
-
-@app.command("orpo")
-@takes(SubmitOptions, OrpoOptions, *REST)
-def train_orpo(options: dict[str, Any]) -> None:
-    """Odds-ratio preference optimization: learn and prefer the correction in one pass, without a reference."""
-    _submit("orpo", options)
-
-
-@app.command("simpo")
-@takes(SubmitOptions, SimpoOptions, *REST)
-def train_simpo(options: dict[str, Any]) -> None:
-    """Simple preference optimization: prefer the correction by a margin, without a reference."""
-    _submit("simpo", options)
 
 
 def _submit(method: Method, options: dict[str, Any]) -> None:
@@ -76,7 +69,7 @@ def _submit(method: Method, options: dict[str, Any]) -> None:
     from burnish_client.sdk.trainer import tuning_spec
 
     queue = queue_options(options)
-    given = spec_options(options)
+    given = spec_options(method, options)
     settings = ClientSettings()
     name, version = console.name_and_version(options["dataset"])
     with CuratorClient.from_settings(settings) as curator:

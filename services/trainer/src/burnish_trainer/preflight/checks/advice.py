@@ -4,21 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from burnish.schemas.tuning import Finding, Method
+from burnish.schemas.hyperparameters import OptimizerSpec
+from burnish.schemas.methods import METHODS, Method
+from burnish.schemas.tuning import Finding
 from burnish_trainer.data.tokens import Example
 from burnish_trainer.preflight.records import Records
 from burnish_trainer.preflight.registry import finding
-from burnish_trainer.spec import OptimizerSpec
 
 FEW_ROWS = 20
 MANY_EPOCHS = 10.0
 LEAST_PROMPTS = 20
-HIGHEST_LEARNING_RATE: dict[Method, float] = {"sft": 1e-3, "dpo": 2e-4, "kto": 2e-4, "orpo": 2e-4, "simpo": 2e-4}
 
 
 def check_optimizer(method: Method, optimizer: OptimizerSpec, rows: int, steps: int) -> Iterable[Finding]:
     """rows: training rows; steps: of the whole run."""
-    highest = HIGHEST_LEARNING_RATE[method]
+    highest = METHODS[method].highest_learning_rate
     if optimizer.learning_rate > highest:
         yield finding(
             "learning-rate-high",
@@ -49,7 +49,7 @@ def check_amount(method: Method, records: Records) -> Iterable[Finding]:
             "the dataset has no validation rows: the last checkpoint is kept, not the best, and overfitting stays unseen. "
             "Build it with a validation_share above 0",
         )
-    if method == "sft" and not any(record.source == "anchor" for record in records.train):
+    if METHODS[method].format == "sft" and not any(record.source == "anchor" for record in records.train):
         yield finding(
             "no-anchors",
             "no anchor rows: what the model answers rightly today is not held in place. Build the dataset with an "

@@ -6,12 +6,11 @@ from collections.abc import Collection, Iterable
 
 from burnish.schemas.base import BaseModelRef
 from burnish.schemas.dataset import DatasetManifest
+from burnish.schemas.hyperparameters import LoraSpec
 from burnish.schemas.tuning import Finding
+from burnish.serving import DEFAULT_MAX_LORA_RANK, LORA_RANKS, max_lora_rank_for
 from burnish_trainer.preflight.registry import finding
-from burnish_trainer.spec import LoraSpec
 
-RANKS = (1, 8, 16, 32, 64, 128, 256, 320, 512)  # what vLLM takes for --max-lora-rank
-DEFAULT_RANK = 32  # BURNISH_INFERENCE_MAX_LORA_RANK unset
 LENGTH_TOLERANCE = 0.01
 
 
@@ -22,15 +21,15 @@ def check_adapter(lora: LoraSpec, served_rank: int | None) -> Iterable[Finding]:
             "adapter-not-servable",
             "lora.use_dora: vLLM loads no DoRA adapter (it answers 500). Leave it out, or accept and merge it yourself",
         )
-    needed = next((rank for rank in RANKS if rank >= lora.rank), None)
+    needed = max_lora_rank_for(lora.rank)
     if needed is None or (served_rank is not None and lora.rank > served_rank):
-        limit = served_rank or RANKS[-1]
+        limit = served_rank or LORA_RANKS[-1]
         advice = f", or set BURNISH_INFERENCE_MAX_LORA_RANK to {needed}" if needed else ""
         yield finding("adapter-not-servable", f"lora.rank {lora.rank}: serving takes up to {limit}. Lower it{advice}")
-    elif served_rank is None and lora.rank > DEFAULT_RANK:
+    elif served_rank is None and lora.rank > DEFAULT_MAX_LORA_RANK:
         yield finding(
             "rank-above-serving-default",
-            f"lora.rank {lora.rank}: the inference front serves up to {DEFAULT_RANK} unless "
+            f"lora.rank {lora.rank}: the inference front serves up to {DEFAULT_MAX_LORA_RANK} unless "
             f"BURNISH_INFERENCE_MAX_LORA_RANK says {needed}",
         )
 

@@ -14,7 +14,8 @@ from types import ModuleType
 from typing import Literal
 
 from burnish.errors import PreconditionError
-from burnish_trainer.spec import Backend, LoraSpec, Quantization
+from burnish.schemas.hyperparameters import LoraSpec
+from burnish.schemas.job import Backend, Quantization
 
 Device = Literal["cpu", "cuda"]
 DType = Literal["bfloat16", "float16", "float32"]

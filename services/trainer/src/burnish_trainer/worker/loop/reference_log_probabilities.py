@@ -23,10 +23,10 @@ from burnish.digests import canonical_json, sha256_hex, version_of
 from burnish.errors import AlreadyExistsError, CorruptDataError, NotFoundError
 from burnish.layout import reference as reference_key
 from burnish.ports import ObjectStore
-from burnish.schemas.base import FileEntry, Frozen, Manifest, Parent
+from burnish.schemas.base import FileEntry, Frozen, Manifest, Parent, VersionRef
+from burnish.schemas.job import Quantization
 from burnish_trainer.data.tokens import Example, Tokenizer
 from burnish_trainer.executors.events import Referenced
-from burnish_trainer.spec import Quantization, VersionRef
 from burnish_trainer.worker.context import RunContext
 
 PASS = 2  # raised where the pass below computes something else

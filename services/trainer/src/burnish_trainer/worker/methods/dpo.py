@@ -12,29 +12,16 @@ from __future__ import annotations
 
 from typing import Any
 
-from pydantic import Field
-
-from burnish.schemas.base import Frozen
-from burnish.schemas.dataset import DatasetFormat, DpoRow
+from burnish.schemas.dataset import DpoRow
+from burnish.schemas.job import JobSpec
+from burnish.schemas.methods import DpoParams
 from burnish_trainer.data.pairs import Pair, encode_pairs, plan_pairs
-from burnish_trainer.spec import JobSpec, VersionRef
 from burnish_trainer.worker.context import Outcome, RunContext
 from burnish_trainer.worker.loop import reference_log_probabilities as references
 from burnish_trainer.worker.loop.reference_log_probabilities import LogProbabilities
 
-FORMAT: DatasetFormat = "dpo"
-REFERENCE = True
-LEARNING_RATE = 5e-5
 
-
-class Params(Frozen):
-    """beta: how dearly leaving the reference is paid for. initial_adapter: continue it; it is the reference then."""
-
-    beta: float = Field(default=0.1, gt=0, le=100)
-    initial_adapter: VersionRef | None = None
-
-
-def run(spec: JobSpec, params: Params, ctx: RunContext) -> Outcome:
+def run(spec: JobSpec, params: DpoParams, ctx: RunContext) -> Outcome:
     backend = ctx.backend.module()
     backend.prepare()
 

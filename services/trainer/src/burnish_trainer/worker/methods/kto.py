@@ -15,29 +15,14 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from pydantic import Field
-
-from burnish.schemas.base import Frozen
-from burnish.schemas.dataset import DatasetFormat, KtoRow
+from burnish.schemas.dataset import KtoRow
+from burnish.schemas.job import JobSpec
+from burnish.schemas.methods import KtoParams
 from burnish_trainer.data.batches import Plan, make_plan
 from burnish_trainer.data.tokens import Example, Tokenizer, check, encode
-from burnish_trainer.spec import JobSpec, VersionRef
 from burnish_trainer.worker.context import Outcome, RunContext
 from burnish_trainer.worker.loop import reference_log_probabilities as references
 from burnish_trainer.worker.loop.reference_log_probabilities import LogProbabilities
-
-FORMAT: DatasetFormat = "kto"
-REFERENCE = True
-LEARNING_RATE = 5e-5
-
-
-class Params(Frozen):
-    """beta: how dearly leaving the reference is paid for. Weights: of the two kinds' losses. initial_adapter: as in DPO."""
-
-    beta: float = Field(default=0.1, gt=0, le=100)
-    desirable_weight: float = Field(default=1.0, gt=0, le=100)
-    undesirable_weight: float = Field(default=1.0, gt=0, le=100)
-    initial_adapter: VersionRef | None = None
 
 
 @dataclass(frozen=True)
@@ -60,7 +45,7 @@ class Mismatched:
     other: Example
 
 
-def run(spec: JobSpec, params: Params, ctx: RunContext) -> Outcome:
+def run(spec: JobSpec, params: KtoParams, ctx: RunContext) -> Outcome:
     backend = ctx.backend.module()
     backend.prepare()
 

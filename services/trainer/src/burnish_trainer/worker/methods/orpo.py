@@ -13,27 +13,15 @@ from __future__ import annotations
 import warnings
 from typing import Any
 
-from pydantic import Field
-
-from burnish.schemas.base import Frozen
-from burnish.schemas.dataset import DatasetFormat, DpoRow
+from burnish.schemas.dataset import DpoRow
+from burnish.schemas.job import JobSpec
+from burnish.schemas.methods import OrpoParams
 from burnish_trainer.data.pairs import Pair, encode_pairs, plan_pairs
 from burnish_trainer.data.tokens import MASKED
-from burnish_trainer.spec import JobSpec
 from burnish_trainer.worker.context import Outcome, RunContext
 
-FORMAT: DatasetFormat = "dpo"
-REFERENCE = False
-LEARNING_RATE = 1e-4
 
-
-class Params(Frozen):
-    """beta: weight of the odds-ratio term."""
-
-    beta: float = Field(default=0.1, gt=0, le=100)
-
-
-def run(spec: JobSpec, params: Params, ctx: RunContext) -> Outcome:
+def run(spec: JobSpec, params: OrpoParams, ctx: RunContext) -> Outcome:
     backend = ctx.backend.module()
     backend.prepare()
 

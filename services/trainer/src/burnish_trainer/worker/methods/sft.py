@@ -10,23 +10,15 @@ from __future__ import annotations
 
 from typing import Any
 
-from burnish.schemas.base import Frozen
-from burnish.schemas.dataset import DatasetFormat, SftRow
+from burnish.schemas.dataset import SftRow
+from burnish.schemas.job import JobSpec
+from burnish.schemas.methods import SftParams
 from burnish_trainer.data.batches import make_plan
 from burnish_trainer.data.tokens import Example, check, encode
-from burnish_trainer.spec import JobSpec
 from burnish_trainer.worker.context import Outcome, RunContext
 
-FORMAT: DatasetFormat = "sft"
-REFERENCE = False
-LEARNING_RATE = 1e-4
 
-
-class Params(Frozen):
-    """SFT has no parameters of its own."""
-
-
-def run(spec: JobSpec, params: Params, ctx: RunContext) -> Outcome:
+def run(spec: JobSpec, params: SftParams, ctx: RunContext) -> Outcome:
     backend = ctx.backend.module()
     backend.prepare()
 

@@ -12,27 +12,14 @@ from __future__ import annotations
 import warnings
 from typing import Any
 
-from pydantic import Field
-
-from burnish.schemas.base import Frozen
-from burnish.schemas.dataset import DatasetFormat, DpoRow
+from burnish.schemas.dataset import DpoRow
+from burnish.schemas.job import JobSpec
+from burnish.schemas.methods import SimpoParams
 from burnish_trainer.data.pairs import Pair, encode_pairs, plan_pairs
-from burnish_trainer.spec import JobSpec
 from burnish_trainer.worker.context import Outcome, RunContext
 
-FORMAT: DatasetFormat = "dpo"
-REFERENCE = False
-LEARNING_RATE = 2e-5
 
-
-class Params(Frozen):
-    """beta: scale of the log-probabilities. gamma: the margin that is aimed at, on that scale."""
-
-    beta: float = Field(default=2.0, gt=0, le=100)
-    gamma: float = Field(default=1.0, ge=0, le=100)
-
-
-def run(spec: JobSpec, params: Params, ctx: RunContext) -> Outcome:
+def run(spec: JobSpec, params: SimpoParams, ctx: RunContext) -> Outcome:
     backend = ctx.backend.module()
     backend.prepare()
 
