@@ -31,7 +31,7 @@ class Check:
 
 def describe(setting: Setting) -> str:
     clusters = f"documents of {CLUSTER_SIZE}" if setting.clustered else "independent"
-    return f"n {setting.n}, churn {100 * setting.churn:.0f} %, {clusters}, noise {setting.asking.label}"
+    return f"n {setting.n}, churn {100 * setting.churn:.0f} %, {clusters}, noise {setting.sampling.label}"
 
 
 def must_not_ship(experiment: Experiment) -> bool:

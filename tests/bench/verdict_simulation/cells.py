@@ -22,10 +22,10 @@ INTRA_CLUSTER_CORRELATION = 0.25
 
 
 @dataclass(frozen=True, order=True)
-class Asking:
+class Sampling:
     """How noisy the models are, and how often each is asked.
 
-    noise: probability that two askings of one model to one question disagree. base, candidate: askings a question; the
+    noise: probability that two samples of one model for one question disagree. base, candidate: samples a question; the
     verdict averages as many of either side, and learns the noise from the base's own.
     """
 
@@ -42,7 +42,7 @@ class Asking:
         return min(self.base, self.candidate)
 
 
-ASKINGS = (Asking(0.0, 2, 1), Asking(0.05, 2, 1), Asking(0.10, 2, 1), Asking(0.10, 5, 5))
+SAMPLINGS = (Sampling(0.0, 2, 1), Sampling(0.05, 2, 1), Sampling(0.10, 2, 1), Sampling(0.10, 5, 5))
 
 
 @dataclass(frozen=True, order=True)
@@ -56,7 +56,7 @@ class Setting:
     n: int
     churn: float
     clustered: bool
-    asking: Asking
+    sampling: Sampling
 
 
 @dataclass(frozen=True, order=True)
@@ -69,9 +69,9 @@ class Cell:
 
 
 def all_settings(sizes: tuple[int, ...] = SIZES) -> list[Setting]:
-    """Low and high churn by clusters by askings; and none at all, alone and quiet: the candidate leaves the rest as it is."""
-    churned = [Setting(*values) for values in product(sizes, (LOW_CHURN, HIGH_CHURN), (False, True), ASKINGS)]
-    return [Setting(n, NO_CHURN, False, ASKINGS[0]) for n in sizes] + churned
+    """Low and high churn by clusters by samplings; and none at all, alone and quiet: the candidate leaves the rest as it is."""
+    churned = [Setting(*values) for values in product(sizes, (LOW_CHURN, HIGH_CHURN), (False, True), SAMPLINGS)]
+    return [Setting(n, NO_CHURN, False, SAMPLINGS[0]) for n in sizes] + churned
 
 
 def cells_of(setting: Setting) -> list[Cell]:

@@ -27,7 +27,7 @@ HELD, HOPELESS, GAINED, LOST, FLAKY = range(5)
 
 @dataclass(frozen=True)
 class Draws:
-    """base: (draws, questions, askings of the base), candidate likewise. clusters: (questions,), a number a cluster."""
+    """base: (draws, questions, samples of the base), candidate likewise. clusters: (questions,), a number a cluster."""
 
     base: Booleans
     candidate: Booleans
@@ -38,7 +38,7 @@ def shares(cell: Cell) -> Floats:
     """Shares of held, hopeless, gained, lost and flaky questions; they sum to 1. Raises ValueError where none fit."""
     churn, gain, harm = cell.setting.churn, max(cell.effect, 0.0), max(-cell.effect, 0.0)
     gained, lost = gain + churn / 2, harm + churn / 2
-    flaky = cell.setting.asking.noise / FLAKY_DISAGREEMENT
+    flaky = cell.setting.sampling.noise / FLAKY_DISAGREEMENT
     a, b = FLAKY_BETA[cell.group]
     held = BASE_RATE[cell.group] - lost - flaky * a / (a + b)
     hopeless = 1 - held - gained - lost - flaky
@@ -51,11 +51,11 @@ def shares(cell: Cell) -> Floats:
 def difference_variance(cell: Cell) -> float:
     """Variance of one question's difference of pass shares (candidate − base).
 
-    That of the true change, plus 2 E[p(1 − p)] / k where k askings of either side are averaged.
+    That of the true change, plus 2 E[p(1 − p)] / k if k samples of either side are averaged.
     """
     _, _, gained, lost, _ = shares(cell)
-    asking = cell.setting.asking
-    return float(gained + lost - (gained - lost) ** 2) + asking.noise / asking.averaged
+    sampling = cell.setting.sampling
+    return float(gained + lost - (gained - lost) ** 2) + sampling.noise / sampling.averaged
 
 
 def draw(cell: Cell, draws: int, seed: int) -> Draws:
@@ -76,17 +76,17 @@ def draw(cell: Cell, draws: int, seed: int) -> Draws:
         kinds = np.where(shared, of_kinds[:, clusters], kinds)
         passes = np.where(shared, of_passes[:, clusters], passes)
     return Draws(
-        base=_ask(kinds, passes, (HELD, LOST), setting.asking.base, random),
-        candidate=_ask(kinds, passes, (HELD, GAINED), setting.asking.candidate, random),
+        base=_ask(kinds, passes, (HELD, LOST), setting.sampling.base, random),
+        candidate=_ask(kinds, passes, (HELD, GAINED), setting.sampling.candidate, random),
         clusters=clusters,
     )
 
 
 def _entropy(cell: Cell) -> list[int]:
-    setting, asking = cell.setting, cell.setting.asking
+    setting, sampling = cell.setting, cell.setting.sampling
     group = 0 if cell.group == "target" else 1
-    rates = [round(1000 * abs(rate)) for rate in (setting.churn, asking.noise, cell.effect)]
-    return [group, int(setting.clustered), asking.base, asking.candidate, *rates]
+    rates = [round(1000 * abs(rate)) for rate in (setting.churn, sampling.noise, cell.effect)]
+    return [group, int(setting.clustered), sampling.base, sampling.candidate, *rates]
 
 
 def _questions(cell: Cell, shape: tuple[int, int], random: np.random.Generator) -> tuple[npt.NDArray[np.int64], Floats]:
@@ -99,9 +99,9 @@ def _ask(
     kinds: npt.NDArray[np.int64],
     passes: Floats,
     passing: tuple[int, int],
-    askings: int,
+    samples: int,
     random: np.random.Generator,
 ) -> Booleans:
     stable = np.isin(kinds, passing)[:, :, None]
-    flaky = random.random((*kinds.shape, askings)) < passes[:, :, None]
+    flaky = random.random((*kinds.shape, samples)) < passes[:, :, None]
     return np.asarray(np.where((kinds == FLAKY)[:, :, None], flaky, stable))

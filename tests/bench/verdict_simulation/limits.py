@@ -26,7 +26,7 @@ class Limit:
 
 
 def ship_limit(cell: Cell) -> Limit:
-    """The limit for an unharmed rest cell. Exact where one asking is averaged and nothing clusters; else at the same information:
+    """The limit for an unharmed rest cell. Exact if one sample is averaged and nothing clusters; else at the same information:
 
     a question of difference variance v counts as a gain or a loss with probability v, and a cluster as one question,
     since no test knows beforehand that its questions do not fail as one.

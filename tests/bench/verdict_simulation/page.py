@@ -17,11 +17,11 @@ from bench.verdict_simulation.bars import (
     shipped,
 )
 from bench.verdict_simulation.cells import (
-    ASKINGS,
     CLUSTER_SIZE,
     HIGH_CHURN,
     INTRA_CLUSTER_CORRELATION,
     LOW_CHURN,
+    SAMPLINGS,
     SIZES,
     Setting,
 )
@@ -33,7 +33,7 @@ BARS = {
     "ship": "ship at n ≥ 200, +30 points, no harm: ≥ 90 %, or within 5 points of what a test can reach",
     "coverage": "95 % intervals cover 93 to 97.5 % at n ≥ 50",
 }
-QUIET, NOISY, AVERAGED = ASKINGS[0], ASKINGS[2], ASKINGS[3]
+QUIET, NOISY, AVERAGED = SAMPLINGS[0], SAMPLINGS[2], SAMPLINGS[3]
 RIVALS_SIZE = 200
 
 
@@ -66,7 +66,7 @@ def csv(outcomes: Sequence[Outcome]) -> str:
     lines = [",".join(head)]
     for o in outcomes:
         s = o.setting
-        known = [s.n, s.churn, int(s.clustered), s.asking.noise, s.asking.base, s.asking.candidate]
+        known = [s.n, s.churn, int(s.clustered), s.sampling.noise, s.sampling.base, s.sampling.candidate]
         of_setting = [limit_of(s).any_test, *_coverage(o, "target"), *_coverage(o, "rest")]
         for e in o.experiments:
             shares = [e.verdicts.get(name, 0.0) for name in verdicts] + [e.rivals[name] for name in RIVALS]

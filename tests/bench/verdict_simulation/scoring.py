@@ -80,13 +80,13 @@ class Arrays:
 
 def arrays(draws: Draws, clustered: bool) -> Arrays:
     """As burnish.verdict.pairing does it for rows: as many samples of either side, majority with a tie to the first sample."""
-    askings, samples = draws.base.shape[2], min(draws.base.shape[2], draws.candidate.shape[2])
+    base_samples, samples = draws.base.shape[2], min(draws.base.shape[2], draws.candidate.shape[2])
     base, candidate = draws.base[:, :, :samples], draws.candidate[:, :, :samples]
     twice = 2 * candidate.sum(axis=2)
     passed = np.where(twice == samples, candidate[:, :, 0], twice > samples)
-    failures = askings - draws.base.sum(axis=2)
+    failures = base_samples - draws.base.sum(axis=2)
     stable = failures == 0
-    held, almost = stable.sum(axis=1), (failures == 1).sum(axis=1) / askings
+    held, almost = stable.sum(axis=1), (failures == 1).sum(axis=1) / base_samples
     return Arrays(
         difference=(candidate.sum(axis=2) - base.sum(axis=2)) / samples,
         stable=stable,

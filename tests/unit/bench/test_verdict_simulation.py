@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from bench.verdict_simulation.bars import all_checks, must_not_ship
-from bench.verdict_simulation.cells import ASKINGS, INTRA_CLUSTER_CORRELATION, Cell, Setting, all_settings, cells_of
+from bench.verdict_simulation.cells import INTRA_CLUSTER_CORRELATION, SAMPLINGS, Cell, Setting, all_settings, cells_of
 from bench.verdict_simulation.draws import BASE_RATE, Draws, difference_variance, draw
 from bench.verdict_simulation.limits import noninferiority_limit
 from bench.verdict_simulation.page import csv, page
@@ -21,7 +21,7 @@ from burnish.verdict.comparisons import Groups, outcomes
 from burnish.verdict.decision import TABLE, decide
 from burnish.verdict.pairing import pair
 
-NOISY, AVERAGED = ASKINGS[2], ASKINGS[3]
+NOISY, AVERAGED = SAMPLINGS[2], SAMPLINGS[3]
 SETTINGS = [Setting(200, 0.10, True, NOISY), Setting(200, 0.01, False, AVERAGED)]
 
 
@@ -36,13 +36,13 @@ def test_rates_and_noise_are_what_the_cell_states(cell: Cell) -> None:
 
     assert near(base, BASE_RATE[cell.group])
     assert near(candidate - base, cell.effect)
-    assert near(drawn.base[:, :, 0] != drawn.base[:, :, 1], cell.setting.asking.noise)
+    assert near(drawn.base[:, :, 0] != drawn.base[:, :, 1], cell.setting.sampling.noise)
     difference = arrays(drawn, False).difference
     assert difference.var() == pytest.approx(difference_variance(cell), rel=0.05)
 
 
 def test_changes_in_one_document_correlate_as_stated() -> None:
-    cell = Cell(Setting(200, 0.10, True, ASKINGS[0]), "rest", -0.05)
+    cell = Cell(Setting(200, 0.10, True, SAMPLINGS[0]), "rest", -0.05)
     difference = arrays(draw(cell, 2000, seed=5), True).difference
     first, second = difference[:, 0::4].ravel(), difference[:, 1::4].ravel()
     assert np.corrcoef(first, second)[0, 1] == pytest.approx(INTRA_CLUSTER_CORRELATION, abs=0.02)
@@ -76,7 +76,7 @@ def _rows(drawn: Draws, index: int, targeted: bool, clustered: bool) -> tuple[li
     [
         (Setting(50, 0.10, True, NOISY), 0.10, -0.05),
         (Setting(50, 0.01, True, AVERAGED), 0.30, 0.0),
-        (Setting(200, 0.01, False, ASKINGS[0]), 0.30, 0.0),
+        (Setting(200, 0.01, False, SAMPLINGS[0]), 0.30, 0.0),
         (Setting(100, 0.10, False, NOISY), 0.0, -0.10),
     ],
     ids=str,
@@ -116,7 +116,7 @@ def test_no_test_of_non_inferiority_beats_the_limit() -> None:
 
 
 def test_a_target_finding_has_the_power_that_theory_gives_it() -> None:
-    setting = Setting(50, 0.10, False, ASKINGS[0])
+    setting = Setting(50, 0.10, False, SAMPLINGS[0])
     answers = score_cell(Cell(setting, "target", 0.10), 1000, seed=2).answers
     assert answers.count("yes") / 1000 == pytest.approx(mcnemar_power(50, 0.15, 0.05), abs=0.05)
 
