@@ -24,7 +24,8 @@ pytestmark = [pytest.mark.vllm, pytest.mark.model]
 
 REPOSITORY = Path(__file__).resolve().parents[3]
 ADAPTER, RANK = "forgetful", 8
-FEW_QUESTIONS, FEW_TEXTS = probe_questions()[::6], probe_texts()[::4]
+QUESTIONS_STEP, TEXTS_STEP = 12, 4
+FEW_QUESTIONS, FEW_TEXTS = probe_questions()[::QUESTIONS_STEP], probe_texts()[::TEXTS_STEP]
 NATS_A_TOKEN = 0.001  # fp32 on both sides; bf16 would need about 0.02
 
 
@@ -125,7 +126,7 @@ def tasks(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The exported tasks, with few of their rows."""
     folder = tmp_path_factory.mktemp("tasks")
     write_lm_eval_tasks(folder)
-    for name, every in (("burnish_probe", 6), ("burnish_texts", 4)):
+    for name, every in (("burnish_probe", QUESTIONS_STEP), ("burnish_texts", TEXTS_STEP)):
         path = folder / f"{name}.jsonl"
         path.write_bytes(b"".join(path.read_bytes().splitlines(keepends=True)[::every]))
     return folder

@@ -41,6 +41,6 @@ SMALL = Recipe(
     anchor_ratio=0.5,
     anchor_pool_share=0.6,
     learning_rate=1e-3,
-    training_steps=16,
+    training_steps=24,
     evaluation_interval_steps=8,
 )
