@@ -28,7 +28,7 @@ INFERENCE = {
     "BURNISH_INFERENCE_MAX_CPU_LORAS": "2",
 }
 BUCKET = "burnish"
-START_LIMIT_SECONDS = 400
+START_LIMIT_SECONDS = 900
 
 
 @dataclass(frozen=True)
