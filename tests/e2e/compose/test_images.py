@@ -8,13 +8,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from e2e.compose.conftest import Stack
+from e2e.compose.conftest import SERVICES, Stack
 from e2e.compose.environment import BASE_IMAGE, REPO, why_no_engine
 
 pytestmark = pytest.mark.timeout(1500)
 MEGABYTE = 1_000_000
 LIMITS = {"objectstore": 300, "curator": 400, "trainer": 2000, "model": 2000, "inference": 4000}
-SERVICES = ("objectstore", "curator", "trainer", "inference")
 
 
 def inspected(stack: Stack, service: str) -> dict[str, Any]:
