@@ -93,8 +93,8 @@ def one(kind: str, words: int, rank: int, batch: int, accumulation: int, steps: 
     from burnish.schemas.methods import METHODS
     from burnish_trainer.executors import events
     from burnish_trainer.executors.assignment import Assignment
-    from burnish_trainer.preflight.base import load_base
-    from burnish_trainer.preflight.examine import prepare
+    from burnish_trainer.preflight.base_model import load_base_model
+    from burnish_trainer.preflight.examine import check
     from burnish_trainer.worker.clock import Clock, Phase
     from burnish_trainer.worker.main import make_context, train
 
@@ -140,9 +140,9 @@ def one(kind: str, words: int, rank: int, batch: int, accumulation: int, steps: 
             "learning_rate": 1e-4,
         },
     )
-    preparation = prepare(spec, load_base(BASE), store)
-    if preparation.workload is None or preparation.model is None:
-        raise SystemExit(f"preflight refuses the bench's own rows: {preparation.findings}")
+    report = check(spec, load_base_model(BASE), store)
+    if report.workload is None or report.model is None:
+        raise SystemExit(f"preflight refuses the bench's own rows: {report.findings}")
     assignment = Assignment(job_id="job-bench", attempt=1, spec=spec, base_model=BASE, device="cpu")
     writer = events.EventWriter(folder / "events.jsonl")
     clock = CpuClock()
@@ -157,8 +157,8 @@ def one(kind: str, words: int, rank: int, batch: int, accumulation: int, steps: 
         "kind": kind,
         "what": f"{words} words, rank {rank}, {batch} × {accumulation} rows, {steps} steps",
         "spec": spec.model_dump(mode="json"),
-        "workload": preparation.workload.model_dump(),
-        "model": preparation.model.model_dump(),
+        "workload": report.workload.model_dump(),
+        "model": report.model.model_dump(),
         "measured": done.measured.model_copy(update={"seconds": cpu_seconds}).model_dump(),
         "wall_seconds": done.measured.seconds,
     }
@@ -189,8 +189,8 @@ def report(runs: list[dict[str, Any]]) -> float:
     Returns the largest error after calibration.
     """
     from burnish.schemas.job import JobSpec
+    from burnish_trainer.hardware.machine import read_machine
     from burnish_trainer.preflight.estimate import estimate, scale_of
-    from burnish_trainer.preflight.machine import read_machine
     from burnish_trainer.preflight.types import ModelShape, PastRun, Workload
 
     machine = read_machine(Path(tempfile.gettempdir()), "cpu")

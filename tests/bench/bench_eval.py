@@ -86,10 +86,10 @@ def ask_with_transformers(lines: Iterator[str]) -> None:
     import torch
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
-    from burnish_trainer.worker import hardware
+    from burnish_trainer.worker import torch_device
 
     tokenizer = AutoTokenizer.from_pretrained(BASE)
-    dtype = getattr(torch, hardware.dtype("cpu"))  # the endpoint's: its `auto` goes by the same rule
+    dtype = getattr(torch, torch_device.dtype("cpu"))  # the endpoint's: its `auto` goes by the same rule
     model = AutoModelForCausalLM.from_pretrained(BASE, dtype=dtype).eval()
     print("ready", flush=True)
     for line in lines:

@@ -67,12 +67,10 @@ def row_tokens(rows: list[dict[str, str]]) -> list[tuple[int, int]]:
 
 
 def _encoded(rows: list[dict[str, str]]) -> list[Any]:
-    from unit.trainer.made import assistant, user
-
-    from burnish_trainer.data.tokens import encode
+    from unit.trainer.made import assistant, encode, user
 
     tokenizer = _tokenizer()
-    return [encode(tokenizer, "row", user(row["prompt"]), assistant(row["completion"])) for row in rows]
+    return [encode(tokenizer, user(row["prompt"]), assistant(row["completion"])) for row in rows]
 
 
 def _tokenizer() -> Any:
@@ -89,7 +87,7 @@ def stock_trl(contender: str, rows: list[dict[str, str]], steps: int, keep_in: P
     from transformers import AutoModelForCausalLM, TrainerCallback
     from trl import SFTConfig, SFTTrainer
 
-    from burnish_trainer.worker import hardware
+    from burnish_trainer.worker import torch_device
 
     class Clock(TrainerCallback):
         def __init__(self) -> None:
@@ -103,7 +101,7 @@ def stock_trl(contender: str, rows: list[dict[str, str]], steps: int, keep_in: P
 
     tokenizer = _tokenizer()
     chats = [{key: [{"role": role, "content": row[key]}] for key, role in ROLES.items()} for row in rows]
-    precision = hardware.dtype(hardware.device("auto"))
+    precision = torch_device.dtype(torch_device.present("auto"))
     saving = {"save_strategy": "steps", "save_steps": KEPT_EVERY} if keep_in else {"save_strategy": "no"}
     common = {
         "output_dir": str(keep_in or tempfile.mkdtemp()),
@@ -159,7 +157,7 @@ def worker(rows: list[dict[str, str]], steps: int, keep_in: Path | None) -> list
 
 def _order(tokens: list[int], steps: int, interval: int) -> Any:
     from burnish.schemas.hyperparameters import OptimizerSpec
-    from burnish_trainer.data.batches import make_plan
+    from burnish_trainer.data.batches import make_schedule
 
     fields = {
         "learning_rate": LEARNING_RATE,
@@ -167,7 +165,7 @@ def _order(tokens: list[int], steps: int, interval: int) -> Any:
         "batch_size": BATCH,
         "evaluation_interval_steps": interval,
     }
-    return make_plan(tokens, [1] * len(tokens), OptimizerSpec.model_validate(fields), SEED)
+    return make_schedule(tokens, [1] * len(tokens), OptimizerSpec.model_validate(fields), SEED)
 
 
 def _common_fields(number: int, row: dict[str, str]) -> dict[str, Any]:
@@ -186,9 +184,10 @@ def _run_job(store: Any, rows: list[Any], method: str, steps: int, interval: int
     """The step metrics of a job run by the worker's own code. RuntimeError where it failed."""
     from unit.trainer.made import job_spec, put_dataset
 
+    from burnish.telemetry.tracing import Tracing
     from burnish_trainer.executors import events
     from burnish_trainer.executors.assignment import Assignment
-    from burnish_trainer.worker.main import ended_by, make_context, train
+    from burnish_trainer.worker.main import attempt, make_context, train
 
     optimizer = {
         "max_steps": steps,
@@ -201,7 +200,7 @@ def _run_job(store: Any, rows: list[Any], method: str, steps: int, interval: int
     assignment = Assignment(job_id=job_id, attempt=1, spec=spec, base_model=BASE, device="auto")
     folder = Path(tempfile.mkdtemp())
     writer = events.EventWriter(folder / "events.jsonl")
-    final = ended_by(lambda: train(make_context(assignment, folder, store, writer, threading.Event())))
+    final = attempt(lambda: train(make_context(assignment, folder, store, writer, threading.Event())), Tracing("bench"))
     if not isinstance(final, events.Succeeded):
         raise RuntimeError(f"the job ended in {final}")
     said, _ = events.parse((folder / "events.jsonl").read_bytes())
@@ -254,9 +253,9 @@ def matrix_product_peak() -> float:
     """The most FLOP/s of this machine's matrix products in the precision that is trained in, over sizes that the model has."""
     import torch
 
-    from burnish_trainer.worker import hardware
+    from burnish_trainer.worker import torch_device
 
-    dtype = getattr(torch, hardware.dtype(hardware.device("auto")))
+    dtype = getattr(torch, torch_device.dtype(torch_device.present("auto")))
     rates = []
     for rows, width, out in ((4096, 4096, 4096), (1320, 576, 1536), (1320, 1536, 576), (2640, 576, 1536)):
         one, other = torch.randn(rows, width).to(dtype), torch.randn(width, out).to(dtype)

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from unit.trainer.runs import Runner
+from integration.trainer.training.runs import Runner
 
 from burnish.schemas.hyperparameters import TARGET_MODULES, LoraSpec
 from burnish_trainer.worker import backends

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from unit.trainer.runs import Run, Runner
+from integration.trainer.training.runs import Run, Runner
 
 pytestmark = [
     pytest.mark.gpu,

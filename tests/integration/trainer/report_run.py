@@ -18,8 +18,8 @@ from burnish.schemas.base import BaseModelRef, VersionRef
 from burnish.schemas.hyperparameters import LoraSpec, OptimizerSpec
 from burnish.schemas.job import JobSpec
 from burnish_trainer.executors import events
+from burnish_trainer.hardware.backends import Choice
 from burnish_trainer.settings import Tracker
-from burnish_trainer.worker.backends import Choice
 from burnish_trainer.worker.context import RunContext
 from burnish_trainer.worker.loop.trackers import Reporter
 

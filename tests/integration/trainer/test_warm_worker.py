@@ -19,8 +19,8 @@ pytestmark = pytest.mark.model
 OPTIMIZER = pb.OptimizerParams(max_steps=2, learning_rate=5e-3, batch_size=4, evaluation_interval_steps=2)
 PRELOADED = """
 import torch
-from burnish_trainer import preloading
-preloading.load("peft")
+from burnish_trainer.worker.main import preload
+preload("peft")
 import sys
 assert "trl.trainer.sft_trainer" in sys.modules and "peft" in sys.modules
 assert not torch.cuda.is_initialized()

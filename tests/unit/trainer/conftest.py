@@ -9,8 +9,8 @@ from pathlib import Path
 
 import psycopg
 import pytest
+from integration.trainer.training.runs import Runner
 from unit.trainer.made import tiny_model
-from unit.trainer.runs import Runner
 
 from burnish_trainer.queue.database import Database
 from burnish_trainer.queue.repository import JobRepository

@@ -23,6 +23,8 @@ from burnish.schemas.dataset import (
 )
 from burnish.schemas.job import JobSpec
 from burnish.schemas.models import RECORD, BaseModelRecord
+from burnish_trainer.data.rows import record_of
+from burnish_trainer.data.tokens import Example, Tokenizer, encode_records
 
 COLOURS = ("red", "green", "blue", "black", "white", "brown", "pink", "grey", "orange", "purple")
 
@@ -110,6 +112,12 @@ def put_dataset(
         store.put(dataset_key(name, version, file), data)
     store.put(dataset_key(name, version), canonical_json(manifest.model_dump(mode="json")))
     return VersionRef(name=name, version=version)
+
+
+def encode(tokenizer: Tokenizer, prompt: Sequence[Message], completion: Sequence[Message]) -> Example:
+    """One row as the worker encodes it."""
+    row = SftRow(question_id="q", source="correction", prompt=list(prompt), completion=list(completion))
+    return encode_records(tokenizer, [record_of(row)], max_length=100_000)[0].examples[0]
 
 
 def job_spec(dataset: VersionRef, method: str = "sft", **changes: Any) -> JobSpec:

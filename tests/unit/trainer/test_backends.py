@@ -15,7 +15,8 @@ from unit.trainer.record_unsloth import RECORD
 
 from burnish.errors import PreconditionError
 from burnish.schemas.hyperparameters import LoraSpec
-from burnish_trainer.worker.backends import ModelRequest, choose, unsloth
+from burnish_trainer.hardware.backends import choose
+from burnish_trainer.worker.backends import ModelRequest, unsloth
 
 RECORDED = json.loads(RECORD.read_bytes())
 PYPROJECT = Path(__file__).parents[3] / "services" / "trainer" / "pyproject.toml"

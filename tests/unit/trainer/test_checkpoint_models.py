@@ -15,7 +15,7 @@ from burnish.schemas.adapter import TrainingSummary
 from burnish.schemas.base import BaseModelRef, VersionRef
 from burnish_trainer.artifacts import adapters
 from burnish_trainer.artifacts.checkpoint_models import Keep, list_checkpoints, publish_checkpoint, retain
-from burnish_trainer.artifacts.checkpoints import Checkpoint, Checkpoints, RunRecord, Standing
+from burnish_trainer.artifacts.checkpoints import Checkpoint, CheckpointMetrics, Checkpoints, RunRecord
 from burnish_trainer.queue.jobs import Job, State
 from burnish_trainer.queue.records import now
 
@@ -60,7 +60,9 @@ def _save(checkpoints: Checkpoints, step: int, loss: float | None) -> Checkpoint
         peak_memory_bytes=1,
         stopped_early=False,
     )
-    standing = Standing(step=step, epoch=step / 10, validation_loss=loss, elapsed_seconds=1.0, training=training)
+    standing = CheckpointMetrics(
+        step=step, epoch=step / 10, validation_loss=loss, elapsed_seconds=1.0, training=training
+    )
     return checkpoints.seal(standing, RUN)
 
 
@@ -154,7 +156,7 @@ def test_what_stays_of_a_finished_job_is_weights_alone(
 def test_a_slim_checkpoint_is_not_resumed_from(
     memory_store: MemoryObjectStore, saved: Checkpoints, tmp_path: Path
 ) -> None:
-    saved.retain({15}, slim=True)
+    saved.retain({15})
     elsewhere = Checkpoints(memory_store, JOB, tmp_path / "elsewhere")
     found = elsewhere.latest()
     assert found is not None

@@ -31,7 +31,7 @@ from burnish.schemas.tuning import Finding, RunEstimate, RunMeasurement
 from burnish_protos.trainer.v1 import trainer_pb2 as pb
 from burnish_protos.trainer.v1 import trainer_pb2_grpc as rpc
 from burnish_trainer.artifacts import adapters
-from burnish_trainer.artifacts.checkpoints import Checkpoints, Standing
+from burnish_trainer.artifacts.checkpoints import CheckpointMetrics, Checkpoints
 from burnish_trainer.executors.events import Found, Metrics, Note, Succeeded
 from burnish_trainer.preflight.types import Preview
 from burnish_trainer.queue.database import Database
@@ -384,7 +384,9 @@ def put_checkpoint(
     files = {"adapter_config.json": b'{"r": 32}', "adapter_model.safetensors": b"weights %d" % step}
     for name, data in (files | {"trainer_state.json": b'{"global_step": %d}' % step}).items():
         (checkpoints.at(step) / name).write_bytes(data)
-    standing = Standing(step=step, epoch=step / 4, validation_loss=loss, elapsed_seconds=step, training=SUMMARY)
+    standing = CheckpointMetrics(
+        step=step, epoch=step / 4, validation_loss=loss, elapsed_seconds=step, training=SUMMARY
+    )
     checkpoints.upload(checkpoints.seal(standing, RUN.model_copy(update={"adapter_name": adapter})))
 
 

@@ -26,10 +26,10 @@ from burnish.schemas.job import JobSpec
 from burnish.schemas.methods import METHODS, Method
 from burnish.schemas.runlog import RunLogLine
 from burnish_client.demo.stdlib_benchmark import generate
-from burnish_trainer.preflight.base import Base
-from burnish_trainer.preflight.examine import Surroundings, examine
-from burnish_trainer.preflight.records import KINDS, TrainingRow, of_rows
-from burnish_trainer.preflight.types import Preparation
+from burnish_trainer.data.rows import KINDS, Records, StoredRow, record_of
+from burnish_trainer.preflight.base_model import BaseModel
+from burnish_trainer.preflight.examine import CheckContext, examine
+from burnish_trainer.preflight.types import CheckReport
 
 TICKETS = REPOSITORY / "examples/support-tickets"
 VALIDATED = 8  # every eighth row validates
@@ -106,11 +106,11 @@ def thumbs() -> tuple[KtoRow, ...]:
     )
 
 
-def clean(method: str) -> tuple[TrainingRow, ...]:
+def clean(method: str) -> tuple[StoredRow, ...]:
     return {"sft": stdlib(), "dpo": preferences(), "kto": thumbs()}[method]
 
 
-def manifest(rows: Sequence[TrainingRow], **changes: Any) -> DatasetManifest:
+def manifest(rows: Sequence[StoredRow], **changes: Any) -> DatasetManifest:
     """Of a version with these rows; `spec`, `split` and `lengths` are merged into plain ones."""
     kind = next(name for name, kind in KINDS.items() if isinstance(rows[0], kind))
     spec = {"name": "set", "run_log_id": "0" * 16, "labels": ["wrong"], "format": kind}
@@ -145,25 +145,29 @@ def spec_of(method: Method, **changes: Any) -> JobSpec:
     return JobSpec.model_validate(json.loads(json.dumps(fields | changes)))
 
 
+def of_rows(train: Sequence[StoredRow], validation: Sequence[StoredRow] = ()) -> Records:
+    return Records([record_of(row) for row in train], [record_of(row) for row in validation], {})
+
+
 def look(
-    base: Base,
-    train: Sequence[TrainingRow],
-    validation: Sequence[TrainingRow] = (),
-    method: str = "sft",
+    base: BaseModel,
+    train: Sequence[StoredRow],
+    validation: Sequence[StoredRow] = (),
+    method: Method = "sft",
     questions: Sequence[BenchmarkQuestion] = (),
     served_rank: int | None = None,
     stated: DatasetManifest | None = None,
     **changes: Any,
-) -> Preparation:
+) -> CheckReport:
     """Examine rows. changes: of the spec."""
-    around = Surroundings(stated or manifest([*train, *validation]), questions, served_rank)
-    return examine(spec_of(method, **changes), of_rows(train, validation), base, around)
+    context = CheckContext(stated or manifest([*train, *validation]), questions, served_rank)
+    return examine(spec_of(method, **changes), of_rows(train, validation), base, context)
 
 
-def parted(rows: Sequence[TrainingRow]) -> tuple[list[TrainingRow], list[TrainingRow]]:
+def parted(rows: Sequence[StoredRow]) -> tuple[list[StoredRow], list[StoredRow]]:
     """Training and validation rows."""
-    validation = [row for place, row in enumerate(rows) if place % VALIDATED == 0]
-    return [row for place, row in enumerate(rows) if place % VALIDATED], validation
+    validation = [row for index, row in enumerate(rows) if index % VALIDATED == 0]
+    return [row for index, row in enumerate(rows) if index % VALIDATED], validation
 
 
 def user(text: str, system: str | None = None) -> list[Message]:

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from unit.trainer.made import assistant, user
 
 from burnish.schemas.dataset import SftRow
+from burnish_trainer.data.rows import Record, record_of
 from burnish_trainer.preflight.checks.duplicates import SHINGLE, SIMILARITY, jaccard, near_duplicates, shingles_of
-from burnish_trainer.preflight.records import Record, of_rows
 
 TEXT = st.text(st.sampled_from("abcdefgh  \n"), max_size=60)
 
@@ -23,7 +23,7 @@ def records(prompts: list[str], answers: list[str] | None = None) -> list[Record
         SftRow(question_id=str(number), source="correction", prompt=user(prompt), completion=assistant(answer))
         for number, (prompt, answer) in enumerate(zip(prompts, said, strict=True))
     ]
-    return of_rows(rows).train
+    return [record_of(row) for row in rows]
 
 
 def words(random_: random.Random, count: int) -> str:

@@ -9,15 +9,15 @@ from unit.trainer.made import assistant, user
 
 from burnish.schemas.base import Message
 from burnish.schemas.dataset import SftRow
+from burnish_trainer.data.rows import record_of
 from burnish_trainer.preflight.checks.prompts import LONG_CHARACTERS, holds_completion
-from burnish_trainer.preflight.records import of_rows
 
 LONG = "the whole of the clause " * 12
 
 
 def holds(prompt: list[Message], completion: str) -> bool:
     row = SftRow(question_id="q", source="correction", prompt=prompt, completion=assistant(completion))
-    return holds_completion(of_rows([row]).train[0])
+    return holds_completion(record_of(row))
 
 
 HELD = {

@@ -13,10 +13,10 @@ from typing import Literal
 from pydantic import ValidationError
 
 from burnish.digests import canonical_json, file_sha256, sha256_hex, version_of
-from burnish.errors import AlreadyExistsError, CorruptDataError, NotFoundError
-from burnish.layout import MANIFEST
+from burnish.errors import AlreadyExistsError, CorruptDataError, NotFoundError, validation_problems
 from burnish.layout import adapter as adapter_key
 from burnish.layout import dataset as dataset_key
+from burnish.objectstores.verified import fetch_verified
 from burnish.ports import ObjectStore
 from burnish.schemas.adapter import AdapterManifest, TrainingSummary
 from burnish.schemas.base import BaseModelRef, FileEntry, Frozen, Parent, VersionRef
@@ -33,7 +33,7 @@ CARD = "README.md"
 class RunRecord(Frozen):
     """What a run is made with, beside its spec: all that an adapter's manifest must say and only the worker knows.
 
-    backend_why: the sentence by which the backend was chosen. base_licence: of the base model, where its record names one.
+    backend_why: the sentence by which the backend was chosen. base_licence: of the base model, if its record names one.
     """
 
     adapter_name: str
@@ -98,25 +98,19 @@ class Description:
 
 
 def read_manifest(store: ObjectStore, ref: VersionRef) -> AdapterManifest:
-    """NotFoundError where the version does not exist, CorruptDataError where its manifest cannot be read."""
+    """NotFoundError if the version does not exist, CorruptDataError if its manifest cannot be read."""
     key = adapter_key(ref.name, ref.version)
     try:
         return AdapterManifest.model_validate_json(store.get(key))
     except ValidationError as error:
-        raise CorruptDataError(f"{key} is no adapter manifest: {error.errors()[0]['msg']}", key=key) from error
+        raise CorruptDataError(f"{key} is no adapter manifest: {validation_problems(error)}", key=key) from error
 
 
 def fetch(store: ObjectStore, ref: VersionRef, folder: Path) -> Path:
     """Config and weights of a version as files in the folder, checked against their digests."""
-    manifest = read_manifest(store, ref)
-    folder.mkdir(parents=True, exist_ok=True)
-    for entry in manifest.files:
-        if entry.path not in (CONFIG, WEIGHTS):
-            continue
-        key = adapter_key(ref.name, ref.version, entry.path)
-        store.get_file(key, folder / entry.path)
-        if file_sha256(folder / entry.path) != entry.sha256:
-            raise CorruptDataError(f"{key} does not have the digest that its manifest states", key=key)
+    for entry in read_manifest(store, ref).files:
+        if entry.path in (CONFIG, WEIGHTS):
+            fetch_verified(store, adapter_key(ref.name, ref.version, entry.path), entry, folder / entry.path)
     return folder
 
 
@@ -130,48 +124,40 @@ def normalised_config(raw: bytes, base_model: str) -> bytes:
     return json.dumps(config, indent=2, sort_keys=True).encode() + b"\n"
 
 
-def version_of_files(config: bytes, weights: Path) -> str:
-    return version_of(config, weights.read_bytes())
-
-
 def version_of_folder(folder: Path, base_model: str) -> str:
     """The version that the adapter in a folder is once published."""
-    return version_of_files(normalised_config((folder / CONFIG).read_bytes(), base_model), folder / WEIGHTS)
-
-
-def publish(store: ObjectStore, manifest: AdapterManifest, config: bytes, weights: Path, card: str) -> bool:
-    """Write the version's files, then its manifest. False where the version stood there already, by another job's manifest."""
-
-    def key(file: str) -> str:
-        return adapter_key(manifest.name, manifest.version, file)
-
-    files = {CONFIG: config, CARD: card.encode()}
-    entries = [FileEntry(path=path, size_bytes=len(data), sha256=sha256_hex(data)) for path, data in files.items()]
-    entries.append(FileEntry(path=WEIGHTS, size_bytes=weights.stat().st_size, sha256=file_sha256(weights)))
-    whole = manifest.model_copy(update={"files": sorted(entries, key=lambda entry: entry.path)})
-    if _exists(store, key(MANIFEST)):
-        return False
-    store.put_file(key(WEIGHTS), weights)
-    for path, data in files.items():
-        store.put(key(path), data)
-    try:
-        store.put_if_absent(key(MANIFEST), canonical_json(whole.model_dump(mode="json")))
-    except AlreadyExistsError:
-        return False
-    return True
+    config = normalised_config((folder / CONFIG).read_bytes(), base_model)
+    return version_of(config, (folder / WEIGHTS).read_bytes())
 
 
 def publish_folder(store: ObjectStore, folder: Path, description: Description) -> tuple[VersionRef, bool]:
-    """Make a folder's adapter a version, with its model card. The same files published before are the same version: (it, False)."""
-    config = normalised_config((folder / CONFIG).read_bytes(), description.run.base_model.name)
-    manifest = description.manifest(version_of_files(config, folder / WEIGHTS))
+    """Make a folder's adapter a version, with its model card: its files, then its manifest.
+
+    (version, False) if it exists already, since the same files were published before.
+    """
+    base_model = description.run.base_model.name
+    manifest = description.manifest(version_of_folder(folder, base_model))
+    version = VersionRef(name=manifest.name, version=manifest.version)
+    if exists(store, version):
+        return version, False
     card = model_card(manifest, _dataset(store, description.spec.dataset), description.run.base_licence)
-    new = publish(store, manifest, config, folder / WEIGHTS, card)
-    return VersionRef(name=manifest.name, version=manifest.version), new
+    files = {CONFIG: normalised_config((folder / CONFIG).read_bytes(), base_model), CARD: card.encode()}
+    weights = folder / WEIGHTS
+    entries = [FileEntry(path=path, size_bytes=len(data), sha256=sha256_hex(data)) for path, data in files.items()]
+    entries.append(FileEntry(path=WEIGHTS, size_bytes=weights.stat().st_size, sha256=file_sha256(weights)))
+    whole = manifest.model_copy(update={"files": sorted(entries, key=lambda entry: entry.path)})
+    store.put_file(adapter_key(version.name, version.version, WEIGHTS), weights)
+    for path, data in files.items():
+        store.put(adapter_key(version.name, version.version, path), data)
+    try:
+        store.put_if_absent(adapter_key(version.name, version.version), canonical_json(whole.model_dump(mode="json")))
+    except AlreadyExistsError:
+        return version, False
+    return version, True
 
 
 def _dataset(store: ObjectStore, ref: VersionRef) -> DatasetManifest | None:
-    """Of the rows; None where it is not there any more, since a checkpoint may be published long after its run."""
+    """Of the rows; None if it is gone, since a checkpoint may be published long after its run."""
     try:
         return DatasetManifest.model_validate_json(store.get(dataset_key(ref.name, ref.version)))
     except NotFoundError:
@@ -180,8 +166,5 @@ def _dataset(store: ObjectStore, ref: VersionRef) -> DatasetManifest | None:
 
 def exists(store: ObjectStore, ref: VersionRef) -> bool:
     """Whether the version's manifest stands, and with it the version."""
-    return _exists(store, adapter_key(ref.name, ref.version))
-
-
-def _exists(store: ObjectStore, key: str) -> bool:
+    key = adapter_key(ref.name, ref.version)
     return any(info.key == key for info in store.list(key))

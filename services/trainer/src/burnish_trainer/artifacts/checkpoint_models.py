@@ -1,6 +1,6 @@
-"""Checkpoints as models: listed, published as adapter versions, and kept or dropped once their job has ended.
+"""Checkpoints as models: listed, published as adapter versions, and kept or deleted once their job has ended.
 
-Works on the object store alone, while the job runs and after it; no torch here. Called by servicer.py and engine.py.
+Works on the object store alone, while the job runs and after it. Called by rpc and by the scheduler.
 """
 
 from __future__ import annotations
@@ -11,14 +11,15 @@ from datetime import datetime
 from pathlib import Path
 from typing import Literal
 
-from burnish.digests import file_sha256
-from burnish.errors import CorruptDataError, NotFoundError
+from burnish.errors import NotFoundError
 from burnish.layout import checkpoint as checkpoint_key
+from burnish.objectstores.verified import fetch_verified
 from burnish.ports import ObjectStore
 from burnish.schemas.base import Frozen, VersionRef
+from burnish.schemas.job import JobSpec
+from burnish.schemas.tuning import Finding, RunEstimate
 from burnish_trainer.artifacts import adapters, checkpoints
 from burnish_trainer.artifacts.checkpoints import CheckpointManifest
-from burnish_trainer.queue.jobs import Job
 
 Keep = Literal["all", "best", "none"]
 
@@ -36,7 +37,7 @@ class CheckpointInfo(Frozen):
 
 
 def list_checkpoints(store: ObjectStore, job_id: str) -> list[CheckpointInfo]:
-    """Ascending by step; empty where the job has none, or none any more."""
+    """Ascending by step; empty if the job has none (any more)."""
     manifests = _manifests(store, job_id)
     best = _best_step(manifests)
     return [
@@ -53,23 +54,41 @@ def list_checkpoints(store: ObjectStore, job_id: str) -> list[CheckpointInfo]:
     ]
 
 
-def publish_checkpoint(store: ObjectStore, job: Job, step: int) -> VersionRef:
-    """Make a checkpoint an adapter version like any other. Again: the same version.
+def publish_checkpoint(
+    store: ObjectStore,
+    job_id: str,
+    step: int,
+    spec: JobSpec,
+    findings: Sequence[Finding],
+    estimate: RunEstimate | None,
+) -> VersionRef:
+    """Make a checkpoint an adapter version like any other; a second call gives the same version. spec … estimate: the job's.
 
-    Raises: NotFoundError where the job has no checkpoint of that step (any more), CorruptDataError where its files do not
-    match its manifest.
+    Raises: NotFoundError if the job has no checkpoint of that step (any more), CorruptDataError if its files do not match
+    its manifest.
     """
     try:
-        manifest = checkpoints.read_manifest(store, job.job_id, step)
+        manifest = checkpoints.read_manifest(store, job_id, step)
         if adapters.exists(store, manifest.adapter):
             return manifest.adapter
+        description = adapters.Description(
+            job_id=job_id,
+            spec=spec,
+            run=manifest.run,
+            training=manifest.training,
+            findings=list(findings),
+            estimate=estimate,
+            checkpoint_step=step,
+        )
         with tempfile.TemporaryDirectory(prefix="burnish-checkpoint-") as folder:
-            _fetch_model(store, manifest, Path(folder))
-            return adapters.publish_folder(store, Path(folder), _described(job, manifest))[0]
+            for entry in manifest.files:
+                if entry.path in checkpoints.MODEL_FILES:
+                    fetch_verified(store, checkpoint_key(job_id, step, entry.path), entry, Path(folder) / entry.path)
+            return adapters.publish_folder(store, Path(folder), description)[0]
     except NotFoundError as error:
-        stored = ", ".join(str(step) for step in checkpoints.stored_steps(store, job.job_id)) or "none"
+        stored = ", ".join(str(step) for step in checkpoints.stored_steps(store, job_id)) or "none"
         raise NotFoundError(
-            f"{job.job_id} has no checkpoint of step {step}; those kept: {stored}", job_id=job.job_id, step=step
+            f"{job_id} has no checkpoint of step {step}; those kept: {stored}", job_id=job_id, step=step
         ) from error
 
 
@@ -99,29 +118,8 @@ def _manifests(store: ObjectStore, job_id: str) -> list[CheckpointManifest]:
 
 
 def _best_step(manifests: Sequence[CheckpointManifest]) -> int | None:
-    """The first of the lowest validation loss; None where nothing was validated."""
+    """The first of the lowest validation loss; None if nothing was validated."""
     judged = [
         (manifest.validation_loss, manifest.step) for manifest in manifests if manifest.validation_loss is not None
     ]
     return min(judged)[1] if judged else None
-
-
-def _fetch_model(store: ObjectStore, manifest: CheckpointManifest, folder: Path) -> None:
-    for entry in manifest.files:
-        if entry.path in checkpoints.MODEL_FILES:
-            key = checkpoint_key(manifest.job_id, manifest.step, entry.path)
-            store.get_file(key, folder / entry.path)
-            if file_sha256(folder / entry.path) != entry.sha256:
-                raise CorruptDataError(f"{key} does not have the digest that its manifest states", key=key)
-
-
-def _described(job: Job, manifest: CheckpointManifest) -> adapters.Description:
-    return adapters.Description(
-        job_id=job.job_id,
-        spec=job.spec,
-        run=manifest.run,
-        training=manifest.training,
-        findings=job.findings,
-        estimate=job.estimate,
-        checkpoint_step=manifest.step,
-    )

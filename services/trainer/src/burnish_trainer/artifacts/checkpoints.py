@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import json
 import logging
-import os
 import shutil
 from collections.abc import Collection
 from dataclasses import dataclass
@@ -19,9 +18,11 @@ from typing import Any
 from pydantic import ValidationError
 
 from burnish.digests import file_sha256
-from burnish.errors import CorruptDataError
+from burnish.errors import CorruptDataError, validation_problems
+from burnish.files import sync, write_atomically
 from burnish.layout import MANIFEST
 from burnish.layout import checkpoint as checkpoint_key
+from burnish.objectstores.verified import fetch_verified, is_intact
 from burnish.ports import ObjectStore
 from burnish.schemas.adapter import TrainingSummary
 from burnish.schemas.base import FileEntry, Frozen, Manifest, VersionRef
@@ -37,8 +38,8 @@ FILES = (*MODEL_FILES, "optimizer.pt", "scheduler.pt", "scaler.pt", STATE)
 RANDOM_STATES = "rng_state*.pth"  # rng_state.pth, or one a process: rng_state_0.pth, …
 
 
-class Standing(Frozen):
-    """How a run stands after a step. elapsed_seconds: training time until then, over all attempts."""
+class CheckpointMetrics(Frozen):
+    """How far a run had come after a step. elapsed_seconds: training time until then, over all attempts."""
 
     step: int
     epoch: float
@@ -47,7 +48,7 @@ class Standing(Frozen):
     training: TrainingSummary
 
 
-class CheckpointManifest(Manifest, Standing):
+class CheckpointManifest(Manifest, CheckpointMetrics):
     """checkpoints/<job>/<step>/manifest.json. adapter: the version that it is once published; slim: the adapter alone."""
 
     job_id: str
@@ -83,18 +84,18 @@ class Checkpoints:
         """Where the training library writes the checkpoint of a step."""
         return self.folder / f"checkpoint-{step}"
 
-    def seal(self, standing: Standing, run: RunRecord) -> Checkpoint:
+    def seal(self, metrics: CheckpointMetrics, run: RunRecord) -> Checkpoint:
         """Make what the training library has just written complete: every file on disk, then the manifest."""
-        folder = self.at(standing.step)
+        folder = self.at(metrics.step)
         written = [folder / name for name in FILES if (folder / name).is_file()]
         manifest = CheckpointManifest(
-            **{name: getattr(standing, name) for name in Standing.model_fields},
+            **{name: getattr(metrics, name) for name in CheckpointMetrics.model_fields},
             job_id=self._job_id,
             run=run,
             adapter=VersionRef(name=run.adapter_name, version=adapters.version_of_folder(folder, run.base_model.name)),
             files=[_entry(path) for path in (*written, *sorted(folder.glob(RANDOM_STATES)))],
         )
-        _write_synced(folder / MANIFEST, manifest.model_dump_json().encode())
+        write_atomically(folder / MANIFEST, manifest.model_dump_json().encode())
         return Checkpoint(folder, manifest)
 
     def upload(self, checkpoint: Checkpoint) -> None:
@@ -116,18 +117,15 @@ class Checkpoints:
         return None
 
     def obtain(self, step: int) -> Checkpoint | None:
-        """The complete checkpoint of a step, fetched where it is not here; None where there is none."""
+        """The complete checkpoint of a step, fetched if it is not here; None if there is none."""
         return _complete(self.at(step)) or self._fetch(step)
 
-    def retain(self, steps: Collection[int], slim: bool) -> None:
-        """Slim down every other checkpoint in both places, or (slim false) delete it. Goes on where a kill broke it off."""
+    def retain(self, steps: Collection[int]) -> None:
+        """Delete every other checkpoint here, and slim it down in the object store. Safe to repeat after a kill."""
         for step in self._local_steps() - set(steps):
             shutil.rmtree(self.at(step))
         for step in self._remote_steps() - set(steps):
-            if slim:
-                slim_down(self._store, self._job_id, step)
-            else:
-                delete(self._store, self._job_id, step)
+            slim_down(self._store, self._job_id, step)
 
     def drop_torn(self) -> None:
         """Delete what is here and not whole, to give its room back."""
@@ -146,8 +144,10 @@ class Checkpoints:
             with disk.needing(needed, self.folder, f"fetch the checkpoint of step {step}"):
                 folder.mkdir(parents=True)
                 for entry in manifest.files:
-                    self._store.get_file(checkpoint_key(self._job_id, step, entry.path), folder / entry.path)
-                _write_synced(folder / MANIFEST, manifest.model_dump_json().encode())
+                    fetch_verified(
+                        self._store, checkpoint_key(self._job_id, step, entry.path), entry, folder / entry.path
+                    )
+                write_atomically(folder / MANIFEST, manifest.model_dump_json().encode())
         except BaseException:
             shutil.rmtree(folder, ignore_errors=True)
             raise
@@ -168,12 +168,12 @@ def stored_steps(store: ObjectStore, job_id: str) -> list[int]:
 
 
 def read_manifest(store: ObjectStore, job_id: str, step: int) -> CheckpointManifest:
-    """NotFoundError where there is no such checkpoint, CorruptDataError where its manifest cannot be read."""
+    """NotFoundError if there is no such checkpoint, CorruptDataError if its manifest cannot be read."""
     key = checkpoint_key(job_id, step)
     try:
         return CheckpointManifest.model_validate_json(store.get(key))
     except ValidationError as error:
-        raise CorruptDataError(f"{key} is no checkpoint manifest: {error.errors()[0]['msg']}", key=key) from error
+        raise CorruptDataError(f"{key} is no checkpoint manifest: {validation_problems(error)}", key=key) from error
 
 
 def slim_down(store: ObjectStore, job_id: str, step: int) -> None:
@@ -202,32 +202,21 @@ def delete(store: ObjectStore, job_id: str, step: int) -> None:
 
 
 def _complete(folder: Path) -> Checkpoint | None:
-    """The checkpoint in a folder if it is whole; a torn one is said aloud and passed over."""
+    """The checkpoint in a folder if it is whole. A torn one is logged and left out."""
     try:
         manifest = CheckpointManifest.model_validate_json((folder / MANIFEST).read_bytes())
-        if all(file_sha256(folder / entry.path) == entry.sha256 for entry in manifest.files):
+        if all(is_intact(folder, entry) for entry in manifest.files):
             checkpoint = Checkpoint(folder, manifest)
             if manifest.slim or checkpoint.state()["global_step"] == manifest.step:
                 return checkpoint
-        log.warning("%s does not match its manifest: passed over", folder)
+        log.warning("%s does not match its manifest: left out", folder)
     except FileNotFoundError:
         log.info("%s has no whole checkpoint", folder)
     except (ValidationError, ValueError, KeyError) as error:
-        log.warning("%s cannot be read: passed over (%s)", folder, error)
+        log.warning("%s cannot be read: left out (%s)", folder, error)
     return None
 
 
 def _entry(path: Path) -> FileEntry:
-    with path.open("rb") as handle:
-        os.fsync(handle.fileno())
+    sync(path)
     return FileEntry(path=path.name, size_bytes=path.stat().st_size, sha256=file_sha256(path))
-
-
-def _write_synced(path: Path, data: bytes) -> None:
-    """Write a file so that it is there whole or not at all, even after a power cut."""
-    partial = path.with_suffix(".partial")
-    with partial.open("wb") as handle:
-        handle.write(data)
-        handle.flush()
-        os.fsync(handle.fileno())
-    partial.replace(path)

@@ -1,4 +1,4 @@
-"""A full disk, told as what it is: which folder, how much is needed, how much is free. No torch here."""
+"""A full disk as an error that says which folder, how much is needed and how much is free. Called by the worker."""
 
 from __future__ import annotations
 
@@ -27,17 +27,17 @@ RESERVE_BYTES = 16_384
 def needing(size_bytes: int, folder: Path, what: str) -> Iterator[None]:
     """Do something that writes that many bytes under the folder.
 
-    Raises: PreconditionError where the disk, the quota or the limit on file sizes was too small for it.
+    Raises: PreconditionError if the disk, the quota or the limit on file sizes was too small for it.
     """
     try:
         yield
     except Exception as error:
-        if is_full(error):
-            raise full(size_bytes, folder, what) from error
+        if _is_full(error):
+            raise _full(size_bytes, folder, what) from error
         raise
 
 
-def is_full(error: BaseException | None) -> bool:
+def _is_full(error: BaseException | None) -> bool:
     """Whether a full disk is at the bottom of an error, by number or by the words of the libraries that hide it."""
     while error is not None:
         if isinstance(error, OSError) and error.errno in FULL:
@@ -48,7 +48,7 @@ def is_full(error: BaseException | None) -> bool:
     return False
 
 
-def full(size_bytes: int, folder: Path, what: str) -> PreconditionError:
+def _full(size_bytes: int, folder: Path, what: str) -> PreconditionError:
     free = shutil.disk_usage(_existing(folder)).free
     return PreconditionError(
         f"no room to {what} in {folder}: about {_megabytes(size_bytes)} MB are needed and {_megabytes(free)} MB are free "
@@ -60,20 +60,20 @@ def full(size_bytes: int, folder: Path, what: str) -> PreconditionError:
 
 
 def require(size_bytes: int, folder: Path, what: str) -> None:
-    """PreconditionError where the folder's disk has not that many bytes free."""
+    """PreconditionError if the folder's disk has not that many bytes free."""
     if shutil.disk_usage(_existing(folder)).free < size_bytes:
-        raise full(size_bytes, folder, what)
+        raise _full(size_bytes, folder, what)
 
 
 class Reserve:
-    """Room kept for a worker's last words: a few kilobytes of the disk, to be given back before they are written."""
+    """Room kept for a worker's last event: a few kilobytes of the disk, released before the event is written."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
         with contextlib.suppress(OSError):  # a disk that is full already: the worker's own steps will say so
             path.write_bytes(os.urandom(RESERVE_BYTES))  # no file system compresses it away
 
-    def give_back(self) -> None:
+    def release(self) -> None:
         self._path.unlink(missing_ok=True)
 
 

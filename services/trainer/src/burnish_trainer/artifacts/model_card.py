@@ -178,7 +178,7 @@ def _serving(manifest: AdapterManifest) -> str:
         return "## How to serve\n\nvLLM does not load DoRA adapters: use it with PEFT, or merge it into the base."
     return (
         "## How to serve\n\n"
-        f"On the unquantised base. Burnish's inference front loads it when a request names `{manifest.name}@{manifest.version}` "
+        f"On the unquantised base. Burnish's inference server loads it when a request names `{manifest.name}@{manifest.version}` "
         "as its model. Plain vLLM, with this folder on its disk:\n\n"
         f"```sh\nvllm serve {manifest.base_model.name} --enable-lora --max-lora-rank {rank} "
         f"--lora-modules {manifest.name}=<this folder>\n```"

@@ -1,19 +1,21 @@
-"""The order in which rows are trained on: decided before training, so that a resumed run sees exactly what it would have seen."""
+"""The batch schedule: which rows meet in which step. Decided before training, so that a resumed run sees exactly what it would have seen."""
 
 from __future__ import annotations
 
 import random
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import count
 
 from burnish.schemas.hyperparameters import OptimizerSpec, total_steps
+from burnish.schemas.job import JobSpec
+from burnish_trainer.data.tokens import EncodedRow
 
 POOL_STEPS = 50  # steps whose rows are sorted by length together: little padding, and still a random order of steps
 
 
 @dataclass(frozen=True)
-class Plan:
+class BatchSchedule:
     """order[i]: the row trained on i-th, steps × rows_per_step of them; steps follow each other in it.
 
     row_tokens: tokens of each row as processed; trained_tokens: those that carry loss.
@@ -40,13 +42,30 @@ class Plan:
         return sum(self.trained_tokens[row] for row in self.order[: step * self.rows_per_step])
 
 
-def make_plan(
+def schedule_rows(rows: Sequence[EncodedRow], spec: JobSpec) -> BatchSchedule:
+    """The schedule of a job's training rows; a pair counts as the tokens of both its sequences.
+
+    KTO's rows meet by the length of their prompt: by that of the whole row, steps would be all wanted or all unwanted
+    answers. There a row is read with its own answer and with another's, and counts twice.
+    """
+    by_prompt = spec.method == "kto"
+    schedule = make_schedule(
+        [len(row.prompt) if by_prompt else row.tokens for row in rows],
+        [row.trained_tokens for row in rows],
+        spec.optimizer,
+        spec.seed,
+        spec.device_count,
+    )
+    return replace(schedule, row_tokens=tuple(2 * row.tokens for row in rows)) if by_prompt else schedule
+
+
+def make_schedule(
     row_tokens: Sequence[int], trained_tokens: Sequence[int], optimizer: OptimizerSpec, seed: int, devices: int = 1
-) -> Plan:
+) -> BatchSchedule:
     """Whole passes, each shuffled by (seed, pass), cut into full steps of rows of like length.
 
     Every step is full: the rows that a pass has left over begin the next one. Each of several devices takes one batch
-    after the other from a step's rows. Same input, same plan.
+    after the other from a step's rows. The same input gives the same schedule.
     """
     rows_per_step = optimizer.rows_per_step * devices
     steps = total_steps(len(row_tokens), optimizer.epochs, optimizer.max_steps, rows_per_step)
@@ -60,7 +79,9 @@ def make_plan(
         full = len(rows) // rows_per_step * rows_per_step
         order += _by_length(rows[:full], row_tokens, rows_per_step, random_)
         rest = rows[full:]
-    return Plan(tuple(order[: steps * rows_per_step]), steps, rows_per_step, tuple(row_tokens), tuple(trained_tokens))
+    return BatchSchedule(
+        tuple(order[: steps * rows_per_step]), steps, rows_per_step, tuple(row_tokens), tuple(trained_tokens)
+    )
 
 
 def _by_length(rows: list[int], lengths: Sequence[int], rows_per_step: int, random_: random.Random) -> list[int]:

@@ -1,73 +1,126 @@
-"""The training rows of a dataset version, read from the object store and checked against their digests."""
+"""The training rows of a dataset version, read from the object store and checked against their digests, whatever their format."""
 
 from __future__ import annotations
 
+import json
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Generic, TypeVar
+from functools import cached_property
 
 from pydantic import ValidationError
 
-from burnish.digests import sha256_hex
-from burnish.errors import CorruptDataError
+from burnish.curation.targets import message_key
+from burnish.errors import CorruptDataError, validation_problems
 from burnish.layout import dataset as dataset_key
+from burnish.objectstores.verified import get_verified
 from burnish.ports import ObjectStore
-from burnish.schemas.base import VersionRef
-from burnish.schemas.dataset import DatasetManifest, DpoRow, KtoRow, SftRow
+from burnish.schemas.base import Message, VersionRef
+from burnish.schemas.dataset import DatasetFormat, DatasetManifest, DpoRow, KtoRow, SftRow
 
-Row = TypeVar("Row", SftRow, DpoRow, KtoRow)
+StoredRow = SftRow | DpoRow | KtoRow
+KINDS: dict[DatasetFormat, type[StoredRow]] = {"sft": SftRow, "dpo": DpoRow, "kto": KtoRow}
 TRAIN = "train.jsonl"
 VALIDATION = "validation.jsonl"
 
 
 @dataclass(frozen=True)
-class Rows(Generic[Row]):
-    """train is never empty; validation may be."""
+class Record:
+    """One row. answers: its completion, or chosen and rejected of a pair. label: of a KTO row."""
 
-    train: list[Row]
-    validation: list[Row]
+    question_id: str
+    source: str
+    prompt: tuple[Message, ...]
+    answers: tuple[tuple[Message, ...], ...]
+    label: bool | None = None
+
+    @cached_property
+    def prompt_key(self) -> str:
+        """Equal for prompts that the curator takes for the same question: case and white space do not count."""
+        return message_key(self.prompt)
+
+    @property
+    def learnt(self) -> tuple[Message, ...]:
+        """What the row wants the model to say: its completion, or the chosen one."""
+        return self.answers[0]
+
+    @property
+    def messages(self) -> list[Message]:
+        return [*self.prompt, *(message for answer in self.answers for message in answer)]
+
+
+@dataclass(frozen=True)
+class Records:
+    """The rows of a dataset version that can be read. unreadable: question id or line -> reason, of those that cannot."""
+
+    train: list[Record]
+    validation: list[Record]
+    unreadable: dict[str, str]
+
+    @property
+    def all(self) -> list[Record]:
+        return [*self.train, *self.validation]
 
 
 def read_manifest(store: ObjectStore, ref: VersionRef) -> DatasetManifest:
-    """NotFoundError where the version does not exist, CorruptDataError where its manifest cannot be read."""
+    """NotFoundError if the version does not exist, CorruptDataError if its manifest cannot be read."""
     key = dataset_key(ref.name, ref.version)
     try:
         return DatasetManifest.model_validate_json(store.get(key))
     except ValidationError as error:
-        raise CorruptDataError(f"{key} is no dataset manifest: {error.errors()[0]['msg']}", key=key) from error
+        raise CorruptDataError(f"{key} is no dataset manifest: {validation_problems(error)}", key=key) from error
 
 
-def read_rows(store: ObjectStore, ref: VersionRef, kind: type[Row]) -> Rows[Row]:
-    """All rows of a version. CorruptDataError names the file and line that is not what the manifest says."""
-    manifest = read_manifest(store, ref)
-    train = _read_file(store, ref, manifest, TRAIN, kind)
-    validation = _read_file(store, ref, manifest, VALIDATION, kind)
-    for split, read, stated in (
-        ("train", len(train), manifest.counts.train),
-        ("validation", len(validation), manifest.counts.validation),
+def read_records(store: ObjectStore, ref: VersionRef, manifest: DatasetManifest) -> Records:
+    """All rows. CorruptDataError if a file does not have the digest that the manifest states."""
+    unreadable: dict[str, str] = {}
+    splits = []
+    for file in (TRAIN, VALIDATION):
+        entry = next((entry for entry in manifest.files if entry.path == file), None)
+        data = get_verified(store, dataset_key(ref.name, ref.version, file), entry) if entry else b""
+        splits.append(_parse(data.splitlines(), KINDS[manifest.spec.format], file, unreadable))
+    return Records(splits[0], splits[1], unreadable)
+
+
+def require_whole(records: Records, manifest: DatasetManifest) -> None:
+    """CorruptDataError if a row cannot be read, or if there are more or fewer than the manifest states."""
+    name = f"dataset {manifest.name}/{manifest.version}"
+    for question, reason in records.unreadable.items():
+        raise CorruptDataError(f"{name}: {question}: {reason}")
+    for split, found, stated in (
+        ("train", len(records.train), manifest.counts.train),
+        ("validation", len(records.validation), manifest.counts.validation),
     ):
-        if read != stated:
-            raise CorruptDataError(f"dataset {ref.name}/{ref.version}: {stated} {split} rows stated, {read} found")
-    return Rows(train, validation)
+        if found != stated:
+            raise CorruptDataError(f"{name}: the manifest states {stated} {split} rows and {found} were found")
 
 
-def read_lines(store: ObjectStore, ref: VersionRef, manifest: DatasetManifest, file: str) -> list[bytes]:
-    """The lines of TRAIN or VALIDATION, none where the version has no such file. CorruptDataError where the digest differs."""
-    entry = next((entry for entry in manifest.files if entry.path == file), None)
-    if entry is None:
-        return []
-    key = dataset_key(ref.name, ref.version, file)
-    data = store.get(key)
-    if sha256_hex(data) != entry.sha256:
-        raise CorruptDataError(f"{key} does not have the digest that its manifest states", key=key)
-    return data.splitlines()
+def record_of(row: StoredRow) -> Record:
+    answers = (row.chosen, row.rejected) if isinstance(row, DpoRow) else (row.completion,)
+    return Record(
+        question_id=row.question_id,
+        source=row.source,
+        prompt=tuple(row.prompt),
+        answers=tuple(tuple(answer) for answer in answers),
+        label=row.label if isinstance(row, KtoRow) else None,
+    )
 
 
-def _read_file(store: ObjectStore, ref: VersionRef, manifest: DatasetManifest, file: str, kind: type[Row]) -> list[Row]:
-    rows = []
-    key = dataset_key(ref.name, ref.version, file)
-    for number, line in enumerate(read_lines(store, ref, manifest, file), start=1):
+def _parse(lines: Sequence[bytes], kind: type[StoredRow], file: str, unreadable: dict[str, str]) -> list[Record]:
+    records = []
+    for number, line in enumerate(lines, start=1):
         try:
-            rows.append(kind.model_validate_json(line))
+            records.append(record_of(kind.model_validate_json(line)))
         except ValidationError as error:
-            raise CorruptDataError(f"{key} line {number}: {error.errors()[0]['msg']}", key=key, line=number) from error
-    return rows
+            name = _question_id(line) or f"{file} line {number}"
+            unreadable[name] = validation_problems(error, whole="the line", at_most=1)
+    return records
+
+
+def _question_id(line: bytes) -> str | None:
+    """Of a line that is no row, if it has one all the same."""
+    try:
+        body = json.loads(line)
+    except ValueError:
+        return None
+    question_id = body.get("question_id") if isinstance(body, dict) else None
+    return question_id if isinstance(question_id, str) and question_id else None

@@ -11,6 +11,7 @@ from typing import Any, Protocol
 
 from burnish.errors import InvalidInputError
 from burnish.schemas.base import Frozen, Message
+from burnish_trainer.data.rows import Record
 
 MASKED = -100  # the label that carries no loss
 NAMED_ROWS = 10
@@ -47,12 +48,26 @@ class Example(Frozen):
 
 
 @dataclass(frozen=True)
-class Sequenced:
-    """What is encoded: a prompt and one completion of it."""
+class EncodedRow:
+    """A row as token ids. examples: of its completion, or of chosen and rejected, which have their prompt in common.
 
-    question_id: str
-    prompt: Sequence[Message]
-    completion: Sequence[Message]
+    label: of a KTO row, whether its answer is wanted.
+    """
+
+    examples: tuple[Example, ...]
+    label: bool | None = None
+
+    @property
+    def prompt(self) -> tuple[int, ...]:
+        return self.examples[0].ids[: self.examples[0].prompt_tokens]
+
+    @property
+    def tokens(self) -> int:
+        return sum(len(example.ids) for example in self.examples)
+
+    @property
+    def trained_tokens(self) -> int:
+        return sum(example.trained_tokens for example in self.examples)
 
 
 @dataclass(frozen=True)
@@ -67,7 +82,7 @@ class Rendered:
 @dataclass(frozen=True)
 class Encoding:
     """A sequence as ids, with all that the template writes. start: the first id that is not the prompt's; end: behind the
-    last EOS from there on, None where there is none."""
+    last EOS from there on, None if there is none."""
 
     question_id: str
     ids: tuple[int, ...]
@@ -75,33 +90,52 @@ class Encoding:
     end: int | None
 
     def example(self) -> Example | None:
-        """None where the completion has no EOS."""
+        """None if the completion has no EOS."""
         if self.end is None:
             return None
         return Example(question_id=self.question_id, ids=self.ids[: self.end], prompt_tokens=self.start)
 
 
-def encode(tokenizer: Tokenizer, question_id: str, prompt: Sequence[Message], completion: Sequence[Message]) -> Example:
-    """Prompt and completion through the chat template, cut after the last EOS.
+def encode_records(tokenizer: Tokenizer, records: Sequence[Record], max_length: int) -> list[EncodedRow]:
+    """Rows through the chat template, cut after the last EOS, for the worker: preflight has found nothing to refuse in them.
 
     What a template writes behind the EOS (ChatML: a line break) is never generated, since generation ends at EOS.
-    InvalidInputError where the template has no EOS after the completion, since a model so trained would not stop.
+    InvalidInputError if the template has no EOS after a completion, since a model so trained would not stop; and if a row is
+    too long or has nothing but EOS to learn, since nothing is cut.
     """
-    example = encode_all(tokenizer, render_all(tokenizer, [Sequenced(question_id, prompt, completion)]))[0].example()
-    if example is None:
-        raise InvalidInputError(
-            f"question {question_id}: the chat template puts no {tokenizer.eos_token} after the completion, so the model "
-            "would not learn to stop: correct the base model's chat_template.jinja or its eos_token",
-            question_id=question_id,
-        )
-    return example
+    encodings = iter(encode_all(tokenizer, render_all(tokenizer, records)))
+    rows = []
+    for record in records:
+        row = encoded_row([next(encodings) for _ in record.answers], record.label)
+        if row is None:
+            raise InvalidInputError(
+                f"question {record.question_id}: the chat template puts no {tokenizer.eos_token} after the completion, so the "
+                "model would not learn to stop: correct the base model's chat_template.jinja or its eos_token",
+                question_id=record.question_id,
+            )
+        rows.append(row)
+    require_trainable([example for row in rows for example in row.examples], max_length)
+    return rows
 
 
-def render_all(tokenizer: Tokenizer, sequences: Sequence[Sequenced]) -> list[Rendered]:
-    """Every sequence by the chat template. jinja2.TemplateError where the template refuses one."""
-    prompts = _render(tokenizer, [sequence.prompt for sequence in sequences], add_generation_prompt=True)
-    whole = _render(tokenizer, [[*sequence.prompt, *sequence.completion] for sequence in sequences])
-    return [Rendered(sequence.question_id, *texts) for sequence, *texts in zip(sequences, prompts, whole, strict=True)]
+def encoded_row(encodings: Sequence[Encoding], label: bool | None) -> EncodedRow | None:
+    """None if one of its completions has no EOS.
+
+    A template may render the end of a prompt by the completion that follows: what differs counts as completion in both.
+    """
+    examples = [example for encoding in encodings if (example := encoding.example())]
+    if not examples or len(examples) < len(encodings):
+        return None
+    start = min(example.prompt_tokens for example in examples)
+    return EncodedRow(tuple(example.model_copy(update={"prompt_tokens": start}) for example in examples), label)
+
+
+def render_all(tokenizer: Tokenizer, records: Sequence[Record]) -> list[Rendered]:
+    """Every sequence of the rows, one an answer, by the chat template. jinja2.TemplateError if the template refuses one."""
+    sequences = [(record, answer) for record in records for answer in record.answers]
+    prompts = _render(tokenizer, [record.prompt for record, _ in sequences], add_generation_prompt=True)
+    whole = _render(tokenizer, [[*record.prompt, *answer] for record, answer in sequences])
+    return [Rendered(record.question_id, *texts) for (record, _), *texts in zip(sequences, prompts, whole, strict=True)]
 
 
 def encode_all(tokenizer: Tokenizer, rendered: Sequence[Rendered]) -> list[Encoding]:
@@ -132,9 +166,8 @@ def unlearnable(examples: Iterable[Example]) -> list[str]:
     return [example.question_id for example in examples if example.trained_tokens <= 1]
 
 
-def check(examples: Iterable[Example], max_length: int) -> None:
+def require_trainable(examples: Sequence[Example], max_length: int) -> None:
     """The worker's last guard behind preflight: refuse rows that are too long, or have nothing but EOS to learn."""
-    examples = list(examples)
     longer = longer_than(examples, max_length)
     if longer:
         raise InvalidInputError(
@@ -159,7 +192,7 @@ def _render(tokenizer: Tokenizer, conversations: Sequence[Sequence[Message]], **
 
 
 def _common_prefix(one: Sequence[int], other: Sequence[int]) -> int:
-    """Where two sequences part: a template may render the end of a prompt otherwise once a completion follows."""
+    """How many ids are the same: a template may render the end of a prompt otherwise once a completion follows."""
     for position, (a, b) in enumerate(zip(one, other, strict=False)):
         if a != b:
             return position

@@ -18,8 +18,8 @@ from burnish.errors import PreconditionError
 from burnish_trainer.executors import launch, processes
 from burnish_trainer.executors.assignment import HEARTBEAT, LOG, Assignment
 from burnish_trainer.executors.spare import Spare
+from burnish_trainer.hardware import backends
 from burnish_trainer.queue.jobs import Job
-from burnish_trainer.worker import backends
 
 LAST_WORDS_BYTES = 4096
 SPARE_LOG = "spare.log"

@@ -1,5 +1,5 @@
-"""Preflight: what is wrong or unwise about a job, found on its rows before it takes a device.
+"""Preflight: what is wrong or unwise about a job, and what it will cost, found on its rows before it takes a device.
 
-process.py is the server's side (imports nothing heavy); checker.py the child process, which holds the tokenizer and calls
-examine.py. Every family of checks is a file of pure functions from rows to findings; registry.py lists all their codes.
+planner.py is called by the scheduler and by rpc; it asks process.py, the server's side of the checker process. Only that
+process (checker.py, examine.py, base_model.py, checks/) holds a tokenizer. No torch and no queue here.
 """

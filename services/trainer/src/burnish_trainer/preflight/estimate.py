@@ -10,14 +10,12 @@ import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from pydantic import Field
-
-from burnish.schemas.base import Frozen
 from burnish.schemas.job import JobSpec
 from burnish.schemas.methods import METHODS
 from burnish.schemas.tuning import RunEstimate
+from burnish_trainer.hardware.backends import Device, DType
+from burnish_trainer.hardware.machine import Machine
 from burnish_trainer.preflight.types import ModelShape, PastRun, Workload
-from burnish_trainer.worker.backends import Device, DType
 
 SIZES: dict[DType, int] = {"bfloat16": 2, "float16": 2, "float32": 4}
 SHARING = ("dpo",)  # kernels/rows.py goes through a prompt that a batch has twice once, on a CPU
@@ -26,20 +24,6 @@ CHECKPOINT_BYTES = 12  # a parameter on disk: weight and two moments
 FULL_CHECKPOINTS = 3  # at the fullest moment: the newest, the best, and the one being written
 NEWEST_RUNS = 5
 MEASURED_SHARE = (0.2, 5.0)  # a ratio beyond says that a past run was disturbed
-
-
-class Machine(Frozen):
-    """What a run will have. name: of the processor or GPU; flops: of a large matrix product in dtype, a second."""
-
-    device: Device
-    name: str
-    dtype: DType
-    memory_bytes: int = Field(description="the device has")
-    available_memory_bytes: int = Field(description="a run of this trainer can have")
-    free_disk_bytes: int
-    flops: float
-    bytes_per_second: float = Field(description="read and written by an elementwise kernel")
-    speed_measured: bool = Field(description="False: guessed from the name")
 
 
 @dataclass(frozen=True)
@@ -279,7 +263,10 @@ QUANTISED_SLOWER: dict[Device, float] = {"cpu": 1.6, "cuda": 1.15}  # weights ar
 def _mean_sequence(spec: JobSpec, workload: Workload) -> float:
     """Mean tokens of a sequence, padding included."""
     sequences = (
-        workload.steps * spec.optimizer.rows_per_step * spec.device_count * (2 if METHODS[spec.method].has_pairs else 1)
+        workload.steps
+        * spec.optimizer.rows_per_step
+        * spec.device_count
+        * (2 if METHODS[spec.method].format == "dpo" else 1)
     )
     return min(float(workload.longest_row_tokens), workload.padded_tokens / max(sequences, 1))
 

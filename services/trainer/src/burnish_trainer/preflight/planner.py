@@ -1,4 +1,4 @@
-"""Preflight and estimate of a job before it takes a device: what the engine and PreviewTuningJob ask. No torch here.
+"""Preflight of a job before it takes a device: its checks, and its estimate. Called by the scheduler and by PreviewTuningJob.
 
 The findings of the estimate (docs/training-estimates.md): does-not-fit, misses-deadline, disk-full.
 """
@@ -14,19 +14,18 @@ from burnish.schemas.base import BaseModelRef
 from burnish.schemas.job import JobSpec
 from burnish.schemas.methods import METHODS
 from burnish.schemas.tuning import Finding, RunEstimate
+from burnish_trainer.hardware import backends
+from burnish_trainer.hardware.machine import Machine, read_machine
 from burnish_trainer.preflight.estimate import (
     CUDA_CONTEXT_BYTES,
     NEWEST_RUNS,
-    Machine,
     Scale,
     estimate,
     scale_of,
     weight_bytes,
 )
-from burnish_trainer.preflight.machine import read_machine
 from burnish_trainer.preflight.registry import accept, finding
-from burnish_trainer.preflight.types import ModelShape, PastRuns, Preparer, Preview, Workload
-from burnish_trainer.worker import backends
+from burnish_trainer.preflight.types import Checker, ModelShape, PastRuns, Preview, Workload
 
 CLEARLY_OVER = 1.25  # the estimate's own error once calibrated
 CLEARLY_OVER_UNCALIBRATED = 2.0
@@ -40,25 +39,25 @@ class RunPlanner:
 
     def __init__(
         self,
-        preparer: Preparer,
+        checker: Checker,
         past_runs: PastRuns,
         base_model: BaseModelRef,
         work_dir: Path,
         device: str,
         machine: Callable[[], Machine] | None = None,
     ) -> None:
-        self._preparer = preparer
+        self._checker = checker
         self._past_runs = past_runs
         self._base_model = base_model
         self._machine = machine or (lambda: read_machine(work_dir, device))
 
     def preview(self, spec: JobSpec, deadline: datetime | None = None) -> Preview:
-        preparation = self._preparer.prepare(spec)
+        report = self._checker.check(spec)
         machine = self._machine()
         kind = self._kind(spec, machine, spec.method)
-        workload, model = preparation.workload, preparation.model
+        workload, model = report.workload, report.model
         if workload is None or model is None:
-            return Preview(findings=preparation.findings, workload=workload, estimate=None, kind=kind)
+            return Preview(findings=report.findings, workload=workload, estimate=None, kind=kind)
         scale, like = self._scale(spec, model, machine)
         said = estimate(spec, workload, model, machine, scale, like)
         own = [
@@ -70,7 +69,7 @@ class RunPlanner:
             )
             if found is not None
         ]
-        findings = accept([*preparation.findings, *own], spec.accepted_findings)
+        findings = accept([*report.findings, *own], spec.accepted_findings)
         return Preview(findings=findings, workload=workload, estimate=said, kind=kind)
 
     def _scale(self, spec: JobSpec, model: ModelShape, machine: Machine) -> tuple[Scale | None, str]:

@@ -22,7 +22,7 @@ from typing import IO, Any
 from burnish.errors import UnavailableError, from_dict
 from burnish.schemas.job import JobSpec
 from burnish.telemetry.tracing import traceparent
-from burnish_trainer.preflight.types import Preparation
+from burnish_trainer.preflight.types import CheckReport
 
 log = logging.getLogger(__name__)
 
@@ -37,7 +37,7 @@ class CheckerDied(Exception):
 
 
 class CheckerProcess:
-    """burnish_trainer.preflight.types.Preparer over a child process that is started at once and kept.
+    """burnish_trainer.preflight.types.Checker over a child process that is started at once and kept.
 
     environment: what the child gets beyond this process's own (the object store's keys); never in argv. One request runs
     at a time, others wait their turn. timeout_seconds: of one request, its wait included.
@@ -62,9 +62,9 @@ class CheckerProcess:
         """Of the child as it is now."""
         return self._child.pid
 
-    def prepare(self, spec: JobSpec) -> Preparation:
-        """Preflight of a job. The child's own error where it says one (NotFoundError, CorruptDataError, …); UnavailableError
-        where it died twice over this request, took too long, or is closed."""
+    def check(self, spec: JobSpec) -> CheckReport:
+        """The checks of a job. The child's own error if it answers with one (NotFoundError, CorruptDataError, …);
+        UnavailableError if it died twice over this request, took too long, or is closed."""
         deadline = time.monotonic() + self._timeout_seconds
         if not self._turn.acquire(timeout=self._timeout_seconds):
             raise UnavailableError(
@@ -80,11 +80,11 @@ class CheckerProcess:
         self._is_closed = True
         self._child.end()
 
-    def _ask(self, spec: JobSpec, deadline: float) -> Preparation:
+    def _ask(self, spec: JobSpec, deadline: float) -> CheckReport:
         request = {"spec": spec.model_dump(mode="json"), "traceparent": traceparent()}
         for number in range(1, TRIES + 1):
             try:
-                return _preparation(self._living_child().ask(request, deadline - time.monotonic()))
+                return _report(self._living_child().ask(request, deadline - time.monotonic()))
             except CheckerDied:
                 self._child.end()  # its output closes a moment before it is gone
                 log.warning("the preflight process ended by %s on try %d", self._child.exit_status(), number)
@@ -132,7 +132,7 @@ class _Child:
         return "nothing yet" if code is None else f"signal {-code}" if code < 0 else f"exit code {code}"
 
     def ask(self, request: Mapping[str, Any], timeout_seconds: float) -> dict[str, Any]:
-        """CheckerDied where it ended; Empty where no answer came in time."""
+        """CheckerDied if it ended; Empty if no answer came in time."""
         try:
             self._stdin.write(json.dumps(request).encode() + b"\n")
             self._stdin.flush()
@@ -145,7 +145,7 @@ class _Child:
         return body
 
     def end(self) -> None:
-        """Close its input, which ends it; kill it where that does not help."""
+        """Close its input, which ends it; kill it if that does not help."""
         with contextlib.suppress(OSError):
             self._stdin.close()
         try:
@@ -161,10 +161,10 @@ class _Child:
         self._answers.put(None)
 
 
-def _preparation(answer: Mapping[str, Any]) -> Preparation:
+def _report(answer: Mapping[str, Any]) -> CheckReport:
     if "error" in answer:
         raise from_dict(answer["error"])
-    return Preparation.model_validate(answer["preparation"])
+    return CheckReport.model_validate(answer["report"])
 
 
 def _environment(extra: Mapping[str, str]) -> dict[str, str]:

@@ -1,6 +1,6 @@
 """Every code that preflight may report: what it means, how grave it is, and whether a caller may answer for it.
 
-docs/preflight.md is held to this list by a test. No heavy import: the server may read it.
+A test holds docs/preflight.md to this list. rpc reads it too, so nothing heavy is imported.
 """
 
 from __future__ import annotations
@@ -65,7 +65,7 @@ _ALL = (
     _acceptable("duplicate-rows", "The same prompt with the same answer, more than once."),
     _warning("near-duplicate-rows", "Rows that differ by a few characters only."),
     _acceptable("conflicting-corrections", "One prompt with answers that contradict each other."),
-    # leakage
+    # contamination
     _acceptable("held-out-in-training", "A question held out for evaluation is in the rows."),
     _acceptable("benchmark-in-training", "A row has the prompt of a benchmark question that must stay unseen."),
     _acceptable("validation-in-training", "A prompt stands in both train.jsonl and validation.jsonl."),
@@ -77,17 +77,17 @@ _ALL = (
     _warning("labels-unbalanced", "One KTO label outweighs the other by more than 10 to 1."),
     # serving
     _acceptable("adapter-not-servable", "The serving engine would not load the adapter."),
-    _warning("rank-above-serving-default", "The rank is above what the inference front serves unless it is told."),
+    _warning("rank-above-serving-default", "The rank is above what the inference server serves unless it is told."),
     _refusal("target-module-missing", "The base model has no such layer."),
     _acceptable("base-model-unlike-dataset", "The dataset was built for another base model."),
     _warning("lengths-unlike-dataset", "The rows have other token counts than the dataset's manifest says."),
     # secrets
     _acceptable("secret-in-text", "Text holds what looks like a key or password; a model can be made to recite it."),
-    # estimate: planning.py, where the machine is known
+    # estimate: planner.py, which knows the machine
     _acceptable("does-not-fit", "The run is estimated to need more memory than there is; says what would fit."),
     _acceptable("misses-deadline", "The run is estimated to take longer than its deadline allows."),
     _acceptable("disk-full", "The job's folder is estimated to need more room than the disk has."),
-    # the run's own: symptoms.py, while it trains
+    # the run's own: worker/loop/monitor.py, while it trains
     _warning("overfitting", "The validation loss rises while the training loss falls."),
     _warning("no-learning", "The training loss did not fall at all."),
     _warning("loss-zero", "The training loss reads 0: there is nothing left to learn from."),

@@ -1,4 +1,4 @@
-"""What is known of a job before it takes a device: types between preflight, estimate, engine and servicer. No torch here."""
+"""What is known of a job before it takes a device: what passes between checks, estimate, scheduler and rpc."""
 
 from __future__ import annotations
 
@@ -27,11 +27,11 @@ class ModelShape(Frozen):
 
 
 class Workload(Frozen):
-    """What the plan of a job makes a device do, counted on its real rows.
+    """What a job's batch schedule makes a device do, counted on its real rows.
 
     padded_tokens: processed by all training steps; heaviest_step_tokens: rows × longest row of the heaviest device step;
     evaluation_tokens and evaluation_heaviest_tokens: the same of one evaluation; reference_tokens: of the reference pass, 0
-    where there is none or it is cached. repeated_…: of these, tokens of prompts that stand in their batch once more.
+    if there is none or it is stored already. repeated_…: of these, tokens of prompts that stand in their batch once more.
     """
 
     steps: int
@@ -50,7 +50,7 @@ class Workload(Frozen):
     repeated_reference_tokens: int = 0
 
     def without_repeats(self) -> Workload:
-        """What is left to do where every prompt of a batch is gone through once."""
+        """What is left to do if every prompt of a batch is gone through once."""
         return self.model_copy(
             update={
                 "padded_tokens": self.padded_tokens - self.repeated_tokens,
@@ -61,20 +61,16 @@ class Workload(Frozen):
         )
 
 
-class Preparation(Frozen):
-    """Preflight's answer. workload and model are None where a refusal left nothing to count."""
+class CheckReport(Frozen):
+    """What the checks found. workload and model are None if a refusal left nothing to count."""
 
     findings: list[Finding]
     workload: Workload | None
     model: ModelShape | None
 
-    @property
-    def refused(self) -> bool:
-        return any(finding.severity == "refusal" for finding in self.findings)
-
 
 class PastRun(Frozen):
-    """A run of the same kind that has ended well: what it was to do, what was counted before it and what it took."""
+    """A run of the same kind that succeeded: its spec, what was counted before it and what it took."""
 
     spec: JobSpec
     workload: Workload
@@ -98,11 +94,11 @@ class Preview(Frozen):
         return any(finding.severity == "refusal" for finding in self.findings)
 
 
-class Preparer(Protocol):
-    """Runs preflight on a job's rows without taking a device. Blocks; thread-safe."""
+class Checker(Protocol):
+    """Runs the checks on a job's rows without taking a device. Blocks; thread-safe."""
 
-    def prepare(self, spec: JobSpec) -> Preparation:
-        """UnavailableError where it cannot be run now (its process died, the object store does not answer)."""
+    def check(self, spec: JobSpec) -> CheckReport:
+        """UnavailableError if they cannot be run now (their process died, the object store does not answer)."""
         ...
 
 
@@ -118,5 +114,5 @@ class Planner(Protocol):
     """Preflight and estimate of a job. Blocks; thread-safe."""
 
     def preview(self, spec: JobSpec, deadline: datetime | None = None) -> Preview:
-        """UnavailableError where preflight cannot be run now."""
+        """UnavailableError if preflight cannot be run now."""
         ...

@@ -142,7 +142,16 @@ class TrainerServicer(rpc.TrainerServicer):
 
     async def PublishCheckpoint(self, request: pb.PublishCheckpointRequest, context: Context) -> pb.AdapterRef:
         job = await _in_thread(self._repository.get, request.job_id)
-        return adapter_message(await _in_thread(checkpoint_models.publish_checkpoint, self._store, job, request.step))
+        version = await _in_thread(
+            checkpoint_models.publish_checkpoint,
+            self._store,
+            job.job_id,
+            request.step,
+            job.spec,
+            job.findings,
+            job.estimate,
+        )
+        return adapter_message(version)
 
     async def WatchTuningJob(
         self, request: pb.WatchTuningJobRequest, context: Context

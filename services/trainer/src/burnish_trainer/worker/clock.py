@@ -1,4 +1,4 @@
-"""Where an attempt's time goes: loading the model and computing a reference are told apart from everything else before the first step."""
+"""Where an attempt's time goes: loading the model and computing a reference apart from everything else before the first step."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ SPANS: dict[Phase, str] = {"load": "load model", "reference": "reference pass"}
 class Clock:
     """Started when the worker takes up an attempt. Not thread-safe: phases are the training thread's, one after the other.
 
-    tracing: where phases are told as spans too.
+    tracing: phases become spans too, if it is given.
     """
 
     def __init__(self, tracing: Tracing | None = None) -> None:
@@ -45,6 +45,6 @@ class Clock:
 
     @property
     def overhead_seconds(self) -> float:
-        """Attempt taken up to first step (until now where there was none), without the phases."""
+        """Attempt taken up to first step (until now if there was none), without the phases."""
         until = self._first_step if self._first_step is not None else time.monotonic()
         return max(0.0, until - self._started - sum(self._seconds.values()))

@@ -1,13 +1,13 @@
-"""What a method is given beside its spec: the job's place, its parts and its voice. Made by worker.py, and by tests."""
+"""What a method is given: the job, where its files are, its rows and its model, and how it reports. Made by main.py, and by tests."""
 
 from __future__ import annotations
 
 import threading
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 from burnish.ports import ObjectStore
@@ -20,10 +20,13 @@ from burnish.telemetry.tracing import Tracing
 from burnish_trainer.artifacts import adapters
 from burnish_trainer.artifacts.adapters import RunRecord
 from burnish_trainer.artifacts.checkpoints import FOLDER, Checkpoints
-from burnish_trainer.data.rows import Row, Rows, read_rows
+from burnish_trainer.data import rows
+from burnish_trainer.data.batches import BatchSchedule, schedule_rows
+from burnish_trainer.data.tokens import EncodedRow, Tokenizer, encode_records
 from burnish_trainer.executors.events import EventWriter, Note
+from burnish_trainer.hardware.backends import Choice, Device, DType
 from burnish_trainer.settings import Tracker
-from burnish_trainer.worker.backends import Choice, Device, DType, ModelRequest
+from burnish_trainer.worker import backends
 from burnish_trainer.worker.clock import Clock
 
 PACKAGES = ("torch", "transformers", "trl", "peft", "bitsandbytes", "accelerate")
@@ -45,6 +48,20 @@ class Outcome:
     summary: TrainingSummary
     measured: RunMeasurement
     findings: tuple[Finding, ...] = ()
+
+
+@dataclass(frozen=True)
+class TrainingRows:
+    """A job's rows as token ids. train is never empty; validation may be."""
+
+    train: Sequence[EncodedRow]
+    validation: Sequence[EncodedRow]
+    schedule: BatchSchedule
+
+    @property
+    def in_order(self) -> list[EncodedRow]:
+        """The training rows as they are trained on, repetitions included."""
+        return [self.train[row] for row in self.schedule.order]
 
 
 @dataclass(frozen=True)
@@ -78,48 +95,34 @@ class RunContext:
 
     @property
     def is_main(self) -> bool:
-        """Only the main process says events, seals checkpoints and publishes."""
+        """Only the main process writes events, seals checkpoints and publishes."""
         return self.process == 0
-
-    @cached_property
-    def record(self) -> RunRecord:
-        return RunRecord(
-            adapter_name=self.spec.adapter_name,
-            base_model=self.base_model,
-            backend=self.backend.name,
-            backend_why=self.backend.why,
-            base_licence=_licence(self.base_model_folder),
-            device=self.device,
-            dtype=self.dtype,
-            packages=_packages(self.backend.name),
-        )
 
     @property
     def checkpoints(self) -> Checkpoints:
         return Checkpoints(self.store, self.job_id, self.folder / FOLDER)
 
-    def rows(self, kind: type[Row]) -> Rows[Row]:
-        return read_rows(self.store, self.spec.dataset, kind)
+    @cached_property
+    def tokenizer(self) -> Tokenizer:
+        from transformers import AutoTokenizer  # after the backend, which may patch it
 
-    def say(self, message: str) -> None:
-        """A line for people, into the job's events."""
-        self.events.write(Note(message=message))
+        tokenizer: Tokenizer = AutoTokenizer.from_pretrained(str(self.base_model_folder), local_files_only=True)
+        return tokenizer
 
-    def check_stop(self) -> None:
-        """Raise StopRequested before the first step; later the training loop looks by itself."""
-        if self.stop.is_set():
-            raise StopRequested(0)
+    def training_rows(self) -> TrainingRows:
+        """Read, encode and schedule the job's rows. StopRequested if the worker was asked to stop meanwhile."""
+        manifest = rows.read_manifest(self.store, self.spec.dataset)
+        records = rows.read_records(self.store, self.spec.dataset, manifest)
+        rows.require_whole(records, manifest)
+        encoded = encode_records(self.tokenizer, records.all, self.spec.optimizer.max_length)
+        train, validation = encoded[: len(records.train)], encoded[len(records.train) :]
+        self.check_stop()
+        return TrainingRows(train, validation, schedule_rows(train, self.spec))
 
-    def fetch_adapter(self, ref: VersionRef) -> Path:
-        return adapters.fetch(self.store, ref, self.folder / FOLDER / "initial-adapter")
-
-    def load_model(self, backend: ModuleType, initial_adapter: Path | None = None) -> Any:
-        """Base and adapter by a backend; what it takes counts as loading."""
-        with self.clock.phase("load"):
-            return backend.load(self.model_request(initial_adapter))
-
-    def model_request(self, initial_adapter: Path | None = None) -> ModelRequest:
-        return ModelRequest(
+    def load_model(self, initial: VersionRef | None = None) -> Any:
+        """The base with a fresh adapter, or with `initial` to continue, by the backend. What it takes counts as loading."""
+        folder = self.folder / FOLDER / "initial-adapter"
+        request = backends.ModelRequest(
             folder=self.base_model_folder,
             lora=self.spec.lora,
             quantization=self.spec.quantization,
@@ -127,23 +130,40 @@ class RunContext:
             dtype=self.dtype,
             max_length=self.spec.optimizer.max_length,
             seed=self.spec.seed,
-            initial_adapter=initial_adapter,
+            initial_adapter=adapters.fetch(self.store, initial, folder) if initial else None,
+        )
+        with self.clock.phase("load"):
+            return backends.prepared(self.backend.name).load(request)
+
+    def say(self, message: str) -> None:
+        """A line for people, into the job's events."""
+        self.events.write(Note(message=message))
+
+    def check_stop(self) -> None:
+        """Raise StopRequested before the first step; from then on the training loop looks by itself."""
+        if self.stop.is_set():
+            raise StopRequested(0)
+
+    @cached_property
+    def record(self) -> RunRecord:
+        licence = read_record(self.base_model_folder).licence.strip()
+        return RunRecord(
+            adapter_name=self.spec.adapter_name,
+            base_model=self.base_model,
+            backend=self.backend.name,
+            backend_why=self.backend.why,
+            base_licence=licence if licence.lower() not in ("", "none", "unknown") else None,
+            device=self.device,
+            dtype=self.dtype,
+            packages=_packages(self.backend.name),
         )
 
 
-def _licence(base_model: Path) -> str | None:
-    licence = read_record(base_model).licence.strip()
-    return licence if licence.lower() not in ("", "none", "unknown") else None
-
-
 def _packages(backend: str) -> dict[str, str]:
-    names: tuple[str, ...] = (*PACKAGES, "unsloth", "unsloth_zoo") if backend == "unsloth" else PACKAGES
-    found = {name: _installed(name) for name in names}
-    return {name: found_version for name, found_version in found.items() if found_version}
-
-
-def _installed(name: str) -> str | None:
-    try:
-        return version(name)
-    except PackageNotFoundError:
-        return None
+    found = {}
+    for name in (*PACKAGES, "unsloth", "unsloth_zoo") if backend == "unsloth" else PACKAGES:
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            continue
+    return found

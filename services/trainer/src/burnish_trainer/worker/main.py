@@ -1,9 +1,9 @@
-"""Trains one job: `python -m burnish_trainer.worker.main <attempt folder>`. Knows no database; says everything in events.jsonl.
+"""Trains one job: `python -m burnish_trainer.worker.main <attempt folder>`. Knows no database; reports in events.jsonl.
 
 `--wait <backend>` instead of a folder: load that backend's libraries and wait for the folder as a line on standard input.
-Where several processes train a job together (executors/launch.py), process 0 alone says events, seals checkpoints and
+If several processes train a job together (executors/launch.py), process 0 alone writes events.jsonl, seals checkpoints and
 publishes. What ends a worker, and how it shows that it lives: lifeline.py. SIGTERM means: save a checkpoint at the next
-step boundary and end.
+step boundary and end. Model libraries are imported late, so that the lifeline is there first.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from importlib import import_module
 from pathlib import Path
 from typing import IO, Any
 
@@ -32,8 +33,9 @@ from burnish_trainer.artifacts import adapters, disk
 from burnish_trainer.executors import launch
 from burnish_trainer.executors.assignment import Assignment
 from burnish_trainer.executors.events import Event, EventWriter, Failed, Note, Succeeded, Suspended
+from burnish_trainer.hardware.backends import choose
 from burnish_trainer.settings import ReportSettings, S3Settings
-from burnish_trainer.worker import backends, hardware, methods, preloading
+from burnish_trainer.worker import backends, methods
 from burnish_trainer.worker.clock import Clock
 from burnish_trainer.worker.context import Outcome, RunContext, StopRequested
 from burnish_trainer.worker.lifeline import Lifeline
@@ -44,6 +46,7 @@ WAIT = "--wait"
 SERVICE = "burnish-worker"  # as traces name it
 LOCK_SECONDS = 60.0
 QUIET_LOGGERS = ("urllib3", "httpx")
+LAZY = ("AutoModelForCausalLM", "AutoTokenizer", "LlamaForCausalLM", "Trainer")
 RETRIED = (Code.UNAVAILABLE, Code.INTERNAL, Code.DEADLINE_EXCEEDED)
 
 
@@ -56,7 +59,7 @@ def main() -> int:
     lifeline = Lifeline(process)
     tracing = Tracing.from_environment(SERVICE)  # its imports are a waiting worker's, not a job's
     if sys.argv[1] == WAIT:
-        preloading.load(sys.argv[2])
+        preload(sys.argv[2])
         folder = lifeline.handed_over()
     else:
         folder = Path(sys.argv[1])
@@ -68,15 +71,24 @@ def main() -> int:
         writer = EventWriter(folder / ("events.jsonl" if process == 0 else f"events.{process}.jsonl"))
         store = S3Settings().open()  # type: ignore[call-arg]  # from the environment
         reserve = disk.Reserve(folder / f"reserve.{process}")
-        final = traced(
-            lambda: train(make_context(assignment, folder.parent, store, writer, stop, process, processes, tracing)),
-            assignment,
-            process,
-            tracing,
-        )
-        reserve.give_back()
+
+        def training() -> Event:
+            return train(make_context(assignment, folder.parent, store, writer, stop, process, processes, tracing))
+
+        about: dict[str, Any] = {"job_id": assignment.job_id, "attempt": assignment.attempt, "process": process}
+        final = attempt(training, tracing, assignment.traceparent, **about)
+        reserve.release()
         writer.write(final)
     return 1 if isinstance(final, Failed) else 0
+
+
+def preload(backend: str) -> None:
+    """Import what every job needs, so that its first step need not wait for it. Touches no device."""
+    backends.prepared(backend)
+    for method in METHODS:
+        methods.named(method)
+    for name in LAZY:  # transformers loads its classes when they are first asked for by name
+        getattr(import_module("transformers"), name)
 
 
 def _only_worker(job_folder: Path) -> IO[str]:
@@ -93,38 +105,30 @@ def _only_worker(job_folder: Path) -> IO[str]:
             time.sleep(0.1)
 
 
-def traced(training: Callable[[], Event], assignment: Assignment, process: int, tracing: Tracing) -> Event:
-    """Run the training to its end as a span of the attempt, and export what is left of that.
+def attempt(training: Callable[[], Event], tracing: Tracing, traceparent: str | None = None, **about: Any) -> Event:
+    """Run the training as a span of the attempt; returns the event that ends the attempt, whatever happened.
 
-    Before the last event is written: the trainer ends this process once it has read it.
+    What is left of the trace is exported before the event is written, since the trainer ends this process once it has read it.
     """
-    about: dict[str, Any] = {"job_id": assignment.job_id, "attempt": assignment.attempt, "process": process}
-    with tracing.span("train", parent=assignment.traceparent, **about) as span:
+    with tracing.span("train", parent=traceparent, **about) as span:
         log.info("attempt taken up")
-        final = ended_by(training)
-        span.set_attribute("outcome", final.kind)
-        if isinstance(final, Failed):
+        try:
+            final = training()
+        except StopRequested as stopped:
+            final = Suspended(step=stopped.step)
+        except Exception as error:
+            log.exception("attempt failed")
+            final = failure(error)
             fail(span, final.error["message"])
+        span.set_attribute("outcome", final.kind)
     tracing.close()
     return final
 
 
-def ended_by(training: Callable[[], Event]) -> Event:
-    """Run the training; returns the event that ends the attempt, whatever happened."""
-    try:
-        return training()
-    except StopRequested as stopped:
-        return Suspended(step=stopped.step)
-    except BurnishError as error:
-        log.exception("attempt failed")
+def failure(error: Exception) -> Failed:
+    """Running out of memory is the spec's doing and would come again. What nobody foresaw is a defect, worth another attempt."""
+    if isinstance(error, BurnishError):
         return Failed(error=error.to_dict(), retry=error.code in RETRIED)
-    except Exception as error:
-        log.exception("attempt failed")
-        return _unexpected(error)
-
-
-def _unexpected(error: Exception) -> Failed:
-    """Out of memory is the spec's doing and would come again; anything else is a defect, worth another attempt."""
     if type(error).__name__ == "OutOfMemoryError":
         refusal = PreconditionError(
             "the device ran out of memory: lower optimizer.batch_size (and raise gradient_accumulation_steps as much), "
@@ -148,22 +152,27 @@ def make_context(
     tracing: Tracing | None = None,
 ) -> RunContext:
     """Check the base model, and choose device, precision and backend."""
+    from burnish_trainer.worker import torch_device
+
     tracing = tracing or Tracing(SERVICE)
     clock, reports = Clock(tracing), ReportSettings()
-    device = hardware.device(assignment.device)
+    device = torch_device.present(assignment.device)
+    folder = assignment.base_model
     with clock.phase("load"):
-        base_model = _verified_base(assignment.base_model)
+        record = read_record(folder)
+        if model_digest(folder) != record.digest:
+            raise CorruptDataError(f"{folder} is not the model that its burnish-model.json records: run set-up again")
     return RunContext(
         job_id=assignment.job_id,
         spec=assignment.spec,
         folder=job_folder,
-        base_model_folder=assignment.base_model,
-        base_model=base_model,
+        base_model_folder=folder,
+        base_model=BaseModelRef(name=record.name, digest=record.digest),
         store=store,
         events=writer,
         device=device,
-        dtype=hardware.dtype(device),
-        backend=backends.choose(assignment.spec.backend, device),
+        dtype=torch_device.dtype(device),
+        backend=choose(assignment.spec.backend, device),
         stop=stop,
         clock=clock,
         tracing=tracing,
@@ -179,22 +188,16 @@ def make_context(
 
 def train(ctx: RunContext) -> Event:
     """Train by the spec's method and publish the adapter, which the main process does for all."""
+    from burnish_trainer.worker import torch_device
+
     together = f", {ctx.processes} processes" if ctx.processes > 1 else ""
-    ctx.say(f"{ctx.backend.why}; {ctx.dtype} on {hardware.describe(ctx.device)}{together}")
-    method = methods.named(ctx.spec.method)
-    params = METHODS[ctx.spec.method].params.model_validate(ctx.spec.params)
-    outcome = method.run(ctx.spec, params, ctx)
+    ctx.say(f"{ctx.backend.why}; {ctx.dtype} on {torch_device.describe(ctx.device)}{together}")
+    backends.prepared(ctx.backend.name)
+    outcome = methods.named(ctx.spec.method).run(ctx, METHODS[ctx.spec.method].params.model_validate(ctx.spec.params))
     if not ctx.is_main:
         return Note(message=f"process {ctx.process} has done its part")
     with ctx.tracing.span("publish"):
         return Succeeded(adapter=publish(ctx, outcome), measured=outcome.measured)
-
-
-def _verified_base(folder: Path) -> BaseModelRef:
-    record = read_record(folder)
-    if model_digest(folder) != record.digest:
-        raise CorruptDataError(f"{folder} is not the model that its burnish-model.json records: run set-up again")
-    return BaseModelRef(name=record.name, digest=record.digest)
 
 
 def publish(ctx: RunContext, outcome: Outcome) -> VersionRef:
@@ -210,7 +213,7 @@ def publish(ctx: RunContext, outcome: Outcome) -> VersionRef:
     )
     version, new = adapters.publish_folder(ctx.store, outcome.adapter_folder, description)
     if not new:
-        ctx.say(f"adapter {version.name}@{version.version} stood there already, with the very same weights")
+        ctx.say(f"adapter {version.name}@{version.version} exists already, with the very same weights")
     return version
 
 

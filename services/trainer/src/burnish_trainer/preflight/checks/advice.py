@@ -7,8 +7,8 @@ from collections.abc import Iterable, Sequence
 from burnish.schemas.hyperparameters import OptimizerSpec
 from burnish.schemas.methods import METHODS, Method
 from burnish.schemas.tuning import Finding
+from burnish_trainer.data.rows import Records
 from burnish_trainer.data.tokens import Example
-from burnish_trainer.preflight.records import Records
 from burnish_trainer.preflight.registry import finding
 
 FEW_ROWS = 20
@@ -49,7 +49,7 @@ def check_amount(method: Method, records: Records) -> Iterable[Finding]:
             "the dataset has no validation rows: the last checkpoint is kept, not the best, and overfitting stays unseen. "
             "Build it with a validation_share above 0",
         )
-    if METHODS[method].format == "sft" and not any(record.source == "anchor" for record in records.train):
+    if method == "sft" and not any(record.source == "anchor" for record in records.train):
         yield finding(
             "no-anchors",
             "no anchor rows: what the model answers rightly today is not held in place. Build the dataset with an "

@@ -41,7 +41,7 @@ from detect_secrets.plugins.telegram_token import TelegramBotTokenDetector
 from detect_secrets.plugins.twilio import TwilioKeyDetector
 
 from burnish.schemas.tuning import Finding
-from burnish_trainer.preflight.records import Record
+from burnish_trainer.data.rows import Record
 from burnish_trainer.preflight.registry import finding
 
 LONGEST_LINE = 4000  # characters scanned at one time: some plugins' patterns are slow on longer ones

@@ -16,7 +16,7 @@ from datasketch import MinHash, MinHashLSH
 
 from burnish.schemas.base import Message
 from burnish.schemas.tuning import Finding
-from burnish_trainer.preflight.records import Record
+from burnish_trainer.data.rows import Record
 from burnish_trainer.preflight.registry import finding
 
 REFUSED_SHARE = 0.01  # of the rows that are copies of others

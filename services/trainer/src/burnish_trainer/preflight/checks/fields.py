@@ -5,12 +5,23 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 
+from burnish.schemas.dataset import DatasetFormat
 from burnish.schemas.tuning import Finding
-from burnish_trainer.preflight.records import Record
+from burnish_trainer.data.rows import Record, Records
 from burnish_trainer.preflight.registry import finding
 
 # Form feeds stay: old source code has them between functions. U+0080 to U+009F: text of Windows-1252 read as Latin-1.
 DAMAGE = re.compile("[\x00-\x08\x0b\x0e-\x1f\x7f-\x9f\ufffd]")
+
+
+def check_readable(records: Records, format: DatasetFormat) -> Iterable[Finding]:
+    if records.unreadable:
+        name, reason = next(iter(records.unreadable.items()))
+        yield finding(
+            "row-unreadable",
+            f"{len(records.unreadable)} lines are no {format} rows ({name}: {reason}): mend or remove them, and build again",
+            records.unreadable,
+        )
 
 
 def check_text(records: Sequence[Record]) -> Iterable[Finding]:

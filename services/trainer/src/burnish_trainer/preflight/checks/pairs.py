@@ -6,8 +6,8 @@ from collections.abc import Iterable, Sequence
 from statistics import median
 
 from burnish.schemas.tuning import Finding
+from burnish_trainer.data.rows import Record
 from burnish_trainer.data.tokens import Example
-from burnish_trainer.preflight.records import Record
 from burnish_trainer.preflight.registry import finding
 
 LONGER_SHARE = 0.9

@@ -15,7 +15,7 @@ from collections.abc import Iterable, Sequence
 
 from burnish.schemas.base import Message
 from burnish.schemas.tuning import Finding
-from burnish_trainer.preflight.records import Record
+from burnish_trainer.data.rows import Record
 from burnish_trainer.preflight.registry import finding
 
 LONG_CHARACTERS = 200

@@ -1,4 +1,4 @@
-"""Will the adapter be served: by vLLM 0.32, on this base model, at the rank the inference front is set to."""
+"""Whether the adapter can be served: by vLLM 0.32, on this base model, at the rank that the inference server is set to."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ LENGTH_TOLERANCE = 0.01
 
 
 def check_adapter(lora: LoraSpec, served_rank: int | None) -> Iterable[Finding]:
-    """served_rank: BURNISH_INFERENCE_MAX_LORA_RANK where this process knows it."""
+    """served_rank: BURNISH_INFERENCE_MAX_LORA_RANK if this process knows it."""
     if lora.use_dora:
         yield finding(
             "adapter-not-servable",
@@ -29,7 +29,7 @@ def check_adapter(lora: LoraSpec, served_rank: int | None) -> Iterable[Finding]:
     elif served_rank is None and lora.rank > DEFAULT_MAX_LORA_RANK:
         yield finding(
             "rank-above-serving-default",
-            f"lora.rank {lora.rank}: the inference front serves up to {DEFAULT_MAX_LORA_RANK} unless "
+            f"lora.rank {lora.rank}: the inference server serves up to {DEFAULT_MAX_LORA_RANK} unless "
             f"BURNISH_INFERENCE_MAX_LORA_RANK says {needed}",
         )
 

@@ -17,9 +17,9 @@ from jinja2 import TemplateError
 
 from burnish.schemas.base import Message
 from burnish.schemas.tuning import Finding
-from burnish_trainer.data.tokens import Rendered, Sequenced, Tokenizer, render_all
+from burnish_trainer.data.rows import Record
+from burnish_trainer.data.tokens import Rendered, Tokenizer, render_all
 from burnish_trainer.preflight.checks.turns import by_assistant
-from burnish_trainer.preflight.records import Record
 from burnish_trainer.preflight.registry import finding
 
 PROBE = (
@@ -59,7 +59,7 @@ def check_template(tokenizer: Tokenizer, folder: Path) -> Iterable[Finding]:
 
 
 def folder_templates(folder: Path) -> dict[str, Any]:
-    """File name -> the chat template in it, of every place where an engine may look."""
+    """File name -> the chat template in it, of every file in which an engine may look."""
     found: dict[str, Any] = {}
     for name in FILES:
         path = folder / name
@@ -75,7 +75,7 @@ def control_tokens(tokenizer: Tokenizer, special_tokens: Iterable[str]) -> list[
     """The special tokens that the template writes around messages."""
     for probe in (PROBE, PROBE[1:]):
         try:
-            (rendered,) = render_all(tokenizer, [Sequenced("probe", probe[:-1], probe[-1:])])
+            (rendered,) = render_all(tokenizer, [Record("probe", "probe", probe[:-1], (probe[-1:],))])
         except TemplateError:
             continue  # some templates refuse a system message
         return [token for token in special_tokens if token and token in rendered.whole + rendered.prompt]
@@ -83,42 +83,33 @@ def control_tokens(tokenizer: Tokenizer, special_tokens: Iterable[str]) -> list[
 
 
 def render_records(tokenizer: Tokenizer, records: Sequence[Record]) -> tuple[dict[int, list[Rendered]], list[Finding]]:
-    """Place of the record -> its sequences as text, of those that the template takes; and which conversations it does not."""
-    places = [
-        (place, sequence)
-        for place, record in enumerate(records)
-        if is_conversation(record)
-        for sequence in sequences(record)
-    ]
-    refused: dict[str, str] = {}
+    """Index of the record -> its sequences as text, of those that the template takes; and which conversations it refuses."""
+    conversations = {index: record for index, record in enumerate(records) if is_conversation(record)}
     try:
-        rendered = list(zip((place for place, _ in places), render_all(tokenizer, [s for _, s in places]), strict=True))
+        texts = iter(render_all(tokenizer, list(conversations.values())))
+        return {index: [next(texts) for _ in record.answers] for index, record in conversations.items()}, []
     except TemplateError:
-        rendered = _one_by_one(tokenizer, places, refused)
-    texts: dict[int, list[Rendered]] = {}
-    for place, text in rendered:
-        texts.setdefault(place, []).append(text)
-    whole = {place: found for place, found in texts.items() if len(found) == len(records[place].answers)}
-    if not refused:
-        return whole, []
+        pass  # one by one, to find which
+    rendered: dict[int, list[Rendered]] = {}
+    refused: dict[str, str] = {}
+    for index, record in conversations.items():
+        try:
+            rendered[index] = render_all(tokenizer, [record])
+        except TemplateError as error:
+            refused[record.question_id] = str(error)
     name, reason = next(iter(refused.items()))
-    return whole, [
-        finding("chat-template-fails", f"the chat template refuses {len(refused)} rows ({name}: {reason})", refused)
-    ]
+    message = f"the chat template refuses {len(refused)} rows ({name}: {reason})"
+    return rendered, [finding("chat-template-fails", message, refused)]
 
 
 def is_conversation(record: Record) -> bool:
-    """Someone asks and the assistant answers; what is none is told by fields.py and turns.py, and not rendered."""
+    """Whether someone asks and the assistant answers. fields.py and turns.py tell of the others, which are not rendered."""
     return bool(record.prompt) and all(answer and by_assistant(answer) for answer in record.answers)
-
-
-def sequences(record: Record) -> list[Sequenced]:
-    return [Sequenced(record.question_id, record.prompt, answer) for answer in record.answers]
 
 
 def check_rendered(records: Sequence[Record], rendered: dict[int, list[Rendered]]) -> Iterable[Finding]:
     """Row by row: every message's words are in the text, and the prompt as served is how the row begins."""
-    pairs = [(records[place], texts) for place, texts in rendered.items()]
+    pairs = [(records[index], texts) for index, texts in rendered.items()]
     dropped = {record.question_id: role for record, texts in pairs if (role := _dropped_role(record, texts))}
     if dropped:
         role = next(iter(dropped.values()))
@@ -158,29 +149,18 @@ def _same_as_parts(tokenizer: Tokenizer, record: Record) -> bool:
     parts = [{**message, "content": [{"type": "text", "text": message["content"]}]} for message in plain]
     try:
         one, other = (
-            tokenizer.apply_chat_template(form, tokenize=False, add_generation_prompt=True) for form in (plain, parts)
+            tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True)
+            for messages in (plain, parts)
         )
     except TemplateError:
         return False
     return bool(one == other)
 
 
-def _one_by_one(
-    tokenizer: Tokenizer, places: Sequence[tuple[int, Sequenced]], refused: dict[str, str]
-) -> list[tuple[int, Rendered]]:
-    rendered = []
-    for place, sequence in places:
-        try:
-            rendered.append((place, render_all(tokenizer, [sequence])[0]))
-        except TemplateError as error:
-            refused[sequence.question_id] = str(error)
-    return rendered
-
-
 def _dropped_role(record: Record, texts: Sequence[Rendered]) -> str | None:
     for answer, text in zip(record.answers, texts, strict=True):
-        said = [message for message in record.prompt if message.role in AS_TEXT] + list(answer[-1:])
-        for message in said:
+        told = [message for message in record.prompt if message.role in AS_TEXT] + list(answer[-1:])
+        for message in told:
             if message.content.strip() not in text.whole:
                 return message.role
     return None

@@ -7,7 +7,7 @@ from itertools import pairwise
 
 from burnish.schemas.base import Message
 from burnish.schemas.tuning import Finding
-from burnish_trainer.preflight.records import Record
+from burnish_trainer.data.rows import Record
 from burnish_trainer.preflight.registry import finding
 
 ASKING = ("user", "tool")

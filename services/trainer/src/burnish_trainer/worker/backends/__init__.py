@@ -1,24 +1,20 @@
-"""Backends: the one seam between the methods and what loads `base model + adapter`. No torch is imported here.
+"""Backends: the one seam between the methods and what loads `base model + adapter`. Called by context.py alone.
 
 A backend is a module with `prepare()`, which must run before any other model library is imported, and
-`load(request)`, which returns a peft.PeftModel with exactly one trainable adapter, named `default`.
+`load(request)`, which returns a peft.PeftModel with exactly one trainable adapter, named `default`. Which one is chosen:
+hardware/backends.py.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from importlib import import_module
-from importlib.util import find_spec
 from pathlib import Path
 from types import ModuleType
-from typing import Literal
 
-from burnish.errors import PreconditionError
 from burnish.schemas.hyperparameters import LoraSpec
-from burnish.schemas.job import Backend, Quantization
-
-Device = Literal["cpu", "cuda"]
-DType = Literal["bfloat16", "float16", "float32"]
+from burnish.schemas.job import Quantization
+from burnish_trainer.hardware.backends import Device, DType
 
 
 @dataclass(frozen=True)
@@ -35,29 +31,8 @@ class ModelRequest:
     initial_adapter: Path | None = None
 
 
-@dataclass(frozen=True)
-class Choice:
-    """Which backend trains, and the sentence that says why."""
-
-    name: Literal["peft", "unsloth"]
-    why: str
-
-    def module(self) -> ModuleType:
-        return import_module(f"burnish_trainer.worker.backends.{self.name}")
-
-
-def choose(asked: Backend, device: Device) -> Choice:
-    """auto: unsloth where CUDA and the package are there, else peft. PreconditionError where what was asked cannot be."""
-    installed = find_spec("unsloth") is not None
-    if asked == "peft":
-        return Choice("peft", "backend peft, as asked")
-    if asked == "unsloth":
-        if device != "cuda" or not installed:
-            missing = "a CUDA device" if device != "cuda" else "the unsloth package"
-            raise PreconditionError(f"backend unsloth needs {missing}: ask for peft, or leave the backend unset")
-        return Choice("unsloth", "backend unsloth, as asked")
-    if device != "cuda":
-        return Choice("peft", "backend peft: there is no CUDA device")
-    if not installed:
-        return Choice("peft", "backend peft: CUDA is there, the unsloth package is not")
-    return Choice("unsloth", "backend unsloth: CUDA and the package are there")
+def prepared(name: str) -> ModuleType:
+    """The backend's module, after its `prepare`."""
+    module = import_module(f"burnish_trainer.worker.backends.{name}")
+    module.prepare()
+    return module

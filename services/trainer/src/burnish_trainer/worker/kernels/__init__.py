@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 
-from burnish_trainer.worker.backends import Device
+from burnish_trainer.hardware.backends import Device
 from burnish_trainer.worker.kernels.attention import use_row_attention
 from burnish_trainer.worker.kernels.lora import fuse_lora
 from burnish_trainer.worker.kernels.loss import use_label_loss

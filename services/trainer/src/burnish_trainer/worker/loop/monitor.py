@@ -1,7 +1,7 @@
-"""What a run shows of itself while it trains: overfitting, a loss that never falls, gradients that explode, nothing trained at all.
+"""The training monitor: finds overfitting, a loss that never falls, gradients that explode, a run that trains nothing.
 
-Fed with the training library's log, entry by entry, also those of earlier attempts, so that a resumed run judges as an
-unbroken one. docs/preflight.md names the findings. No torch here.
+Fed by progress.py with the training library's log, entry by entry, also with those of earlier attempts, so that a resumed run
+finds what an unbroken one finds. docs/preflight.md lists the findings.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ NORMS = 50
 LEAST_STEPS = 8  # fewer say nothing about whether a loss falls
 
 
-class Symptoms:
+class Monitor:
     """Everything found so far is in `findings`, each code once, in the order it was found."""
 
     def __init__(self) -> None:
@@ -40,9 +40,9 @@ class Symptoms:
         self._exploded = 0
 
     def observe(self, entry: Mapping[str, Any]) -> Finding | None:
-        """What this entry brings to light for the first time. Entries come in the order of the run.
+        """What this entry shows for the first time. Entries come in the order of the run.
 
-        PreconditionError where the loss is no number, or where the first step trained nothing (loss and gradients 0).
+        PreconditionError if the loss is no number, or if the first step trained nothing (loss and gradients 0).
         """
         if "loss" in entry:
             return self._keep(self._trained(entry))
@@ -126,6 +126,6 @@ class Symptoms:
 
 
 def check_loss(loss: float, step: int) -> None:
-    """PreconditionError where the loss is no number any more: every later step would be lost."""
+    """PreconditionError if the loss is no number any more: every later step would be lost."""
     if not math.isfinite(loss):
         raise PreconditionError(f"the loss is {loss} at step {step}: train again with a lower learning rate", step=step)

@@ -1,7 +1,4 @@
-"""Follows a training loop: metrics and findings into the job's events, checkpoints sealed and copied, early stop, orderly stop.
-
-Imported by training.py after the backend is prepared, since it imports transformers.
-"""
+"""Follows a training loop: metrics and findings into the job's events, checkpoints sealed and copied, early stop, orderly stop."""
 
 from __future__ import annotations
 
@@ -17,33 +14,34 @@ from transformers import TrainerCallback, TrainerControl, TrainerState, Training
 from burnish.errors import BurnishError
 from burnish.schemas.adapter import TrainingSummary
 from burnish.schemas.tuning import Finding
-from burnish_trainer.artifacts.checkpoints import Checkpoint, Checkpoints, Standing
-from burnish_trainer.data.batches import Plan
+from burnish_trainer.artifacts.checkpoints import Checkpoint, CheckpointMetrics, Checkpoints
+from burnish_trainer.data.batches import BatchSchedule
 from burnish_trainer.executors.events import CheckpointSaved, Found, Metrics
-from burnish_trainer.worker import hardware
+from burnish_trainer.worker import torch_device
 from burnish_trainer.worker.context import RunContext
-from burnish_trainer.worker.loop.monitor import Symptoms, check_loss
+from burnish_trainer.worker.loop.monitor import Monitor, check_loss
 
 TIMED_STEPS = 10  # the time left is judged by the mean of the last ones
 
 
 class Progress(TrainerCallback):
-    """One run's follower. resumed: the checkpoint that it goes on from."""
+    """The callback that follows one run. resumed: the checkpoint that it goes on from."""
 
-    def __init__(self, ctx: RunContext, plan: Plan, checkpoints: Checkpoints, resumed: Checkpoint | None) -> None:
+    def __init__(
+        self, ctx: RunContext, schedule: BatchSchedule, checkpoints: Checkpoints, resumed: Checkpoint | None
+    ) -> None:
         self._ctx = ctx
-        self._plan = plan
+        self._schedule = schedule
         self._checkpoints = checkpoints
-        self._symptoms = Symptoms()
+        self._monitor = Monitor()
         before = resumed.manifest if resumed else None
         self._elapsed_before = (before.elapsed_seconds if before else 0.0) + ctx.clock.seconds("reference")
         self._peak_before = (before.training.peak_memory_bytes or 0) if before else 0
         self._started = self._step_started = self._evaluation_started = time.monotonic()
         self._step_seconds: deque[float] = deque(maxlen=TIMED_STEPS)
         self._evaluation_seconds = 0.0
-
         if resumed:
-            self._tell_again(resumed)
+            self._repeat(resumed)
 
     @property
     def elapsed_seconds(self) -> float:
@@ -53,25 +51,25 @@ class Progress(TrainerCallback):
     @property
     def peak_memory_bytes(self) -> int:
         """Over all attempts."""
-        return max(self._peak_before, hardware.peak_memory_bytes(self._ctx.device))
+        return max(self._peak_before, torch_device.peak_memory_bytes(self._ctx.device))
 
     @property
     def findings(self) -> tuple[Finding, ...]:
-        return tuple(self._symptoms.findings)
+        return tuple(self._monitor.findings)
 
     def conclude(self) -> None:
-        """The run has ended: say what only its whole length shows."""
-        self._tell(self._symptoms.conclude())
+        """The run has ended: report what only its whole length shows."""
+        self._report(self._monitor.conclude())
 
-    def _tell_again(self, resumed: Checkpoint) -> None:
-        """Tell the steps before the checkpoint again, for the case that their telling was lost with a machine."""
+    def _repeat(self, resumed: Checkpoint) -> None:
+        """Write the events of the steps before the checkpoint again, in case they were lost with another machine."""
         for entry in resumed.state()["log_history"]:
-            if (metrics := metrics_of(entry, self._plan, repeated=True)) is not None:
+            if (metrics := metrics_of(entry, self._schedule, repeated=True)) is not None:
                 self._ctx.events.write(metrics)
-            self._tell(self._symptoms.observe(entry))
+            self._report(self._monitor.observe(entry))
         self._ctx.say(f"resumed from step {resumed.step}")
 
-    def _tell(self, finding: Finding | None) -> None:
+    def _report(self, finding: Finding | None) -> None:
         if finding is not None:
             self._ctx.events.write(Found(finding=finding))
 
@@ -88,13 +86,13 @@ class Progress(TrainerCallback):
         if self._asked_to_stop():
             control.should_save = control.should_training_stop = True
 
-    def on_log(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **said: Any) -> None:
-        entry = said["logs"] | {"step": state.global_step}
-        metrics = metrics_of(entry, self._plan)
+    def on_log(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **values: Any) -> None:
+        entry = values["logs"] | {"step": state.global_step}
+        metrics = metrics_of(entry, self._schedule)
         if metrics is None:
             return
         self._ctx.events.write(metrics.model_copy(update=self._pace(metrics)))
-        self._tell(self._symptoms.observe(entry))
+        self._report(self._monitor.observe(entry))
 
     def on_evaluate(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
         self._evaluation_seconds = time.monotonic() - self._evaluation_started
@@ -113,12 +111,12 @@ class Progress(TrainerCallback):
     def _keep(self, state: TrainerState) -> None:
         """Seal what the training library has just written, and copy it."""
         step = state.global_step
-        checkpoint = self._checkpoints.seal(self._standing(state), self._ctx.record)
+        checkpoint = self._checkpoints.seal(self._metrics_at(state), self._ctx.record)
         kept = {step, state.best_global_step or step}
         message = f"checkpoint at step {step}"
         try:
             self._checkpoints.upload(checkpoint)
-            self._checkpoints.retain(kept, slim=True)
+            self._checkpoints.retain(kept)
         except BurnishError as error:
             message += f", on this machine only ({error})"
         self._ctx.events.write(CheckpointSaved(step=step, message=message))
@@ -132,22 +130,22 @@ class Progress(TrainerCallback):
         torch.distributed.all_reduce(votes)
         return bool(votes.item())
 
-    def _standing(self, state: TrainerState) -> Standing:
+    def _metrics_at(self, state: TrainerState) -> CheckpointMetrics:
         step, history = state.global_step, state.log_history
         judged = [entry["eval_loss"] for entry in history if "eval_loss" in entry and entry["step"] == step]
-        return Standing(
+        return CheckpointMetrics(
             step=step,
-            epoch=self._plan.epoch(step),
+            epoch=self._schedule.epoch(step),
             validation_loss=judged[-1] if judged else None,
             elapsed_seconds=self.elapsed_seconds,
-            training=summary(vars(state), self._plan, self.elapsed_seconds, self.peak_memory_bytes),
+            training=summary(vars(state), self._schedule, self.elapsed_seconds, self.peak_memory_bytes),
         )
 
     def _pace(self, metrics: Metrics) -> dict[str, float]:
         """What the last step took, its speed, and the time left, evaluations included."""
         if metrics.train_loss is None or not self._step_seconds:
             return {}
-        left, tokens = self._plan.steps - metrics.step, self._plan.step_tokens(metrics.step)
+        left, tokens = self._schedule.steps - metrics.step, self._schedule.step_tokens(metrics.step)
         step_seconds = sum(self._step_seconds) / len(self._step_seconds)
         evaluations = left / self._ctx.spec.optimizer.evaluation_interval_steps
         return {
@@ -158,10 +156,10 @@ class Progress(TrainerCallback):
         }
 
 
-def metrics_of(entry: Mapping[str, Any], plan: Plan, repeated: bool = False) -> Metrics | None:
+def metrics_of(entry: Mapping[str, Any], schedule: BatchSchedule, repeated: bool = False) -> Metrics | None:
     """A record of the training library's log as an event; None for its closing summary.
 
-    PreconditionError where the loss is no number any more: every later step would be lost.
+    PreconditionError if the loss is no number any more: every later step would be lost.
     """
     loss = entry.get("loss", entry.get("eval_loss"))
     if loss is None:
@@ -170,8 +168,8 @@ def metrics_of(entry: Mapping[str, Any], plan: Plan, repeated: bool = False) -> 
     check_loss(loss, step)
     return Metrics(
         step=step,
-        total_steps=plan.steps,
-        epoch=plan.epoch(step),
+        total_steps=schedule.steps,
+        epoch=schedule.epoch(step),
         train_loss=entry.get("loss"),
         validation_loss=entry.get("eval_loss"),
         learning_rate=entry.get("learning_rate"),
@@ -181,14 +179,14 @@ def metrics_of(entry: Mapping[str, Any], plan: Plan, repeated: bool = False) -> 
 
 
 def ran_out_of_patience(log_history: list[dict[str, Any]], patience: int) -> bool:
-    """True where the last `patience` evaluations all failed to beat the best one before them."""
+    """True if the last `patience` evaluations all failed to beat the best one before them."""
     losses: list[float] = [entry["eval_loss"] for entry in log_history if "eval_loss" in entry]
     if not patience or len(losses) <= patience:
         return False
     return min(losses[-patience:]) >= min(losses[:-patience])
 
 
-def summary(state: dict[str, Any], plan: Plan, seconds: float, peak_memory_bytes: int) -> TrainingSummary:
+def summary(state: dict[str, Any], schedule: BatchSchedule, seconds: float, peak_memory_bytes: int) -> TrainingSummary:
     """How a run went until `state`, the training library's record of it; seconds: that it trained."""
     losses = [entry["loss"] for entry in state["log_history"] if "loss" in entry]
     steps = state["global_step"]
@@ -198,8 +196,8 @@ def summary(state: dict[str, Any], plan: Plan, seconds: float, peak_memory_bytes
         first_train_loss=losses[0] if losses else None,
         final_train_loss=losses[-1] if losses else None,
         best_validation_loss=state.get("best_metric"),
-        trained_tokens=plan.trained_until(steps),
+        trained_tokens=schedule.trained_until(steps),
         duration_seconds=round(seconds, 3),
         peak_memory_bytes=peak_memory_bytes,
-        stopped_early=steps < plan.steps,
+        stopped_early=steps < schedule.steps,
     )

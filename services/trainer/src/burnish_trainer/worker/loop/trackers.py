@@ -1,7 +1,7 @@
 """Reports of a run to MLflow, Weights & Biases or Trackio, by transformers' own callbacks.
 
-Each tracker has a thread of its own, which the training loop only hands records to: one that fails or does not answer costs the
-run nothing and is said once. Imports transformers: see progress.py.
+Each tracker has a thread of its own, and the training loop only hands it records. One that fails or does not answer costs the
+run nothing, and is noted once.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ END = None
 
 
 class Reporter(TrainerCallback):
-    """Hands the loop's moments to one tracker's thread; never raises and never waits but in `close`."""
+    """Hands the loop's moments to one tracker's thread; never raises, and waits only in `close`."""
 
     def __init__(self, tracker: Tracker, ctx: RunContext) -> None:
         self.tracker = tracker
@@ -44,15 +44,17 @@ class Reporter(TrainerCallback):
         self._thread.start()
 
     def on_train_begin(
-        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **said: Any
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **values: Any
     ) -> None:
-        self._hand("on_train_begin", args, state, control, model=said.get("model"))
+        self._hand("on_train_begin", args, state, control, model=values.get("model"))
 
-    def on_log(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **said: Any) -> None:
-        self._hand("on_log", args, state, control, model=said.get("model"), logs=dict(said["logs"]))
+    def on_log(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **values: Any) -> None:
+        self._hand("on_log", args, state, control, model=values.get("model"), logs=dict(values["logs"]))
 
-    def on_train_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **said: Any) -> None:
-        self._hand("on_train_end", args, state, control, model=said.get("model"))
+    def on_train_end(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **values: Any
+    ) -> None:
+        self._hand("on_train_end", args, state, control, model=values.get("model"))
 
     def close(self, seconds: float = CLOSE_SECONDS) -> None:
         """Let the tracker finish for so long; what is not through then is left out."""
@@ -64,11 +66,11 @@ class Reporter(TrainerCallback):
             self._say(f"had not taken everything {seconds:g} s after the end and was left behind")
             threading.Thread(target=_end_with_main_thread, name=f"end-{self.tracker}", daemon=True).start()
 
-    def _hand(self, moment: str, args: Any, state: TrainerState, control: TrainerControl, **said: Any) -> None:
+    def _hand(self, moment: str, args: Any, state: TrainerState, control: TrainerControl, **values: Any) -> None:
         if self._failed.is_set():
             return
         try:
-            self._records.put_nowait((moment, (args, copy.copy(state), copy.copy(control)), said))
+            self._records.put_nowait((moment, (args, copy.copy(state), copy.copy(control)), values))
         except Full:
             if not self._dropped:
                 self._dropped = True
@@ -78,8 +80,8 @@ class Reporter(TrainerCallback):
         try:
             callback = _callback(self.tracker, self._ctx)
             while (record := self._records.get()) is not END:
-                moment, arguments, said = record
-                getattr(callback, moment)(*arguments, **said)
+                moment, arguments, values = record
+                getattr(callback, moment)(*arguments, **values)
             if self.tracker == "wandb":
                 _finish_wandb()
         except Exception as error:

@@ -1,4 +1,4 @@
-"""What every method's run shares: the loop's arguments, resuming, and the result. Imports transformers: see progress.py."""
+"""What every method's run shares: features, the loop's arguments, resuming, and the result. Called by methods/."""
 
 from __future__ import annotations
 
@@ -14,22 +14,23 @@ from burnish.errors import PreconditionError
 from burnish.schemas.tuning import RunEstimate, RunMeasurement
 from burnish_trainer.artifacts import disk
 from burnish_trainer.artifacts.checkpoints import Checkpoints
-from burnish_trainer.data.batches import Plan
-from burnish_trainer.worker.context import Outcome, RunContext, StopRequested
+from burnish_trainer.data.batches import BatchSchedule
+from burnish_trainer.data.tokens import EncodedRow
+from burnish_trainer.worker.context import Outcome, RunContext, StopRequested, TrainingRows
 from burnish_trainer.worker.loop.progress import Progress, ran_out_of_patience, summary
 from burnish_trainer.worker.loop.trackers import reporting
 
 CHECKPOINT_COPIES = 3  # of the trained weights: themselves, and AdamW's two moments
 
 
-def loop_arguments(ctx: RunContext, plan: Plan, has_validation: bool) -> dict[str, Any]:
+def loop_arguments(ctx: RunContext, rows: TrainingRows) -> dict[str, Any]:
     """Arguments of transformers.TrainingArguments that do not depend on the method."""
-    optimizer = ctx.spec.optimizer
+    optimizer, has_validation = ctx.spec.optimizer, bool(rows.validation)
     on_cuda = ctx.device == "cuda"
     return {
         "output_dir": str(ctx.checkpoints.folder),
-        "max_steps": plan.steps,
-        "train_sampling_strategy": "sequential",  # the plan has decided the order
+        "max_steps": rows.schedule.steps,
+        "train_sampling_strategy": "sequential",  # the batch schedule has decided the order
         "per_device_train_batch_size": optimizer.batch_size,
         "per_device_eval_batch_size": optimizer.batch_size,
         "gradient_accumulation_steps": optimizer.gradient_accumulation_steps,
@@ -44,7 +45,7 @@ def loop_arguments(ctx: RunContext, plan: Plan, has_validation: bool) -> dict[st
         "save_steps": optimizer.evaluation_interval_steps,
         "logging_steps": 1,
         "logging_nan_inf_filter": False,
-        "report_to": "none",  # reports.py puts the trackers' callbacks on, in a thread of their own
+        "report_to": "none",  # trackers.py adds the trackers' callbacks, in a thread of their own
         "run_name": ctx.job_id,
         "project": ctx.report_project,
         "disable_tqdm": True,
@@ -58,52 +59,67 @@ def loop_arguments(ctx: RunContext, plan: Plan, has_validation: bool) -> dict[st
     }
 
 
-def train(trainer: Trainer, plan: Plan, ctx: RunContext) -> Outcome:
-    """Run the loop to its end, from the last complete checkpoint where there is one. StopRequested where it was asked to stop."""
+def labelled_pair(row: EncodedRow) -> dict[str, list[int]]:
+    """A pair as the trainers of ORPO and SimPO take it."""
+    return {
+        f"{side}_{name}": values
+        for side, example in zip(("chosen", "rejected"), row.examples, strict=True)
+        for name, values in (
+            ("input_ids", list(example.ids)),
+            ("attention_mask", [1] * len(example.ids)),
+            ("labels", example.labels),
+        )
+    }
+
+
+def train(trainer: Trainer, schedule: BatchSchedule, ctx: RunContext) -> Outcome:
+    """Run the loop to its end, from the last complete checkpoint if there is one. StopRequested if it was asked to stop."""
     _train_adapter_in_fp32(trainer.model)
     with PartialState().main_process_first():  # it fetches what is not here
         resumed = ctx.checkpoints.latest()
-    progress = Progress(ctx, plan, ctx.checkpoints, resumed)
+    progress = Progress(ctx, schedule, ctx.checkpoints, resumed)
     trainer.remove_callback(PrinterCallback)
     trainer.create_model_card = _no_card  # type: ignore[method-assign]
     trainer.add_callback(progress)
-    if resumed and _ended(resumed.state(), plan, ctx):
+    if resumed and _ended(resumed.state(), schedule, ctx):
         state, seconds = resumed.state(), resumed.manifest.elapsed_seconds
     else:
         with reporting(trainer, ctx), _room_for_checkpoints(trainer.model, ctx.checkpoints):
             trainer.train(resume_from_checkpoint=str(resumed.folder) if resumed else None)
         state, seconds = vars(trainer.state), progress.elapsed_seconds
-        if not _ended(state, plan, ctx):
+        if not _ended(state, schedule, ctx):
             raise StopRequested(state["global_step"])
     progress.conclude()
     best = state.get("best_global_step") or state["global_step"]
     kept = ctx.checkpoints.obtain(best)
     if kept is None:
         raise RuntimeError(f"the checkpoint of step {best} has gone")
-    measured = _measured(ctx, plan, state["global_step"], seconds, progress.peak_memory_bytes)
+    measured = _measured(ctx, schedule, state["global_step"], seconds, progress.peak_memory_bytes)
     if ctx.estimate:
         ctx.say(compared(ctx.estimate, measured))
     return Outcome(
-        kept.folder, summary(state, plan, seconds, progress.peak_memory_bytes), measured, findings=progress.findings
+        kept.folder, summary(state, schedule, seconds, progress.peak_memory_bytes), measured, findings=progress.findings
     )
 
 
 def _no_card(*_: Any, **__: Any) -> None:
-    """TRL writes a card beside every checkpoint, and imports a tracker's web server for it; ours is card.py's."""
+    """TRL writes a card beside every checkpoint, and imports a tracker's web server for it; ours is artifacts/model_card.py's."""
 
 
-def _measured(ctx: RunContext, plan: Plan, steps: int, seconds: float, peak_memory_bytes: int) -> RunMeasurement:
+def _measured(
+    ctx: RunContext, schedule: BatchSchedule, steps: int, seconds: float, peak_memory_bytes: int
+) -> RunMeasurement:
     return RunMeasurement(
         seconds=round(seconds, 3),
         load_seconds=round(ctx.clock.seconds("load"), 3),
         peak_memory_bytes=peak_memory_bytes,
-        tokens=sum(plan.step_tokens(step) for step in range(1, steps + 1)),
+        tokens=sum(schedule.step_tokens(step) for step in range(1, steps + 1)),
         queue_seconds=round(ctx.overhead_seconds + ctx.clock.overhead_seconds, 3),
     )
 
 
 def compared(estimate: RunEstimate, measured: RunMeasurement) -> str:
-    """For people: what the run took, beside what was said before it."""
+    """For people: what the run took, beside what was estimated."""
     time_off = measured.seconds / max(estimate.seconds, 1e-9) - 1
     memory_off = measured.peak_memory_bytes / max(estimate.peak_memory_bytes, 1) - 1
     return (
@@ -113,7 +129,7 @@ def compared(estimate: RunEstimate, measured: RunMeasurement) -> str:
 
 
 def _restore_to_numbered_cpu(storage: Any, location: str) -> Any:
-    """Where several processes train on a CPU, transformers 5.17 loads the optimizer to "cpu:0", and torch 2.13 knows "cpu" alone."""
+    """If several processes train on a CPU, transformers 5.17 loads the optimizer to "cpu:0", and torch 2.13 knows "cpu" alone."""
     return storage if location.startswith("cpu:") else None
 
 
@@ -122,7 +138,7 @@ torch.serialization.register_package(15, lambda _storage: None, _restore_to_numb
 
 @contextmanager
 def _room_for_checkpoints(model: Any, checkpoints: Checkpoints) -> Iterator[None]:
-    """Refuse to begin where the disk has no room for two checkpoints, and say so where it runs full; what is torn is dropped."""
+    """Refuse to begin if the disk has no room for two checkpoints, and say so if it runs full; what is torn is deleted."""
     trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
     size_bytes = CHECKPOINT_COPIES * sum(parameter.numel() * parameter.element_size() for parameter in trained)
     checkpoints.folder.mkdir(parents=True, exist_ok=True)
@@ -142,7 +158,7 @@ def _train_adapter_in_fp32(model: Any) -> None:
             parameter.data = parameter.data.float()
 
 
-def _ended(state: dict[str, Any], plan: Plan, ctx: RunContext) -> bool:
-    return state["global_step"] >= plan.steps or ran_out_of_patience(
+def _ended(state: dict[str, Any], schedule: BatchSchedule, ctx: RunContext) -> bool:
+    return state["global_step"] >= schedule.steps or ran_out_of_patience(
         state["log_history"], ctx.spec.optimizer.early_stopping_patience
     )

@@ -1,7 +1,7 @@
-"""Training methods, one file each with `run(spec, params, ctx)`. Called by the worker's main.
+"""Training methods, one file each with `run(ctx, params)`. Called by the worker's main, after the backend is prepared.
 
-What a method is called, takes and needs is declared in burnish.schemas.methods. torch is imported inside `run`. Methods never
-import each other.
+What a method is called, takes and needs is declared in burnish.schemas.methods. Methods never import each other; what their
+runs share is in loop/.
 """
 
 from __future__ import annotations
@@ -13,5 +13,5 @@ from burnish.schemas.methods import method_named
 
 
 def named(name: str) -> Any:
-    """The method's module."""
+    """The method's module. Imports torch, transformers and trl."""
     return import_module(f"burnish_trainer.worker.methods.{method_named(name)}")

@@ -12,40 +12,28 @@ from __future__ import annotations
 
 from typing import Any
 
-from burnish.schemas.dataset import DpoRow
-from burnish.schemas.job import JobSpec
+from datasets import Dataset
+from trl import DPOConfig, DPOTrainer  # type: ignore[attr-defined]  # trl exports lazily
+
 from burnish.schemas.methods import DpoParams
-from burnish_trainer.data.pairs import Pair, encode_pairs, plan_pairs
+from burnish_trainer.artifacts.reference_log_probabilities import LogProbabilities
+from burnish_trainer.data.tokens import EncodedRow
+from burnish_trainer.worker import kernels
 from burnish_trainer.worker.context import Outcome, RunContext
-from burnish_trainer.worker.loop import reference_log_probabilities as references
-from burnish_trainer.worker.loop.reference_log_probabilities import LogProbabilities
+from burnish_trainer.worker.kernels.trainer import PairLossTrainer
+from burnish_trainer.worker.loop.reference_pass import log_probabilities, no_second_reference
+from burnish_trainer.worker.loop.training import loop_arguments, train
 
 
-def run(spec: JobSpec, params: DpoParams, ctx: RunContext) -> Outcome:
-    backend = ctx.backend.module()
-    backend.prepare()
-
-    from datasets import Dataset
-    from transformers import AutoTokenizer
-    from trl import DPOConfig, DPOTrainer  # type: ignore[attr-defined]  # trl exports lazily
-
-    from burnish_trainer.worker import kernels
-    from burnish_trainer.worker.kernels.trainer import PairLossTrainer
-    from burnish_trainer.worker.loop.training import loop_arguments, train
-
-    rows = ctx.rows(DpoRow)
-    tokenizer: Any = AutoTokenizer.from_pretrained(str(ctx.base_model_folder), local_files_only=True)
-    pairs = encode_pairs(tokenizer, rows, spec.optimizer.max_length)
-    plan = plan_pairs(pairs.train, spec)
-    ctx.check_stop()
-    initial = ctx.fetch_adapter(params.initial_adapter) if params.initial_adapter else None
+def run(ctx: RunContext, params: DpoParams) -> Outcome:
+    rows = ctx.training_rows()
     arguments = DPOConfig(  # made before the reference pass: it is what connects several processes
-        **loop_arguments(ctx, plan, bool(pairs.validation)),
+        **loop_arguments(ctx, rows),
         beta=params.beta,
         max_length=None,
-        disable_dropout=not spec.lora.dropout,
+        disable_dropout=not ctx.spec.lora.dropout,
     )
-    model = ctx.load_model(backend, initial)
+    model = ctx.load_model(params.initial_adapter)
     fast = ctx.backend.name == "peft" and kernels.speed_up(model, ctx.device)
     trl_trainer: Any = PairLossTrainer if fast else DPOTrainer
 
@@ -55,28 +43,30 @@ def run(spec: JobSpec, params: DpoParams, ctx: RunContext) -> Outcome:
         def _prepare_dataset(self, dataset: Dataset, *_: Any) -> Dataset:
             return dataset
 
-    reference = references.log_probabilities(ctx, model, tokenizer, pairs.examples, params.initial_adapter, fast)
+    examples = [example for row in (*rows.train, *rows.validation) for example in row.examples]
+    reference = log_probabilities(ctx, model, examples, params.initial_adapter, fast)
     train_rows, validation_rows = (
-        [_features(pair, reference) for pair in split] for split in (pairs.train, pairs.validation)
+        [_features(row, reference) for row in split] for split in (rows.train, rows.validation)
     )
-    with references.no_second_reference(model):
+    with no_second_reference(model):
         trainer = Trainer(
             model=model,
             args=arguments,
-            train_dataset=Dataset.from_list([train_rows[row] for row in plan.order]),
+            train_dataset=Dataset.from_list([train_rows[row] for row in rows.schedule.order]),
             eval_dataset=Dataset.from_list(validation_rows) if validation_rows else None,
-            processing_class=tokenizer,
+            processing_class=ctx.tokenizer,
         )
     trainer.precompute_ref_logps = True  # they stand in the rows; as an argument it would have TRL compute them again
-    return train(trainer, plan, ctx)
+    return train(trainer, rows.schedule, ctx)
 
 
-def _features(pair: Pair, reference: LogProbabilities) -> dict[str, Any]:
-    start = pair.chosen.prompt_tokens
+def _features(row: EncodedRow, reference: LogProbabilities) -> dict[str, Any]:
+    chosen, rejected = row.examples
+    start = chosen.prompt_tokens
     return {
-        "prompt_ids": list(pair.chosen.ids[:start]),
-        "chosen_ids": list(pair.chosen.ids[start:]),
-        "rejected_ids": list(pair.rejected.ids[start:]),
-        "ref_chosen_logps": reference.of(pair.chosen),
-        "ref_rejected_logps": reference.of(pair.rejected),
+        "prompt_ids": list(row.prompt),
+        "chosen_ids": list(chosen.ids[start:]),
+        "rejected_ids": list(rejected.ids[start:]),
+        "ref_chosen_logps": reference.of(chosen),
+        "ref_rejected_logps": reference.of(rejected),
     }

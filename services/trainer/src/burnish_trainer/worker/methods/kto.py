@@ -11,145 +11,66 @@ mean gain on prompts with another row's answer, never below 0, and carries no gr
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
 from typing import Any
 
-from burnish.schemas.dataset import KtoRow
-from burnish.schemas.job import JobSpec
+from datasets import Dataset
+from trl import KTOConfig, KTOTrainer  # type: ignore[attr-defined]  # trl exports lazily
+
 from burnish.schemas.methods import KtoParams
-from burnish_trainer.data.batches import Plan, make_plan
-from burnish_trainer.data.tokens import Example, Tokenizer, check, encode
+from burnish_trainer.artifacts.reference_log_probabilities import LogProbabilities
+from burnish_trainer.data.mismatch import mismatched
+from burnish_trainer.data.tokens import EncodedRow, Example
 from burnish_trainer.worker.context import Outcome, RunContext
-from burnish_trainer.worker.loop import reference_log_probabilities as references
-from burnish_trainer.worker.loop.reference_log_probabilities import LogProbabilities
+from burnish_trainer.worker.loop.reference_pass import log_probabilities, no_second_reference
+from burnish_trainer.worker.loop.training import loop_arguments, train
 
 
-@dataclass(frozen=True)
-class Judged:
-    """A row as token ids; label: whether its answer is wanted."""
+class Trainer(KTOTrainer):
+    """TRL's, on rows that are token ids already, each with the answer it is mismatched with."""
 
-    example: Example
-    label: bool
-
-    @property
-    def prompt(self) -> tuple[int, ...]:
-        return self.example.ids[: self.example.prompt_tokens]
+    def _prepare_dataset(self, dataset: Dataset, *_: Any) -> Dataset:
+        return dataset
 
 
-@dataclass(frozen=True)
-class Mismatched:
-    """A row, and its prompt with another row's answer."""
-
-    row: Judged
-    other: Example
-
-
-def run(spec: JobSpec, params: KtoParams, ctx: RunContext) -> Outcome:
-    backend = ctx.backend.module()
-    backend.prepare()
-
-    from datasets import Dataset
-    from transformers import AutoTokenizer
-    from trl import KTOConfig, KTOTrainer  # type: ignore[attr-defined]  # trl exports lazily
-
-    from burnish_trainer.worker.loop.training import loop_arguments, train
-
-    class Trainer(KTOTrainer):
-        """TRL's, on rows that are token ids already, each with the answer it is mismatched with."""
-
-        def _prepare_dataset(self, dataset: Dataset, *_: Any) -> Dataset:
-            return dataset
-
-    rows = ctx.rows(KtoRow)
-    tokenizer: Any = AutoTokenizer.from_pretrained(str(ctx.base_model_folder), local_files_only=True)
-    judged, validation = ([_judged(tokenizer, row) for row in split] for split in (rows.train, rows.validation))
-    check([row.example for row in (*judged, *validation)], spec.optimizer.max_length)
-    plan = plan_rows(judged, spec)
-    ctx.check_stop()
-    size = spec.optimizer.batch_size
-    train_rows = mismatched([judged[row] for row in plan.order], size, judged)
-    validation_rows = mismatched(validation, size, judged)
-    initial = ctx.fetch_adapter(params.initial_adapter) if params.initial_adapter else None
+def run(ctx: RunContext, params: KtoParams) -> Outcome:
+    rows = ctx.training_rows()
+    size = ctx.spec.optimizer.batch_size
+    train_rows, validation_rows = (
+        list(zip(split, mismatched(split, size, rows.train), strict=True)) for split in (rows.in_order, rows.validation)
+    )
     arguments = KTOConfig(  # made before the reference pass: it is what connects several processes
-        **loop_arguments(ctx, plan, bool(validation)),
+        **loop_arguments(ctx, rows),
         beta=params.beta,
         desirable_weight=params.desirable_weight,
         undesirable_weight=params.undesirable_weight,
         max_length=None,
-        disable_dropout=not spec.lora.dropout,
+        disable_dropout=not ctx.spec.lora.dropout,
     )
-    model = ctx.load_model(backend, initial)
-    examples = [example for row in (*train_rows, *validation_rows) for example in (row.row.example, row.other)]
-    reference = references.log_probabilities(ctx, model, tokenizer, examples, params.initial_adapter)
-    with references.no_second_reference(model):
+    model = ctx.load_model(params.initial_adapter)
+    examples = [example for row, other in (*train_rows, *validation_rows) for example in (*row.examples, other)]
+    reference = log_probabilities(ctx, model, examples, params.initial_adapter)
+    with no_second_reference(model):
         trainer = Trainer(
             model=model,
             args=arguments,
-            train_dataset=Dataset.from_list([_features(row, reference) for row in train_rows]),
-            eval_dataset=Dataset.from_list([_features(row, reference) for row in validation_rows])
+            train_dataset=Dataset.from_list([_features(row, other, reference) for row, other in train_rows]),
+            eval_dataset=Dataset.from_list([_features(row, other, reference) for row, other in validation_rows])
             if validation_rows
             else None,
-            processing_class=tokenizer,
+            processing_class=ctx.tokenizer,
         )
     trainer.precompute_ref_logps = True  # they stand in the rows; as an argument it would have TRL compute them again
-    return train(trainer, plan, ctx)
+    return train(trainer, rows.schedule, ctx)
 
 
-def plan_rows(rows: Sequence[Judged], spec: JobSpec) -> Plan:
-    """Rows meet by the length of their prompt: by that of the whole row, steps would be all up or all down.
-
-    A row counts twice: it is read with its own answer and with another's.
-    """
-    plan = make_plan(
-        [row.example.prompt_tokens for row in rows],
-        [row.example.trained_tokens for row in rows],
-        spec.optimizer,
-        spec.seed,
-        spec.device_count,
-    )
-    return replace(plan, row_tokens=tuple(2 * len(row.example.ids) for row in rows))
-
-
-def mismatched(rows: Sequence[Judged], batch_size: int, others: Sequence[Judged]) -> list[Mismatched]:
-    """Each row with the answer of another one of its device batch, by one rotation, so that a batch's answers are the same set both ways.
-
-    The first rotation that gives the fewest rows an answer to their own prompt. A last batch of one row takes its answer
-    from `others`.
-    """
-    result: list[Mismatched] = []
-    for start in range(0, len(rows), batch_size):
-        batch = rows[start : start + batch_size]
-        turned = _turned(batch) if len(batch) > 1 else [_stranger(batch[0], others)]
-        result += [Mismatched(row, _answered(row, other)) for row, other in zip(batch, turned, strict=True)]
-    return result
-
-
-def _turned(batch: Sequence[Judged]) -> list[Judged]:
-    rotations = ([*batch[-turn:], *batch[:-turn]] for turn in range(1, len(batch)))
-    return min(rotations, key=lambda turned: sum(a.prompt == b.prompt for a, b in zip(batch, turned, strict=True)))
-
-
-def _stranger(row: Judged, others: Iterable[Judged]) -> Judged:
-    return next((other for other in others if other.prompt != row.prompt), row)
-
-
-def _answered(row: Judged, other: Judged) -> Example:
-    answer = other.example.ids[other.example.prompt_tokens :]
-    return row.example.model_copy(update={"ids": row.prompt + answer})
-
-
-def _judged(tokenizer: Tokenizer, row: KtoRow) -> Judged:
-    return Judged(encode(tokenizer, row.question_id, row.prompt, row.completion), row.label)
-
-
-def _features(row: Mismatched, reference: LogProbabilities) -> dict[str, Any]:
-    start = row.other.prompt_tokens
+def _features(row: EncodedRow, other: Example, reference: LogProbabilities) -> dict[str, Any]:
+    (example,) = row.examples
+    start = example.prompt_tokens
     return {
-        "prompt_ids": list(row.row.prompt),
-        "completion_ids": list(row.row.example.ids[start:]),
-        "KL_completion_ids": list(row.other.ids[start:]),
-        "label": row.row.label,
-        "ref_logps": reference.of(row.row.example),
-        "ref_KL_logps": reference.of(row.other),
+        "prompt_ids": list(row.prompt),
+        "completion_ids": list(example.ids[start:]),
+        "KL_completion_ids": list(other.ids[start:]),
+        "label": row.label,
+        "ref_logps": reference.of(example),
+        "ref_KL_logps": reference.of(other),
     }

@@ -13,70 +13,46 @@ from __future__ import annotations
 import warnings
 from typing import Any
 
-from burnish.schemas.dataset import DpoRow
-from burnish.schemas.job import JobSpec
+from datasets import Dataset
+from trl.import_utils import TRLExperimentalWarning
+
 from burnish.schemas.methods import OrpoParams
-from burnish_trainer.data.pairs import Pair, encode_pairs, plan_pairs
 from burnish_trainer.data.tokens import MASKED
 from burnish_trainer.worker.context import Outcome, RunContext
+from burnish_trainer.worker.loop.training import labelled_pair, loop_arguments, train
+
+with warnings.catch_warnings():
+    warnings.simplefilter("ignore", TRLExperimentalWarning)  # the version is pinned, and the tests hold its loss
+    from trl.experimental.orpo import ORPOConfig, ORPOTrainer
 
 
-def run(spec: JobSpec, params: OrpoParams, ctx: RunContext) -> Outcome:
-    backend = ctx.backend.module()
-    backend.prepare()
+class Trainer(ORPOTrainer):
+    """TRL's, on rows that are token ids already, with the likelihood term on the completion alone."""
 
-    from datasets import Dataset
-    from transformers import AutoTokenizer
-    from trl.import_utils import TRLExperimentalWarning
+    @staticmethod
+    def tokenize_row(feature: dict[str, Any]) -> dict[str, Any]:  # type: ignore[override]  # no self to pickle
+        return feature
 
-    from burnish_trainer.worker.loop.training import loop_arguments, train
+    def concatenated_forward(self, model: Any, batch: dict[str, Any]) -> tuple[Any, ...]:
+        outputs = list(super().concatenated_forward(model, batch))
+        chosen, tokens = outputs[0], (batch["chosen_labels"][:, 1:] != MASKED).sum(-1)
+        outputs[4] = -(chosen * tokens).sum() / tokens.sum()
+        return tuple(outputs)
 
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", TRLExperimentalWarning)  # the version is pinned, and the tests hold its loss
-        from trl.experimental.orpo import ORPOConfig, ORPOTrainer
 
-    class Trainer(ORPOTrainer):
-        """TRL's, on rows that are token ids already, with the likelihood term on the completion alone."""
-
-        @staticmethod
-        def tokenize_row(feature: dict[str, Any]) -> dict[str, Any]:  # type: ignore[override]  # no self to pickle
-            return feature
-
-        def concatenated_forward(self, model: Any, batch: dict[str, Any]) -> tuple[Any, ...]:
-            outputs = list(super().concatenated_forward(model, batch))
-            chosen, tokens = outputs[0], (batch["chosen_labels"][:, 1:] != MASKED).sum(-1)
-            outputs[4] = -(chosen * tokens).sum() / tokens.sum()
-            return tuple(outputs)
-
-    rows = ctx.rows(DpoRow)
-    tokenizer: Any = AutoTokenizer.from_pretrained(str(ctx.base_model_folder), local_files_only=True)
-    pairs = encode_pairs(tokenizer, rows, spec.optimizer.max_length)
-    plan = plan_pairs(pairs.train, spec)
-    ctx.check_stop()
-    model = ctx.load_model(backend)
+def run(ctx: RunContext, params: OrpoParams) -> Outcome:
+    rows = ctx.training_rows()
     trainer = Trainer(
-        model=model,
+        model=ctx.load_model(),
         args=ORPOConfig(
-            **loop_arguments(ctx, plan, bool(pairs.validation)),
+            **loop_arguments(ctx, rows),
             beta=params.beta,
-            max_length=spec.optimizer.max_length,
-            disable_dropout=not spec.lora.dropout,
+            max_length=ctx.spec.optimizer.max_length,
+            disable_dropout=not ctx.spec.lora.dropout,
             remove_unused_columns=False,
         ),
-        train_dataset=Dataset.from_list([_features(pairs.train[row]) for row in plan.order]),
-        eval_dataset=Dataset.from_list([_features(pair) for pair in pairs.validation]) if pairs.validation else None,
-        processing_class=tokenizer,
+        train_dataset=Dataset.from_list([labelled_pair(row) for row in rows.in_order]),
+        eval_dataset=Dataset.from_list([labelled_pair(row) for row in rows.validation]) if rows.validation else None,
+        processing_class=ctx.tokenizer,
     )
-    return train(trainer, plan, ctx)
-
-
-def _features(pair: Pair) -> dict[str, list[int]]:
-    return {
-        f"{side}_{name}": values
-        for side, example in (("chosen", pair.chosen), ("rejected", pair.rejected))
-        for name, values in (
-            ("input_ids", list(example.ids)),
-            ("attention_mask", [1] * len(example.ids)),
-            ("labels", example.labels),
-        )
-    }
+    return train(trainer, rows.schedule, ctx)

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from burnish_trainer.preflight.base import Base, load_base
+from burnish_trainer.preflight.base_model import BaseModel, load_base_model
 
 
 @pytest.fixture(scope="session")
-def base(base_model_dir: Path) -> Base:
-    return load_base(base_model_dir)
+def base(base_model_dir: Path) -> BaseModel:
+    return load_base_model(base_model_dir)

@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 import torch
+from integration.trainer.training.preference_losses import Base
 from unit.trainer.made import dpo_rows, job_spec, put_dataset
-from unit.trainer.preference_losses import Base
 
 from burnish.digests import sha256_hex
 from burnish.objectstores.memory import MemoryObjectStore

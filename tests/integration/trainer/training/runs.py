@@ -20,11 +20,12 @@ from burnish.schemas.adapter import AdapterManifest
 from burnish.schemas.base import VersionRef
 from burnish.schemas.dataset import DpoRow, KtoRow, SftRow
 from burnish.schemas.job import JobSpec
+from burnish.telemetry.tracing import Tracing
 from burnish_trainer.executors import events
 from burnish_trainer.executors.assignment import Assignment
 from burnish_trainer.executors.events import Event, EventWriter, Metrics, Succeeded
-from burnish_trainer.worker.backends import Device, DType
-from burnish_trainer.worker.main import ended_by, make_context, train
+from burnish_trainer.hardware.backends import Device, DType
+from burnish_trainer.worker.main import attempt, make_context, train
 
 _numbers = count(1)
 
@@ -65,11 +66,11 @@ class Run:
             job_id=self.job_id, attempt=1, spec=self.spec, base_model=self.runner.base_model, device=self.runner.device
         )
 
-        def training() -> Succeeded:
+        def training() -> Event:
             ctx = make_context(assignment, folder, self.store, writer, StopAtStep(stop_at, path))
             return train(replace(ctx, dtype=self.runner.dtype or ctx.dtype))
 
-        final = ended_by(training)
+        final = attempt(training, Tracing("test"))
         writer.close()
         self.events += [*events.parse(path.read_bytes())[0], final]
         return self

@@ -7,17 +7,17 @@ from collections import Counter
 from dataclasses import replace
 
 from burnish.schemas.hyperparameters import OptimizerSpec, total_steps
-from burnish_trainer.data.batches import Plan, make_plan
+from burnish_trainer.data.batches import BatchSchedule, make_schedule
 
 LENGTHS = random.Random(1).choices(range(20, 400), k=100)
 
 
-def plan(lengths: list[int] = LENGTHS, seed: int = 0, **optimizer: float) -> Plan:
+def plan(lengths: list[int] = LENGTHS, seed: int = 0, **optimizer: float) -> BatchSchedule:
     fields = {"learning_rate": 1e-4, "evaluation_interval_steps": 1, **optimizer}
-    return make_plan(lengths, [1] * len(lengths), OptimizerSpec.model_validate(fields), seed)
+    return make_schedule(lengths, [1] * len(lengths), OptimizerSpec.model_validate(fields), seed)
 
 
-def padding_share(made: Plan) -> float:
+def padding_share(made: BatchSchedule) -> float:
     steps = [made.order[start : start + made.rows_per_step] for start in range(0, len(made.order), made.rows_per_step)]
     padded = sum(max(LENGTHS[row] for row in step) * len(step) for step in steps)
     return 1 - sum(LENGTHS[row] for row in made.order) / padded

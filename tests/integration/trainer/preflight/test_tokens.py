@@ -6,11 +6,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from unit.trainer.made import assistant, user
+from unit.trainer.made import assistant, encode, user
 
 from burnish.errors import InvalidInputError
 from burnish.schemas.base import Message
-from burnish_trainer.data.tokens import MASKED, Example, check, encode
+from burnish_trainer.data.tokens import MASKED, Example, require_trainable
 
 pytestmark = pytest.mark.model
 
@@ -24,7 +24,7 @@ def tokenizer(base_model_dir: Path) -> Any:
 
 def test_exactly_the_prompt_is_masked(tokenizer: Any) -> None:
     prompt = [Message(role="system", content="Be brief."), *user("Which file?")]
-    example = encode(tokenizer, "q", prompt, assistant('{"file": "os.py"}'))
+    example = encode(tokenizer, prompt, assistant('{"file": "os.py"}'))
     trained = [token for token, label in zip(example.ids, example.labels, strict=True) if label != MASKED]
     assert tokenizer.decode(trained) == '{"file": "os.py"}<|im_end|>'
     masked = example.ids[: example.prompt_tokens]
@@ -34,14 +34,14 @@ def test_exactly_the_prompt_is_masked(tokenizer: Any) -> None:
 
 
 def test_the_end_of_the_answer_is_trained_and_nothing_after_it(tokenizer: Any) -> None:
-    example = encode(tokenizer, "q", user("Hi"), assistant("Hello"))
+    example = encode(tokenizer, user("Hi"), assistant("Hello"))
     assert example.labels[-1] == tokenizer.eos_token_id == example.ids[-1]
     assert example.trained_tokens == len([label for label in example.labels if label != MASKED])
 
 
 def test_a_completion_of_several_messages_is_trained_to_its_last_end(tokenizer: Any) -> None:
     completion = [*assistant("One moment."), *user("Yes?"), *assistant("Done.")]
-    example = encode(tokenizer, "q", user("Go"), completion)
+    example = encode(tokenizer, user("Go"), completion)
     assert tokenizer.decode(example.ids[example.prompt_tokens :]).endswith("Done.<|im_end|>")
 
 
@@ -51,7 +51,7 @@ def test_a_template_that_never_ends_an_answer_is_refused(tokenizer: Any) -> None
     endless = copy.deepcopy(tokenizer)
     endless.chat_template = "{% for message in messages %}{{ message['role'] }}: {{ message['content'] }}\n{% endfor %}"
     with pytest.raises(InvalidInputError, match="would not learn to stop"):
-        encode(endless, "q", user("Hi"), assistant("Hello"))
+        encode(endless, user("Hi"), assistant("Hello"))
 
 
 def example(question_id: str, length: int, prompt: int = 1) -> Example:
@@ -59,18 +59,18 @@ def example(question_id: str, length: int, prompt: int = 1) -> Example:
 
 
 def test_rows_as_long_as_allowed_pass_and_longer_ones_are_named() -> None:
-    check([example("fits", 10)], max_length=10)
+    require_trainable([example("fits", 10)], max_length=10)
     with pytest.raises(
         InvalidInputError, match=r"2 rows are longer than max_length 10 tokens .the longest has 12.*a, b"
     ):
-        check([example("fits", 10), example("a", 11), example("b", 12)], max_length=10)
+        require_trainable([example("fits", 10), example("a", 11), example("b", 12)], max_length=10)
 
 
 def test_many_long_rows_are_counted_not_listed() -> None:
     with pytest.raises(InvalidInputError, match="q9 and 20 more"):
-        check([example(f"q{number}", 11) for number in range(30)], max_length=10)
+        require_trainable([example(f"q{number}", 11) for number in range(30)], max_length=10)
 
 
 def test_rows_with_nothing_to_learn_are_refused() -> None:
     with pytest.raises(InvalidInputError, match=r"empty completion.*only-eos"):
-        check([example("only-eos", 10, prompt=9)], max_length=10)
+        require_trainable([example("only-eos", 10, prompt=9)], max_length=10)

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 import torch
+from integration.trainer.training.preference_losses import Base
+from integration.trainer.training.runs import Run, Runner
 from unit.trainer.made import dpo_rows
-from unit.trainer.preference_losses import Base
-from unit.trainer.runs import Run, Runner
 
 pytestmark = pytest.mark.model
 

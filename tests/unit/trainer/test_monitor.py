@@ -6,12 +6,12 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 import pytest
-from unit.trainer.runs import Run, Runner
+from integration.trainer.training.runs import Run, Runner
 
 from burnish.errors import PreconditionError
 from burnish.schemas.tuning import RunEstimate, RunMeasurement
 from burnish_trainer.executors.events import Found, Suspended
-from burnish_trainer.worker.loop.monitor import Symptoms
+from burnish_trainer.worker.loop.monitor import Monitor
 
 EVERY = 5  # steps between evaluations
 
@@ -34,7 +34,7 @@ def falling(steps: int) -> list[float]:
 
 def found(entries: Iterable[dict[str, Any]]) -> list[tuple[str, int]]:
     """(code, step at which it came to light)."""
-    symptoms = Symptoms()
+    symptoms = Monitor()
     told = [(finding.code, entry["step"]) for entry in entries if (finding := symptoms.observe(entry))]
     if last := symptoms.conclude():
         told.append((last.code, 0))
@@ -67,7 +67,7 @@ def test_it_is_no_overfitting_where_the_validation_loss(what: str, train: list[f
 def test_a_resumed_run_finds_what_an_unbroken_one_finds() -> None:
     entries = log(falling(30), [1.0, 0.8, 0.9, 1.0, 1.2, 1.4])
     for cut in range(len(entries)):
-        before, resumed = Symptoms(), Symptoms()
+        before, resumed = Monitor(), Monitor()
         for entry in entries[:cut]:
             before.observe(entry)
             resumed.observe(entry)
@@ -85,7 +85,7 @@ def test_a_loss_that_does_not_fall_is_told_at_the_end() -> None:
 
 def test_a_first_step_that_trains_nothing_ends_the_run() -> None:
     with pytest.raises(PreconditionError, match="step 1 trained nothing: its loss and its gradients are 0"):
-        Symptoms().observe({"step": 1, "loss": 0.0, "grad_norm": 0.0})
+        Monitor().observe({"step": 1, "loss": 0.0, "grad_norm": 0.0})
     assert found(log([0.0, 0.0], norms=[0.2, 0.2]))[0] == ("loss-zero", 1), "gradients flow: only odd"
 
 
@@ -97,7 +97,7 @@ def test_a_loss_that_reaches_zero_is_told_once() -> None:
 @pytest.mark.parametrize("name", ["loss", "eval_loss"])
 def test_a_loss_that_is_no_number_ends_the_run(name: str, value: float) -> None:
     with pytest.raises(PreconditionError, match="at step 3: train again with a lower learning rate"):
-        Symptoms().observe({"step": 3, name: value})
+        Monitor().observe({"step": 3, name: value})
 
 
 def test_exploding_gradients_are_told_after_three_steps() -> None:

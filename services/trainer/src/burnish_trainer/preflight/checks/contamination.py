@@ -9,7 +9,7 @@ from burnish.curation.targets import message_key
 from burnish.schemas.benchmark import BenchmarkQuestion
 from burnish.schemas.dataset import Split
 from burnish.schemas.tuning import Finding
-from burnish_trainer.preflight.records import Record, Records
+from burnish_trainer.data.rows import Record, Records
 from burnish_trainer.preflight.registry import finding
 
 

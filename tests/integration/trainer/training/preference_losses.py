@@ -6,9 +6,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import torch
+from unit.trainer.made import encode
 
 from burnish.schemas.base import Message
-from burnish_trainer.data.tokens import Example, encode
+from burnish_trainer.data.tokens import Example
 
 
 class Base:
@@ -21,7 +22,7 @@ class Base:
         self.model = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32)
 
     def encode(self, prompt: Sequence[Message], completion: Sequence[Message]) -> Example:
-        return encode(self.tokenizer, "q", prompt, completion)
+        return encode(self.tokenizer, prompt, completion)
 
     def log_probabilities(self, prompt: Sequence[Message], completion: Sequence[Message]) -> torch.Tensor:
         """Of each of the completion's tokens, EOS included, one sequence at a time."""

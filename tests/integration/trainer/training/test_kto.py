@@ -6,10 +6,10 @@ import math
 from pathlib import Path
 
 import pytest
+from integration.trainer.training.preference_losses import Base
+from integration.trainer.training.runs import Run, Runner
 from pydantic import ValidationError
 from unit.trainer.made import job_spec, kto_rows, user
-from unit.trainer.preference_losses import Base
-from unit.trainer.runs import Run, Runner
 
 from burnish.schemas.base import VersionRef
 from burnish.schemas.dataset import KtoRow

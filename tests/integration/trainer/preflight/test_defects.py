@@ -14,13 +14,13 @@ from unit.trainer.preflight.sets import clean, look, manifest, parted, stdlib, u
 from burnish.schemas.base import Message
 from burnish.schemas.benchmark import BenchmarkQuestion, GraderSpec
 from burnish.schemas.tuning import Finding
-from burnish_trainer.preflight.base import Base
-from burnish_trainer.preflight.records import TrainingRow
-from burnish_trainer.preflight.types import Preparation
+from burnish_trainer.data.rows import StoredRow
+from burnish_trainer.preflight.base_model import BaseModel
+from burnish_trainer.preflight.types import CheckReport
 
 pytestmark = pytest.mark.model
 
-Rows = list[TrainingRow]
+Rows = list[StoredRow]
 LONG = "The clause on termination says that " + " ".join(f"party {n} gives notice in {n} days;" for n in range(3, 12))
 AWS_KEY = "AKIA" + "Q7VJ2M4XK9PL3ZTR"  # in two parts, so that no scanner takes this file for a leak
 
@@ -45,7 +45,7 @@ def change(rows: Rows, place: int, **fields: Any) -> str:
     return rows[place].question_id
 
 
-def answer_field(row: TrainingRow) -> str:
+def answer_field(row: StoredRow) -> str:
     return "chosen" if hasattr(row, "chosen") else "completion"
 
 
@@ -53,7 +53,7 @@ def set_answer(rows: Rows, place: int, text: str) -> str:
     return change(rows, place, **{answer_field(rows[place]): assistant(text)})
 
 
-def answer(row: TrainingRow) -> str:
+def answer(row: StoredRow) -> str:
     messages: list[Message] = getattr(row, answer_field(row))
     return messages[-1].content
 
@@ -63,7 +63,7 @@ def append(rows: Rows, like: int, question_id: str, **fields: Any) -> str:
     return question_id
 
 
-def reworded(row: TrainingRow, change_text: Callable[[str], str]) -> list[Message]:
+def reworded(row: StoredRow, change_text: Callable[[str], str]) -> list[Message]:
     *before, last = row.prompt
     return [*before, last.model_copy(update={"content": change_text(last.content)})]
 
@@ -288,7 +288,7 @@ DEFECTS = [
 ]  # fmt: skip
 
 
-def by_code(preparation: Preparation) -> dict[str, Finding]:
+def by_code(preparation: CheckReport) -> dict[str, Finding]:
     return {finding.code: finding for finding in preparation.findings}
 
 
@@ -299,7 +299,9 @@ def small() -> dict[str, Rows]:
 
 
 @pytest.mark.parametrize("defect", DEFECTS, ids=str)
-def test_a_seeded_defect_is_found_and_its_rows_are_named(base: Base, small: dict[str, Rows], defect: Defect) -> None:
+def test_a_seeded_defect_is_found_and_its_rows_are_named(
+    base: BaseModel, small: dict[str, Rows], defect: Defect
+) -> None:
     train, validation = parted(small[defect.method])
     expected = defect.seed(train)
     found = by_code(look(base, train, validation, defect.method, **defect.spec))
@@ -311,7 +313,7 @@ def test_a_seeded_defect_is_found_and_its_rows_are_named(base: Base, small: dict
     assert set(found) - {defect.code} <= defect.comes_with
 
 
-def test_a_secret_is_never_told(base: Base, small: dict[str, Rows]) -> None:
+def test_a_secret_is_never_told(base: BaseModel, small: dict[str, Rows]) -> None:
     train, validation = parted(small["sft"])
     key_in_prompt(train)
     finding = by_code(look(base, train, validation))["secret-in-text"]
@@ -319,7 +321,7 @@ def test_a_secret_is_never_told(base: Base, small: dict[str, Rows]) -> None:
     assert AWS_KEY not in finding.model_dump_json()
 
 
-def test_an_accepted_refusal_is_a_warning_that_says_so(base: Base, small: dict[str, Rows]) -> None:
+def test_an_accepted_refusal_is_a_warning_that_says_so(base: BaseModel, small: dict[str, Rows]) -> None:
     train, validation = parted(small["sft"])
     repeated(train)
     found = by_code(look(base, train, validation, accepted_findings=["duplicate-rows"]))
@@ -327,7 +329,7 @@ def test_an_accepted_refusal_is_a_warning_that_says_so(base: Base, small: dict[s
     assert found["duplicate-rows"].message.startswith("accepted by the caller: ")
 
 
-def test_what_cannot_be_accepted_stays_a_refusal(base: Base, small: dict[str, Rows]) -> None:
+def test_what_cannot_be_accepted_stays_a_refusal(base: BaseModel, small: dict[str, Rows]) -> None:
     train, validation = parted(small["sft"])
     empty_completion(train)
     preparation = look(base, train, validation, accepted_findings=["every-label-masked"])
@@ -335,7 +337,7 @@ def test_what_cannot_be_accepted_stays_a_refusal(base: Base, small: dict[str, Ro
     assert by_code(preparation)["every-label-masked"].message.endswith("(every-label-masked cannot be accepted)")
 
 
-def test_a_refused_job_is_still_counted_where_its_rows_can_be(base: Base, small: dict[str, Rows]) -> None:
+def test_a_refused_job_is_still_counted_where_its_rows_can_be(base: BaseModel, small: dict[str, Rows]) -> None:
     train, validation = parted(small["sft"])
     repeated(train)
     assert look(base, train, validation).workload is not None
@@ -344,7 +346,7 @@ def test_a_refused_job_is_still_counted_where_its_rows_can_be(base: Base, small:
 # What the rows are held against: split, benchmark, manifest, serving
 
 
-def question(row: TrainingRow, question_id: str, **fields: Any) -> BenchmarkQuestion:
+def question(row: StoredRow, question_id: str, **fields: Any) -> BenchmarkQuestion:
     return BenchmarkQuestion(
         question_id=question_id,
         messages=row.prompt,
@@ -356,7 +358,7 @@ def question(row: TrainingRow, question_id: str, **fields: Any) -> BenchmarkQues
 
 @pytest.mark.parametrize("method", ["sft", "dpo", "kto"])
 def test_a_held_out_question_among_the_rows_by_id_and_by_prompt(
-    base: Base, small: dict[str, Rows], method: str
+    base: BaseModel, small: dict[str, Rows], method: str
 ) -> None:
     train, validation = parted(small[method])
     stated = manifest([*train, *validation], split={"held_out": [train[3].question_id, "elsewhere"]})
@@ -365,7 +367,7 @@ def test_a_held_out_question_among_the_rows_by_id_and_by_prompt(
     assert found["held-out-in-training"].question_ids == [train[3].question_id, train[5].question_id]
 
 
-def test_a_benchmark_prompt_under_another_id_or_benchmark_only(base: Base, small: dict[str, Rows]) -> None:
+def test_a_benchmark_prompt_under_another_id_or_benchmark_only(base: BaseModel, small: dict[str, Rows]) -> None:
     train, validation = parted(small["sft"])
     shouted = [message.model_copy(update={"content": message.content.upper()}) for message in train[1].prompt]
     questions = [
@@ -377,14 +379,14 @@ def test_a_benchmark_prompt_under_another_id_or_benchmark_only(base: Base, small
     assert found["benchmark-in-training"].question_ids == [train[1].question_id, train[2].question_id]
 
 
-def test_a_validation_prompt_that_is_trained_on(base: Base, small: dict[str, Rows]) -> None:
+def test_a_validation_prompt_that_is_trained_on(base: BaseModel, small: dict[str, Rows]) -> None:
     train, validation = parted(small["sft"])
     change(validation, 0, prompt=train[0].prompt)
     found = by_code(look(base, train, validation))
     assert found["validation-in-training"].question_ids == [validation[0].question_id]
 
 
-def test_another_base_model_than_the_dataset_s(base: Base, small: dict[str, Rows]) -> None:
+def test_another_base_model_than_the_dataset_s(base: BaseModel, small: dict[str, Rows]) -> None:
     train, validation = parted(small["sft"])
     same = manifest(train, lengths={"base_model_digest": base.ref.digest})
     other = manifest(train, lengths={"base_model_digest": "sha256:" + "0" * 64, "tokenizer": "another-7b"})
@@ -396,7 +398,7 @@ def test_another_base_model_than_the_dataset_s(base: Base, small: dict[str, Rows
         assert base.ref.digest in finding.message
 
 
-def test_other_token_counts_than_the_manifest_s(base: Base, small: dict[str, Rows]) -> None:
+def test_other_token_counts_than_the_manifest_s(base: BaseModel, small: dict[str, Rows]) -> None:
     train, validation = parted(small["sft"])
     tokens = sum(
         len(base.tokenizer.apply_chat_template([m.model_dump() for m in [*row.prompt, *row.completion]])["input_ids"])  # type: ignore[union-attr]
@@ -411,14 +413,14 @@ def test_other_token_counts_than_the_manifest_s(base: Base, small: dict[str, Row
     ("rank", "served", "code"), [(64, 64, None), (65, 64, "adapter-not-servable"), (32, None, None)]
 )
 def test_the_rank_that_serving_is_set_to(
-    base: Base, small: dict[str, Rows], rank: int, served: int | None, code: str | None
+    base: BaseModel, small: dict[str, Rows], rank: int, served: int | None, code: str | None
 ) -> None:
     train, validation = parted(small["sft"])
     found = by_code(look(base, train, validation, served_rank=served, lora={"rank": rank}))
     assert set(found) == ({code} if code else set())
 
 
-def test_a_module_that_the_base_model_has_not(base: Base, small: dict[str, Rows]) -> None:
+def test_a_module_that_the_base_model_has_not(base: BaseModel, small: dict[str, Rows]) -> None:
     train, validation = parted(small["sft"])
     fused = replace(base, tensors={name: shape for name, shape in base.tensors.items() if "gate_proj" not in name})
     finding = by_code(look(fused, train, validation))["target-module-missing"]
@@ -433,7 +435,7 @@ CHATML = (
 )
 
 
-def with_template(base: Base, template: str | None) -> Base:
+def with_template(base: BaseModel, template: str | None) -> BaseModel:
     tokenizer = copy.deepcopy(base.tokenizer)
     tokenizer.chat_template = template
     return replace(base, tokenizer=tokenizer, folder=base.folder / "none")
@@ -456,7 +458,7 @@ TEMPLATES = [
 
 @pytest.mark.parametrize(("code", "template", "severity"), TEMPLATES, ids=[code for code, *_ in TEMPLATES])
 def test_a_chat_template_that_cannot_be_right(
-    base: Base, small: dict[str, Rows], code: str, template: str | None, severity: str
+    base: BaseModel, small: dict[str, Rows], code: str, template: str | None, severity: str
 ) -> None:
     train, validation = parted(small["sft"])
     found = by_code(look(with_template(base, template), train, validation))
@@ -476,12 +478,12 @@ def test_a_chat_template_that_cannot_be_right(
         ),
     ],
 )
-def test_a_chat_template_that_is_right(base: Base, small: dict[str, Rows], template: str) -> None:
+def test_a_chat_template_that_is_right(base: BaseModel, small: dict[str, Rows], template: str) -> None:
     train, validation = parted(small["sft"])
     assert by_code(look(with_template(base, template), train, validation)) == {}
 
 
-def test_a_second_chat_template_in_the_folder(base: Base, small: dict[str, Rows], tmp_path: Any) -> None:
+def test_a_second_chat_template_in_the_folder(base: BaseModel, small: dict[str, Rows], tmp_path: Any) -> None:
     (tmp_path / "chat_template.jinja").write_text(str(base.tokenizer.chat_template))
     (tmp_path / "tokenizer_config.json").write_text('{"chat_template": "{{ messages }}"}')
     train, validation = parted(small["sft"])

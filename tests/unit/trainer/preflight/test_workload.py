@@ -5,9 +5,9 @@ from __future__ import annotations
 from unit.trainer.preflight.sets import spec_of
 
 from burnish.schemas.job import JobSpec
-from burnish_trainer.data.batches import make_plan
+from burnish_trainer.data.batches import make_schedule
 from burnish_trainer.data.tokens import Example
-from burnish_trainer.preflight.counting import count
+from burnish_trainer.preflight.workload import count
 
 
 def example(name: str, length: int, prompt: int = 2) -> Example:
@@ -33,7 +33,7 @@ def test_accumulated_device_steps_are_padded_one_by_one() -> None:
     lengths = [4, 5, 9, 10]
     wanted = spec("sft", gradient_accumulation_steps=2)
     work = count(wanted, [[example(str(length), length)] for length in lengths], [])
-    plan = make_plan(lengths, lengths, wanted.optimizer, wanted.seed)
+    plan = make_schedule(lengths, lengths, wanted.optimizer, wanted.seed)
     batches = [[lengths[row] for row in plan.order[start : start + 2]] for start in (0, 2)]
     assert work.steps == 1
     assert work.padded_tokens == sum(2 * max(batch) for batch in batches)

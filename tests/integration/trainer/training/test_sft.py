@@ -8,16 +8,16 @@ from typing import Any
 
 import pytest
 import torch
+from integration.trainer.training.runs import Run, Runner
 from safetensors.torch import load_file
 from unit.trainer.made import assistant, job_spec, put_dataset, sft_rows, user
-from unit.trainer.runs import Run, Runner
 
 from burnish.errors import PreconditionError, from_dict
 from burnish.objectstores.memory import MemoryObjectStore
 from burnish.schemas.base import VersionRef
 from burnish.schemas.dataset import SftRow
 from burnish.schemas.hyperparameters import TARGET_MODULES
-from burnish_trainer.data.batches import make_plan
+from burnish_trainer.data.batches import make_schedule
 from burnish_trainer.executors.events import CheckpointSaved, Failed, Metrics, Note, Suspended
 
 pytestmark = pytest.mark.model
@@ -201,6 +201,6 @@ def test_changed_rows_are_refused(runner: Runner) -> None:
 def test_a_loss_that_is_no_number_ends_the_job_with_advice() -> None:
     from burnish_trainer.worker.loop.progress import metrics_of
 
-    plan = make_plan([3], [1], job_spec(VersionRef(name="colours", version="0" * 16)).optimizer, seed=0)
+    plan = make_schedule([3], [1], job_spec(VersionRef(name="colours", version="0" * 16)).optimizer, seed=0)
     with pytest.raises(PreconditionError, match="step 7: train again with a lower learning rate"):
         metrics_of({"loss": float("nan"), "step": 7}, plan)

@@ -6,8 +6,8 @@ import math
 
 import pytest
 import torch
+from integration.trainer.training.runs import Run, Runner
 from unit.trainer.made import dpo_rows, job_spec, put_dataset
-from unit.trainer.runs import Run, Runner
 
 from burnish.schemas.base import VersionRef
 from burnish_trainer.executors.events import Note

@@ -15,8 +15,7 @@ from unit.trainer.made import job_spec
 from burnish.schemas.base import BaseModelRef, VersionRef
 from burnish.schemas.job import JobSpec
 from burnish.schemas.tuning import Finding, RunMeasurement
-from burnish_trainer.preflight.estimate import Machine, adapter_parameters, predict, scale_of
-from burnish_trainer.preflight.machine import (
+from burnish_trainer.hardware.machine import (
     Gpu,
     children_bytes,
     memory_figures,
@@ -24,8 +23,9 @@ from burnish_trainer.preflight.machine import (
     processor_name,
     read_machine,
 )
+from burnish_trainer.preflight.estimate import Machine, adapter_parameters, predict, scale_of
 from burnish_trainer.preflight.planner import RunPlanner
-from burnish_trainer.preflight.types import ModelShape, PastRun, Preparation, Preview, Workload
+from burnish_trainer.preflight.types import CheckReport, ModelShape, PastRun, Preview, Workload
 
 GB = 10**9
 DATASET = VersionRef(name="colours", version="0" * 16)
@@ -95,9 +95,9 @@ def gpu(memory_bytes: int) -> Machine:
 class Prepared:
     """A Preparer that has looked already."""
 
-    preparation: Preparation
+    preparation: CheckReport
 
-    def prepare(self, spec: JobSpec) -> Preparation:
+    def prepare(self, spec: JobSpec) -> CheckReport:
         return self.preparation
 
 
@@ -125,7 +125,7 @@ class Plans:
     past: Remembered = field(default_factory=Remembered)
 
     def preview(self, deadline: datetime | None = None, method: str = "sft", **spec: Any) -> Preview:
-        preparation = Preparation(
+        preparation = CheckReport(
             findings=list(self.findings), workload=self.workload, model=self.model if self.workload else None
         )
         base = BaseModelRef(name="base", digest="sha256:0")

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from unit.trainer.runs import Runner
+from integration.trainer.training.runs import Runner
 
 from burnish.schemas.hyperparameters import LoraSpec
 from burnish.schemas.job import Quantization

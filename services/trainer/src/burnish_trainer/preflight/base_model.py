@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
-import struct
 from dataclasses import dataclass
 from functools import cached_property
 from math import prod
 from pathlib import Path
 from typing import Any
+
+from safetensors import safe_open
 
 from burnish.errors import CorruptDataError
 from burnish.schemas.base import BaseModelRef
@@ -18,7 +19,7 @@ from burnish_trainer.preflight.types import ModelShape
 
 
 @dataclass(frozen=True)
-class Base:
+class BaseModel:
     """A base model folder, read once. tensors: name -> shape, from the weight files' headers."""
 
     folder: Path
@@ -46,7 +47,7 @@ class Base:
 
     @property
     def context_tokens(self) -> int | None:
-        """Positions that the model was made for; None where its config does not say."""
+        """Positions that the model was made for; None if its config does not say."""
         return self.config.get("max_position_embeddings")
 
     @property
@@ -61,8 +62,8 @@ class Base:
         )
 
 
-def load_base(folder: Path) -> Base:
-    """NotFoundError where the folder has no record, CorruptDataError where its config or weight files cannot be read."""
+def load_base_model(folder: Path) -> BaseModel:
+    """NotFoundError if the folder has no record, CorruptDataError if its config or weight files cannot be read."""
     from transformers import AutoTokenizer
 
     tokenizer: Any = AutoTokenizer.from_pretrained(str(folder), local_files_only=True)
@@ -71,19 +72,16 @@ def load_base(folder: Path) -> Base:
     files = sorted(folder.glob("*.safetensors"))
     if not files:
         raise CorruptDataError(f"{folder} has no .safetensors file: run set-up again")
-    return Base(
+    return BaseModel(
         folder=folder,
         ref=BaseModelRef(name=record.name, digest=record.digest),
         tokenizer=tokenizer,
         config=config.get("text_config", config),
-        tensors={name: shape for file in files for name, shape in _tensors(file).items()},
+        tensors={name: shape for file in files for name, shape in _shapes(file).items()},
         weight_bytes=sum(file.stat().st_size for file in files),
     )
 
 
-def _tensors(file: Path) -> dict[str, tuple[int, ...]]:
-    """Source: safetensors format, an 8-byte little-endian length and a JSON header."""
-    with file.open("rb") as handle:
-        (length,) = struct.unpack("<Q", handle.read(8))
-        header = json.loads(handle.read(length))
-    return {name: tuple(entry["shape"]) for name, entry in header.items() if name != "__metadata__"}
+def _shapes(file: Path) -> dict[str, tuple[int, ...]]:
+    with safe_open(file, framework="np") as tensors:
+        return {name: tuple(tensors.get_slice(name).get_shape()) for name in tensors.keys()}  # noqa: SIM118  # not a dict

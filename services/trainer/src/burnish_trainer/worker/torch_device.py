@@ -1,4 +1,7 @@
-"""What the worker's machine can do. Imports torch inside: called by workers, and by a process that measures it once."""
+"""A device as torch sees it: whether it is there, its precision, its memory, its speed.
+
+Called by the worker; and run as a program once, to measure the speed for hardware/machine.py.
+"""
 
 from __future__ import annotations
 
@@ -9,41 +12,36 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Literal
 
-from burnish.errors import PreconditionError
-from burnish_trainer.preflight.machine import BF16_FLAG, Speed
-from burnish_trainer.worker.backends import Device, DType
+import torch
 
-CPU_FLAGS = Path("/proc/cpuinfo")
+from burnish.errors import PreconditionError
+from burnish.files import write_atomically
+from burnish_trainer.hardware.backends import Device, DType
+from burnish_trainer.hardware.machine import Speed, cpu_dtype
+
 STATUS = Path("/proc/self/status")
 MATRIX_SIDE: dict[Device, int] = {"cpu": 1024, "cuda": 4096}
 LINE_LENGTH: dict[Device, int] = {"cpu": 1 << 24, "cuda": 1 << 28}
 MEASURED_SECONDS = 0.5
 
 
-def device(asked: Literal["auto", "cpu", "cuda"]) -> Device:
-    """PreconditionError where CUDA is asked for and torch sees none."""
-    import torch
-
-    present = torch.cuda.is_available()
-    if asked == "cuda" and not present:
+def present(asked: Literal["auto", "cpu", "cuda"]) -> Device:
+    """The device to train on. PreconditionError if CUDA is asked for and torch sees none."""
+    available = torch.cuda.is_available()
+    if asked == "cuda" and not available:
         raise PreconditionError("BURNISH_TRAINER_DEVICE is cuda and torch sees no CUDA device: set it to auto or cpu")
-    return "cuda" if present and asked != "cpu" else "cpu"
+    return "cuda" if available and asked != "cpu" else "cpu"
 
 
 def dtype(on: Device) -> DType:
-    """bf16 where the hardware multiplies it natively; a CPU that emulates it is slower than in fp32."""
-    import torch
-
+    """bf16 if the hardware multiplies it natively."""
     if on == "cuda":
         return "bfloat16" if torch.cuda.is_bf16_supported(including_emulation=False) else "float16"
-    flags = CPU_FLAGS.read_text().split() if CPU_FLAGS.is_file() else []
-    return "bfloat16" if BF16_FLAG in flags else "float32"
+    return cpu_dtype()
 
 
 def peak_memory_bytes(on: Device) -> int:
     """The most that the device's allocator (CUDA) or this process (CPU) has held so far."""
-    import torch
-
     if on == "cuda":
         return torch.cuda.max_memory_reserved()
     for line in STATUS.read_text().splitlines() if STATUS.is_file() else ():
@@ -53,15 +51,11 @@ def peak_memory_bytes(on: Device) -> int:
 
 
 def describe(on: Device) -> str:
-    import torch
-
     return torch.cuda.get_device_name(0) if on == "cuda" else f"{torch.get_num_threads()} CPU threads"
 
 
 def measure_speed(on: Device, name: str) -> Speed:
     """Of a large square matrix product and of an elementwise sum, the best of half a second each."""
-    import torch
-
     kind = dtype(on)
     side = MATRIX_SIDE[on]
     left, right = (torch.randn(side, side, device=on).to(getattr(torch, kind)) for _ in range(2))
@@ -77,8 +71,6 @@ def measure_speed(on: Device, name: str) -> Speed:
 
 
 def _best_seconds(on: Device, work: Callable[[], object]) -> float:
-    import torch
-
     wait: Callable[[], None] = torch.cuda.synchronize if on == "cuda" else lambda: None
     best, until = float("inf"), 0.0
     while True:
@@ -95,11 +87,10 @@ def _best_seconds(on: Device, work: Callable[[], object]) -> float:
 
 
 def main() -> None:
-    """`python -m burnish_trainer.worker.hardware <device> <name> <path>`: measure, and leave a Speed at the path."""
+    """`python -m burnish_trainer.worker.torch_device <device> <name> <path>`: measure, and write a Speed to the path."""
     on, name, path = sys.argv[1:4]
-    partial = Path(path).with_suffix(".partial")
-    partial.write_text(measure_speed("cuda" if on == "cuda" else "cpu", name).model_dump_json())
-    partial.replace(path)
+    speed = measure_speed("cuda" if on == "cuda" else "cpu", name)
+    write_atomically(Path(path), speed.model_dump_json().encode())
 
 
 if __name__ == "__main__":

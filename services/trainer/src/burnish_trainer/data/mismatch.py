@@ -1,0 +1,37 @@
+"""KTO's second reading of a batch: each prompt with another row's answer, from which the divergence is estimated.
+
+Preflight counts these sequences, and the worker trains on them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from burnish_trainer.data.tokens import EncodedRow, Example
+
+
+def mismatched(rows: Sequence[EncodedRow], batch_size: int, others: Sequence[EncodedRow]) -> list[Example]:
+    """Each row's prompt with the answer of another row of its device batch.
+
+    A batch is turned by one rotation, so that its answers are the same set both ways: the first rotation that gives the
+    fewest rows an answer to their own prompt. A last batch of one row takes its answer from `others`.
+    """
+    found: list[Example] = []
+    for start in range(0, len(rows), batch_size):
+        batch = rows[start : start + batch_size]
+        if len(batch) > 1:
+            turned = _turned(batch)
+        else:
+            turned = [next((other for other in others if other.prompt != batch[0].prompt), batch[0])]
+        found += [_answered(row, other) for row, other in zip(batch, turned, strict=True)]
+    return found
+
+
+def _turned(batch: Sequence[EncodedRow]) -> list[EncodedRow]:
+    rotations = ([*batch[-turn:], *batch[:-turn]] for turn in range(1, len(batch)))
+    return min(rotations, key=lambda turned: sum(a.prompt == b.prompt for a, b in zip(batch, turned, strict=True)))
+
+
+def _answered(row: EncodedRow, other: EncodedRow) -> Example:
+    answer = other.examples[0].ids[len(other.prompt) :]
+    return row.examples[0].model_copy(update={"ids": row.prompt + answer})
