@@ -74,48 +74,48 @@ def test_two_threads_at_a_time_get_each_their_own_answer(
 ) -> None:
     pairs = job_spec(put_dataset(store, dpo_rows(12), name="pairs"), "dpo")
     with ThreadPoolExecutor(4) as pool:
-        answers = list(pool.map(checker.prepare, [spec, pairs] * 4))
+        answers = list(pool.map(checker.check, [spec, pairs] * 4))
     rows = [answer.workload.rows for answer in answers if answer.workload]
     assert rows == [24, 12] * 4
     assert [answer.workload.reference_tokens > 0 for answer in answers if answer.workload] == [False, True] * 4
 
 
 def test_once_warm_an_answer_takes_no_import(checker: CheckerProcess, spec: JobSpec) -> None:
-    checker.prepare(spec)
+    checker.check(spec)
     started = time.monotonic()
-    checker.prepare(spec)
+    checker.check(spec)
     assert time.monotonic() - started < 2.0
 
 
 def test_its_errors_are_those_of_the_checks(checker: CheckerProcess, spec: JobSpec) -> None:
     with pytest.raises(NotFoundError, match="datasets/absent"):
-        checker.prepare(spec.model_copy(update={"dataset": VersionRef(name="absent", version="0" * 16)}))
+        checker.check(spec.model_copy(update={"dataset": VersionRef(name="absent", version="0" * 16)}))
 
 
 def test_it_holds_no_device_and_no_callers_token(checker: CheckerProcess, spec: JobSpec) -> None:
-    checker.prepare(spec)
+    checker.check(spec)
     variables = Path(f"/proc/{checker.pid}/environ").read_bytes().split(b"\0")
     assert b"CUDA_VISIBLE_DEVICES=" in variables
     assert not any(variable.startswith(b"BURNISH_TOKEN=") for variable in variables)
 
 
 def test_it_loads_no_torch(checker: CheckerProcess, spec: JobSpec) -> None:
-    checker.prepare(spec)
+    checker.check(spec)
     assert "libtorch" not in Path(f"/proc/{checker.pid}/maps").read_text()
 
 
 def test_killed_between_requests_it_is_started_again(checker: CheckerProcess, spec: JobSpec) -> None:
-    expected, pid = checker.prepare(spec), checker.pid
+    expected, pid = checker.check(spec), checker.pid
     os.kill(pid, signal.SIGKILL)
-    assert checker.prepare(spec) == expected
+    assert checker.check(spec) == expected
     assert checker.pid != pid
 
 
 def test_killed_in_the_middle_of_a_request_it_is_asked_again(checker: CheckerProcess, spec: JobSpec) -> None:
-    expected, pid = checker.prepare(spec), checker.pid
+    expected, pid = checker.check(spec), checker.pid
     os.kill(pid, signal.SIGSTOP)  # so that the request is under way for sure when it dies
     with ThreadPoolExecutor(1) as pool:
-        answer = pool.submit(checker.prepare, spec)
+        answer = pool.submit(checker.check, spec)
         time.sleep(0.3)
         assert not answer.done()
         os.kill(pid, signal.SIGKILL)
@@ -127,7 +127,7 @@ def test_a_request_that_takes_too_long_ends_the_process(base_model_dir: Path, sp
     checker = CheckerProcess(base_model_dir, {}, timeout_seconds=0.5, command=sleeping)
     pid = checker.pid
     with pytest.raises(UnavailableError, match=r"longer than 0\.5 s"):
-        checker.prepare(spec)
+        checker.check(spec)
     wait_until_gone(pid)
     checker.close()
 
@@ -137,7 +137,7 @@ def test_a_process_that_dies_over_every_request_is_unavailable(base_model_dir: P
         base_model_dir, {}, command=(sys.executable, "-c", "import sys; sys.stdin.readline(); sys.exit(3)")
     )
     with pytest.raises(UnavailableError, match="died 2 times over this job, last by exit code 3"):
-        checker.prepare(spec)
+        checker.check(spec)
     checker.close()
 
 
@@ -147,7 +147,7 @@ def test_closing_ends_it_and_whoever_waits(base_model_dir: Path, environment: di
 
     def ask() -> None:
         with pytest.raises(UnavailableError, match="is closed"):
-            checker.prepare(spec)
+            checker.check(spec)
         raised.set()
 
     thread = threading.Thread(target=ask)
@@ -158,7 +158,7 @@ def test_closing_ends_it_and_whoever_waits(base_model_dir: Path, environment: di
     assert raised.is_set()
     wait_until_gone(pid)
     with pytest.raises(UnavailableError, match="is closed"):
-        checker.prepare(spec)
+        checker.check(spec)
 
 
 def test_it_ends_with_its_parent(base_model_dir: Path, environment: dict[str, str]) -> None:

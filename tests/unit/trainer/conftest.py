@@ -1,16 +1,13 @@
-"""Queues on both databases, and the small model that method tests train."""
+"""Queues on both databases."""
 
 from __future__ import annotations
 
 import uuid
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 
 import psycopg
 import pytest
-from integration.trainer.training.runs import Runner
-from unit.trainer.made import tiny_model
 
 from burnish_trainer.queue.database import Database
 from burnish_trainer.queue.repository import JobRepository
@@ -55,23 +52,3 @@ def _new_postgres_database(server_uri: str) -> str:
 @pytest.fixture
 def repository(database: Database) -> JobRepository:
     return JobRepository(database)
-
-
-@pytest.fixture(scope="session")
-def tiny_base(base_model_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tiny_model(base_model_dir, tmp_path_factory.mktemp("models") / "tiny")
-
-
-@pytest.fixture(scope="module")
-def module_runner(tiny_base: Path, tmp_path_factory: pytest.TempPathFactory) -> Runner:
-    return Runner(tiny_base, lambda: tmp_path_factory.mktemp("job"))
-
-
-@pytest.fixture
-def runner(module_runner: Runner) -> Runner:
-    return module_runner
-
-
-@pytest.fixture
-def fp32_runner(module_runner: Runner) -> Runner:
-    return replace(module_runner, dtype="float32")

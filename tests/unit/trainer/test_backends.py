@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 import json
 import tomllib
 from dataclasses import replace
@@ -86,14 +85,6 @@ def test_unsloth_is_asked_for_what_the_job_asks() -> None:
     assert (both["use_rslora"], both["use_dora"]) == (True, True)
 
 
-def test_what_unsloth_has_no_name_for_reaches_peft() -> None:
-    """get_peft_model hands its other keywords to LoraConfig, as recorded from its source; there the name must be one."""
-    from peft import LoraConfig
-
-    assert RECORDED["hands_other_keywords_to"] == "LoraConfig"
-    assert "use_dora" in inspect.signature(LoraConfig).parameters
-
-
 def test_no_patch_function_is_needed_beside_the_import() -> None:
     """They are empty in the pinned version: trainers are rewritten when unsloth is imported, which `prepare` does first."""
     assert RECORDED["empty_functions"] == ["PatchDPOTrainer", "PatchKTOTrainer"]
@@ -104,40 +95,3 @@ def test_several_processes_are_placed_by_unsloth_itself() -> None:
     assert "device_map" not in unsloth.base_arguments(REQUEST, Path("/base"))
     assert "device_map" in RECORDED["functions"]["FastLanguageModel.from_pretrained"]["names"]
     assert RECORDED["places_each_process"] is True
-
-
-@pytest.mark.model
-@pytest.mark.parametrize(("options", "scale"), [({}, 8 / 4), ({"use_rslora": True}, 8 / 4**0.5)])
-def test_the_adapter_is_scaled_as_asked(tiny_base: Path, options: dict[str, bool], scale: float) -> None:
-    """alpha / rank; with rsLoRA alpha / sqrt(rank) (Kalajdzievski 2023), in the layers and in the saved config."""
-    from burnish_trainer.worker.backends import peft
-
-    lora = LoraSpec.model_validate({"rank": 4, "alpha": 8, **options})
-    model = peft.load(replace(REQUEST, folder=tiny_base, lora=lora, quantization="none", device="cpu", dtype="float32"))
-    scales = {module.scaling["default"] for module in model.modules() if hasattr(module, "lora_A")}
-    assert scales == {scale}
-    assert model.peft_config["default"].use_rslora is bool(options)
-
-
-@pytest.mark.model
-def test_dora_has_a_magnitude_for_every_layer_and_starts_as_the_base(tiny_base: Path) -> None:
-    import torch
-
-    from burnish_trainer.worker.backends import peft
-
-    lora = LoraSpec.model_validate({"rank": 4, "use_dora": True})
-    model = peft.load(replace(REQUEST, folder=tiny_base, lora=lora, quantization="none", device="cpu", dtype="float32"))
-    magnitudes = [name for name, _ in model.named_parameters() if "lora_magnitude_vector" in name]
-    assert len(magnitudes) == 2 * 7
-    ids = torch.arange(10, 20)[None]
-    with torch.no_grad(), model.disable_adapter():
-        base = model(ids).logits
-    torch.testing.assert_close(model(ids).logits, base, rtol=1e-4, atol=1e-4)
-
-
-def test_both_backends_are_one_seam() -> None:
-    from burnish_trainer.worker.backends import peft
-
-    for function in ("prepare", "load"):
-        peft_side, unsloth_side = (inspect.signature(getattr(module, function)) for module in (peft, unsloth))
-        assert list(peft_side.parameters) == list(unsloth_side.parameters)

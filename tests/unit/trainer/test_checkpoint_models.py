@@ -16,8 +16,6 @@ from burnish.schemas.base import BaseModelRef, VersionRef
 from burnish_trainer.artifacts import adapters
 from burnish_trainer.artifacts.checkpoint_models import Keep, list_checkpoints, publish_checkpoint, retain
 from burnish_trainer.artifacts.checkpoints import Checkpoint, CheckpointMetrics, Checkpoints, RunRecord
-from burnish_trainer.queue.jobs import Job, State
-from burnish_trainer.queue.records import now
 
 JOB = "job-0123456789abcdef"
 RUN = RunRecord(
@@ -60,25 +58,17 @@ def _save(checkpoints: Checkpoints, step: int, loss: float | None) -> Checkpoint
         peak_memory_bytes=1,
         stopped_early=False,
     )
-    standing = CheckpointMetrics(
+    metrics = CheckpointMetrics(
         step=step, epoch=step / 10, validation_loss=loss, elapsed_seconds=1.0, training=training
     )
-    return checkpoints.seal(standing, RUN)
+    return checkpoints.seal(metrics, RUN)
 
 
-def _job() -> Job:
-    fields = dict.fromkeys(Job.model_fields) | {
-        "job_id": JOB,
-        "spec": job_spec(VersionRef(name="colours", version="a" * 16)),
-        "state": State.RUNNING,
-        "create_time": now(),
-        "labels": {},
-        "findings": [],
-        "devices": [],
-    }
-    counts = {name: 0 for name, field in Job.model_fields.items() if field.annotation in (int, float)}
-    flags = {name: False for name, field in Job.model_fields.items() if field.annotation is bool}
-    return Job.model_validate(fields | counts | flags)
+SPEC = job_spec(VersionRef(name="colours", version="a" * 16))
+
+
+def publish(store: MemoryObjectStore, step: int) -> VersionRef:
+    return publish_checkpoint(store, JOB, step, SPEC, findings=[], estimate=None)
 
 
 def _files(store: MemoryObjectStore, step: int) -> set[str]:
@@ -98,13 +88,12 @@ def test_checkpoints_are_listed_by_step_with_the_first_lowest_loss_as_best(
 
 
 def test_a_checkpoint_becomes_an_adapter_version_once(memory_store: MemoryObjectStore, saved: Checkpoints) -> None:
-    job = _job()
-    ref = publish_checkpoint(memory_store, job, 10)
+    ref = publish(memory_store, 10)
     manifest = adapters.read_manifest(memory_store, ref)
     assert manifest.checkpoint_step == 10
     assert manifest.version == ref.version
     made_with = {"device": "cpu", "dtype": "bfloat16", "backend_why": "there is no CUDA device"}
-    assert manifest.params == job.spec.model_dump(mode="json") | made_with
+    assert manifest.params == SPEC.model_dump(mode="json") | made_with
     assert [parent.kind for parent in manifest.parents] == ["dataset", "base_model", "job"]
     assert manifest.training.steps == 10
     files = {entry.path: entry.sha256 for entry in manifest.files}
@@ -114,26 +103,26 @@ def test_a_checkpoint_becomes_an_adapter_version_once(memory_store: MemoryObject
     before = manifest.created_at
     retain(memory_store, JOB, "none")
     with pytest.raises(NotFoundError):
-        publish_checkpoint(memory_store, job, 10)
+        publish(memory_store, 10)
     assert adapters.read_manifest(memory_store, ref).created_at == before
 
 
 def test_a_published_checkpoint_says_so_and_is_not_published_twice(
     memory_store: MemoryObjectStore, saved: Checkpoints
 ) -> None:
-    first = publish_checkpoint(memory_store, _job(), 15)
+    first = publish(memory_store, 15)
     made = adapters.read_manifest(memory_store, first).created_at
-    assert publish_checkpoint(memory_store, _job(), 15) == first
+    assert publish(memory_store, 15) == first
     assert adapters.read_manifest(memory_store, first).created_at == made
     assert {info.step: info.adapter for info in list_checkpoints(memory_store, JOB) if info.adapter} == {15: first}
 
 
 def test_what_cannot_be_published_says_what_there_is(memory_store: MemoryObjectStore, saved: Checkpoints) -> None:
     with pytest.raises(NotFoundError, match="no checkpoint of step 7; those kept: 5, 10, 13, 15, 20"):
-        publish_checkpoint(memory_store, _job(), 7)
+        publish(memory_store, 7)
     memory_store.put(checkpoint_key(JOB, 5, "adapter_model.safetensors"), b"other weights")
-    with pytest.raises(CorruptDataError, match="does not have the digest"):
-        publish_checkpoint(memory_store, _job(), 5)
+    with pytest.raises(CorruptDataError, match="does not have the size and digest"):
+        publish(memory_store, 5)
     assert list(memory_store.list("adapters/")) == []
 
 
@@ -148,7 +137,7 @@ def test_what_stays_of_a_finished_job_is_weights_alone(
             assert _files(memory_store, step) == {"adapter_config.json", "adapter_model.safetensors", "manifest.json"}
     if steps:
         assert [info.step for info in list_checkpoints(memory_store, JOB) if info.best] == [10]
-        assert publish_checkpoint(memory_store, _job(), 10).name == "colours"
+        assert publish(memory_store, 10).name == "colours"
     else:
         assert list(memory_store.list("checkpoints/")) == []
 

@@ -73,9 +73,9 @@ def test_half_a_line_never_runs_into_the_next(tmp_path: Path) -> None:
     assert [event.message for event in told if isinstance(event, Note)] == ["first", "third"]
 
 
-def test_the_reserve_is_given_back(tmp_path: Path) -> None:
+def test_the_reserve_is_released(tmp_path: Path) -> None:
     reserve = disk.Reserve(tmp_path / "reserve")
     assert (tmp_path / "reserve").stat().st_size == disk.RESERVE_BYTES
-    reserve.give_back()
-    reserve.give_back()
+    reserve.release()
+    reserve.release()
     assert not (tmp_path / "reserve").exists()

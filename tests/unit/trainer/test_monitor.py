@@ -1,4 +1,4 @@
-"""What a run finds of itself, on logs as the training library writes them; then on real runs that are resumed."""
+"""What the training monitor finds in logs as the training library writes them."""
 
 from __future__ import annotations
 
@@ -6,11 +6,8 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 import pytest
-from integration.trainer.training.runs import Run, Runner
 
 from burnish.errors import PreconditionError
-from burnish.schemas.tuning import RunEstimate, RunMeasurement
-from burnish_trainer.executors.events import Found, Suspended
 from burnish_trainer.worker.loop.monitor import Monitor
 
 EVERY = 5  # steps between evaluations
@@ -34,11 +31,11 @@ def falling(steps: int) -> list[float]:
 
 def found(entries: Iterable[dict[str, Any]]) -> list[tuple[str, int]]:
     """(code, step at which it came to light)."""
-    symptoms = Monitor()
-    told = [(finding.code, entry["step"]) for entry in entries if (finding := symptoms.observe(entry))]
-    if last := symptoms.conclude():
+    monitor = Monitor()
+    told = [(finding.code, entry["step"]) for entry in entries if (finding := monitor.observe(entry))]
+    if last := monitor.conclude():
         told.append((last.code, 0))
-    assert [code for code, _ in told] == [finding.code for finding in symptoms.findings]
+    assert [code for code, _ in told] == [finding.code for finding in monitor.findings]
     return told
 
 
@@ -62,19 +59,6 @@ def test_overfitting_is_told_once_at_the_second_risen_evaluation() -> None:
 )
 def test_it_is_no_overfitting_where_the_validation_loss(what: str, train: list[float], validation: list[float]) -> None:
     assert "overfitting" not in dict(found(log(train, validation)))
-
-
-def test_a_resumed_run_finds_what_an_unbroken_one_finds() -> None:
-    entries = log(falling(30), [1.0, 0.8, 0.9, 1.0, 1.2, 1.4])
-    for cut in range(len(entries)):
-        before, resumed = Monitor(), Monitor()
-        for entry in entries[:cut]:
-            before.observe(entry)
-            resumed.observe(entry)
-        assert resumed.findings == before.findings
-        for entry in entries[cut:]:
-            resumed.observe(entry)
-        assert [finding.code for finding in resumed.findings] == ["overfitting"]
 
 
 def test_a_loss_that_does_not_fall_is_told_at_the_end() -> None:
@@ -105,57 +89,3 @@ def test_exploding_gradients_are_told_after_three_steps() -> None:
     assert found(log(falling(16), norms=[*usual, 40, 60, 80, 100])) == [("gradients-exploding", 15)]
     assert found(log(falling(16), norms=[*usual, 40, 60, 1, 100])) == [], "single peaks are clipped and pass"
     assert found(log(falling(16), norms=[*([0.01] * 12), 1, 1, 1, 1])) == [], "small all the same"
-
-
-# Real runs at a learning rate of nearly 0: no loss moves, so patience runs out and nothing is learnt.
-
-
-def idle(runner: Runner, stop_at: int | None = None, **optimizer: Any) -> Run:
-    settings = {"max_steps": 8, "evaluation_interval_steps": 1, "learning_rate": 1e-12}
-    return runner.sft(rows=4, optimizer=settings | optimizer, stop_at=stop_at)
-
-
-@pytest.mark.model
-def test_what_a_run_finds_is_in_its_events_and_its_manifest_also_after_a_resume(runner: Runner) -> None:
-    broken = idle(runner, stop_at=3, evaluation_interval_steps=4)
-    assert isinstance(broken.events[-1], Suspended)
-    run = broken.again()
-    told = [event.finding for event in run.events if isinstance(event, Found)]
-    assert [finding.code for finding in told] == ["no-learning"]
-    assert run.manifest().findings == told
-
-
-@pytest.mark.model
-def test_early_stopping_goes_on_counting_after_a_resume_and_stays_stopped(runner: Runner) -> None:
-    broken = idle(runner, stop_at=2, early_stopping_patience=2)
-    assert isinstance(broken.events[-1], Suspended)
-    run = broken.again()
-    training = run.manifest().training
-    assert (training.steps, training.best_step, training.stopped_early) == (3, 1, True)
-    again = Run(run.runner, run.spec, run.job_id, run.store, run.folder).attempt(run.folder)
-    assert again.version == run.version
-    assert list(again.series("train_loss")) == [1, 2, 3], "its end was lost, and it does not train on"
-    assert again.manifest().measured is not None
-
-
-@pytest.mark.model
-def test_a_run_measures_itself_and_compares_with_its_estimate(runner: Runner) -> None:
-    run = runner.sft(optimizer={"max_steps": 2})
-    measured = run.manifest().measured
-    assert isinstance(measured, RunMeasurement)
-    assert measured == run.events[-1].measured
-    assert 0 < measured.seconds < 60
-    assert measured.load_seconds > 0
-    assert measured.queue_seconds > 0
-    assert measured.peak_memory_bytes > 300e6
-    assert measured.tokens == pytest.approx(2 * 4 * 50, rel=0.3)
-
-
-def test_the_comparison_reads_as_a_sentence() -> None:
-    from burnish_trainer.worker.loop.training import compared
-
-    said = RunEstimate(
-        seconds=10, load_seconds=1, peak_memory_bytes=2 * 10**9, disk_bytes=1, steps=1, tokens=1, basis=""
-    )
-    took = RunMeasurement(seconds=12, load_seconds=1, peak_memory_bytes=18 * 10**8, tokens=1, queue_seconds=0)
-    assert compared(said, took) == ("took 12.0 s (10.0 s were estimated: +20%) and 1800 MB (2000 MB: -10%)")

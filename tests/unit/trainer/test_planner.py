@@ -17,13 +17,13 @@ from burnish.schemas.job import JobSpec
 from burnish.schemas.tuning import Finding, RunMeasurement
 from burnish_trainer.hardware.machine import (
     Gpu,
+    Machine,
     children_bytes,
-    memory_figures,
     parse_gpus,
     processor_name,
     read_machine,
 )
-from burnish_trainer.preflight.estimate import Machine, adapter_parameters, predict, scale_of
+from burnish_trainer.preflight.estimate import adapter_parameters, predict, scale_of
 from burnish_trainer.preflight.planner import RunPlanner
 from burnish_trainer.preflight.types import CheckReport, ModelShape, PastRun, Preview, Workload
 
@@ -92,13 +92,13 @@ def gpu(memory_bytes: int) -> Machine:
 
 
 @dataclass
-class Prepared:
-    """A Preparer that has looked already."""
+class Checked:
+    """A Checker that has looked already."""
 
-    preparation: CheckReport
+    report: CheckReport
 
-    def prepare(self, spec: JobSpec) -> CheckReport:
-        return self.preparation
+    def check(self, spec: JobSpec) -> CheckReport:
+        return self.report
 
 
 @dataclass
@@ -125,11 +125,11 @@ class Plans:
     past: Remembered = field(default_factory=Remembered)
 
     def preview(self, deadline: datetime | None = None, method: str = "sft", **spec: Any) -> Preview:
-        preparation = CheckReport(
+        report = CheckReport(
             findings=list(self.findings), workload=self.workload, model=self.model if self.workload else None
         )
         base = BaseModelRef(name="base", digest="sha256:0")
-        planner = RunPlanner(Prepared(preparation), self.past, base, self.folder, "auto", lambda: self.machine)
+        planner = RunPlanner(Checked(report), self.past, base, self.folder, "auto", lambda: self.machine)
         return planner.preview(job_spec(DATASET, method, **spec), deadline)
 
 
@@ -321,9 +321,7 @@ def test_nvidia_smi_is_read() -> None:
     assert parse_gpus("") == []
 
 
-def test_proc_is_read() -> None:
-    figures = memory_figures("MemTotal:       24684084 kB\nMemAvailable:   20663884 kB\nHugePages_Total:       0\n")
-    assert figures == {"MemTotal": 24684084 * 1024, "MemAvailable": 20663884 * 1024}
+def test_memory_of_descendants_is_counted() -> None:
     assert children_bytes(os.getppid()) >= 10 << 20, "this test's process is among the parent's descendants"
 
 

@@ -7,11 +7,11 @@ import math
 import pytest
 import torch
 from integration.trainer.training.runs import Run, Runner
-from unit.trainer.made import dpo_rows, job_spec, put_dataset
+from unit.trainer.made import dpo_rows, encode, job_spec, put_dataset
 
 from burnish.schemas.base import VersionRef
+from burnish_trainer.artifacts.reference_log_probabilities import ReferenceManifest
 from burnish_trainer.executors.events import Note
-from burnish_trainer.worker.loop.reference_log_probabilities import ReferenceManifest
 
 pytestmark = pytest.mark.model
 
@@ -19,14 +19,14 @@ OPTIMIZER = {"max_steps": 6, "evaluation_interval_steps": 3, "learning_rate": 1e
 
 
 @pytest.fixture(scope="module")
-def from_base(module_runner: Runner) -> Run:
-    return module_runner.dpo(optimizer=OPTIMIZER)
+def from_base(runner: Runner) -> Run:
+    return runner.dpo(optimizer=OPTIMIZER)
 
 
 @pytest.fixture(scope="module")
-def continued(module_runner: Runner) -> Run:
+def continued(runner: Runner) -> Run:
     """An SFT adapter, and DPO on top of it."""
-    sft = module_runner.sft(optimizer={"max_steps": 4, "learning_rate": 1e-2}, lora={"rank": 4})
+    sft = runner.sft(optimizer={"max_steps": 4, "learning_rate": 1e-2}, lora={"rank": 4})
     initial = VersionRef(name=sft.spec.adapter_name, version=sft.version)
     dataset = put_dataset(sft.store, dpo_rows(16), dpo_rows(4, "v"), name="pairs")
     spec = job_spec(
@@ -37,7 +37,7 @@ def continued(module_runner: Runner) -> Run:
         lora={"rank": 4},
         optimizer=OPTIMIZER,
     )
-    run = module_runner.dpo(spec=spec, store=sft.store)
+    run = runner.dpo(spec=spec, store=sft.store)
     run.initial = sft  # type: ignore[attr-defined]
     return run
 
@@ -78,9 +78,9 @@ def test_the_initial_adapter_is_a_parent_and_is_left_as_it_was(continued: Run) -
     )
 
 
-def test_chosen_answers_become_likelier_than_rejected_ones(continued: Run, module_runner: Runner) -> None:
+def test_chosen_answers_become_likelier_than_rejected_ones(continued: Run, runner: Runner) -> None:
     initial: Run = continued.initial  # type: ignore[attr-defined]
-    assert margin(module_runner, continued) > margin(module_runner, initial) + 1
+    assert margin(runner, continued) > margin(runner, initial) + 1
 
 
 def margin(runner: Runner, run: Run) -> float:
@@ -89,7 +89,6 @@ def margin(runner: Runner, run: Run) -> float:
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
     from burnish_trainer.artifacts import adapters
-    from burnish_trainer.data.tokens import encode
 
     tokenizer = AutoTokenizer.from_pretrained(runner.base_model)
     base = AutoModelForCausalLM.from_pretrained(runner.base_model, dtype=torch.float32)
@@ -104,38 +103,38 @@ def margin(runner: Runner, run: Run) -> float:
 
     pairs = [
         (
-            encode(tokenizer, row.question_id, row.prompt, row.chosen),
-            encode(tokenizer, row.question_id, row.prompt, row.rejected),
+            encode(tokenizer, row.prompt, row.chosen),
+            encode(tokenizer, row.prompt, row.rejected),
         )
         for row in dpo_rows(4, "v")
     ]
     return sum(log_probability(good) - log_probability(bad) for good, bad in pairs) / len(pairs)
 
 
-def test_a_stopped_run_resumes_to_the_same_bits(from_base: Run, module_runner: Runner) -> None:
+def test_a_stopped_run_resumes_to_the_same_bits(from_base: Run, runner: Runner) -> None:
     """And no attempt makes the reference pass again."""
-    stopped = module_runner.dpo(spec=from_base.spec, store=from_base.store, stop_at=4)
+    stopped = runner.dpo(spec=from_base.spec, store=from_base.store, stop_at=4)
     assert stopped.again().version == from_base.version
     assert all("no pass needed" in message for message in said(stopped))
     assert len(said(stopped)) == 2
 
 
-def test_dropout_is_kept_where_it_is_asked_for(module_runner: Runner) -> None:
+def test_dropout_is_kept_where_it_is_asked_for(runner: Runner) -> None:
     """TRL turns it off by itself; then a run with dropout would be the run without."""
     optimizer = {"max_steps": 2, "warmup_share": 0}
-    runs = [module_runner.dpo(lora={"dropout": share}, optimizer=optimizer) for share in (0.0, 0.5)]
+    runs = [runner.dpo(lora={"dropout": share}, optimizer=optimizer) for share in (0.0, 0.5)]
     plain, dropped = (run.series("train_loss") for run in runs)
     assert dropped[1] == plain[1], "a fresh adapter gives nothing, dropped or not"
     assert dropped[2] != plain[2]
 
 
-def test_a_quantised_policy_starts_as_its_reference(module_runner: Runner) -> None:
+def test_a_quantised_policy_starts_as_its_reference(runner: Runner) -> None:
     """On top of an SFT adapter, whose weights TRL would round to bf16 on the way in."""
-    sft = module_runner.sft(optimizer={"max_steps": 2, "learning_rate": 1e-2, "evaluation_interval_steps": 2})
+    sft = runner.sft(optimizer={"max_steps": 2, "learning_rate": 1e-2, "evaluation_interval_steps": 2})
     initial = VersionRef(name=sft.spec.adapter_name, version=sft.version).model_dump()
     dataset = put_dataset(sft.store, dpo_rows(8), [], name="pairs")
     spec = job_spec(dataset, "dpo", params={"initial_adapter": initial}, quantization="nf4", optimizer={"max_steps": 2})
-    run = module_runner.dpo(spec=spec, store=sft.store)
+    run = runner.dpo(spec=spec, store=sft.store)
     assert run.series("train_loss")[1] == pytest.approx(math.log(2), abs=1e-4)
 
 
@@ -147,10 +146,10 @@ def kept(run: Run) -> list[str]:
     return [info.key for info in run.store.list("references/")]
 
 
-def test_a_second_run_skips_the_pass_and_loses_alike(from_base: Run, module_runner: Runner) -> None:
+def test_a_second_run_skips_the_pass_and_loses_alike(from_base: Run, runner: Runner) -> None:
     """Bit for bit; also under another adapter's name, which nothing of it depends on."""
     before = kept(from_base)
-    again = module_runner.dpo(spec=from_base.spec.model_copy(update={"adapter_name": "again"}), store=from_base.store)
+    again = runner.dpo(spec=from_base.spec.model_copy(update={"adapter_name": "again"}), store=from_base.store)
     assert ["computed in" in message for message in said(from_base)] == [True]
     assert ["no pass needed" in message for message in said(again)] == [True]
     for series in ("train_loss", "validation_loss"):

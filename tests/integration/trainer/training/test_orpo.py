@@ -16,8 +16,8 @@ OPTIMIZER = {"max_steps": 4, "evaluation_interval_steps": 2, "learning_rate": 1e
 
 
 @pytest.fixture(scope="module")
-def trained(module_runner: Runner) -> Run:
-    return module_runner.orpo(optimizer=OPTIMIZER)
+def trained(runner: Runner) -> Run:
+    return runner.orpo(optimizer=OPTIMIZER)
 
 
 def test_the_first_loss_is_likelihood_minus_log_odds(fp32_runner: Runner, tiny_base: Path) -> None:
@@ -48,13 +48,13 @@ def test_it_learns_the_answer_and_the_preference(trained: Run) -> None:
     assert trained.manifest().method == "orpo"
 
 
-def test_a_stopped_run_resumes_to_the_same_bits(trained: Run, module_runner: Runner) -> None:
-    stopped = module_runner.orpo(spec=trained.spec, store=trained.store, stop_at=3)
+def test_a_stopped_run_resumes_to_the_same_bits(trained: Run, runner: Runner) -> None:
+    stopped = runner.orpo(spec=trained.spec, store=trained.store, stop_at=3)
     assert stopped.again().version == trained.version
     assert stopped.series("train_loss") == trained.series("train_loss")
 
 
-def test_long_pairs_are_refused_not_cut(module_runner: Runner) -> None:
-    final = module_runner.orpo(optimizer={"max_length": 40}).events[-1]
+def test_long_pairs_are_refused_not_cut(runner: Runner) -> None:
+    final = runner.orpo(optimizer={"max_length": 40}).events[-1]
     assert final.kind == "failed"
     assert "longer than max_length 40" in final.error["message"]

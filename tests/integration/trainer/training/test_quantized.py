@@ -43,13 +43,13 @@ def test_gradients_point_where_the_unquantised_ones_do(tiny_base: Path) -> None:
     assert torch.nn.functional.cosine_similarity(plain, quantised, dim=0) > 0.9
 
 
-def test_a_quantised_run_trains_an_ordinary_adapter(module_runner: Runner) -> None:
-    run = module_runner.sft(
+def test_a_quantised_run_trains_an_ordinary_adapter(runner: Runner) -> None:
+    run = runner.sft(
         quantization="nf4", optimizer={"max_steps": 6, "evaluation_interval_steps": 3, "learning_rate": 1e-2}
     )
     losses = run.series("train_loss")
     assert losses[6] < 0.97 * losses[1]
     assert run.manifest().quantization == "nf4"
     assert all(weight.dtype == torch.float32 for weight in run.weights().values())
-    stopped = module_runner.sft(spec=run.spec, store=run.store, stop_at=3)
+    stopped = runner.sft(spec=run.spec, store=run.store, stop_at=3)
     assert stopped.again().version == run.version

@@ -15,12 +15,13 @@ from unit.trainer.made import dpo_rows, job_spec, put_dataset
 
 from burnish.digests import sha256_hex
 from burnish.objectstores.memory import MemoryObjectStore
+from burnish_trainer.artifacts import reference_log_probabilities as references
 from burnish_trainer.data.tokens import Example
 from burnish_trainer.executors import events
 from burnish_trainer.executors.assignment import Assignment
 from burnish_trainer.executors.events import EventWriter, Note
 from burnish_trainer.worker.context import RunContext, StopRequested
-from burnish_trainer.worker.loop import reference_log_probabilities as references
+from burnish_trainer.worker.loop import reference_pass
 from burnish_trainer.worker.main import make_context
 
 pytestmark = pytest.mark.model
@@ -48,7 +49,7 @@ def base(tiny_base: Path) -> Base:
 @pytest.fixture
 def make(tiny_base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, base: Base) -> Callable[..., Made]:
     """A context over one store, its model and all sequences of 12 pairs; passes take a few rows a batch."""
-    monkeypatch.setattr(references, "BATCH_TOKENS", 256)
+    monkeypatch.setattr(reference_pass, "BATCH_TOKENS", 256)
     store = MemoryObjectStore()
     spec = job_spec(put_dataset(store, dpo_rows(12)), "dpo")
 
@@ -57,14 +58,14 @@ def make(tiny_base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, base:
         writer = EventWriter(tmp_path / "events.jsonl")
         ctx = replace(make_context(assignment, tmp_path, store, writer, stop or threading.Event()), **changes)
         examples = [base.encode(row.prompt, end) for row in dpo_rows(12) for end in (row.chosen, row.rejected)]
-        return ctx, ctx.load_model(ctx.backend.module()), examples
+        return ctx, ctx.load_model(), examples
 
     return made
 
 
 def test_values_are_those_of_a_plain_forward(make: Callable[..., Made], base: Base) -> None:
     ctx, model, examples = make(dtype="float32")
-    found = references.log_probabilities(ctx, model, base.tokenizer, examples, None)
+    found = reference_pass.log_probabilities(ctx, model, examples, None)
     for row in dpo_rows(12):
         expected = float(base.log_probabilities(row.prompt, row.rejected).sum())
         assert found.of(base.encode(row.prompt, row.rejected)) == pytest.approx(expected, rel=1e-4)
@@ -74,20 +75,20 @@ def test_a_stopped_pass_goes_on_and_row_order_does_not_matter(make: Callable[...
     """Three batches done, a torn fourth line: the rest is computed, to the same bits as in one go."""
     stopped, model, examples = make(StopAfter(3))
     with pytest.raises(StopRequested):
-        references.log_probabilities(stopped, model, base.tokenizer, examples, None)
+        reference_pass.log_probabilities(stopped, model, examples, None)
     (path,) = (stopped.folder / references.FOLDER).iterdir()
     assert len(path.read_bytes().splitlines()) == 3
     path.write_bytes(path.read_bytes() + b"[-12.5,")
     ctx, model, _ = make()
     seen = count_forwards(model)
-    resumed = references.log_probabilities(ctx, model, base.tokenizer, examples, None)
+    resumed = reference_pass.log_probabilities(ctx, model, examples, None)
     batches = len(path.read_bytes().splitlines())
     assert batches > 4
     assert len(seen) == batches - 3
     for info in list(ctx.store.list("references/")):
         ctx.store.delete(info.key)
     path.unlink()
-    whole = references.log_probabilities(ctx, model, base.tokenizer, examples[::-1], None)
+    whole = reference_pass.log_probabilities(ctx, model, examples[::-1], None)
     assert whole == resumed
 
 
@@ -101,11 +102,13 @@ def count_forwards(model: torch.nn.Module) -> list[bool]:
 def test_another_job_s_values_are_taken_where_it_was_quicker(make: Callable[..., Made], base: Base) -> None:
     """Both computed; one manifest stands, and both train against what it says."""
     ctx, model, examples = make()
-    first = references.log_probabilities(ctx, model, base.tokenizer, examples, None)
+    first = reference_pass.log_probabilities(ctx, model, examples, None)
     keys = [info.key for info in ctx.store.list("references/")]
     manifest = references.ReferenceManifest.model_validate_json(ctx.store.get(keys[-1]))
     late = {key: value + 1e-3 for key, value in first.values.items()}
-    assert references._keep(ctx, manifest.inputs, late, replacing=False, seconds=1.0) == first.values
+    assert (
+        references.write(ctx.store, manifest.inputs, late, ctx.base_model, ctx.spec, "job-2", replacing=False) == first
+    )
 
 
 @pytest.mark.parametrize(
@@ -113,7 +116,7 @@ def test_another_job_s_values_are_taken_where_it_was_quicker(make: Callable[...,
 )
 def test_what_is_damaged_is_computed_again_and_replaced(make: Callable[..., Made], base: Base, damage: str) -> None:
     ctx, model, examples = make()
-    good = references.log_probabilities(ctx, model, base.tokenizer, examples[:4], None)
+    good = reference_pass.log_probabilities(ctx, model, examples[:4], None)
     file, manifest = sorted(info.key for info in ctx.store.list("references/"))
     data, text = ctx.store.get(file), ctx.store.get(manifest)
     if damage == "file altered":
@@ -128,10 +131,10 @@ def test_what_is_damaged_is_computed_again_and_replaced(make: Callable[..., Made
         fewer = b"".join(data.splitlines(keepends=True)[:-1])
         ctx.store.put(file, fewer)
         ctx.store.put(manifest, text.replace(sha256_hex(data).encode(), sha256_hex(fewer).encode()))
-    assert references.log_probabilities(ctx, model, base.tokenizer, examples[:4], None) == good
+    assert reference_pass.log_probabilities(ctx, model, examples[:4], None) == good
     assert ctx.store.get(file) == data
     inputs = references.ReferenceManifest.model_validate_json(ctx.store.get(manifest)).inputs
-    assert references.stored(ctx.store, inputs) == good.values
+    assert references.read(ctx.store, inputs) == good
     said = [
         event.message
         for event in events.parse((ctx.folder / "events.jsonl").read_bytes())[0]

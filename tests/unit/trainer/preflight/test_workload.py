@@ -6,7 +6,7 @@ from unit.trainer.preflight.sets import spec_of
 
 from burnish.schemas.job import JobSpec
 from burnish_trainer.data.batches import make_schedule
-from burnish_trainer.data.tokens import Example
+from burnish_trainer.data.tokens import EncodedRow, Example
 from burnish_trainer.preflight.workload import count
 
 
@@ -14,13 +14,17 @@ def example(name: str, length: int, prompt: int = 2) -> Example:
     return Example(question_id=name, ids=tuple(range(length)), prompt_tokens=prompt)
 
 
+def row(*examples: Example) -> EncodedRow:
+    return EncodedRow(examples)
+
+
 def spec(method: str, **optimizer: int) -> JobSpec:
     return spec_of(method, optimizer={"batch_size": 2, "epochs": 1, "evaluation_interval_steps": 1, **optimizer})
 
 
 def test_sft_rows_are_padded_to_the_longest_of_their_device_step() -> None:
-    train = [[example("a", 4)], [example("b", 5)], [example("c", 9)], [example("d", 10)]]
-    work = count(spec("sft"), train, [[example("v", 7)]])
+    train = [row(example("a", 4)), row(example("b", 5)), row(example("c", 9)), row(example("d", 10))]
+    work = count(spec("sft"), train, [row(example("v", 7))])
     assert (work.steps, work.rows) == (2, 4)
     assert work.padded_tokens == 2 * 5 + 2 * 10  # rows of like length together
     assert work.trained_tokens == 4 + 5 + 9 + 10 - 4 * 2
@@ -32,9 +36,9 @@ def test_sft_rows_are_padded_to_the_longest_of_their_device_step() -> None:
 def test_accumulated_device_steps_are_padded_one_by_one() -> None:
     lengths = [4, 5, 9, 10]
     wanted = spec("sft", gradient_accumulation_steps=2)
-    work = count(wanted, [[example(str(length), length)] for length in lengths], [])
-    plan = make_schedule(lengths, lengths, wanted.optimizer, wanted.seed)
-    batches = [[lengths[row] for row in plan.order[start : start + 2]] for start in (0, 2)]
+    work = count(wanted, [row(example(str(length), length)) for length in lengths], [])
+    schedule = make_schedule(lengths, lengths, wanted.optimizer, wanted.seed)
+    batches = [[lengths[row] for row in schedule.order[start : start + 2]] for start in (0, 2)]
     assert work.steps == 1
     assert work.padded_tokens == sum(2 * max(batch) for batch in batches)
     assert work.heaviest_step_tokens == max(2 * max(batch) for batch in batches)
@@ -42,22 +46,23 @@ def test_accumulated_device_steps_are_padded_one_by_one() -> None:
 
 
 def test_a_pair_is_two_sequences_and_the_reference_sees_every_sequence_once() -> None:
-    pairs = [[example("a", 6), example("a", 9)], [example("b", 7), example("b", 8)]]
-    validation = [[example("v", 3), example("v", 5)]]
+    pairs = [row(example("a", 6), example("a", 9)), row(example("b", 7), example("b", 8))]
+    validation = [row(example("v", 3), example("v", 5))]
     work = count(spec("dpo", epochs=3), pairs, validation)
     assert work.padded_tokens == 3 * 4 * 9
     assert work.trained_tokens == 3 * (6 + 9 + 7 + 8 - 4 * 2)
     assert work.evaluation_tokens == 2 * 5
     assert work.reference_tokens == 6 + 9 + 7 + 8 + 3 + 5
-    assert count(spec("dpo"), pairs, validation, reference_kept=True).reference_tokens == 0
+    assert count(spec("dpo"), pairs, validation, reference_stored=True).reference_tokens == 0
     assert count(spec("orpo"), pairs, validation).reference_tokens == 0
 
 
 def test_prompts_that_a_batch_has_again_are_counted_batch_by_batch() -> None:
     """Chosen and rejected have one; the second pair's is the first one's in the same step, but not in a step of its own."""
 
-    def pair(prompt: tuple[int, ...]) -> list[Example]:
-        return [Example(question_id="q", ids=(*prompt, end, 2), prompt_tokens=len(prompt)) for end in (7, 8)]
+    def pair(prompt: tuple[int, ...]) -> EncodedRow:
+        ends = ((*prompt, end, 2) for end in (7, 8))
+        return row(*(Example(question_id="q", ids=ids, prompt_tokens=len(prompt)) for ids in ends))
 
     pairs, validation = [pair((1, 1, 1)), pair((1, 1, 1))], [pair((3, 3))]
     work = count(spec("dpo", epochs=2), pairs, validation)
@@ -73,8 +78,8 @@ def test_prompts_that_a_batch_has_again_are_counted_batch_by_batch() -> None:
 
 
 def test_a_kto_row_goes_through_with_its_own_answer_and_with_the_other_one_s() -> None:
-    rows = [[Example(question_id="a", ids=(1, 2, 3, 4, 5), prompt_tokens=2)],
-            [Example(question_id="b", ids=(6, 7, 8, 9, 9, 9, 9), prompt_tokens=3)]]  # fmt: skip
+    rows = [row(Example(question_id="a", ids=(1, 2, 3, 4, 5), prompt_tokens=2)),
+            row(Example(question_id="b", ids=(6, 7, 8, 9, 9, 9, 9), prompt_tokens=3))]  # fmt: skip
     work = count(spec("kto"), rows, [])
     assert work.padded_tokens == 2 * 7 + 2 * max(2 + 4, 3 + 3)
     assert work.trained_tokens == 3 + 4

@@ -58,7 +58,7 @@ def _keep_4bit_weights_unpacked(model: torch.nn.Module) -> None:
     """Turn off bitsandbytes' repacking on CPUs with AVX512-BF16.
 
     0.50.2 repacks a layer's weights at its first forward without gradients and never unpacks them, so every later
-    gradient is wrong (cosine 0.05 to the true one). Can go once tests/unit/trainer/test_quantized.py passes without it.
+    gradient is wrong (cosine 0.05 to the true one). Can go once tests/integration/trainer/training/test_quantized.py passes without it.
     """
     for module in model.modules():
         if hasattr(module, "support_avx512bf16_for_cpu"):
