@@ -18,9 +18,9 @@ HEAVY = ("torch", "transformers", "trl", "peft", "datasets", "unsloth", "numpy")
 def test_the_server_process_imports_no_model_library() -> None:
     """Everything that `main` can reach before a worker is started, the methods' parameters included."""
     code = (
-        "import sys, burnish_trainer.main, burnish_trainer.worker.backends\n"
+        "import sys, burnish_trainer.main\n"
         "from burnish.schemas.methods import METHODS\n"
-        "[declared.params() for declared in METHODS.values()]\n"
+        "[method.params() for method in METHODS.values()]\n"
         f"print(sorted(set({HEAVY!r}) & set(sys.modules)))"
     )
     answer = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
