@@ -22,9 +22,9 @@ from burnish.schemas.benchmark import BenchmarkManifest, BenchmarkQuestion
 from burnish.schemas.dataset import DatasetManifest, DatasetSpec
 from burnish.schemas.runlog import RunLogLine
 from burnish.verdict.claims import Thresholds
-from burnish_client.cli.commands.evaluation import verdict as verdict_command
-from burnish_client.cli.options import sampling as asking
 from burnish_client.cli.views import console, data_text, stack_text
+from burnish_client.cli.views.answers import answer_progress
+from burnish_client.cli.views.evaluation import show_verdict
 from burnish_client.config.endpoints import ClientSettings
 from burnish_client.config.env_file import EnvFile
 from burnish_client.demo import serving
@@ -34,7 +34,18 @@ from burnish_client.demo.services import Services, open_services, settings_of_co
 from burnish_client.demo.stdlib_benchmark import generate
 from burnish_client.demo.targets import Target, choose_target, fill_review_file, write_review_file
 from burnish_client.demo.training import train
-from burnish_client.evaluation import Evaluation, Sampling, ask, check_questions, evaluate, make_run_log
+from burnish_client.evaluation import (
+    EvalInputs,
+    EvalRequest,
+    Evaluation,
+    Sampling,
+    Side,
+    ask_sides,
+    check_questions,
+    evaluate,
+    make_run_log,
+    store,
+)
 from burnish_client.stack.control import Launch, interruptible
 from burnish_client.stack.settings import StackSettings
 
@@ -133,7 +144,7 @@ class MainJob:
         with step("Evaluation: base and adapter, paired question by question"):
             evaluation = self.evaluate(questions, benchmark, dataset, adapter, run_log, target)
         with step("Verdict"):
-            self.store(evaluation)
+            store(self.services.curator, evaluation.manifest, evaluation.folder)
             _show_verdict(evaluation)
         return evaluation
 
@@ -148,21 +159,21 @@ class MainJob:
 
     def ask_base(self, questions: Sequence[BenchmarkQuestion]) -> list[RunLogLine]:
         """Ask, grade, and write the run log to disk."""
-        with asking.answer_progress("answers") as progress:
-            answers = asyncio.run(
-                ask(
-                    self.services.endpoint,
-                    self.services.base_model,
-                    questions,
-                    out=self.folder / "answers-base.jsonl",
-                    samples=self.recipe.base_samples,
-                    concurrency=self.recipe.concurrency,
-                    max_tokens=self.sampling.max_tokens,
-                    temperature=self.sampling.temperature,
-                    seed=self.sampling.seed,
-                    progress=progress,
-                )
+        with answer_progress("answers") as progress:
+            side = Side(
+                self.services.endpoint,
+                self.services.base_model,
+                self.folder / "answers-base.jsonl",
+                samples=self.recipe.base_samples,
             )
+            asking = ask_sides(
+                [side],
+                questions,
+                sampling=self.sampling,
+                concurrency=self.recipe.concurrency,
+                progress=progress,
+            )
+            (answers,) = asyncio.run(asking)
         lines = make_run_log(questions, answers, run_id="base")
         path = self.folder / "runlog.jsonl"
         path.write_bytes(_jsonl(lines))
@@ -221,38 +232,28 @@ class MainJob:
         run_log: Sequence[RunLogLine],
         target: Target,
     ) -> Evaluation:
-        with asking.answer_progress("answers") as progress:
-            done = asyncio.run(
-                evaluate(
-                    questions,
-                    dataset,
-                    self.services.endpoint,
-                    base_model=self.services.base_model,
-                    candidate_model=f"{adapter.name}@{adapter.version}",
-                    out=self.folder,
-                    benchmark=f"{benchmark.name}/{benchmark.version}",
-                    base_run_log=run_log,
-                    adapter=adapter,
-                    clusters=target.clusters,
-                    base_samples=self.recipe.base_samples,
-                    sampling=self.sampling,
-                    concurrency=self.recipe.concurrency,
-                    reproduce=[f"burnish demo --seed {self.seed} --questions {len(questions)}"],
-                    progress=progress,
-                )
-            )
+        reference = f"{adapter.name}@{adapter.version}"
+        request = EvalRequest(
+            benchmark=f"{benchmark.name}/{benchmark.version}",
+            endpoint=self.services.endpoint,
+            base_model=self.services.base_model,
+            candidate_model=reference,
+            adapter=reference,
+            dataset=f"{dataset.name}/{dataset.version}",
+            base_samples=self.recipe.base_samples,
+            sampling=self.sampling,
+            concurrency=self.recipe.concurrency,
+            reproduce=f"burnish demo --seed {self.seed} --questions {len(questions)}",
+        )
+        inputs = EvalInputs(questions, dataset, adapter, clusters=target.clusters, base_run_log=run_log)
+        with answer_progress("answers") as progress:
+            done = asyncio.run(evaluate(request, inputs, out=self.folder, progress=progress))
         asked_again = len(done.base_rows) - done.reused_base_answers
         _print(
             f"{len(done.candidate_rows)} answers of the adapter; of the base {done.reused_base_answers} came from the "
             f"run log and {asked_again} were asked again"
         )
         return done
-
-    def store(self, done: Evaluation) -> None:
-        """Files first; the manifest, last, makes the eval exist."""
-        for entry in done.manifest.files:
-            self.services.curator.put_eval_file(done.manifest.id, entry.path, done.folder / entry.path)
-        self.services.curator.create_eval(done.manifest)
 
 
 def _print(line: str) -> None:
@@ -288,7 +289,7 @@ def _show_pass_rates(lines: Sequence[RunLogLine]) -> None:
 
 
 def _show_verdict(done: Evaluation) -> None:
-    verdict_command.show(done.verdict)
+    show_verdict(done.verdict)
     _print(f"stored as eval {done.manifest.id}; the adapter is {done.manifest.candidate_model}")
 
 

@@ -1,41 +1,52 @@
-"""The eval client: asks any OpenAI-compatible endpoint, grades, compares base and candidate, writes the report.
+"""Evals: ask any OpenAI-compatible endpoint, grade, compare base and candidate, write the report.
 
-`ask` and `ask_sides` collect answers (resumable), `make_run_log` turns them into a graded run log, `evaluate` does the
-whole comparison into a folder. Used by the CLI, the demo and whoever imports the SDK. Async; must not import a service.
+`EvalRequest` and `EvalInputs` in, `evaluate`, an `Evaluation` out; `ask_sides` only asks. Called by the CLI, the demo and
+users of the SDK. No command, nothing that prints, and no service belongs here.
 """
 
-from burnish_client.evaluation.answers import Answer
-from burnish_client.evaluation.asking import Progress, Side, ask, ask_sides
-from burnish_client.evaluation.cache import AnswerCache, model_digest_of
-from burnish_client.evaluation.chat import Endpoint, Sampling
+from burnish_client.evaluation.answers import Answer, AnswerCache, model_digest_of
+from burnish_client.evaluation.ask import Progress, Side, ask_sides
+from burnish_client.evaluation.baselines import BASELINE_NAMES, baseline_names, read_corrections
 from burnish_client.evaluation.comparison import Evaluation, evaluate
-from burnish_client.evaluation.controls import ARM_NAMES, Controls, arm_names, read_corrections
-from burnish_client.evaluation.cost import Prices, costs
-from burnish_client.evaluation.judging import JudgeSettings
-from burnish_client.evaluation.rows import check_questions, eval_rows
-from burnish_client.evaluation.run_log import make_run_log, reuse_run_log
+from burnish_client.evaluation.grade import check_questions, eval_rows, make_run_log, reuse_run_log
+from burnish_client.evaluation.output import costs, store
+from burnish_client.evaluation.request import (
+    BaselineSettings,
+    Correction,
+    Endpoint,
+    EvalInputs,
+    EvalRequest,
+    JudgeSettings,
+    Prices,
+    Sampling,
+    read_benchmark,
+)
 
 __all__ = [
-    "ARM_NAMES",
+    "BASELINE_NAMES",
     "Answer",
     "AnswerCache",
-    "Controls",
+    "BaselineSettings",
+    "Correction",
     "Endpoint",
+    "EvalInputs",
+    "EvalRequest",
     "Evaluation",
     "JudgeSettings",
     "Prices",
     "Progress",
     "Sampling",
     "Side",
-    "arm_names",
-    "ask",
     "ask_sides",
+    "baseline_names",
     "check_questions",
     "costs",
     "eval_rows",
     "evaluate",
     "make_run_log",
     "model_digest_of",
+    "read_benchmark",
     "read_corrections",
     "reuse_run_log",
+    "store",
 ]

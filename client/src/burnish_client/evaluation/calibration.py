@@ -1,4 +1,4 @@
-"""How far a judge agrees with people: from answers that a person has passed or failed to a JudgeCalibration, and back."""
+"""How far a judge agrees with people: measured from answers that people have passed or failed, and read back."""
 
 from __future__ import annotations
 
@@ -14,10 +14,11 @@ from burnish.schemas.benchmark import BenchmarkQuestion, GraderSpec
 from burnish.schemas.evaluation import JudgeCalibration
 from burnish.statistics.judge import cohens_kappa, wilson_interval
 from burnish_client.evaluation.answers import Answer
-from burnish_client.evaluation.asking import ProgressCallback
+from burnish_client.evaluation.ask import ProgressCallback
 from burnish_client.evaluation.chat import prompt_digest
-from burnish_client.evaluation.judging import JudgeSettings, judge_answers
-from burnish_client.evaluation.rows import eval_rows
+from burnish_client.evaluation.grade import eval_rows
+from burnish_client.evaluation.judge import judge_sides
+from burnish_client.evaluation.request import JudgeSettings
 
 LEAST_OF_A_CLASS = 20  # passed, and failed, by the human; below it an interval says next to nothing
 
@@ -70,15 +71,31 @@ async def calibrate(
     no judgement of are left out of n. Positive = passed: true_positive_rate is the share of answers passed by people that
     the judge passes too. Intervals at 95 %: Wilson for the rates, Fleiss–Cohen–Everitt for kappa.
     Raises InvalidInputError for fewer than LEAST_OF_A_CLASS labels of either kind, before anything is asked;
-    PreconditionError where the judge left too few of them judged; and what `judge_sides` raises.
+    PreconditionError if the judge left too few of them judged; and what `judge_sides` raises.
     """
     shortage = _shortage([label.passed for label in labels])
     if shortage:
         raise InvalidInputError(f"too few labels to calibrate a judge: {shortage}", field="labels")
-    questions = [_question(number, label, rubric) for number, label in enumerate(labels)]
-    answers = [_answer(question, label) for question, label in zip(questions, labels, strict=True)]
-    judgements = await judge_answers(questions, answers, judge, out, progress)
-    rows = eval_rows(questions, answers, None, judgements)
+    questions, answers = [], []
+    for number, label in enumerate(labels):
+        question = BenchmarkQuestion(
+            question_id=f"label-{number}",
+            prompt=label.question,
+            expected_answer=label.expected,
+            grader=GraderSpec(name="judge", args={"rubric": rubric}),
+        )
+        answer = Answer(
+            model="labels",
+            question_id=question.question_id,
+            sample=0,
+            prompt_digest=prompt_digest(question.prompt_messages()),
+            sampling_digest="labels",
+            text=label.answer,
+        )
+        questions.append(question)
+        answers.append(answer)
+    judged = await judge_sides(questions, [answers], judge, out, progress)
+    rows = eval_rows(questions, answers, None, judged.judgements[0])
     graded = [(row.passed, label.passed) for row, label in zip(rows, labels, strict=True) if row.passed is not None]
     shortage = _shortage([human for _, human in graded])
     if shortage:
@@ -130,7 +147,7 @@ def read_calibration(path: Path) -> JudgeCalibration:
 
 
 def check_calibration(calibration: JudgeCalibration, digests: Collection[str]) -> None:
-    """Raise PreconditionError for a calibration of a judge that grades nothing here. digests: see judging.judge_digests."""
+    """Raise PreconditionError for a calibration of a judge that grades nothing here. digests: see `judge_digests`."""
     if calibration.judge not in digests:
         raise PreconditionError(
             f"the calibration is of judge {calibration.judge} (model {calibration.judge_model}, rubric "
@@ -146,23 +163,3 @@ def _shortage(human: Sequence[bool]) -> str | None:
         if count < LEAST_OF_A_CLASS
     ]
     return f"{LEAST_OF_A_CLASS} of each kind are needed, add {' and '.join(missing)}" if missing else None
-
-
-def _question(number: int, label: HumanLabel, rubric: str) -> BenchmarkQuestion:
-    return BenchmarkQuestion(
-        question_id=f"label-{number}",
-        prompt=label.question,
-        expected_answer=label.expected,
-        grader=GraderSpec(name="judge", args={"rubric": rubric}),
-    )
-
-
-def _answer(question: BenchmarkQuestion, label: HumanLabel) -> Answer:
-    return Answer(
-        model="labels",
-        question_id=question.question_id,
-        sample=0,
-        prompt_digest=prompt_digest(question.prompt_messages()),
-        sampling_digest="labels",
-        text=label.answer,
-    )

@@ -7,19 +7,15 @@ import math
 import re
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Any, Literal, Self
-from urllib.parse import urlsplit
+from dataclasses import dataclass
+from typing import Any
 
 import httpx
+from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type
 
 from burnish.digests import canonical_json, sha256_hex
 from burnish.errors import BurnishError, InvalidInputError, PreconditionError, UnavailableError
-from burnish.grading import request_parameters
 from burnish.schemas.base import Message
-from burnish.schemas.benchmark import BenchmarkQuestion
-from burnish_client.config.endpoints import ClientSettings
 from burnish_client.evaluation.pace import (
     LOCAL_START,
     START,
@@ -28,19 +24,18 @@ from burnish_client.evaluation.pace import (
     rate_limit_seconds,
     retry_after_seconds,
 )
+from burnish_client.evaluation.request import Endpoint
 from burnish_client.sdk import errors as wire
 from burnish_client.sdk import tls, tracing
-from burnish_client.sdk.http import LOOPBACK
 
 TIMEOUT_COSTS_ATTEMPTS = 4  # a timeout is long: of 8 attempts it leaves one more
 MOST_FAILURES_IN_A_ROW = 5
 LONGEST_RETRY_AFTER_SECONDS = 600.0
-LEAST_LOGPROB = -9999.0  # stands for minus infinity, which JSON does not have
+LEAST_LOGPROB = -9999.0  # in the place of minus infinity, which JSON does not have
 BUSY_STATUSES = frozenset({429, 503})  # everyone waits
 RETRIED_STATUSES = frozenset({408, 425, 500, 502, 504})  # this question waits
-REFUSING_STATUSES = frozenset(
-    {400, 413, 422}
-)  # this request is wrong; any other 4xx would be the same for every question
+# This request is wrong. Any other 4xx would be the same for every question.
+REFUSING_STATUSES = frozenset({400, 413, 422})
 OUT_OF_QUOTA = "insufficient_quota"  # a 429 that no waiting cures
 REFUSED_PARAMETER = re.compile(
     r"un(?:supported|recogni[sz]ed|known|expected)|not (?:supported|permitted|allowed|recogni[sz]ed)|extra (?:inputs|fields)|additional propert",
@@ -49,80 +44,8 @@ REFUSED_PARAMETER = re.compile(
 
 
 @dataclass(frozen=True)
-class Endpoint:
-    """An OpenAI-compatible server, and how patient to be with it.
-
-    url: with or without the trailing /v1. ca: PEM file of the authority that it is trusted by, None: the system's. token: None sends no Authorization header. timeout_seconds: of one request.
-    attempts: most requests for one answer; the delay between them starts at first_delay_seconds and doubles up to 30 s.
-    without: request parameters that it does not take (`seed`, `temperature`, …) and that are therefore not sent: its answers
-    are then what it makes of that. max_tokens_name: what it calls `max_tokens`. `parameters` is what is sent.
-    """
-
-    url: str
-    token: str | None = field(default=None, repr=False)
-    timeout_seconds: float = 300.0
-    attempts: int = 8
-    first_delay_seconds: float = 0.5
-    without: frozenset[str] = frozenset()
-    max_tokens_name: Literal["max_tokens", "max_completion_tokens"] = "max_tokens"
-    ca: Path | None = None
-
-    @classmethod
-    def from_settings(cls, settings: ClientSettings) -> Self:
-        """The stack's own inference front."""
-        return cls(settings.address("inference"), settings.secret_token(), ca=settings.ca)
-
-    def client(self, limits: httpx.Limits | None = None) -> httpx.AsyncClient:
-        """An HTTP client of this endpoint; a local one is never asked through a proxy of the environment."""
-        return httpx.AsyncClient(
-            base_url=self.base_url,
-            headers={"Authorization": f"Bearer {self.token}"} if self.token else {},
-            timeout=httpx.Timeout(self.timeout_seconds, connect=10.0, pool=None),
-            limits=limits or httpx.Limits(),
-            verify=tls.verification(self.url, self.ca),
-            event_hooks={"request": [tracing.mark_async]},
-            trust_env=not self.is_local,
-        )
-
-    @property
-    def is_local(self) -> bool:
-        return urlsplit(self.base_url).hostname in LOOPBACK
-
-    @property
-    def base_url(self) -> str:
-        return self.url.rstrip("/").removesuffix("/v1") + "/v1"
-
-    def parameters(self, wanted: Mapping[str, Any]) -> dict[str, Any]:
-        """Of the wanted request parameters, those that this endpoint takes, under its names."""
-        names = {"max_tokens": self.max_tokens_name}
-        return {names.get(name, name): value for name, value in wanted.items() if name not in self.without}
-
-
-@dataclass(frozen=True)
-class Sampling:
-    """Parameters of every request. Sample i is asked with seed + i; seed None sends none.
-
-    extra goes into the request body as it is (response_format, structured_outputs, …).
-    """
-
-    max_tokens: int = 256
-    temperature: float = 0.0
-    seed: int | None = 0
-    extra: Mapping[str, Any] = field(default_factory=dict)
-
-    def body(self, sample: int, max_tokens: int | None = None) -> dict[str, Any]:
-        """Request parameters of one sample; max_tokens overrides (a question's own budget)."""
-        seed = {} if self.seed is None else {"seed": self.seed + sample}
-        return {"max_tokens": max_tokens or self.max_tokens, "temperature": self.temperature, **seed, **self.extra}
-
-    def of(self, question: BenchmarkQuestion, sample: int) -> dict[str, Any]:
-        """Request parameters of one sample of a question: its own budget, and what its grader needs (log-probabilities)."""
-        return {**self.body(sample, question.max_tokens), **request_parameters(question.grader)}
-
-
-@dataclass(frozen=True)
 class Reply:
-    """text and what came with it; or error, a sentence, where this question finally failed."""
+    """text and what came with it; or error, a sentence, if this question finally failed."""
 
     text: str | None = None
     error: str | None = None
@@ -133,14 +56,59 @@ class Reply:
     first_token_logprobs: dict[str, float] | None = None
 
 
-@dataclass(frozen=True)
-class _Retry:
-    """A failure worth another attempt, after a delay of this question's own. unreachable: nothing answered at all."""
+class Unanswered(Exception):
+    """A request failed in a way that another attempt may mend. The text says how.
 
-    failure: str
-    delay_seconds: float
-    attempts_spent: int = 1
-    unreachable: bool = False
+    delay_seconds: before that attempt; None: as `backoff_seconds` says. attempts_spent: of the endpoint's.
+    unreachable: nothing answered at all.
+    """
+
+    def __init__(
+        self,
+        failure: str,
+        delay_seconds: float | None = None,
+        *,
+        attempts_spent: int = 1,
+        unreachable: bool = False,
+    ) -> None:
+        super().__init__(failure)
+        self.delay_seconds, self.attempts_spent, self.unreachable = delay_seconds, attempts_spent, unreachable
+
+
+def attempts(endpoint: Endpoint) -> AsyncRetrying:
+    """Makes a request that raises Unanswered again, until the endpoint's attempts are spent; then raises the last one."""
+    spent = 0
+
+    def wait_seconds(state: RetryCallState) -> float:
+        delay = _unanswered(state).delay_seconds
+        return backoff_seconds(spent, endpoint.first_delay_seconds) if delay is None else delay
+
+    def is_spent(state: RetryCallState) -> bool:
+        nonlocal spent
+        spent += _unanswered(state).attempts_spent
+        return spent >= endpoint.attempts
+
+    return AsyncRetrying(retry=retry_if_exception_type(Unanswered), wait=wait_seconds, stop=is_spent, reraise=True)
+
+
+def _unanswered(state: RetryCallState) -> Unanswered:
+    assert state.outcome is not None
+    failure = state.outcome.exception()
+    assert isinstance(failure, Unanswered)
+    return failure
+
+
+def http_client(endpoint: Endpoint, limits: httpx.Limits | None = None) -> httpx.AsyncClient:
+    """An HTTP client of this endpoint; a local one is never asked through a proxy of the environment."""
+    return httpx.AsyncClient(
+        base_url=endpoint.base_url,
+        headers={"Authorization": f"Bearer {endpoint.token}"} if endpoint.token else {},
+        timeout=httpx.Timeout(endpoint.timeout_seconds, connect=10.0, pool=None),
+        limits=limits or httpx.Limits(),
+        verify=tls.verification(endpoint.url, endpoint.ca),
+        event_hooks={"request": [tracing.mark_async]},
+        trust_env=not endpoint.is_local,
+    )
 
 
 class ChatClient:
@@ -156,7 +124,8 @@ class ChatClient:
         self.endpoint = endpoint
         self.pace = Pace(concurrency, endpoint.timeout_seconds, start=LOCAL_START if endpoint.is_local else START)
         self._answered = self._failed_in_a_row = 0
-        self._http = endpoint.client(httpx.Limits(max_connections=concurrency, max_keepalive_connections=concurrency))
+        limits = httpx.Limits(max_connections=concurrency, max_keepalive_connections=concurrency)
+        self._http = http_client(endpoint, limits)
 
     async def __aenter__(self) -> ChatClient:
         return self
@@ -167,48 +136,46 @@ class ChatClient:
     async def complete(self, model: str, messages: list[Message], parameters: Mapping[str, Any]) -> Reply:
         body = {"model": model, "messages": [message.model_dump() for message in messages], **parameters}
         answered_before = self._answered
-        spent, retry = 0, _Retry("not asked", 0.0)
-        while spent < self.endpoint.attempts:
-            await asyncio.sleep(retry.delay_seconds)
-            async with self.pace.turn() as sent_at:
-                outcome = await self._once(body, spent, sent_at)
-            if isinstance(outcome, Reply):
-                self._failed_in_a_row = 0
-                return outcome
-            retry = outcome
-            spent += retry.attempts_spent
-        self._failed_in_a_row += 1
-        unreachable = retry.unreachable and self._answered == answered_before
-        if unreachable or self._failed_in_a_row >= MOST_FAILURES_IN_A_ROW:
-            raise UnavailableError(
-                f"endpoint {self.endpoint.base_url} gives no answers, last: {retry.failure}. Those so far are kept: "
-                "run the same command again when it does"
-            )
-        return Reply(error=f"given up after several attempts: {retry.failure}")
-
-    async def _once(self, body: dict[str, Any], attempt: int, sent_at: float) -> Reply | _Retry:
-        own_delay_seconds = backoff_seconds(attempt, self.endpoint.first_delay_seconds)
         try:
-            response = await self._http.post("/chat/completions", json=body)
-        except httpx.ReadTimeout:
-            self.pace.pushed_back(0.0, sent_at)
-            late = f"no answer within {self.endpoint.timeout_seconds:g} s"
-            return _Retry(late, own_delay_seconds, attempts_spent=TIMEOUT_COSTS_ATTEMPTS)
-        except httpx.TransportError as error:
-            self.pace.pushed_back(0.0, sent_at)
-            await self._check_tls(error)
-            return _Retry(f"{type(error).__name__} {error}".strip(), own_delay_seconds, unreachable=True)
-        if response.status_code in BUSY_STATUSES:
-            self.pace.pushed_back(self._pause_seconds(response, own_delay_seconds), sent_at)
-            return _Retry(_excerpt(response), 0.0)
-        if response.status_code in RETRIED_STATUSES:
-            return _Retry(_excerpt(response), own_delay_seconds)
-        if response.is_error:
-            return self._refusal(response, body)
-        return self._accepted(response, seconds=time.monotonic() - sent_at)
+            async for attempt in attempts(self.endpoint):
+                with attempt:
+                    reply = await self._once(body, attempt.retry_state.attempt_number)
+        except Unanswered as failed:
+            self._failed_in_a_row += 1
+            unreachable = failed.unreachable and self._answered == answered_before
+            if unreachable or self._failed_in_a_row >= MOST_FAILURES_IN_A_ROW:
+                raise UnavailableError(
+                    f"endpoint {self.endpoint.base_url} gives no answers, last: {failed}. Those so far are kept: "
+                    "run the same command again when it does"
+                ) from failed
+            return Reply(error=f"given up after several attempts: {failed}")
+        self._failed_in_a_row = 0
+        return reply
+
+    async def _once(self, body: dict[str, Any], attempt: int) -> Reply:
+        """attempt: counted from 1."""
+        async with self.pace.turn() as sent_at:
+            try:
+                response = await self._http.post("/chat/completions", json=body)
+            except httpx.ReadTimeout as error:
+                self.pace.pushed_back(0.0, sent_at)
+                late = f"no answer within {self.endpoint.timeout_seconds:g} s"
+                raise Unanswered(late, attempts_spent=TIMEOUT_COSTS_ATTEMPTS) from error
+            except httpx.TransportError as error:
+                self.pace.pushed_back(0.0, sent_at)
+                await self._check_tls(error)
+                raise Unanswered(f"{type(error).__name__} {error}".strip(), unreachable=True) from error
+            if response.status_code in BUSY_STATUSES:
+                self.pace.pushed_back(self._pause_seconds(response, attempt), sent_at)
+                raise Unanswered(excerpt(response), 0.0)
+            if response.status_code in RETRIED_STATUSES:
+                raise Unanswered(excerpt(response))
+            if response.is_error:
+                return self._refusal(response, body)
+            return self._accepted(response, seconds=time.monotonic() - sent_at)
 
     async def _check_tls(self, error: httpx.TransportError) -> None:
-        """Raise, while the endpoint has never answered, where TLS is what keeps us from it: that is so for every question."""
+        """Raise if the endpoint has never answered and TLS is the reason, which is the same for every question."""
         if self._answered == 0:
             fault = await asyncio.to_thread(tls.find_fault, self.endpoint.base_url, self.endpoint.ca)
             if fault is not None:
@@ -223,10 +190,10 @@ class ChatClient:
             self.pace.pause(min(spent_for, LONGEST_RETRY_AFTER_SECONDS))
         return reply
 
-    def _pause_seconds(self, response: httpx.Response, otherwise: float) -> float:
+    def _pause_seconds(self, response: httpx.Response, attempt: int) -> float:
         if OUT_OF_QUOTA in response.text:
             raise PreconditionError(
-                f"endpoint {self.endpoint.base_url} has no quota left for this token ({_excerpt(response)}): "
+                f"endpoint {self.endpoint.base_url} has no quota left for this token ({excerpt(response)}): "
                 "run the same command again when it has; the answers so far are kept"
             )
         asked = retry_after_seconds(response.headers.get("retry-after"))
@@ -237,7 +204,7 @@ class ChatClient:
                 f"endpoint {self.endpoint.base_url} asks to wait {asked:.0f} s (HTTP {response.status_code}): "
                 "run the same command later; the answers so far are kept"
             )
-        return otherwise if asked is None else asked
+        return backoff_seconds(attempt - 1, self.endpoint.first_delay_seconds) if asked is None else asked
 
     def _refusal(self, response: httpx.Response, body: Mapping[str, Any]) -> Reply:
         """A 4xx that another attempt would not change: about this question only (a Reply), or about all (raised)."""
@@ -260,7 +227,7 @@ def _is_of_the_request(error: BurnishError) -> bool:
 
 
 def _refused_parameter(response: httpx.Response, body: Mapping[str, Any]) -> str | None:
-    """The request parameter that a 4xx says is not taken at all; None where it is about a value or about the prompt."""
+    """The request parameter that a 4xx says is not taken at all; None if it is about a value or about the prompt."""
     if not REFUSED_PARAMETER.search(response.text):
         return None
     sent = [name for name in body if name not in ("model", "messages")]
@@ -273,7 +240,7 @@ def _remedy(parameter: str, message: str) -> str:
     return f"leave it out with --without {parameter} (Endpoint.without)"
 
 
-def _excerpt(response: httpx.Response) -> str:
+def excerpt(response: httpx.Response) -> str:
     return f"HTTP {response.status_code} {response.text[:200]}".strip()
 
 
@@ -281,9 +248,8 @@ def _reply(response: httpx.Response, latency_ms: float) -> Reply:
     try:
         body = response.json()
         choice = body["choices"][0]
-        text = (
-            (choice["message"]["content"] or "").encode(errors="replace").decode()
-        )  # half a surrogate pair is no text
+        # Half a surrogate pair is no text.
+        text = (choice["message"]["content"] or "").encode(errors="replace").decode()
         usage = body.get("usage") or {}
         return Reply(
             text=text,
@@ -300,7 +266,7 @@ def _reply(response: httpx.Response, latency_ms: float) -> Reply:
 
 
 def _first_token_logprobs(choice: Mapping[str, Any]) -> dict[str, float] | None:
-    """Text of a token -> log-probability of standing first; tokens of the same text are added up. None where none are given."""
+    """Text of a token -> log-probability of standing first; tokens of the same text are added up. None if none are given."""
     content = (choice.get("logprobs") or {}).get("content") or []
     if not content or not content[0].get("top_logprobs"):
         return None

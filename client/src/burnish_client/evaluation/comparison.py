@@ -1,199 +1,167 @@
-"""The whole comparison: benchmark, dataset manifest and endpoints in; a folder with rows, verdict, report and postmortem out.
+"""The whole comparison: a request and its inputs in; a folder with rows, verdict, report and postmortem out.
 
 `evaluate` reads from top to bottom: planned, asked, graded, decided, written.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 from burnish.errors import InvalidInputError
 from burnish.grading import needs
 from burnish.reporting import ReportMeta
-from burnish.schemas.adapter import AdapterManifest
 from burnish.schemas.benchmark import BenchmarkQuestion
 from burnish.schemas.dataset import DatasetManifest, Split
-from burnish.schemas.evaluation import Cost, EvalManifest, EvalRow, Forgetting, JudgeCalibration, Verdict
-from burnish.schemas.runlog import FailureCluster, RunLogLine
-from burnish.verdict.decision import Thresholds, decide
+from burnish.schemas.evaluation import Cost, EvalManifest, EvalRow, Forgetting, Verdict
+from burnish.verdict.decision import decide
 from burnish.verdict.pairing import name_some
-from burnish_client.evaluation import folder
-from burnish_client.evaluation.answers import Answer
-from burnish_client.evaluation.asking import MOST_CONCURRENCY, ProgressCallback, Side, ask_sides
-from burnish_client.evaluation.cache import AnswerCache, model_digest_of
+from burnish_client.evaluation import output
+from burnish_client.evaluation.answers import AnswerCache, model_digest_of
+from burnish_client.evaluation.ask import ProgressCallback, Side, ask_sides
+from burnish_client.evaluation.baselines import Baseline, plan_baselines
 from burnish_client.evaluation.calibration import check_calibration
-from burnish_client.evaluation.chat import Endpoint, Sampling
-from burnish_client.evaluation.controls import Arm, ArmName, Controls, plan_arms
-from burnish_client.evaluation.cost import Prices, costs
-from burnish_client.evaluation.folder import BASE, CANDIDATE, FILES
-from burnish_client.evaluation.forgetting import (
-    BASE_ANSWERS,
-    CANDIDATE_ANSWERS,
-    forgetting_sentence,
-    measure_forgetting,
-)
-from burnish_client.evaluation.judging import Judged, JudgeSettings, judge_digests, judge_sides
-from burnish_client.evaluation.rows import check_questions, eval_rows
-from burnish_client.evaluation.run_log import reuse_run_log
-
-__all__ = ["FILES", "Evaluation", "evaluate"]
+from burnish_client.evaluation.forgetting import forgetting_sentence, measure_forgetting, probe_answers
+from burnish_client.evaluation.grade import check_questions, eval_rows, reuse_run_log
+from burnish_client.evaluation.judge import Judged, judge_digests, judge_sides
+from burnish_client.evaluation.output import BASE, CANDIDATE
+from burnish_client.evaluation.request import Endpoint, EvalInputs, EvalRequest, JudgeSettings
 
 
 @dataclass(frozen=True)
 class Evaluation:
-    """What `evaluate` made. folder holds the files that the manifest names, which is what the curator wants at the end."""
+    """What `evaluate` made. folder holds the files that the manifest names."""
 
     verdict: Verdict
     manifest: EvalManifest
     folder: Path
     base_rows: list[EvalRow]
     candidate_rows: list[EvalRow]
+    baseline_rows: dict[str, list[EvalRow]]
     reused_base_answers: int
-    arm_rows: dict[str, list[EvalRow]]
     costs: list[Cost]
     forgetting: Forgetting | None = None
 
 
 async def evaluate(
-    questions: Sequence[BenchmarkQuestion],
-    dataset: DatasetManifest | None,
-    endpoint: Endpoint,
+    request: EvalRequest,
+    inputs: EvalInputs,
     *,
-    base_model: str,
-    candidate_model: str,
     out: Path,
-    benchmark: str,
-    base_endpoint: Endpoint | None = None,
-    base_run_log: Sequence[RunLogLine] = (),
-    adapter: AdapterManifest | None = None,
-    clusters: Sequence[FailureCluster] = (),
-    targeted: Collection[str] = (),
-    base_samples: int = 2,
-    candidate_samples: int = 1,
-    arms: Collection[ArmName] = (),
-    controls: Controls | None = None,
-    forgetting: bool = False,
-    sampling: Sampling | None = None,
-    concurrency: int = MOST_CONCURRENCY,
-    thresholds: Thresholds | None = None,
-    judge: JudgeSettings | None = None,
-    calibration: JudgeCalibration | None = None,
     cache: Path | None = None,
-    prices: Mapping[str, Prices] | Prices | None = None,
-    reproduce: Sequence[str] = (),
     progress: ProgressCallback | None = None,
 ) -> Evaluation:
-    """Compare candidate_model with base_model on a benchmark and write FILES, and one file an arm, into `out`.
+    """Compare the candidate with the base on a benchmark, and write FILES and one file for each baseline into `out`.
 
-    benchmark: `name/version`, for the record. endpoint serves the candidate, and the base too unless base_endpoint is
-    given. Who is targeted: the dataset's split says; without a dataset `targeted` (question ids), else the questions'
-    own mark (`extra.targeted` is true). base_run_log: base answers found there (same model, prompt and sampling, see
-    `reuse_run_log`) are reused, not asked again. Two base samples measure the noise floor. arms: control arms, asked of
-    the base as often as the candidate is asked, made from `controls`. forgetting: also ask the probe set. judge: for the
-    questions whose grader is `judge`. cache: a folder where answers are shared between runs; it needs `adapter`, whose
-    digests pin both models. prices: of all sides, or by Cost.side.
-    Answers are logged in `out`/answers-*.jsonl as they come: the same call after a kill asks only what is missing.
-    The eval's id is the digest of the rows of all sides and of what was compared on what.
+    Who is targeted: the dataset's split says; without a dataset `request.targeted`, else the questions' own marks
+    (`extra.targeted` is true). Base answers in `inputs.base_run_log` (same model, prompt and sampling, see
+    `reuse_run_log`) are not asked again. Answers are logged in `out`/answers-*.jsonl as they come: the same call after a
+    kill asks only what is missing. The eval's id is the digest of the rows of all sides and of what was compared on what.
 
-    progress: of the questions, then of judge and probe set, each with its own total.
+    cache: a folder in which runs share answers; used if `inputs.adapter` is given and both sides share an endpoint,
+    since its digests pin both models. progress: of the questions, then of judge and probe set, each with its own total.
+
+        >>> questions = read_benchmark("files.jsonl")[1]
+        >>> request = EvalRequest(benchmark="files/1", endpoint=Endpoint(url), base_model="base", candidate_model="tuned")
+        >>> done = asyncio.run(evaluate(request, EvalInputs(questions), out=Path("result")))
+        >>> done.verdict.verdict
+        'ship'
 
     Raises InvalidInputError for a benchmark whose graders do not work on their own expected answers, which has none
-    of the dataset's held-out questions, or where nothing says what is targeted, and LeakageError for an arm whose
+    of the dataset's held-out questions, or if nothing says what is targeted, LeakageError for a baseline whose
     examples an evaluation may not show, PreconditionError for a calibration of another judge, before anything is asked;
     and what `ask_sides` and `decide` raise.
     """
-    sampling = sampling or Sampling()
+    questions, dataset, judge = inputs.questions, inputs.dataset, request.judge
+    _check_named(request, inputs)
     check_questions(questions)
     check_judge(questions, judge)
-    if calibration:
-        check_calibration(calibration, judge_digests(questions, judge.model) if judge else ())
-    split = split_of(questions, dataset, targeted)
-    planned = plan_arms(
-        arms, questions, split if dataset else None, controls or Controls(), max_tokens=sampling.max_tokens
+    digests = judge_digests(questions, judge.model) if judge else set()
+    if request.calibration:
+        check_calibration(request.calibration, digests)
+    split = split_of(questions, dataset, request.targeted)
+    baselines = plan_baselines(
+        request.baselines,
+        questions,
+        split if dataset else None,
+        inputs.corrections,
+        max_tokens=request.sampling.max_tokens,
     )
+    _check_baselines(baselines, request.base_endpoint or request.endpoint)
 
-    _check_arms(planned, base_endpoint or endpoint)
-    known = reuse_run_log(base_run_log, questions, base_model, sampling, base_samples)
-    base_digest, candidate_digest = _digests(adapter if base_endpoint is None else None)
-    base_endpoint = base_endpoint or endpoint
-    base = Side(base_endpoint, base_model, out / "answers-base.jsonl", base_samples, known, digest=base_digest)
-    candidate = Side(
-        endpoint, candidate_model, out / "answers-candidate.jsonl", candidate_samples, digest=candidate_digest
-    )
-    sides = {"base": base, "candidate": candidate}
-    sides |= {f"arm:{arm.name}": _arm_side(arm, base, candidate_samples) for arm in planned}
+    sides = _sides(request, inputs, baselines, out)
     with AnswerCache(cache) if cache else nullcontext() as shared:
         answers = await ask_sides(
             list(sides.values()),
             questions,
-            sampling=sampling,
-            concurrency=concurrency,
+            sampling=request.sampling,
+            concurrency=request.concurrency,
             progress=progress,
             cache=shared,
         )
 
     judged = Judged([{} for _ in sides])
-    if judge and judge_digests(questions, judge.model):
+    if judge and digests:
         judged = await judge_sides(questions, answers, judge, out / "answers-judge.jsonl", progress)
-    names = [BASE, CANDIDATE, *(arm.file for arm in planned)]
+    files = [BASE, CANDIDATE, *(baseline.file for baseline in baselines)]
     rows = {
-        name: eval_rows(questions, given, split, judgements)
-        for name, given, judgements in zip(names, answers, judged.judgements, strict=True)
+        file: eval_rows(questions, given, split, judgements)
+        for file, given, judgements in zip(files, answers, judged.judgements, strict=True)
     }
 
     verdict = decide(
         rows[BASE],
         rows[CANDIDATE],
-        thresholds=thresholds,
-        calibration=calibration,
-        arms={arm.name: (arm.what, rows[arm.file]) for arm in planned},
+        thresholds=request.thresholds,
+        calibration=request.calibration,
+        arms={baseline.name: (baseline.what, rows[baseline.file]) for baseline in baselines},
     )
-    forgot = None
-    if forgetting:
-        forgot = await measure_forgetting(
-            base_endpoint,
-            base_model,
-            candidate_model,
+    forgetting = None
+    if request.forgetting:
+        forgetting = await measure_forgetting(
+            sides["base"].endpoint,
+            request.base_model,
+            request.candidate_model,
             out,
-            candidate_endpoint=endpoint,
-            concurrency=concurrency,
+            candidate_endpoint=request.endpoint,
+            concurrency=request.concurrency,
             progress=progress,
         )
-        verdict = _with_warning(verdict, forgetting_sentence(forgot))
+        if warning := forgetting_sentence(forgetting):
+            verdict = verdict.model_copy(update={"warnings": [*verdict.warnings, warning]})
 
     asked = dict(zip(sides, answers, strict=True))
     asked |= {"judge": judged.replies} if judged.replies else {}
     asked |= {"probe": probe_answers(out)} if forgetting else {}
-    compared = [base_model, candidate_model, benchmark, dataset.version if dataset else ""]
+    compared = [request.base_model, request.candidate_model, request.benchmark, dataset.version if dataset else ""]
     meta = ReportMeta(
-        eval_id=folder.eval_id(rows, compared),
-        base_model=base_model,
-        candidate_model=candidate_model,
-        benchmark=benchmark,
+        eval_id=output.eval_id(rows, compared),
+        base_model=request.base_model,
+        candidate_model=request.candidate_model,
+        benchmark=request.benchmark,
         questions=list(questions),
         dataset=dataset,
-        adapter=adapter,
-        clusters=list(clusters),
-        sampling=sampling.body(0),
-        reused_base_answers=len(known),
-        forgetting=forgot,
-        costs=costs(asked, prices),
-        reproduce=list(reproduce),
+        adapter=inputs.adapter,
+        clusters=list(inputs.clusters),
+        sampling=request.sampling.body(0),
+        reused_base_answers=len(sides["base"].known),
+        forgetting=forgetting,
+        costs=output.costs(asked, request.prices),
+        reproduce=[request.command()],
     )
-    manifest = folder.write(out, verdict, rows, meta, [arm.record(len(questions)) for arm in planned])
+    records = [baseline.record(len(questions)) for baseline in baselines]
     return Evaluation(
         verdict=verdict,
-        manifest=manifest,
+        manifest=output.write(out, request, verdict, rows, meta, records),
         folder=out,
         base_rows=rows[BASE],
         candidate_rows=rows[CANDIDATE],
-        reused_base_answers=len(known),
+        baseline_rows={baseline.name: rows[baseline.file] for baseline in baselines},
+        reused_base_answers=meta.reused_base_answers,
         costs=meta.costs,
-        arm_rows={arm.name: rows[arm.file] for arm in planned},
-        forgetting=forgot,
+        forgetting=forgetting,
     )
 
 
@@ -202,7 +170,7 @@ def split_of(
 ) -> Split:
     """Which questions are targeted and held out: by the dataset, else by `targeted`, else by the questions' own marks.
 
-    Raises InvalidInputError where none of them says so, or says so of questions that are not there.
+    Raises InvalidInputError if none of them says so, or if one names questions that are not there.
     """
     asked = {question.question_id for question in questions}
     if dataset:
@@ -227,45 +195,58 @@ def split_of(
 
 
 def check_judge(questions: Sequence[BenchmarkQuestion], judge: JudgeSettings | None) -> None:
+    """Raise InvalidInputError for questions that only a judge can grade if there is none."""
     judged = [question.question_id for question in questions if needs(question.grader) == "judge"]
     if judged and judge is None:
         raise InvalidInputError(
             f"{len(judged)} questions are graded by a judge ({name_some(judged)}): give --judge-model, and --judge-url "
-            "where it is not the candidate's endpoint",
+            "if it is not at the candidate's endpoint",
             field="judge",
         )
 
 
-def _check_arms(arms: Sequence[Arm], endpoint: Endpoint) -> None:
-    """An arm whose request parameters the endpoint does not take would be the base under another name."""
-    for arm in arms:
-        left_out = sorted({name for wording in arm.wordings.values() for name in wording.parameters} & endpoint.without)
-        if left_out:
+def _check_named(request: EvalRequest, inputs: EvalInputs) -> None:
+    """The saved request must name the data that it was run on."""
+    dataset, adapter = inputs.dataset, inputs.adapter
+    for field, named, given in (
+        ("dataset", request.dataset, dataset and f"{dataset.name}/{dataset.version}"),
+        ("adapter", request.adapter, adapter and f"{adapter.name}@{adapter.version}"),
+    ):
+        if named != given:
             raise InvalidInputError(
-                f"control arm {arm.name!r} works by {', '.join(left_out)}, which this endpoint does not take: choose "
-                "other arms, such as --control few-shot,prompt",
+                f"the request names {field} {named}, its inputs have {given}: they must be the same", field=field
+            )
+
+
+def _check_baselines(baselines: Sequence[Baseline], endpoint: Endpoint) -> None:
+    """A baseline whose request parameters the endpoint does not take would be the base under another name."""
+    for baseline in baselines:
+        used = {name for wording in baseline.wordings.values() for name in wording.parameters}
+        if left_out := sorted(used & endpoint.without):
+            raise InvalidInputError(
+                f"baseline {baseline.name!r} works by {', '.join(left_out)}, which this endpoint does not take: choose "
+                "others, such as --control few-shot,prompt",
                 field="control",
             )
 
 
-def _digests(adapter: AdapterManifest | None) -> tuple[str | None, str | None]:
-    """What pins the answers of base and candidate; None where only names are known."""
-    if adapter is None:
-        return None, None
-    base = adapter.base_model.digest
-    return model_digest_of(base), model_digest_of(base, adapter.version)
-
-
-def _arm_side(arm: Arm, base: Side, samples: int) -> Side:
-    log = base.out.with_name(f"answers-arm-{arm.name}.jsonl")
-    return replace(base, out=log, samples=samples, known=(), wordings=arm.wordings)
-
-
-def probe_answers(out: Path) -> list[Answer]:
-    """What the probe set's askings left in the folder."""
-    files = (out / BASE_ANSWERS, out / CANDIDATE_ANSWERS)
-    return [Answer.model_validate_json(line) for file in files for line in file.read_bytes().splitlines()]
-
-
-def _with_warning(verdict: Verdict, sentence: str | None) -> Verdict:
-    return verdict if sentence is None else verdict.model_copy(update={"warnings": [*verdict.warnings, sentence]})
+def _sides(request: EvalRequest, inputs: EvalInputs, baselines: Sequence[Baseline], out: Path) -> dict[str, Side]:
+    """Who is asked: base, candidate, and the base once more for each baseline, as often as the candidate."""
+    base, candidate = request.base_model, request.candidate_model
+    endpoint, samples = request.base_endpoint or request.endpoint, request.candidate_samples
+    known = reuse_run_log(inputs.base_run_log, inputs.questions, base, request.sampling, request.base_samples)
+    base_digest = candidate_digest = None
+    if inputs.adapter and request.base_endpoint is None:
+        base_digest = model_digest_of(inputs.adapter.base_model.digest)
+        candidate_digest = model_digest_of(base_digest, inputs.adapter.version)
+    log = "answers-{}.jsonl".format
+    sides = {
+        "base": Side(endpoint, base, out / log("base"), request.base_samples, known, digest=base_digest),
+        "candidate": Side(request.endpoint, candidate, out / log("candidate"), samples, digest=candidate_digest),
+    }
+    for one in baselines:
+        name = f"arm-{one.name}"
+        sides[f"arm:{one.name}"] = Side(
+            endpoint, base, out / log(name), samples, wordings=one.wordings, digest=base_digest
+        )
+    return sides

@@ -1,9 +1,11 @@
-"""Datasets and jobs of a comparison of methods: the same split for each, ordinary jobs found again by label."""
+"""Datasets, jobs and results of a comparison of methods: one split for all, ordinary jobs found again by label."""
 
 from __future__ import annotations
 
 import re
+import shutil
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Protocol
 
 from burnish.digests import canonical_json, version_of
@@ -11,9 +13,14 @@ from burnish.errors import InvalidInputError, PreconditionError
 from burnish.schemas.adapter import AdapterManifest
 from burnish.schemas.base import Frozen
 from burnish.schemas.dataset import DatasetFormat, DatasetManifest, DatasetSpec
+from burnish.schemas.evaluation import JudgeCalibration
 from burnish.schemas.methods import METHODS, Method
+from burnish.verdict.claims import Thresholds
 from burnish.verdict.pairing import name_some
+from burnish_client.evaluation import Evaluation
+from burnish_client.evaluation.forgetting import BASE_ANSWERS, BASE_TEXTS
 from burnish_client.sdk.trainer import TuningJob, TuningSpec, job_state, to_dict
+from burnish_client.tuning.recommendation import MethodResult, claims_of
 from burnish_client.tuning.search_space import Value, has_parameter, make_spec, parse_values
 
 SPLIT_FIELDS = ("targeted", "held_out", "train", "validation")  # anchors are mixed in by some formats only
@@ -82,12 +89,12 @@ def values_by_method(words: Sequence[str], methods: Sequence[Method], seed: int)
 
 
 def adapter_name_of(label: str) -> str:
-    """A name that a label may stand for, with room for a method's."""
+    """An adapter name from a label, with room for a method's."""
     return re.sub(r"[^a-z0-9._-]+", "-", label.lower()).strip("-._")[:40].rstrip("-._") or "compared"
 
 
 def build_datasets(curator: Curator, methods: Sequence[Method], spec: DatasetSpec) -> dict[Method, DatasetManifest]:
-    """A version a format, from the same run log, corrections, shares and seed. PreconditionError where the splits differ.
+    """A version a format, from the same run log, corrections, shares and seed. PreconditionError if the splits differ.
 
     spec: its name is what the datasets' names begin with; its format is not looked at.
     """
@@ -122,9 +129,9 @@ def compare_id(planned: Sequence[PlannedMethod], benchmark: str) -> str:
 
 
 def start_jobs(trainer: Trainer, planned: Sequence[PlannedMethod], compared: str, *, retry: bool) -> dict[Method, str]:
-    """Method -> job id: the newest job of this comparison, or a new one where there is none.
+    """Method -> job id: the newest job of this comparison, or a new one if there is none.
 
-    retry: also where the newest has failed or was cancelled. Request ids count the tries, so that a command that was
+    retry: also if the newest has failed or was cancelled. Request ids count the tries, so that a command that was
     killed and run again queues nothing twice.
     """
     jobs: dict[Method, str] = {}
@@ -140,8 +147,46 @@ def start_jobs(trainer: Trainer, planned: Sequence[PlannedMethod], compared: str
     return jobs
 
 
+def share_probe(earlier: Sequence[Path], out: Path) -> None:
+    """Copy the base's probe answers and text scores from the folder of an earlier method, so that it is asked once."""
+    out.mkdir(parents=True, exist_ok=True)
+    for name in (BASE_ANSWERS, BASE_TEXTS):
+        found = [folder / name for folder in earlier if (folder / name).is_file()]
+        if found and not (out / name).exists():
+            shutil.copy(found[0], out / name)
+
+
+def method_result(
+    method: PlannedMethod,
+    job: TuningJob,
+    done: Evaluation | None = None,
+    adapter: AdapterManifest | None = None,
+    limits: Thresholds | None = None,
+    calibration: JudgeCalibration | None = None,
+) -> MethodResult:
+    """What came of a method: of its eval and its adapter, or, without them, why its job has no adapter."""
+    dataset = f"{method.dataset.name}@{method.dataset.version}"
+    known = MethodResult(method=method.method, dataset=dataset, job_id=job.job_id, failure=failure_of(job))
+    if done is None or adapter is None:
+        return known
+    improved, broke = claims_of(done.base_rows, done.candidate_rows, limits or Thresholds(), calibration)
+    seconds, memory = training_cost(adapter)
+    return known.model_copy(
+        update={
+            "adapter": f"{adapter.name}@{adapter.version}",
+            "eval_id": done.manifest.id,
+            "folder": str(done.folder),
+            "verdict": done.verdict,
+            "improved": improved,
+            "broke": broke,
+            "seconds": seconds,
+            "peak_memory_bytes": memory,
+        }
+    )
+
+
 def failure_of(job: TuningJob) -> str | None:
-    """Why there is no adapter; None where there is."""
+    """Why there is no adapter; None if there is one."""
     state = job_state(job.state)
     if state == "succeeded":
         return None

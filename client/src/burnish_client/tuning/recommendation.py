@@ -11,10 +11,10 @@ from burnish.schemas.base import Frozen
 from burnish.schemas.evaluation import Comparison, EvalRow, JudgeCalibration, Verdict
 from burnish.schemas.methods import Method
 from burnish.statistics import holm, needs_questions, noninferiority, prudent_design_effect
+from burnish.verdict import pairing
 from burnish.verdict.claims import Answer, Outcomes, Thresholds, find_harm, find_improvement
 from burnish.verdict.comparisons import Groups, compare, outcomes
 from burnish.verdict.decision import usable_calibration
-from burnish.verdict.pairing import pair
 
 
 class MethodResult(Frozen):
@@ -42,10 +42,10 @@ class MethodResult(Frozen):
         return self.improved == "yes" and self.broke != "yes"
 
 
-class Duel(Frozen):
+class PairwiseComparison(Frozen):
     """Two adapters on the same questions, held out for both: base = first, candidate = second, delta = second − first.
 
-    p-values in the comparisons are exact and two-sided; targeted_p and rest_p are these after Holm over all duels.
+    p-values in the comparisons are exact and two-sided; targeted_p and rest_p are these after Holm over all pairs.
     equivalent: on the target neither is worse than the other by the margin of a control arm (two one-sided tests).
     needs_questions: how many more targeted questions would show a difference; None where it is shown, or beyond 20,000.
     """
@@ -76,34 +76,36 @@ def claims_of(
     calibration: JudgeCalibration | None = None,
 ) -> tuple[Answer, Answer]:
     """(improved, broke) as burnish.verdict.decision.decide finds them, which says one word for both."""
-    groups = Groups(pair(base, candidate), usable_calibration(calibration))
+    groups = Groups(pairing.pair(base, candidate), usable_calibration(calibration))
     improvement = find_improvement(outcomes(groups.targeted, groups.judge), limits, groups.missing_targeted)
     harm = find_harm(outcomes(groups.rest, groups.judge), limits, groups.missing_rest)
     return improvement.answer, harm.answer
 
 
-def find_duels(
+def compare_pairs(
     rows: Mapping[Method, Sequence[EvalRow]], limits: Thresholds, calibration: JudgeCalibration | None = None
-) -> list[Duel]:
+) -> list[PairwiseComparison]:
     """Every two methods against each other, in the order given.
 
     A question that either trained on (an anchor of one, say) decides nothing. Raises InvalidInputError where the sides
     do not stand on the same questions.
     """
-    duels = [_duel(a, b, rows[a], rows[b], limits, calibration) for a, b in combinations(rows, 2)]
-    raw = [p for duel in duels for p in (duel.targeted_p, duel.rest_p)]
+    pairs = [_compare_pair(a, b, rows[a], rows[b], limits, calibration) for a, b in combinations(rows, 2)]
+    raw = [p for pair in pairs for p in (pair.targeted_p, pair.rest_p)]
     adjusted = iter(holm(raw))
-    return [duel.model_copy(update={"targeted_p": next(adjusted), "rest_p": next(adjusted)}) for duel in duels]
+    return [pair.model_copy(update={"targeted_p": next(adjusted), "rest_p": next(adjusted)}) for pair in pairs]
 
 
-def recommend(results: Sequence[MethodResult], duels: Sequence[Duel], limits: Thresholds) -> Recommendation:
+def recommend(
+    results: Sequence[MethodResult], pairs: Sequence[PairwiseComparison], limits: Thresholds
+) -> Recommendation:
     """The method to take, by these steps; each needs the one before to leave it open.
 
     1. A method without a verdict leaves the question open.
     2. Eligible is what is shown to improve the target and is not found to break the rest. None: none of them is
        recommended where that is decided for each, else it is open. One: it is recommended.
     3. Of several, the one that beats every other directly: better on the target and not worse on the rest, or no
-       different on the target and better on the rest (exact paired tests, two-sided, Holm over all duels and both).
+       different on the target and better on the rest (exact paired tests, two-sided, Holm over all pairs and both).
     4. Where one is better on the target and another on the rest it is a trade, and open.
     5. The only one that is shown to leave the rest as it was.
     6. Where all are equivalent on the target: the one that trains fastest.
@@ -117,38 +119,38 @@ def recommend(results: Sequence[MethodResult], duels: Sequence[Duel], limits: Th
     if len(eligible) == 1:
         return _only_one(eligible[0], results)
     names = [result.method for result in eligible]
-    between = [duel for duel in duels if duel.first in names and duel.second in names]
-    winner = next((name for name in names if all(_beats(name, duel, limits) for duel in _of(name, between))), None)
+    between = [pair for pair in pairs if pair.first in names and pair.second in names]
+    winner = next((name for name in names if all(_beats(name, pair, limits) for pair in _of(name, between))), None)
     if winner:
         return _won(winner, eligible, between, limits)
-    trade = next((duel for duel in between if _is_trade(duel, limits)), None)
+    trade = next((pair for pair in between if _is_trade(pair, limits)), None)
     if trade:
         return _trade(trade)
     holding = [result for result in eligible if result.broke == "no"]
     if len(holding) == 1:
         return _holds_alone(holding[0], between)
-    if all(duel.equivalent for duel in between) and all(result.seconds is not None for result in eligible):
+    if all(pair.equivalent for pair in between) and all(result.seconds is not None for result in eligible):
         return _fastest(eligible, limits)
     return _no_difference(between, limits)
 
 
-def _duel(
+def _compare_pair(
     first: Method,
     second: Method,
     first_rows: Sequence[EvalRow],
     second_rows: Sequence[EvalRow],
     limits: Thresholds,
     calibration: JudgeCalibration | None,
-) -> Duel:
+) -> PairwiseComparison:
     trained = {row.question_id for row in (*first_rows, *second_rows) if not row.held_out}
     sides = [
         [row.model_copy(update={"held_out": row.question_id not in trained}) for row in rows]
         for rows in (first_rows, second_rows)
     ]
-    groups = Groups(pair(sides[0], sides[1], (first, second)), usable_calibration(calibration))
+    groups = Groups(pairing.pair(sides[0], sides[1], (first, second)), usable_calibration(calibration))
     targeted, rest = compare(groups.targeted, judge=groups.judge), compare(groups.rest, judge=groups.judge)
     found = outcomes(groups.targeted, groups.judge)
-    return Duel(
+    return PairwiseComparison(
         first=first,
         second=second,
         targeted=targeted,
@@ -183,27 +185,27 @@ def _needed(found: Outcomes, limits: Thresholds) -> int | None:
     return max(1, math.ceil((required + found.n) * effect) - found.n)
 
 
-def _of(name: Method, duels: Sequence[Duel]) -> list[Duel]:
-    return [duel for duel in duels if name in (duel.first, duel.second)]
+def _of(name: Method, pairs: Sequence[PairwiseComparison]) -> list[PairwiseComparison]:
+    return [pair for pair in pairs if name in (pair.first, pair.second)]
 
 
-def _lead(name: Method, duel: Duel, limits: Thresholds) -> tuple[int, int]:
+def _lead(name: Method, pair: PairwiseComparison, limits: Thresholds) -> tuple[int, int]:
     """(target, rest): 1 where `name` is shown to be better than the other, −1 worse, 0 neither."""
-    sign = 1 if duel.second == name else -1
+    sign = 1 if pair.second == name else -1
     leads = []
-    for comparison, p_value in ((duel.targeted, duel.targeted_p), (duel.rest, duel.rest_p)):
+    for comparison, p_value in ((pair.targeted, pair.targeted_p), (pair.rest, pair.rest_p)):
         shown = p_value < limits.alpha and bool(comparison.delta)
         leads.append(sign * int(math.copysign(1, comparison.delta or 0.0)) if shown else 0)
     return leads[0], leads[1]
 
 
-def _beats(name: Method, duel: Duel, limits: Thresholds) -> bool:
-    target, rest = _lead(name, duel, limits)
+def _beats(name: Method, pair: PairwiseComparison, limits: Thresholds) -> bool:
+    target, rest = _lead(name, pair, limits)
     return (target > 0 and rest >= 0) or (target == 0 and rest > 0)
 
 
-def _is_trade(duel: Duel, limits: Thresholds) -> bool:
-    target, rest = _lead(duel.second, duel, limits)
+def _is_trade(pair: PairwiseComparison, limits: Thresholds) -> bool:
+    target, rest = _lead(pair.second, pair, limits)
     return target * rest < 0
 
 
@@ -252,15 +254,17 @@ def _state(result: MethodResult) -> str:
     return f"{result.method} {improved[result.improved or 'unknown']} and {broke[result.broke or 'unknown']}"
 
 
-def _won(winner: Method, eligible: Sequence[MethodResult], duels: Sequence[Duel], limits: Thresholds) -> Recommendation:
+def _won(
+    winner: Method, eligible: Sequence[MethodResult], pairs: Sequence[PairwiseComparison], limits: Thresholds
+) -> Recommendation:
     reasons = []
-    for duel in _of(winner, duels):
-        other = duel.first if duel.second == winner else duel.second
-        on_target = _lead(winner, duel, limits)[0] > 0
+    for pair in _of(winner, pairs):
+        other = pair.first if pair.second == winner else pair.second
+        on_target = _lead(winner, pair, limits)[0] > 0
         comparison, p_value, where = (
-            (duel.targeted, duel.targeted_p, "held-out targeted") if on_target else (duel.rest, duel.rest_p, "rest")
+            (pair.targeted, pair.targeted_p, "held-out targeted") if on_target else (pair.rest, pair.rest_p, "rest")
         )
-        lead = comparison if duel.second == winner else _turned(comparison)
+        lead = comparison if pair.second == winner else _turned(comparison)
         reasons.append(
             f"{points(lead.delta)} points against {other} on {lead.n} {where} questions "
             f"(95 % interval {interval(lead)}, exact p {p_equals(p_value)})"
@@ -285,18 +289,18 @@ def _turned(c: Comparison) -> Comparison:
     )
 
 
-def _trade(duel: Duel) -> Recommendation:
-    better, worse = (duel.second, duel.first) if (duel.targeted.delta or 0.0) > 0 else (duel.first, duel.second)
+def _trade(pair: PairwiseComparison) -> Recommendation:
+    better, worse = (pair.second, pair.first) if (pair.targeted.delta or 0.0) > 0 else (pair.first, pair.second)
     sentence = (
         f"A trade: {better} is better on the target and {worse} on the rest "
-        f"({points(abs(duel.targeted.delta or 0.0))} and {points(abs(duel.rest.delta or 0.0))} points, both shown): "
+        f"({points(abs(pair.targeted.delta or 0.0))} and {points(abs(pair.rest.delta or 0.0))} points, both shown): "
         "which weighs more is yours to say."
     )
     return Recommendation(settled=False, method=None, sentence=sentence)
 
 
-def _holds_alone(result: MethodResult, duels: Sequence[Duel]) -> Recommendation:
-    others = ", ".join(d.first if d.second == result.method else d.second for d in _of(result.method, duels))
+def _holds_alone(result: MethodResult, pairs: Sequence[PairwiseComparison]) -> Recommendation:
+    others = ", ".join(d.first if d.second == result.method else d.second for d in _of(result.method, pairs))
     sentence = (
         f"Take {result.method}: on the target no difference to {others} is shown, and it alone is shown to leave the rest "
         "as it was."
@@ -314,9 +318,9 @@ def _fastest(eligible: Sequence[MethodResult], limits: Thresholds) -> Recommenda
     return Recommendation(settled=True, method=ranked[0].method, sentence=sentence)
 
 
-def _no_difference(duels: Sequence[Duel], limits: Thresholds) -> Recommendation:
-    open_ones = [duel for duel in duels if duel.targeted_p >= limits.alpha] or list(duels)
-    closest = max(open_ones, key=lambda duel: abs(duel.targeted.delta or 0.0))
+def _no_difference(pairs: Sequence[PairwiseComparison], limits: Thresholds) -> Recommendation:
+    open_ones = [pair for pair in pairs if pair.targeted_p >= limits.alpha] or list(pairs)
+    closest = max(open_ones, key=lambda pair: abs(pair.targeted.delta or 0.0))
     c, needed = closest.targeted, closest.needs_questions
     seen = (
         f"{points(c.delta)} points on {c.n} questions, 95 % interval {interval(c)}" if c.n else "no question in common"

@@ -7,9 +7,8 @@ from typing import Annotated
 
 import typer
 
-from burnish_client.cli.options import sampling as asking
-from burnish_client.cli.options.sampling import Concurrency, MaxTokens, Seed, Temperature
-from burnish_client.cli.views import console
+from burnish_client.cli.options.evaluation import MOST_CONCURRENCY, Concurrency, MaxTokens, Seed, Temperature
+from burnish_client.cli.views import answers, console
 from burnish_client.cli.views.console import JsonFlag
 
 app = typer.Typer(help="Benchmarks: import, list, look into.", no_args_is_help=True)
@@ -26,8 +25,9 @@ def import_benchmark(
 ) -> None:
     """Send a benchmark to the curator."""
     from burnish_client import CuratorClient
+    from burnish_client.evaluation.request import name_of
 
-    name = name or asking.name_of(file)
+    name = name or name_of(file)
     with CuratorClient.from_settings() as client, console.upload_progress(file) as progress:
         manifest = client.import_benchmark(file, name, progress)
     if json:
@@ -97,7 +97,7 @@ def run_benchmark(
         int,
         typer.Option(help="Times each question is asked. A failure that repeats is no accident.", metavar="N", min=1),
     ] = 2,
-    concurrency: Concurrency = asking.MOST_CONCURRENCY,
+    concurrency: Concurrency = MOST_CONCURRENCY,
     max_tokens: MaxTokens = 256,
     temperature: Temperature = 0.0,
     seed: Seed = 0,
@@ -113,35 +113,20 @@ def run_benchmark(
 
     settings = ClientSettings()
     with CuratorClient.from_settings(settings) as curator:
-        manifest = asking.find_benchmark(curator, benchmark)
-        questions = curator.benchmark_questions(manifest.name, manifest.version)
+        manifest, questions = evaluation.read_benchmark(benchmark, curator)
     with InferenceClient.from_settings(settings) as inference:
         model = model or inference.base_model()
     answers_file = output.with_suffix(".answers.jsonl")
     console.note(f"{len(questions):,} questions of {manifest.name}@{manifest.version}: {model} × {samples}")
-    try:
-        with asking.answer_progress("answers") as progress:
-            answers = asyncio.run(
-                evaluation.ask(
-                    evaluation.Endpoint.from_settings(settings),
-                    model,
-                    questions,
-                    out=answers_file,
-                    samples=samples,
-                    concurrency=concurrency,
-                    max_tokens=max_tokens,
-                    temperature=temperature,
-                    seed=seed,
-                    progress=progress,
-                )
-            )
-    except KeyboardInterrupt:
-        console.note(f"[yellow]interrupted:[/] the answers so far are in {answers_file}; the same command continues")
-        raise typer.Exit(130) from None
-    lines = evaluation.make_run_log(questions, answers, f"{manifest.name}-{manifest.version}")
+    side = evaluation.Side(evaluation.Endpoint.from_settings(settings), model, answers_file, samples)
+    sampling = evaluation.Sampling(max_tokens=max_tokens, temperature=temperature, seed=seed)
+    with answers.resumable("answers", answers_file) as progress:
+        asking = evaluation.ask_sides([side], questions, sampling=sampling, concurrency=concurrency, progress=progress)
+        (given,) = asyncio.run(asking)
+    lines = evaluation.make_run_log(questions, given, f"{manifest.name}-{manifest.version}")
     written = console.write_output((line.model_dump_json(exclude_none=True).encode() + b"\n" for line in lines), output)
     passed = sum(1 for line in lines if line.grade == "correct")
-    ungraded = len(answers) - written
+    ungraded = len(given) - written
     console.out().print(
         f"[bold green]wrote[/] {output}: {written:,} graded answers, {passed:,} correct; {ungraded:,} without a grade",
         soft_wrap=True,

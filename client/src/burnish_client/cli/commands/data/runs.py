@@ -8,7 +8,6 @@ from typing import Annotated
 import typer
 
 from burnish_client.cli.options.common import RunLog
-from burnish_client.cli.options.sampling import name_of
 from burnish_client.cli.views import console
 from burnish_client.cli.views.console import JsonFlag
 
@@ -28,6 +27,7 @@ def import_run_log(
     """Send a run log to the curator. Bad lines are reported with line number and reason; good ones are kept."""
     from burnish_client import CuratorClient
     from burnish_client.cli.views import data_text
+    from burnish_client.evaluation.request import name_of
 
     name = name or name_of(file)
     with CuratorClient.from_settings() as client, console.upload_progress(file) as progress:

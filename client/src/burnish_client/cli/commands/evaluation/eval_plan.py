@@ -8,9 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
-import typer
-
-from burnish_client.cli.options import sampling as asking
+from burnish_client.cli.options.evaluation import Margin, file_option, option
 from burnish_client.cli.views import console
 from burnish_client.cli.views.console import JsonFlag
 
@@ -21,57 +19,29 @@ POWER = 0.8
 
 
 def plan(
-    targeted: Annotated[
-        int | None, typer.Option(help="Held-out targeted questions.", metavar="N", min=1, show_default=False)
-    ] = None,
-    rest: Annotated[
-        int | None, typer.Option(help="Questions outside the target.", metavar="N", min=1, show_default=False)
-    ] = None,
+    targeted: Annotated[int | None, option("Held-out targeted questions.", None, "N", min=1)] = None,
+    rest: Annotated[int | None, option("Questions outside the target.", None, "N", min=1)] = None,
     benchmark: Annotated[
-        Path | None,
-        typer.Option(
-            help="A benchmark file: counts and shared documents are taken from there.",
-            exists=True,
-            dir_okay=False,
-            show_default=False,
-        ),
+        Path | None, file_option("A benchmark file: counts and shared documents are taken from there.")
     ] = None,
     targeted_slice: Annotated[
-        list[str] | None,
-        typer.Option(metavar="NAME", help="With --benchmark: this slice is the target. May be repeated."),
+        list[str] | None, option("With --benchmark: this slice is the target; repeatable.", None, "NAME")
     ] = None,
     base: Annotated[
         Path | None,
-        typer.Option(
-            help="Earlier results of the base (JSONL of eval rows): counts, clusters and noise are taken from there.",
-            exists=True,
-            dir_okay=False,
-            show_default=False,
-        ),
+        file_option("Earlier results of the base (JSONL of eval rows): counts, clusters and noise come from there."),
     ] = None,
     discordance: Annotated[
-        float,
-        typer.Option(
-            help="Percent of questions that the adapter will change both ways.", metavar="PERCENT", min=0, max=90
-        ),
+        float, option("Percent of questions that the adapter will change both ways.", None, "PERCENT", min=0, max=90)
     ] = 0.0,
     noise: Annotated[
         float | None,
-        typer.Option(
-            help="Percent of questions on which two askings of the base differ.",
-            metavar="PERCENT",
-            min=0,
-            max=90,
-            show_default=False,
-        ),
+        option("Percent of questions on which two samples of the base differ.", None, "PERCENT", min=0, max=90),
     ] = None,
-    margin: Annotated[
-        float, typer.Option(metavar="POINTS", help="The rest may be worse by less than this.", min=0.1, max=50)
-    ] = 2.0,
-    samples: Annotated[int, typer.Option(metavar="K", help="Times that each side will be asked.", min=1)] = 1,
+    margin: Margin = 2.0,
+    samples: Annotated[int, option("Times that each side will be asked.", None, "K", min=1)] = 1,
     cluster_size: Annotated[
-        float | None,
-        typer.Option(metavar="M", help="Questions that share a document, on average.", min=1, show_default=False),
+        float | None, option("Questions that share a document, on average.", None, "M", min=1)
     ] = None,
     json: JsonFlag = False,
 ) -> None:
@@ -149,10 +119,11 @@ def _samples(rest: int, discordance: float, noise: float, margin: float) -> int 
 
 def _questions(benchmark: Path, slices: list[str]) -> dict[str, Any]:
     """Questions of either kind and their mean cluster size. All are taken as held out: what is trained on leaves fewer."""
-    from burnish_client.evaluation.rows import question_clusters
+    from burnish_client.evaluation.grade import question_clusters
+    from burnish_client.evaluation.request import read_benchmark, targeted_by_slice
 
-    _, questions = asking.read_benchmark(benchmark)
-    targeted = set(asking.targeted_by_slice(questions, slices))
+    _, questions = read_benchmark(benchmark)
+    targeted = set(targeted_by_slice(questions, slices))
     cluster_of = question_clusters(questions)
     kinds = Counter("targeted" if q.question_id in targeted else "rest" for q in questions)
     return {

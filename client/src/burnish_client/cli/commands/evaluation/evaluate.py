@@ -9,27 +9,36 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from typer.core import TyperCommand
 
-from burnish_client.cli.options import sampling as asking
-from burnish_client.cli.options.comparison import (
-    Sides,
-    all_rows,
-    ask_shown,
-    clusters_of,
-    judge_settings,
-    read_calibration_file,
-    read_questions,
-    same_again,
-    stack_sides,
-    store,
-)
-from burnish_client.cli.options.sampling import (
+from burnish_client.cli.options.evaluation import (
+    BASELINES,
+    HOSTS,
+    JUDGE,
+    MOST_CONCURRENCY,
+    PRICE_HELP,
+    RESULT,
+    SAMPLING,
+    TARGET,
+    BaseRuns,
     BenchmarkSource,
+    Calibration,
+    CandidateSamples,
     Concurrency,
+    JudgeModel,
+    JudgeToken,
+    JudgeUrl,
+    Margin,
     MaxTokens,
     MaxTokensName,
+    Samples,
     Seed,
+    TargetedSlices,
     Temperature,
     Without,
+    file_option,
+    judge_settings,
+    option,
+    read_price,
+    token_option,
 )
 from burnish_client.cli.views import console
 
@@ -37,18 +46,13 @@ if TYPE_CHECKING:
     from burnish.schemas.adapter import AdapterManifest
     from burnish.schemas.benchmark import BenchmarkQuestion
     from burnish.schemas.dataset import DatasetManifest
-    from burnish_client.evaluation import Controls, Evaluation, Prices
     from burnish_client.sdk.curator import CuratorClient
 
 STACK_CONTEXT_TOKENS = 2048  # what the inference service takes unless BURNISH_INFERENCE_MAX_MODEL_LEN says otherwise
-PRICE_HELP = "Of a million tokens, prompt and completion: 0.15,0.6,USD."
-
-HOSTS, TARGET, ASKING = "Any two endpoints, instead of an adapter", "What is targeted", "How it is asked"
-RUNG, JUDGE, RESULT = "Was it the right rung?", "Questions graded by a judge model", "The result"
 
 
 class EvalCommand(TyperCommand):
-    """`--control` may stand alone and then means every arm."""
+    """`--control` may stand alone and then means every baseline."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         spelled = []
@@ -60,186 +64,89 @@ class EvalCommand(TyperCommand):
 def evaluate(
     benchmark: BenchmarkSource,
     adapter: Annotated[
-        str | None,
-        typer.Option(metavar="NAME[@VERSION]", help="The candidate; without version, the newest.", show_default=False),
+        str | None, option("The candidate; without version, the newest.", None, "NAME[@VERSION]")
     ] = None,
     dataset: Annotated[
         str | None,
-        typer.Option(
-            metavar="NAME[@VERSION]",
-            help="Whose split tells targeted and held-out questions. Default: what the adapter was trained on.",
-            show_default=False,
-            rich_help_panel=TARGET,
+        option(
+            "Its split says what is targeted and held out. Default: what the adapter was trained on.",
+            TARGET,
+            "NAME[@VERSION]",
         ),
     ] = None,
-    targeted_slice: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="NAME",
-            help="Without a dataset: this slice. May be repeated.",
-            show_default=False,
-            rich_help_panel=TARGET,
-        ),
-    ] = None,
+    targeted_slice: TargetedSlices = None,
     targeted: Annotated[
-        Path | None,
-        typer.Option(
-            help="Without a dataset: a text file, one question id a line.",
-            exists=True,
-            dir_okay=False,
-            show_default=False,
-            rich_help_panel=TARGET,
-        ),
+        Path | None, file_option("Without a dataset: a text file, one question id a line.", TARGET)
     ] = None,
-    candidate_url: Annotated[
-        str | None,
-        typer.Option(metavar="URL", help="OpenAI-compatible.", show_default=False, rich_help_panel=HOSTS),
-    ] = None,
-    candidate_model: Annotated[
-        str | None, typer.Option(metavar="NAME", help="Its name there.", show_default=False, rich_help_panel=HOSTS)
-    ] = None,
-    candidate_token: Annotated[
-        str | None,
-        typer.Option(envvar="BURNISH_CANDIDATE_TOKEN", metavar="TOKEN", show_default=False, rich_help_panel=HOSTS),
-    ] = None,
-    base_url: Annotated[
-        str | None,
-        typer.Option(metavar="URL", help="Default: the candidate's.", show_default=False, rich_help_panel=HOSTS),
-    ] = None,
-    base_model: Annotated[
-        str | None, typer.Option(metavar="NAME", help="Its name there.", show_default=False, rich_help_panel=HOSTS)
-    ] = None,
-    base_token: Annotated[
-        str | None,
-        typer.Option(envvar="BURNISH_BASE_TOKEN", metavar="TOKEN", show_default=False, rich_help_panel=HOSTS),
-    ] = None,
+    candidate_url: Annotated[str | None, option("OpenAI-compatible.", HOSTS, "URL")] = None,
+    candidate_model: Annotated[str | None, option("Its name there.", HOSTS, "NAME")] = None,
+    candidate_token: Annotated[str | None, token_option("BURNISH_CANDIDATE_TOKEN", HOSTS)] = None,
+    base_url: Annotated[str | None, option("Default: the candidate's.", HOSTS, "URL")] = None,
+    base_model: Annotated[str | None, option("Its name there.", HOSTS, "NAME")] = None,
+    base_token: Annotated[str | None, token_option("BURNISH_BASE_TOKEN", HOSTS)] = None,
     without: Without = None,
     max_tokens_name: MaxTokensName = "max_tokens",
-    samples: Annotated[
-        int,
-        typer.Option(
-            help="Times the base is asked; from 2 on its noise is measured.",
-            metavar="N",
-            min=1,
-            rich_help_panel=ASKING,
-        ),
-    ] = 2,
-    candidate_samples: Annotated[
-        int,
-        typer.Option(
-            help="Times the candidate, and each control arm, is asked.", metavar="N", min=1, rich_help_panel=ASKING
-        ),
-    ] = 1,
-    base_runs: Annotated[
-        str | None,
-        typer.Option(
-            metavar="RUNLOG",
-            help="Run log (id or name) whose answers of the base are used instead of asking again.",
-            show_default=False,
-            rich_help_panel=ASKING,
-        ),
-    ] = None,
-    concurrency: Concurrency = asking.MOST_CONCURRENCY,
+    samples: Samples = 2,
+    candidate_samples: CandidateSamples = 1,
+    base_runs: BaseRuns = None,
+    concurrency: Concurrency = MOST_CONCURRENCY,
     max_tokens: MaxTokens = 256,
     temperature: Temperature = 0.0,
     seed: Seed = 0,
     cache: Annotated[
         bool,
-        typer.Option(
+        option(
+            "Use answers of earlier runs to the same prompt, model and parameters.",
+            SAMPLING,
+            None,
             "--cache/--no-cache",
-            help="Use answers of earlier runs to the same prompt, model and parameters.",
-            rich_help_panel=ASKING,
         ),
     ] = True,
-    price: Annotated[
-        str | None, typer.Option(metavar="P,C[,CUR]", help=PRICE_HELP, show_default=False, rich_help_panel=ASKING)
-    ] = None,
+    price: Annotated[str | None, option(PRICE_HELP, SAMPLING, "P,C[,CUR]")] = None,
     control: Annotated[
         str | None,
-        typer.Option(
-            metavar="[ARMS]",
-            help="Run control arms on the base: all, or some of few-shot, nearest-few-shot, schema and prompt, with commas.",
-            show_default=False,
-            rich_help_panel=RUNG,
+        option(
+            "Also ask the base with cheaper means: all, or some of few-shot, nearest-few-shot, schema, prompt.",
+            BASELINES,
+            "[BASELINES]",
         ),
     ] = None,
-    control_shots: Annotated[
-        int, typer.Option(help="Examples before a question.", metavar="N", min=1, rich_help_panel=RUNG)
-    ] = 4,
+    control_shots: Annotated[int, option("Examples before a question.", BASELINES, "N", min=1)] = 4,
     control_prompt: Annotated[
         Path | None,
-        typer.Option(
-            help="Text file: the stricter system prompt. Default: derived from the graders.",
-            exists=True,
-            dir_okay=False,
-            show_default=False,
-            rich_help_panel=RUNG,
-        ),
+        file_option("Text file: the stricter system prompt. Default: derived from the graders.", BASELINES),
     ] = None,
     context_tokens: Annotated[
         int | None,
-        typer.Option(
-            help="What the base takes, prompt and answer; examples are left out to fit. Default: 2048 for the stack.",
-            metavar="N",
+        option(
+            "What the base takes, prompt and answer; examples are left out to fit. Default: 2048 for the stack.",
+            BASELINES,
+            "N",
             min=1,
-            show_default=False,
-            rich_help_panel=RUNG,
         ),
     ] = None,
     forgetting: Annotated[
         bool | None,
-        typer.Option(
+        option(
+            "Also ask the probe set of general skills. Default: for adapters.",
+            RESULT,
+            None,
             "--forgetting/--no-forgetting",
-            help="Also ask the probe set of general skills. Default: for adapters.",
-            show_default=False,
-            rich_help_panel=RUNG,
         ),
     ] = None,
-    judge_url: Annotated[
-        str | None,
-        typer.Option(metavar="URL", help="Default: the candidate's.", show_default=False, rich_help_panel=JUDGE),
-    ] = None,
-    judge_model: Annotated[
-        str | None, typer.Option(metavar="NAME", help="Its name there.", show_default=False, rich_help_panel=JUDGE)
-    ] = None,
-    judge_token: Annotated[
-        str | None,
-        typer.Option(envvar="BURNISH_JUDGE_TOKEN", metavar="TOKEN", show_default=False, rich_help_panel=JUDGE),
-    ] = None,
-    judge_price: Annotated[
-        str | None, typer.Option(metavar="P,C[,CUR]", help=PRICE_HELP, show_default=False, rich_help_panel=JUDGE)
-    ] = None,
-    calibration: Annotated[
-        Path | None,
-        typer.Option(
-            help="From `burnish judge calibrate`; without it a judge informs and never decides.",
-            exists=True,
-            dir_okay=False,
-            show_default=False,
-            rich_help_panel=JUDGE,
-        ),
-    ] = None,
-    margin: Annotated[
-        float,
-        typer.Option(
-            metavar="POINTS",
-            help="The rest may be worse by less than this many percentage points.",
-            min=0.1,
-            max=50.0,
-            rich_help_panel=RESULT,
-        ),
-    ] = 2.0,
+    judge_url: JudgeUrl = None,
+    judge_model: JudgeModel = None,
+    judge_token: JudgeToken = None,
+    judge_price: Annotated[str | None, option(PRICE_HELP, JUDGE, "P,C[,CUR]")] = None,
+    calibration: Calibration = None,
+    margin: Margin = 2.0,
     output: Annotated[
         Path | None,
-        typer.Option(
-            "--out",
-            "-o",
-            help="Folder for answers, verdict and report. Default: evals/ in the state folder.",
-            show_default=False,
-            rich_help_panel=RESULT,
+        option(
+            "Folder for answers, verdict and report. Default: evals/ in the state folder.", RESULT, None, "--out", "-o"
         ),
     ] = None,
-    json: Annotated[bool, typer.Option("--json", help="Print JSON alone on stdout.", rich_help_panel=RESULT)] = False,
+    json: Annotated[bool, option("Print JSON alone on stdout.", RESULT, None, "--json")] = False,
 ) -> None:
     """Compare base and candidate on a benchmark: verdict, report, postmortem.
 
@@ -247,164 +154,114 @@ def evaluate(
 
     The result of an adapter is stored under evals/; `burnish verdict` turns the row files into an exit code.
     """
+    import asyncio
+    from dataclasses import replace
+    from functools import partial
+
     from burnish.verdict.decision import Thresholds
+    from burnish_client import evaluation
+    from burnish_client.cli.views import answers
+    from burnish_client.cli.views.evaluation import show_evaluation
     from burnish_client.config.endpoints import ClientSettings
-    from burnish_client.evaluation import Sampling, arm_names
+    from burnish_client.evaluation.calibration import read_calibration
+    from burnish_client.evaluation.request import clusters_of, run_log_rows
     from burnish_client.sdk.curator import CuratorClient
+    from burnish_client.sdk.inference import InferenceClient
 
     settings = ClientSettings()
-    arms = arm_names(control) if control else []
-    sides = (
-        stack_sides(settings, adapter)
-        if adapter
-        else _hosts(candidate_url, candidate_model, candidate_token, base_url, base_model, base_token)
-    ).taking(without or [], max_tokens_name)
-    if adapter and (candidate_url or candidate_model or base_url or base_model):
-        raise typer.BadParameter("give --adapter, or --candidate-url and the like, not both", param_hint="--adapter")
-    folder = output or settings.home / "evals" / sides.reference
+    names = evaluation.baseline_names(control) if control else ()
+    # Neither endpoint gets what one of them does not take, so that both are asked alike.
+    at = partial(evaluation.Endpoint, without=frozenset(without or []), max_tokens_name=max_tokens_name)
+    manifest_of_adapter, base_endpoint = None, None
+    if adapter:
+        if candidate_url or candidate_model or base_url or base_model:
+            raise typer.BadParameter(
+                "give --adapter, or --candidate-url and the like, not both", param_hint="--adapter"
+            )
+        with InferenceClient.from_settings(settings) as inference:
+            base_model = inference.base_model()
+            manifest_of_adapter = inference.adapter(*console.name_and_version(adapter))
+        endpoint = at(settings.address("inference"), settings.secret_token(), ca=settings.ca)
+        candidate_model = reference = f"{manifest_of_adapter.name}@{manifest_of_adapter.version}"
+    elif candidate_url and candidate_model and base_model:
+        endpoint = at(candidate_url, candidate_token)
+        base_endpoint = at(base_url, base_token) if base_url else None
+        reference = f"{base_model}-{candidate_model}".replace("/", "-").replace(":", "-")
+    else:
+        raise typer.BadParameter(
+            "give --adapter NAME, or --candidate-url, --candidate-model and --base-model (and --base-url, if the base is "
+            "elsewhere)",
+            param_hint="--adapter",
+        )
+    folder = output or settings.home / "evals" / reference
     folder.mkdir(parents=True, exist_ok=True)
     with ExitStack() as opened:
         curator = None
         if adapter or dataset or base_runs or not Path(benchmark).is_file():
             curator = opened.enter_context(CuratorClient.from_settings(settings))
-        manifest, questions = read_questions(curator, benchmark)
-        trained_on = _dataset_of(curator, sides.adapter, dataset)
-        console.note(
-            f"{manifest.questions:,} questions of {manifest.name}@{manifest.version}: "
-            f"{sides.base_model} × {samples}, {sides.candidate_model} × {candidate_samples}"
-            + "".join(f", {arm} × {candidate_samples}" for arm in arms)
-        )
-        done = ask_shown(
-            questions=questions,
-            dataset=trained_on,
-            endpoint=sides.candidate,
-            base_endpoint=None if sides.base == sides.candidate else sides.base,
-            base_model=sides.base_model,
-            candidate_model=sides.candidate_model,
-            out=folder,
+        manifest, questions = evaluation.read_benchmark(benchmark, curator)
+        trained_on = _dataset_of(curator, manifest_of_adapter, dataset) if curator else None
+        run_log = curator.find_run_log(base_runs).id if curator and base_runs else None
+        prices = {}
+        if price:
+            sides = ["base", "candidate", "probe", *(f"arm:{name}" for name in names)]
+            prices = dict.fromkeys(sides, read_price(price, "--price"))
+        if judge_price:
+            prices["judge"] = read_price(judge_price, "--judge-price")
+        request = evaluation.EvalRequest(
             benchmark=f"{manifest.name}/{manifest.version}",
-            base_run_log=all_rows(curator, base_runs) if curator else [],
-            adapter=sides.adapter,
-            clusters=clusters_of(curator, trained_on) if curator and trained_on else [],
+            endpoint=endpoint,
+            base_model=base_model,
+            candidate_model=candidate_model,
+            base_endpoint=None if base_endpoint == endpoint else base_endpoint,
+            adapter=reference if adapter else None,
+            dataset=f"{trained_on.name}/{trained_on.version}" if trained_on else None,
             targeted=_targeted(questions, trained_on, targeted_slice or [], targeted),
+            base_run_log=run_log,
             base_samples=samples,
             candidate_samples=candidate_samples,
-            arms=arms,
-            controls=_controls(
-                curator,
-                trained_on,
+            sampling=evaluation.Sampling(max_tokens=max_tokens, temperature=temperature, seed=seed),
+            concurrency=concurrency,
+            baselines=evaluation.BaselineSettings(
+                names,
                 shots=control_shots,
-                prompt=control_prompt,
+                prompt=_prompt(control_prompt),
                 context_tokens=context_tokens or (STACK_CONTEXT_TOKENS if adapter else None),
                 seed=seed,
             ),
             forgetting=adapter is not None if forgetting is None else forgetting,
-            sampling=Sampling(max_tokens=max_tokens, temperature=temperature, seed=seed),
-            concurrency=concurrency,
+            judge=judge_settings(endpoint, judge_url, judge_model, judge_token),
+            calibration=read_calibration(calibration) if calibration else None,
             thresholds=Thresholds(margin=margin / 100),
-            judge=judge_settings(sides.candidate, judge_url, judge_model, judge_token),
-            calibration=read_calibration_file(calibration),
-            cache=settings.home / "cache" if cache else None,
-            prices=_prices(price, judge_price, [*("base", "candidate", "probe"), *(f"arm:{arm}" for arm in arms)]),
-            reproduce=[same_again(manifest, sides, trained_on, samples=samples, seed=seed, control=control)],
+            prices=prices,
         )
-        if curator and adapter:
-            store(curator, done)
-    _show(done, json=json)
-
-
-def _hosts(
-    candidate_url: str | None,
-    candidate_model: str | None,
-    candidate_token: str | None,
-    base_url: str | None,
-    base_model: str | None,
-    base_token: str | None,
-) -> Sides:
-    from burnish_client.evaluation import Endpoint
-
-    if not (candidate_url and candidate_model and base_model):
-        raise typer.BadParameter(
-            "give --adapter NAME, or --candidate-url, --candidate-model and --base-model (and --base-url, where the "
-            "base is elsewhere)",
-            param_hint="--adapter",
+        inputs = evaluation.EvalInputs(questions, trained_on, manifest_of_adapter)
+        if curator and trained_on:
+            train = b"".join(curator.export_dataset(trained_on.name, trained_on.version, "rows"))
+            corrections = evaluation.read_corrections(train, trained_on.spec.format)
+            inputs = replace(inputs, clusters=clusters_of(curator, trained_on), corrections=corrections)
+        if curator and run_log:
+            inputs = replace(inputs, base_run_log=run_log_rows(curator, run_log))
+        console.note(
+            f"{manifest.questions:,} questions of {manifest.name}@{manifest.version}: "
+            f"{base_model} × {samples}, {candidate_model} × {candidate_samples}"
+            + "".join(f", {name} × {candidate_samples}" for name in names)
         )
-    candidate = Endpoint(candidate_url, candidate_token)
-    base = Endpoint(base_url, base_token) if base_url else candidate
-    reference = f"{base_model}-{candidate_model}".replace("/", "-").replace(":", "-")
-    return Sides(base, base_model, candidate, candidate_model, reference)
-
-
-def _targeted(
-    questions: list[BenchmarkQuestion], dataset: DatasetManifest | None, slices: list[str], listed: Path | None
-) -> list[str]:
-    """Question ids by slice and list; with a dataset its split says, and both together are refused."""
-    from burnish.errors import InvalidInputError
-
-    if not slices and listed is None:
-        return []
-    if dataset is not None:
-        raise InvalidInputError(
-            f"the split of dataset {dataset.name}@{dataset.version} says what is targeted: leave out --targeted-slice "
-            "and --targeted",
-            field="targeted",
-        )
-    chosen = asking.targeted_by_slice(questions, slices)
-    ids = [line.strip() for line in listed.read_text().splitlines() if line.strip()] if listed else []
-    return list(dict.fromkeys([*ids, *chosen]))
-
-
-def _controls(
-    curator: CuratorClient | None,
-    dataset: DatasetManifest | None,
-    *,
-    shots: int,
-    prompt: Path | None,
-    context_tokens: int | None,
-    seed: int,
-) -> Controls:
-    from burnish.errors import InvalidInputError
-    from burnish_client.evaluation import Controls, read_corrections
-
-    text = prompt.read_text().strip() if prompt else None
-    if text == "":
-        raise InvalidInputError(f"{prompt} is empty: write the system prompt into it", field="control_prompt")
-    corrections = []
-    if curator and dataset:
-        train = b"".join(curator.export_dataset(dataset.name, dataset.version, "rows"))
-        corrections = read_corrections(train, dataset.spec.format)
-    return Controls(corrections, shots=shots, prompt=text, context_tokens=context_tokens, seed=seed)
-
-
-def _prices(price: str | None, judge_price: str | None, sides: list[str]) -> dict[str, Prices]:
-    found = {side: _price(price, "--price") for side in sides} if price else {}
-    return found | ({"judge": _price(judge_price, "--judge-price")} if judge_price else {})
-
-
-def _price(text: str, option: str) -> Prices:
-    import math
-
-    from burnish_client.evaluation import Prices
-
-    words = [word.strip() for word in text.split(",")]
-    try:
-        prompt, completion = float(words[0]), float(words[1])
-        valid = len(words) in (2, 3) and all(math.isfinite(x) and x >= 0 for x in (prompt, completion))
-    except (ValueError, IndexError):
-        valid = False
-    if not valid:
-        raise typer.BadParameter(
-            f"{text!r} is not PROMPT,COMPLETION[,CURRENCY], such as 0.15,0.6,USD", param_hint=option
-        )
-    return Prices(prompt, completion, *words[2:])
+        with answers.resumable("answers", folder) as progress:
+            shared = settings.home / "cache" if cache else None
+            done = asyncio.run(evaluation.evaluate(request, inputs, out=folder, cache=shared, progress=progress))
+        if curator and adapter and not evaluation.store(curator, done.manifest, folder):
+            console.note(f"[dim]eval {done.manifest.id} was stored before[/]")
+    if json:
+        parts = {"manifest": done.manifest.model_dump(mode="json"), "verdict": done.verdict.model_dump(mode="json")}
+        return console.print_json(parts | {"folder": str(folder)})
+    show_evaluation(done)
 
 
 def _dataset_of(
-    curator: CuratorClient | None, adapter: AdapterManifest | None, reference: str | None
+    curator: CuratorClient, adapter: AdapterManifest | None, reference: str | None
 ) -> DatasetManifest | None:
-    """The one that is named, else the adapter's; None where there is neither."""
-    if curator is None:
-        return None
+    """The one that is named, else the adapter's; None if there is neither."""
     if reference:
         return curator.dataset(*console.name_and_version(reference))
     if adapter is None:
@@ -419,39 +276,29 @@ def _dataset_of(
     return curator.dataset(parent.name, parent.digest)
 
 
-def _show(done: Evaluation, *, json: bool) -> None:
-    from burnish_client.cli.commands.evaluation.verdict import show
+def _targeted(
+    questions: list[BenchmarkQuestion], dataset: DatasetManifest | None, slices: list[str], listed: Path | None
+) -> tuple[str, ...]:
+    """Question ids by slice and list. With a dataset its split says, and both together are refused."""
+    from burnish.errors import InvalidInputError
+    from burnish_client.evaluation.request import targeted_by_slice
 
-    if json:
-        return console.print_json(
-            {
-                "manifest": done.manifest.model_dump(mode="json"),
-                "verdict": done.verdict.model_dump(mode="json"),
-                "folder": str(done.folder),
-            }
+    if not slices and listed is None:
+        return ()
+    if dataset is not None:
+        raise InvalidInputError(
+            f"the split of dataset {dataset.name}@{dataset.version} says what is targeted: leave out --targeted-slice "
+            "and --targeted",
+            field="targeted",
         )
-    show(done.verdict)
-    _show_arms(done)
-    _show_costs(done)
-    if done.reused_base_answers:
-        console.note(f"[dim]{done.reused_base_answers:,} answers of the base were taken from the run log[/]")
-    out, folder = console.out(), console.path_text(done.folder)
-    out.print(f"[dim]eval[/]        {done.manifest.id}")
-    out.print(f"[dim]report[/]      {folder}/report.html", soft_wrap=True)
-    out.print(f"[dim]postmortem[/]  {folder}/postmortem.md", soft_wrap=True)
-    console.next_step(f"burnish verdict --base {folder}/base.jsonl --candidate {folder}/candidate.jsonl --json")
+    ids = [line.strip() for line in listed.read_text().splitlines() if line.strip()] if listed else []
+    return tuple(dict.fromkeys([*ids, *targeted_by_slice(questions, slices)]))
 
 
-def _show_arms(done: Evaluation) -> None:
-    """What each control arm did; what it reached stands with the verdict."""
-    for arm in done.manifest.arms:
-        console.out().print(f"[dim]arm[/] {arm.name}  [dim]{console.one_line(arm.what)}[/]")
+def _prompt(file: Path | None) -> str | None:
+    from burnish.errors import InvalidInputError
 
-
-def _show_costs(done: Evaluation) -> None:
-    shown = console.table("cost", ">asked", ">reused", ">tokens in", ">tokens out", ">money")
-    for cost in done.costs:
-        money = "" if cost.money is None else f"{cost.money:.4g} {cost.currency}".rstrip()
-        tokens = f"{cost.prompt_tokens:,}", f"{cost.completion_tokens:,}"
-        shown.add_row(cost.side, f"{cost.asked:,}", f"{cost.reused:,}", *tokens, money)
-    console.show_table(shown)
+    text = file.read_text().strip() if file else None
+    if text == "":
+        raise InvalidInputError(f"{file} is empty: write the system prompt into it", field="control_prompt")
+    return text

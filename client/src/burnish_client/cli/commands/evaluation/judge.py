@@ -7,9 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from burnish_client.cli.options import sampling as asking
-from burnish_client.cli.options.sampling import Concurrency
-from burnish_client.cli.views import console
+from burnish_client.cli.options.evaluation import file_option, option
+from burnish_client.cli.views import answers, console
 from burnish_client.cli.views.console import JsonFlag
 
 if TYPE_CHECKING:
@@ -25,26 +24,18 @@ def judge() -> None:
 
 @app.command("calibrate")
 def calibrate_judge(
-    labels: Annotated[
-        Path,
-        typer.Option(
-            help="JSONL: question, answer, expected, and `passed` as a person says.", exists=True, dir_okay=False
-        ),
-    ],
-    judge_url: Annotated[str, typer.Option(help="OpenAI-compatible endpoint of the judge.", metavar="URL")],
-    judge_model: Annotated[str, typer.Option(help="Its name there.", metavar="NAME")],
-    rubric: Annotated[
-        Path, typer.Option(help="Text file: the rubric of the benchmark's judge grader.", exists=True, dir_okay=False)
-    ],
-    output: Annotated[Path, typer.Option("--out", "-o", help="Calibration to write (JSON).")],
+    labels: Annotated[Path, file_option("JSONL: question, answer, expected, and `passed` as a person says.")],
+    judge_url: Annotated[str, option("OpenAI-compatible endpoint of the judge.", None, "URL")],
+    judge_model: Annotated[str, option("Its name there.", None, "NAME")],
+    rubric: Annotated[Path, file_option("Text file: the rubric of the benchmark's judge grader.")],
+    output: Annotated[Path, option("Calibration to write (JSON).", None, None, "--out", "-o")],
     judge_token: Annotated[
-        str | None,
-        typer.Option(
-            envvar="BURNISH_JUDGE_TOKEN", help="Bearer token of that endpoint.", metavar="TOKEN", show_default=False
-        ),
+        str | None, option("Bearer token of that endpoint.", None, "TOKEN", envvar="BURNISH_JUDGE_TOKEN")
     ] = None,
-    judge_max_tokens: Annotated[int, typer.Option(help="Budget of one judgement.", metavar="N", min=1)] = 512,
-    concurrency: Concurrency = 16,
+    judge_max_tokens: Annotated[int, option("Budget of one judgement.", None, "N", min=1)] = 512,
+    concurrency: Annotated[
+        int, option("Most requests at once. How many the judge really gets is found out.", None, "N", min=1)
+    ] = 16,
     json: JsonFlag = False,
 ) -> None:
     """Ask a judge about answers that people have graded, and write how far they agree.
@@ -56,8 +47,7 @@ def calibrate_judge(
 
     from burnish.errors import InvalidInputError
     from burnish_client.evaluation.calibration import calibrate, read_labels
-    from burnish_client.evaluation.chat import Endpoint
-    from burnish_client.evaluation.judging import JudgeSettings
+    from burnish_client.evaluation.request import Endpoint, JudgeSettings
 
     text = rubric.read_text()
     if not text.strip():
@@ -66,14 +56,8 @@ def calibrate_judge(
     judge = JudgeSettings(Endpoint(judge_url, judge_token), judge_model, judge_max_tokens, concurrency)
     replies = output.with_suffix(".replies.jsonl")
     console.note(f"{len(people):,} labelled answers: {judge_model}")
-    try:
-        with asking.answer_progress("judgements") as progress:
-            calibration = asyncio.run(calibrate(people, text, judge, replies, progress))
-    except KeyboardInterrupt:
-        console.note(
-            f"[yellow]interrupted:[/] the replies so far stand in {replies}; the same command goes on from there"
-        )
-        raise typer.Exit(130) from None
+    with answers.resumable("judgements", replies) as progress:
+        calibration = asyncio.run(calibrate(people, text, judge, replies, progress))
     console.write_output([calibration.model_dump_json(indent=2).encode() + b"\n"], output)
     if json:
         return console.print_json(calibration.model_dump(mode="json"))

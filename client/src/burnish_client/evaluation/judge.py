@@ -1,4 +1,4 @@
-"""Asking a judge model about answers: resumable like any asking, one log file of its own, nothing asked twice.
+"""Asks a judge model about answers. The judge's replies have a log of their own, so that nothing is asked twice.
 
 Answers of the same text to the same question are judged once. Called by the comparison and by `burnish judge calibrate`.
 """
@@ -26,10 +26,13 @@ from burnish.grading.registry import arguments, ungradable
 from burnish.schemas.base import Message
 from burnish.schemas.benchmark import BenchmarkQuestion, GraderSpec
 from burnish_client.evaluation.answers import Answer, AnswerKey
-from burnish_client.evaluation.asking import ProgressCallback, Side, ask_sides
-from burnish_client.evaluation.chat import Endpoint, Sampling, prompt_digest
+from burnish_client.evaluation.ask import ProgressCallback, Side, ask_sides
+from burnish_client.evaluation.chat import prompt_digest
+from burnish_client.evaluation.request import JudgeSettings, Sampling
 
 Judgements = dict[AnswerKey, Judgement]
+Questions = Mapping[str, BenchmarkQuestion]
+Sides = Sequence[Sequence[Answer]]
 T = TypeVar("T")
 T_co = TypeVar("T_co", covariant=True)
 
@@ -41,16 +44,6 @@ class _Parse(Protocol[T_co]):
 
 
 @dataclass(frozen=True)
-class JudgeSettings:
-    """The model that judges, and where it is. max_tokens: of one judgement, its reason included."""
-
-    endpoint: Endpoint
-    model: str
-    max_tokens: int = 512
-    concurrency: int = 16
-
-
-@dataclass(frozen=True)
 class Judged:
     """judgements: one mapping a side. replies: all that the judge said, for its cost; retries included."""
 
@@ -59,25 +52,14 @@ class Judged:
 
 
 def judge_digests(questions: Iterable[BenchmarkQuestion], judge_model: str) -> set[str]:
-    """The digests that rows of these questions will carry: one a rubric and mode. Empty: no judge is needed."""
+    """The digests that rows of these questions will carry: one for each rubric and mode. Empty: no judge is needed."""
     return {_digest(question, judge_model) for question in questions if needs(question.grader) == "judge"}
-
-
-async def judge_answers(
-    questions: Sequence[BenchmarkQuestion],
-    answers: Sequence[Answer],
-    judge: JudgeSettings,
-    out: Path,
-    progress: ProgressCallback | None = None,
-) -> Judgements:
-    """Judgements of one side's answers; see `judge_sides`. Pairwise questions have no other side and so a problem."""
-    return (await judge_sides(questions, [answers], judge, out, progress)).judgements[0]
 
 
 async def judge_sides(
     questions: Sequence[BenchmarkQuestion],
-    sides: Sequence[Sequence[Answer]],
-    judge: JudgeSettings,
+    sides: Sides,
+    settings: JudgeSettings,
     out: Path,
     progress: ProgressCallback | None = None,
 ) -> Judged:
@@ -90,23 +72,55 @@ async def judge_sides(
     problem, never a guess.
     Raises what `ask_sides` raises.
     """
-    judged_questions = {q.question_id: q for q in questions if needs(q.grader) == "judge"}
-    single = {q.question_id: q for q in judged_questions.values() if _mode(q) == "single"}
-    pairwise = {q.question_id: q for q in judged_questions.values() if _mode(q) == "pairwise"}
-    replies: list[Answer] = []
-    singles = await _singles(single, sides, judge, out, progress, replies)
-    pairs = await _pairs(pairwise, sides, judge, out, progress, replies)
-    return Judged([{**a, **b} for a, b in zip(singles, pairs, strict=True)], replies)
+    judged = {q.question_id: q for q in questions if needs(q.grader) == "judge"}
+    judge = _Judge(settings, out, progress)
+    singles = await _singles({name: q for name, q in judged.items() if _mode(q) == "single"}, sides, judge)
+    pairs = await _pairs({name: q for name, q in judged.items() if _mode(q) == "pairwise"}, sides, judge)
+    return Judged([{**a, **b} for a, b in zip(singles, pairs, strict=True)], judge.replies)
 
 
-async def _singles(
-    questions: Mapping[str, BenchmarkQuestion],
-    sides: Sequence[Sequence[Answer]],
-    judge: JudgeSettings,
-    out: Path,
-    progress: ProgressCallback | None,
-    replies: list[Answer],
-) -> list[Judgements]:
+class _Judge:
+    """One judge model, and all that it has said so far."""
+
+    def __init__(self, settings: JudgeSettings, out: Path, progress: ProgressCallback | None) -> None:
+        self.model = settings.model
+        self.replies: list[Answer] = []
+        self._settings, self._progress = settings, progress
+        self._side = Side(settings.endpoint, settings.model, out)
+
+    async def ask(self, tasks: Questions, mode: Mode, parse: _Parse[T]) -> tuple[dict[str, T], dict[str, str]]:
+        """(task -> what the judge said, parsed; task -> why there is nothing). Every task is in one of them."""
+        found: dict[str, T] = {}
+        problems: dict[str, str] = {}
+        waiting = list(tasks.values())
+        for bare in (False, True):
+            if not waiting:
+                break
+            sampling = Sampling(self._settings.max_tokens, extra={"response_format": response_format(mode, bare=bare)})
+            (answers,) = await ask_sides(
+                [self._side],
+                waiting,
+                sampling=sampling,
+                concurrency=self._settings.concurrency,
+                progress=self._progress,
+            )
+            self.replies.extend(answers)
+            unparsed = []
+            for task, answer in zip(waiting, answers, strict=True):
+                if answer.text is None:
+                    problems[task.question_id] = f"asking it failed: {answer.error}"
+                    continue
+                try:
+                    found[task.question_id] = parse(answer.text, bare=bare)
+                    problems.pop(task.question_id, None)
+                except InvalidInputError as error:
+                    problems[task.question_id] = error.message
+                    unparsed.append(task.model_copy(update={"messages": remind(task.prompt_messages(), mode)}))
+            waiting = unparsed
+        return found, problems
+
+
+async def _singles(questions: Questions, sides: Sides, judge: _Judge) -> list[Judgements]:
     asked: dict[str, BenchmarkQuestion] = {}
     tasks: list[dict[AnswerKey, tuple[str, str]]] = []
     for side in sides:
@@ -121,7 +135,7 @@ async def _singles(
             task = _task(question.question_id, messages)
             asked[task.question_id] = task
             tasks[-1][answer.key] = (task.question_id, _digest(question, judge.model))
-    said, problems = await _ask(asked, "single", parse_single, judge, out, progress, replies)
+    said, problems = await judge.ask(asked, "single", parse_single)
 
     def judgement(task: str, digest: str) -> Judgement:
         if task in problems:
@@ -129,24 +143,15 @@ async def _singles(
         passed, reason = said[task]
         return Judgement(digest, 1.0 if passed else 0.0, reason)
 
-    return [{key: judgement(*asked_as) for key, asked_as in side.items()} for side in tasks]
+    return [{key: judgement(*task) for key, task in side.items()} for side in tasks]
 
 
-async def _pairs(
-    questions: Mapping[str, BenchmarkQuestion],
-    sides: Sequence[Sequence[Answer]],
-    judge: JudgeSettings,
-    out: Path,
-    progress: ProgressCallback | None,
-    replies: list[Answer],
-) -> list[Judgements]:
+async def _pairs(questions: Questions, sides: Sides, judge: _Judge) -> list[Judgements]:
+    alone = "a pairwise judge compares base and candidate: the other side has no such answer"
+    digests = {name: _digest(question, judge.model) for name, question in questions.items()}
     found: list[Judgements] = [
         {
-            answer.key: Judgement(
-                _digest(questions[answer.question_id], judge.model),
-                None,
-                problem="a pairwise judge compares base and candidate: the other side has no such answer",
-            )
+            answer.key: Judgement(digests[answer.question_id], None, problem=alone)
             for answer in side
             if answer.question_id in questions
         }
@@ -156,8 +161,13 @@ async def _pairs(
     tasks: list[tuple[Answer, Answer, str, str]] = []
     for base, candidate in _partners(questions, sides):
         question = questions[base.question_id]
-        if not (_worth_judging(question, base) and _worth_judging(question, candidate)):
-            _judge_lone_answer(question, base, candidate, judge.model, found)
+        worth = [_worth_judging(question, answer) for answer in (base, candidate)]
+        if not all(worth):
+            # The one that can be judged is better than an empty or endless one, which fails by itself.
+            for side, answer in enumerate((base, candidate)):
+                if worth[side]:
+                    reason = "the other side's answer is empty or too long"
+                    found[side][answer.key] = Judgement(digests[base.question_id], 1.0, reason)
             continue
         prompt, rubric = question.prompt_messages(), _rubric(question)
         texts = (candidate.text or "", base.text or "")
@@ -167,9 +177,9 @@ async def _pairs(
         ]
         asked.update({task.question_id: task for task in orders})
         tasks.append((base, candidate, orders[0].question_id, orders[1].question_id))
-    said, problems = await _ask(asked, "pairwise", parse_pair, judge, out, progress, replies)
+    said, problems = await judge.ask(asked, "pairwise", parse_pair)
     for base, candidate, first, second in tasks:
-        digest = _digest(questions[base.question_id], judge.model)
+        digest = digests[base.question_id]
         problem = problems.get(first) or problems.get(second)
         if problem:
             found[0][base.key] = found[1][candidate.key] = Judgement(digest, None, problem=problem)
@@ -181,20 +191,8 @@ async def _pairs(
     return found
 
 
-def _judge_lone_answer(
-    question: BenchmarkQuestion, base: Answer, candidate: Answer, model: str, found: list[Judgements]
-) -> None:
-    """Of two answers only one can be judged: it is better than an empty or endless one, which fails by itself."""
-    for side, answer in enumerate((base, candidate)):
-        if _worth_judging(question, answer):
-            reason = "the other side's answer is empty or too long"
-            found[side][answer.key] = Judgement(_digest(question, model), 1.0, reason)
-
-
-def _partners(
-    questions: Mapping[str, BenchmarkQuestion], sides: Sequence[Sequence[Answer]]
-) -> list[tuple[Answer, Answer]]:
-    """(base, candidate) of the same question and sample, where both answered."""
+def _partners(questions: Questions, sides: Sides) -> list[tuple[Answer, Answer]]:
+    """(base, candidate) of the same question and sample, if both answered."""
     if len(sides) < 2:
         return []
     base, candidate = (
@@ -202,43 +200,6 @@ def _partners(
         for side in sides[:2]
     )
     return [(base[key], candidate[key]) for key in base if key in candidate]
-
-
-async def _ask(
-    tasks: Mapping[str, BenchmarkQuestion],
-    mode: Mode,
-    parse: _Parse[T],
-    judge: JudgeSettings,
-    out: Path,
-    progress: ProgressCallback | None,
-    replies: list[Answer],
-) -> tuple[dict[str, T], dict[str, str]]:
-    """(task -> what the judge said, parsed; task -> why there is nothing). Every task is in one of them."""
-    found: dict[str, T] = {}
-    problems: dict[str, str] = {}
-    waiting = list(tasks.values())
-    for bare in (False, True):
-        if not waiting:
-            break
-        side = Side(judge.endpoint, judge.model, out)
-        sampling = Sampling(judge.max_tokens, extra={"response_format": response_format(mode, bare=bare)})
-        (answers,) = await ask_sides(
-            [side], waiting, sampling=sampling, concurrency=judge.concurrency, progress=progress
-        )
-        replies.extend(answers)
-        unparsed = []
-        for task, answer in zip(waiting, answers, strict=True):
-            if answer.text is None:
-                problems[task.question_id] = f"asking it failed: {answer.error}"
-                continue
-            try:
-                found[task.question_id] = parse(answer.text, bare=bare)
-                problems.pop(task.question_id, None)
-            except InvalidInputError as error:
-                problems[task.question_id] = error.message
-                unparsed.append(task.model_copy(update={"messages": remind(task.prompt_messages(), mode)}))
-        waiting = unparsed
-    return found, problems
 
 
 def _task(question_id: str, messages: Sequence[Message]) -> BenchmarkQuestion:

@@ -1,4 +1,7 @@
-"""The eval's folder: rows of every side, verdict, report, postmortem, and the manifest that names them."""
+"""What an eval leaves behind: its folder, what it cost, and its copy in the curator.
+
+The folder has the request, the rows of every side, verdict, report and postmortem; the manifest names them.
+"""
 
 from __future__ import annotations
 
@@ -6,23 +9,31 @@ import logging
 from collections.abc import Mapping, Sequence
 from itertools import count
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from burnish.digests import canonical_json, file_sha256, version_of
-from burnish.errors import InvalidInputError
+from burnish.errors import AlreadyExistsError, InvalidInputError
 from burnish.reporting import ReportMeta, postmortem_md, report_html
 from burnish.schemas.base import FileEntry, Parent
-from burnish.schemas.evaluation import ArmRecord, EvalManifest, EvalRow, Verdict
+from burnish.schemas.evaluation import ArmRecord, Cost, EvalManifest, EvalRow, Verdict
+from burnish_client.evaluation.answers import Answer
+from burnish_client.evaluation.request import EvalRequest, Prices
+
+if TYPE_CHECKING:
+    from burnish_client.sdk.curator import CuratorClient
 
 logger = logging.getLogger(__name__)
 
-BASE, CANDIDATE, VERDICT, REPORT, POSTMORTEM, COSTS = FILES = (
+BASE, CANDIDATE, VERDICT, REPORT, POSTMORTEM, COSTS, REQUEST = FILES = (
     "base.jsonl",
     "candidate.jsonl",
     "verdict.json",
     "report.html",
     "postmortem.md",
     "costs.json",
+    "request.json",
 )
+TOKENS_A_PRICE = 1_000_000
 FORGETTING = "forgetting.json"
 
 
@@ -32,11 +43,16 @@ def eval_id(rows: Mapping[str, Sequence[EvalRow]], compared: Sequence[str]) -> s
 
 
 def write(
-    folder: Path, verdict: Verdict, rows: Mapping[str, Sequence[EvalRow]], meta: ReportMeta, arms: Sequence[ArmRecord]
+    folder: Path,
+    request: EvalRequest,
+    verdict: Verdict,
+    rows: Mapping[str, Sequence[EvalRow]],
+    meta: ReportMeta,
+    baselines: Sequence[ArmRecord] = (),
 ) -> EvalManifest:
     """Write every file, each in one step, and return the manifest that names them.
 
-    rows: file name -> rows, BASE and CANDIDATE among them. A human's words in an earlier postmortem are kept.
+    rows: file name -> rows, BASE and CANDIDATE among them. A person's words in an earlier postmortem are kept.
     """
     base, candidate = rows[BASE], rows[CANDIDATE]
     files = {name: jsonl(side) for name, side in rows.items()}
@@ -48,9 +64,10 @@ def write(
     if meta.forgetting:
         files[FORGETTING] = meta.forgetting.model_dump_json(indent=2).encode() + b"\n"
     files[COSTS] = canonical_json([cost.model_dump() for cost in meta.costs]) + b"\n"
+    files[REQUEST] = request.model_dump_json(indent=2).encode() + b"\n"
     for name, content in files.items():
         _replace(folder / name, content)
-    return _manifest(folder, meta, verdict, arms, list(files))
+    return _manifest(folder, meta, verdict, baselines, list(files))
 
 
 def jsonl(rows: Sequence[EvalRow]) -> bytes:
@@ -69,7 +86,7 @@ def _postmortem(
 ) -> str:
     """The postmortem, with the words that a person wrote into the one at `path`.
 
-    Where those cannot be told from the rest of it, the file is kept beside, as postmortem.kept-<n>.md, and a warning says so.
+    If those cannot be told from the rest of it, the file is kept as postmortem.kept-<n>.md, and a warning says so.
     """
     previous = path.read_bytes().decode(errors="surrogateescape") if path.exists() else None
     try:
@@ -77,12 +94,12 @@ def _postmortem(
     except InvalidInputError as error:
         kept = next(k for n in count(1) if not (k := path.with_name(f"postmortem.kept-{n}.md")).exists())
         path.rename(kept)
-        logger.warning("%s; it stands as it was in %s", error, kept)
+        logger.warning("%s; it is kept as it was in %s", error, kept)
         return postmortem_md(verdict, base_rows, candidate_rows, meta)
 
 
 def _manifest(
-    folder: Path, meta: ReportMeta, verdict: Verdict, arms: Sequence[ArmRecord], names: Sequence[str]
+    folder: Path, meta: ReportMeta, verdict: Verdict, baselines: Sequence[ArmRecord], names: Sequence[str]
 ) -> EvalManifest:
     name, _, version = meta.benchmark.partition("/")
     dataset, adapter = meta.dataset, meta.adapter
@@ -99,9 +116,52 @@ def _manifest(
         benchmark=meta.benchmark,
         dataset=f"{dataset.name}/{dataset.version}" if dataset else None,
         verdict=verdict.verdict,
-        arms=list(arms),
+        arms=list(baselines),
         parents=parents,
         files=[
             FileEntry(path=f, size_bytes=(folder / f).stat().st_size, sha256=file_sha256(folder / f)) for f in names
         ],
     )
+
+
+def costs(answers: Mapping[str, Sequence[Answer]], prices: Mapping[str, Prices]) -> list[Cost]:
+    """One Cost for each side, in order. Both by side: base, candidate, arm:<name>, probe, judge.
+
+    Answers from a cache or a run log count as reused and cost nothing; those of an interrupted run that went on do
+    count. Questions that failed count as asked, without tokens. Tokens are the endpoint's own count; money is None if
+    it gave none for an answer, or no price is known: a sum that leaves something out would be taken for the whole.
+    """
+    return [_cost(side, given, prices.get(side)) for side, given in answers.items()]
+
+
+def _cost(side: str, answers: Sequence[Answer], prices: Prices | None) -> Cost:
+    asked = [answer for answer in answers if not answer.reused]
+    prompt = sum(answer.prompt_tokens or 0 for answer in asked)
+    completion = sum(answer.completion_tokens or 0 for answer in asked)
+    counted = all(
+        answer.prompt_tokens is not None and answer.completion_tokens is not None
+        for answer in asked
+        if answer.error is None
+    )
+    money = (prompt * prices.prompt + completion * prices.completion) / TOKENS_A_PRICE if prices and counted else None
+    return Cost(
+        side=side,
+        asked=len(asked),
+        reused=len(answers) - len(asked),
+        prompt_tokens=prompt,
+        completion_tokens=completion,
+        seconds=round(sum(answer.latency_ms or 0.0 for answer in asked) / 1000, 3),
+        money=money,
+        currency=prices.currency if prices else "",
+    )
+
+
+def store(curator: CuratorClient, manifest: EvalManifest, folder: Path) -> bool:
+    """Store an eval: its files first, and last the manifest, which makes it exist. False if it was stored before."""
+    try:
+        for entry in manifest.files:
+            curator.put_eval_file(manifest.id, entry.path, folder / entry.path)
+        curator.create_eval(manifest)
+    except AlreadyExistsError:
+        return False
+    return True

@@ -1,6 +1,6 @@
-"""What form an answer must have, read off a question's grader: as request parameters of guided decoding, and in words.
+"""What format an answer must have, read off a question's grader: as request parameters of guided decoding, and in words.
 
-A form never holds an answer: of an expected JSON object only field names and JSON types count, taken over all questions
+A format never holds an answer: of an expected JSON object only field names and JSON types count, taken over all questions
 of the slice together; a pattern or schema counts only where questions with different expected answers share it.
 """
 
@@ -17,23 +17,10 @@ from burnish.digests import canonical_json
 from burnish.schemas.benchmark import BenchmarkQuestion, GraderSpec
 
 NOT_FOR_GRAMMARS = re.compile(r"\(\?|\\[bBAZ1-9]")  # look-around, flags, word boundaries, back references
-JSON_TYPES: dict[type, str] = {
-    str: "string",
-    bool: "boolean",
-    int: "number",
-    float: "number",
-    list: "array",
-    dict: "object",
-}
-ANY_TYPE = [
-    "string",
-    "number",
-    "boolean",
-    "array",
-    "object",
-    "null",
-]  # an expected null says nothing about other answers
-SAID_OF: dict[str, str] = {
+JSON_TYPES = {str: "string", bool: "boolean", int: "number", float: "number", list: "array", dict: "object"}
+# An expected null says nothing about other answers.
+ANY_TYPE = ["string", "number", "boolean", "array", "object", "null"]
+INSTRUCTIONS: dict[str, str] = {
     "exact": "Answer with the text that is asked for and nothing else: no sentence around it, no quotes, no code fence.",
     "normalised_exact": "Answer with the text that is asked for and nothing else: no sentence around it.",
     "contains": "Name what is asked for in full, spelt exactly as in the text you were given.",
@@ -44,21 +31,21 @@ SAID_OF: dict[str, str] = {
 
 
 @dataclass(frozen=True)
-class Form:
-    """parameters: of an OpenAI-compatible request, empty where guided decoding has nothing to hold to. instruction: in words, or ''."""
+class AnswerFormat:
+    """parameters: of an OpenAI-compatible request, empty if guided decoding has nothing to go by. instruction: in words, or ''."""
 
     parameters: Mapping[str, Any] = field(default_factory=dict)
     instruction: str = ""
 
 
-def forms_of(questions: Sequence[BenchmarkQuestion]) -> dict[str, Form]:
-    """question_id -> form."""
+def formats_of(questions: Sequence[BenchmarkQuestion]) -> dict[str, AnswerFormat]:
+    """question_id -> format."""
     shared = _Shared(questions)
-    return {question.question_id: _form(question, shared) for question in questions}
+    return {question.question_id: _format(question, shared) for question in questions}
 
 
 class _Shared:
-    """What several questions have in common, so that a form says nothing about one question's answer."""
+    """What several questions have in common, so that a format says nothing about one question's answer."""
 
     def __init__(self, questions: Sequence[BenchmarkQuestion]) -> None:
         self._answers: dict[bytes, set[str]] = defaultdict(set)
@@ -68,7 +55,7 @@ class _Shared:
             if question.grader.name == "json_fields" and (wanted := _object(question.expected_answer)):
                 self._objects[_group(question)].append(wanted)
 
-    def is_form(self, grader: GraderSpec) -> bool:
+    def is_shared(self, grader: GraderSpec) -> bool:
         """Whether these arguments fit more than one expected answer, so that they cannot give one away."""
         return len(self._answers[_spelled(grader)]) > 1
 
@@ -86,22 +73,24 @@ class _Shared:
         }
 
 
-def _form(question: BenchmarkQuestion, shared: _Shared) -> Form:
+def _format(question: BenchmarkQuestion, shared: _Shared) -> AnswerFormat:
     grader = question.grader
     if grader.name == "json_fields":
         given = grader.args.get("json_schema")
-        schema = given if given and shared.is_form(grader) else shared.schema(question)
-        return Form(_json_schema(schema), _say_object(schema)) if schema else Form()
+        schema = given if given and shared.is_shared(grader) else shared.schema(question)
+        return AnswerFormat(_json_schema(schema), _object_instruction(schema)) if schema else AnswerFormat()
     if grader.name == "multiple_choice":
         letters = sorted(letter.upper() for letter in grader.args.get("choices") or {})
         parameters = {"structured_outputs": {"choice": letters}} if letters else {}
-        return Form(parameters, SAID_OF["multiple_choice"])
+        return AnswerFormat(parameters, INSTRUCTIONS["multiple_choice"])
     pattern = grader.args.get("pattern")
-    if grader.name == "regex" and pattern and shared.is_form(grader):
+    if grader.name == "regex" and pattern and shared.is_shared(grader):
         guidable = not NOT_FOR_GRAMMARS.search(pattern) and not grader.args.get("ignore_case")
         parameters = {"structured_outputs": {"regex": pattern.removeprefix("^").removesuffix("$")}} if guidable else {}
-        return Form(parameters, f"Answer with text that this regular expression matches and nothing else: {pattern}")
-    return Form(instruction=SAID_OF.get(grader.name, ""))
+        return AnswerFormat(
+            parameters, f"Answer with text that this regular expression matches and nothing else: {pattern}"
+        )
+    return AnswerFormat(instruction=INSTRUCTIONS.get(grader.name, ""))
 
 
 def _json_schema(schema: Mapping[str, Any]) -> dict[str, Any]:
@@ -112,13 +101,13 @@ def _json_schema(schema: Mapping[str, Any]) -> dict[str, Any]:
     return {"response_format": {"type": "json_schema", "json_schema": named}}
 
 
-def _say_object(schema: Mapping[str, Any]) -> str:
-    said = "Answer with one JSON object and nothing else: no prose around it, no code fence, no comment."
-    fields = [f"{json.dumps(name)} ({_say_type(kind)})" for name, kind in schema.get("properties", {}).items()]
-    return f"{said} Its fields are {', '.join(fields)}, and no others." if fields else said
+def _object_instruction(schema: Mapping[str, Any]) -> str:
+    whole = "Answer with one JSON object and nothing else: no prose around it, no code fence, no comment."
+    fields = [f"{json.dumps(name)} ({_type_words(kind)})" for name, kind in schema.get("properties", {}).items()]
+    return f"{whole} Its fields are {', '.join(fields)}, and no others." if fields else whole
 
 
-def _say_type(kind: Mapping[str, Any]) -> str:
+def _type_words(kind: Mapping[str, Any]) -> str:
     types = kind.get("type", "any value")
     return types if isinstance(types, str) else " or ".join(types)
 

@@ -1,4 +1,4 @@
-"""Asking questions of one or two models at once: interleaved, concurrent, resumable."""
+"""Sampling one or several models at once: interleaved, concurrent, resumable."""
 
 from __future__ import annotations
 
@@ -7,18 +7,17 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack, ExitStack
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 from burnish.errors import InvalidInputError
 from burnish.schemas.base import Message
 from burnish.schemas.benchmark import BenchmarkQuestion
-from burnish_client.evaluation.answers import Answer, AnswerKey, AnswerLog
-from burnish_client.evaluation.cache import AnswerCache, cache_key, is_repeatable
-from burnish_client.evaluation.chat import ChatClient, Endpoint, Reply, Sampling, prompt_digest, sampling_digest
+from burnish_client.evaluation.answers import Answer, AnswerCache, AnswerKey, AnswerLog, cache_key
+from burnish_client.evaluation.chat import ChatClient, prompt_digest, sampling_digest
+from burnish_client.evaluation.request import MOST_CONCURRENCY, Endpoint, Sampling
 
-MOST_CONCURRENCY = 256
 SPEED_WINDOW = 100  # answers
 
 
@@ -26,7 +25,7 @@ SPEED_WINDOW = 100  # answers
 class Progress:
     """done of total answers (those found in the log or reused count as done); errors and reused are among done.
 
-    seconds_left: at the speed of the latest answers; None until one has been asked.
+    seconds_left: at the speed of the latest answers; None until one has come.
     """
 
     done: int
@@ -49,11 +48,11 @@ class Wording:
 
 @dataclass(frozen=True)
 class Side:
-    """One model to ask, how often, and the log its answers go to. known: answers that need not be asked (a run log's).
+    """One model to ask, how often, and the log for its answers. known: answers that need not be asked (a run log's).
 
-    wordings: question_id -> how this side puts it (a control arm's); a question without one is asked as it stands.
-    digest: what pins the model's answers (see `model_digest_of`); None, for a model of which only the name is known:
-    nothing is shared with other runs.
+    wordings: question_id -> how this side puts it (a baseline's); a question without one is asked as it is.
+    digest: what pins the model's answers (see `model_digest_of`). None, if only the model's name is known: nothing is
+    shared with other runs.
     """
 
     endpoint: Endpoint
@@ -64,70 +63,16 @@ class Side:
     wordings: Mapping[str, Wording] = field(default_factory=dict)
     digest: str | None = None
 
-    def request(
-        self, question: BenchmarkQuestion, sampling: Sampling, sample: int
-    ) -> tuple[list[Message], dict[str, Any]]:
-        """Messages and request parameters of one asking, as they are sent."""
-        wording = self.wordings.get(question.question_id)
-        messages = question.prompt_messages() if wording is None else list(wording.messages)
-        extra = {} if wording is None else wording.parameters
-        return messages, self.endpoint.parameters({**sampling.of(question, sample), **extra})
-
 
 @dataclass(frozen=True)
 class _Job:
-    """One asking. cache_key: None where its answer is not to be shared between runs."""
+    """One request for an answer. cache_key: None if its answer is not shared between runs."""
 
     side: int
     messages: list[Message]
     parameters: dict[str, Any]
     key: AnswerKey
     cache_key: str | None
-
-    @property
-    def question_id(self) -> str:
-        return self.key[1]
-
-    def answer(self, reply: Reply) -> Answer:
-        model, question_id, sample, prompt, sampling = self.key
-        return Answer(
-            model=model,
-            question_id=question_id,
-            sample=sample,
-            prompt_digest=prompt,
-            sampling_digest=sampling,
-            text=reply.text,
-            error=reply.error,
-            finish_reason=reply.finish_reason,
-            latency_ms=reply.latency_ms,
-            prompt_tokens=reply.prompt_tokens,
-            completion_tokens=reply.completion_tokens,
-            first_token_logprobs=reply.first_token_logprobs,
-        )
-
-
-async def ask(
-    endpoint: Endpoint,
-    model: str,
-    questions: Sequence[BenchmarkQuestion],
-    *,
-    out: Path,
-    samples: int = 1,
-    concurrency: int = MOST_CONCURRENCY,
-    max_tokens: int = 256,
-    temperature: float = 0.0,
-    seed: int | None = 0,
-    progress: ProgressCallback | None = None,
-    digest: str | None = None,
-    cache: AnswerCache | None = None,
-) -> list[Answer]:
-    """Ask one model every question `samples` times; the answers in order of question, then sample. See `ask_sides`."""
-    side = Side(endpoint, model, out, samples, digest=digest)
-    sampling = Sampling(max_tokens=max_tokens, temperature=temperature, seed=seed)
-    (answers,) = await ask_sides(
-        [side], questions, sampling=sampling, concurrency=concurrency, progress=progress, cache=cache
-    )
-    return answers
 
 
 async def ask_sides(
@@ -141,10 +86,10 @@ async def ask_sides(
 ) -> list[list[Answer]]:
     """Ask each side every question; one list a side, in order of question, then sample.
 
-    Sides are interleaved question by question, so that drift of an endpoint hits both. `concurrency` is the most that
-    one endpoint gets at a time, shared by sides on the same endpoint; how many it really gets, Pace finds out. Each
-    answer is in its log before the next is asked in its place: run again after a kill, only what is missing is asked.
-    cache: where a side with a digest finds answers of earlier runs, and leaves its own; greedy or seeded ones only (see
+    Sides are interleaved question by question, so that drift of an endpoint affects both alike. `concurrency` is the most
+    that one endpoint gets at a time, shared by the sides on it; how many it really gets, Pace finds out. Each answer is
+    in its log before the next one is asked: after a kill, the same call asks only what is missing.
+    cache: a side with a digest finds answers of earlier runs there, and leaves its own; greedy or seeded ones only (see
     AnswerCache, which the caller enters). Within one call each cached answer is served once: two sides that ask the same
     model the same thing (A/A) never get one answer for both.
 
@@ -168,7 +113,7 @@ async def ask_sides(
 
 
 class _Run:
-    """The state of one asking: what is answered, and how fast it goes."""
+    """The state of one call of `ask_sides`: what is answered, and how fast answers come."""
 
     def __init__(
         self,
@@ -182,11 +127,10 @@ class _Run:
         self._sides, self._logs, self._clients = sides, logs, clients
         self._progress, self._cache = progress, cache
         self._errors = self._total = self._reused = 0
-        self._speed = _Speed()
+        self._times = deque([time.monotonic()], maxlen=SPEED_WINDOW + 1)
 
     async def do(self, jobs: Sequence[_Job], workers: int) -> None:
-        waiting = [job for job in jobs if not self._is_answered(job)]
-        waiting = self._take_from_cache(waiting)
+        waiting = self._take_known(jobs)
         self._total = len(jobs)
         self._reused = sum(answer.reused for answer in self.answers.values())
         self._report()
@@ -198,38 +142,47 @@ class _Run:
         except BaseExceptionGroup as failures:
             raise failures.exceptions[0] from None
 
-    def _is_answered(self, job: _Job) -> bool:
-        logged = self._logs[job.side].get(job.key)
-        if logged is not None:
-            self.answers[job.side, job.key] = logged
-        return logged is not None
-
-    def _take_from_cache(self, jobs: Sequence[_Job]) -> list[_Job]:
-        """Answer what the cache knows, each of its answers once; what is left is to be asked."""
+    def _take_known(self, jobs: Sequence[_Job]) -> list[_Job]:
+        """Answer from the logs, then from the cache, each of its answers once. The rest is to be asked."""
+        missing = []
+        for job in jobs:
+            logged = self._logs[job.side].get(job.key)
+            if logged is None:
+                missing.append(job)
+            else:
+                self.answers[job.side, job.key] = logged
         if self._cache is None:
-            return list(jobs)
+            return missing
         served: set[str] = set()
         left = []
-        for job in jobs:
+        for job in missing:
             cached = None if job.cache_key is None or job.cache_key in served else self._cache.get(job.cache_key)
             if cached is None or job.cache_key is None:
                 left.append(job)
                 continue
             served.add(job.cache_key)
-            names = {"model": self._sides[job.side].model, "question_id": job.question_id, "reused": True}
+            names = {"model": job.key[0], "question_id": job.key[1], "reused": True}
             self._keep(job, cached.model_copy(update=names))
         return left
 
     async def _work(self, queue: Iterator[_Job]) -> None:
         for job in queue:
-            side = self._sides[job.side]
-            reply = await self._clients[side.endpoint].complete(side.model, job.messages, job.parameters)
-            answer = job.answer(reply)
+            model, question_id, sample, prompt, sampling = job.key
+            client = self._clients[self._sides[job.side].endpoint]
+            reply = await client.complete(model, job.messages, job.parameters)
+            answer = Answer(
+                model=model,
+                question_id=question_id,
+                sample=sample,
+                prompt_digest=prompt,
+                sampling_digest=sampling,
+                **asdict(reply),
+            )
             self._keep(job, answer)
             if self._cache is not None and job.cache_key is not None:
                 self._cache.put(job.cache_key, answer)
             self._errors += answer.error is not None
-            self._speed.answered()
+            self._times.append(time.monotonic())
             self._report()
 
     def _keep(self, job: _Job, answer: Answer) -> None:
@@ -237,26 +190,12 @@ class _Run:
         self.answers[job.side, job.key] = answer
 
     def _report(self) -> None:
+        """seconds_left goes by the latest SPEED_WINDOW answers, since an endpoint warms up and drifts."""
         if self._progress is not None:
-            done = len(self.answers)
-            left = self._speed.seconds_for(self._total - done)
+            done, timed = len(self.answers), len(self._times) - 1
+            each = (self._times[-1] - self._times[0]) / timed if timed else None
+            left = None if each is None else each * (self._total - done)
             self._progress(Progress(done, self._total, self._errors, left, self._reused))
-
-
-class _Speed:
-    """How fast answers have come of late: over the latest SPEED_WINDOW, since an endpoint warms up and drifts."""
-
-    def __init__(self) -> None:
-        self._times = deque([time.monotonic()], maxlen=SPEED_WINDOW + 1)
-
-    def answered(self) -> None:
-        self._times.append(time.monotonic())
-
-    def seconds_for(self, answers: int) -> float | None:
-        """None until one has come."""
-        if len(self._times) < 2:
-            return None
-        return (self._times[-1] - self._times[0]) / (len(self._times) - 1) * answers
 
 
 def _jobs(sides: Sequence[Side], questions: Sequence[BenchmarkQuestion], sampling: Sampling) -> Iterator[_Job]:
@@ -269,13 +208,13 @@ def _jobs(sides: Sequence[Side], questions: Sequence[BenchmarkQuestion], samplin
 
 
 def _job(index: int, side: Side, question: BenchmarkQuestion, sampling: Sampling, sample: int) -> _Job:
-    messages, parameters = side.request(question, sampling, sample)
+    wording = side.wordings.get(question.question_id)
+    messages = question.prompt_messages() if wording is None else list(wording.messages)
+    extra = {} if wording is None else wording.parameters
+    parameters = side.endpoint.parameters({**sampling.of(question, sample), **extra})
     prompt, sent = prompt_digest(messages), sampling_digest(parameters)
     key = (side.model, question.question_id, sample, prompt, sent)
-    shared = None
-    if side.digest is not None and is_repeatable(parameters):
-        shared = cache_key(side.digest, sample, prompt, sent)
-    return _Job(index, messages, parameters, key, shared)
+    return _Job(index, messages, parameters, key, cache_key(side.digest, sample, prompt, sent, parameters))
 
 
 def _check_ids(questions: Sequence[BenchmarkQuestion]) -> None:
@@ -283,6 +222,6 @@ def _check_ids(questions: Sequence[BenchmarkQuestion]) -> None:
     for question in questions:
         if question.question_id in seen:
             raise InvalidInputError(
-                f"question_id {question.question_id!r} stands twice in the benchmark", field="question_id"
+                f"question_id {question.question_id!r} is in the benchmark twice", field="question_id"
             )
         seen.add(question.question_id)
