@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 from integration.client.homes import Here, Home, until
-from unit.evaluation.chat_server import ChatServer, serving
+from integration.evaluation.chat_server import ChatServer, serving
 from unit.trainer.made import tiny_model
 
 from burnish.layout import adapter as adapter_key
@@ -208,10 +208,10 @@ def test_compare_trains_both_asks_the_base_once_and_recommends(
     assert sum(models.served.values()) == 4 * count + 3 * probe, "nothing was asked again"
     result = json.loads(body.stdout)
     assert (result["recommendation"]["method"], result["recommendation"]["settled"]) == ("sft", True)
-    (duel,) = result["duels"]
+    (pair,) = result["duels"]
     held_out = round(0.3 * TARGETED)
-    assert (duel["first"], duel["second"], duel["targeted"]["n"]) == ("sft", "dpo", held_out)
-    assert duel["rest"]["delta"] == 0
+    assert (pair["first"], pair["second"], pair["targeted"]["n"]) == ("sft", "dpo", held_out)
+    assert pair["rest"]["delta"] == 0
     jobs = jobs_of(tiny_home, compare=result["compare"])
     assert sorted(job.labels["method"] for job in jobs) == ["dpo", "sft"], "nothing was trained again"
     with CuratorClient.from_settings(tiny_home.settings()) as curator:

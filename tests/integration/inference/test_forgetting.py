@@ -17,8 +17,13 @@ from burnish.probe import probe_questions, probe_texts, write_lm_eval_tasks
 from burnish.schemas.evaluation import Forgetting
 from burnish.schemas.models import BaseModelRecord, read_record
 from burnish_client.evaluation import Endpoint, Side
-from burnish_client.evaluation.forgetting import BASE_ANSWERS, CANDIDATE_TEXTS, forgetting_sentence, measure_forgetting
-from burnish_client.evaluation.text_scores import score_texts
+from burnish_client.evaluation.forgetting import (
+    BASE_ANSWERS,
+    CANDIDATE_TEXTS,
+    forgetting_sentence,
+    measure_forgetting,
+    score_texts,
+)
 
 pytestmark = [pytest.mark.vllm, pytest.mark.model]
 

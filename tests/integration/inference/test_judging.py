@@ -12,10 +12,19 @@ from burnish.schemas.benchmark import BenchmarkQuestion, GraderSpec
 from burnish.schemas.evaluation import EvalRow, JudgeCalibration
 from burnish.schemas.models import read_record
 from burnish.verdict.decision import decide
-from burnish_client.evaluation import Answer, Endpoint, ask, check_questions, eval_rows
+from burnish_client.evaluation import (
+    Answer,
+    Endpoint,
+    JudgeSettings,
+    Sampling,
+    Side,
+    ask_sides,
+    check_questions,
+    eval_rows,
+)
 from burnish_client.evaluation.calibration import HumanLabel, calibrate
 from burnish_client.evaluation.chat import prompt_digest
-from burnish_client.evaluation.judging import JudgeSettings, judge_sides
+from burnish_client.evaluation.judge import judge_sides
 
 pytestmark = [pytest.mark.vllm, pytest.mark.model]
 
@@ -90,7 +99,8 @@ def test_the_likeliest_letter_is_picked_from_real_log_probabilities(judge: Judge
     prompt = "What is the capital of France?\nA. Paris\nB. London\nC. Rome\nAnswer with the letter only."
     questions = [BenchmarkQuestion(question_id="france", prompt=prompt, expected_answer="A", grader=spec)]
     check_questions(questions)
-    answers = asyncio.run(ask(judge.endpoint, judge.model, questions, out=tmp_path / "answers.jsonl"))
+    side = Side(judge.endpoint, judge.model, tmp_path / "answers.jsonl")
+    (answers,) = asyncio.run(ask_sides([side], questions, sampling=Sampling()))
     (answer,) = answers
     assert answer.completion_tokens == 1
     assert answer.first_token_logprobs is not None

@@ -25,11 +25,11 @@ from burnish_client.tuning.compare import (
     values_by_method,
 )
 from burnish_client.tuning.recommendation import (
-    Duel,
     MethodResult,
+    PairwiseComparison,
     Recommendation,
     claims_of,
-    find_duels,
+    compare_pairs,
     recommend,
 )
 
@@ -62,16 +62,16 @@ def result(method: Method, rows: list[EvalRow], base: list[EvalRow] = BASE, seco
 
 def judged(
     rows: Mapping[Method, list[EvalRow]], base: list[EvalRow] = BASE, seconds: Mapping[str, float] | None = None
-) -> tuple[list[Duel], Recommendation]:
+) -> tuple[list[PairwiseComparison], Recommendation]:
     results = [result(method, side, base, (seconds or {}).get(method, 60.0)) for method, side in rows.items()]
-    duels = find_duels(rows, LIMITS)
-    return duels, recommend(results, duels, LIMITS)
+    pairs = compare_pairs(rows, LIMITS)
+    return pairs, recommend(results, pairs, LIMITS)
 
 
 def test_the_one_that_is_better_on_the_target() -> None:
-    (duel,), found = judged({"sft": side("P15 F25", "P200"), "dpo": side("P35 F5", "P200")})
-    assert (duel.targeted.delta, duel.targeted.gained, duel.targeted.lost) == (0.5, 20, 0)
-    assert duel.targeted_p == pytest.approx(2 * 2 * 0.5**20), "two-sided, Holm over target and rest"
+    (pair,), found = judged({"sft": side("P15 F25", "P200"), "dpo": side("P35 F5", "P200")})
+    assert (pair.targeted.delta, pair.targeted.gained, pair.targeted.lost) == (0.5, 20, 0)
+    assert pair.targeted_p == pytest.approx(2 * 2 * 0.5**20), "two-sided, Holm over target and rest"
     assert (found.settled, found.method) == (True, "dpo")
     assert found.sentence.startswith(
         "Take dpo: +50.0 points against sft on 40 held-out targeted questions (95 % interval +"
@@ -88,9 +88,9 @@ def test_a_better_one_whose_rest_is_not_shown_is_taken_with_that_said() -> None:
 
 
 def test_no_difference_shown_says_how_many_questions_would_show_one() -> None:
-    (duel,), found = judged({"sft": side("P30 F10", "P200"), "dpo": side("P32 F8", "P200")})
+    (pair,), found = judged({"sft": side("P30 F10", "P200"), "dpo": side("P32 F8", "P200")})
     assert (found.settled, found.method) == (False, None)
-    assert found.needs_questions == duel.needs_questions is not None
+    assert found.needs_questions == pair.needs_questions is not None
     assert found.sentence.startswith(
         "No difference shown: dpo against sft +5.0 points on 40 questions, 95 % interval −"
     )
@@ -149,12 +149,12 @@ def test_the_only_one_shown_to_hold() -> None:
 def test_of_equals_the_fastest() -> None:
     base = asked_twice(side("F200", "P200"))
     same = side("P180 F20", "P200")
-    (duel,), found = judged({"sft": same, "dpo": same}, base, {"sft": 100.0, "dpo": 260.0})
-    assert duel.equivalent
+    (pair,), found = judged({"sft": same, "dpo": same}, base, {"sft": 100.0, "dpo": 260.0})
+    assert pair.equivalent
     assert (found.settled, found.method) == (True, "sft")
     assert found.sentence.endswith("it trains fastest (sft 1 min 40 s, dpo 4 min 20 s).")
     few = side("P18 F2", "P200")
-    assert not find_duels({"sft": few, "dpo": few}, LIMITS)[0].equivalent, "twenty questions show no equivalence"
+    assert not compare_pairs({"sft": few, "dpo": few}, LIMITS)[0].equivalent, "twenty questions show no equivalence"
 
 
 def test_a_method_without_an_adapter_leaves_it_open() -> None:
@@ -171,8 +171,8 @@ def test_questions_that_either_trained_on_decide_nothing() -> None:
         row.model_copy(update={"held_out": False}) if row.question_id in ("r0000", "r0001") else row
         for row in side("P30 F10", "P200")
     ]
-    (duel,) = find_duels({"sft": anchored, "dpo": side("P30 F10", "F2 P198")}, LIMITS)
-    assert (duel.rest.n, duel.rest.lost) == (198, 0)
+    (pair,) = compare_pairs({"sft": anchored, "dpo": side("P30 F10", "F2 P198")}, LIMITS)
+    assert (pair.rest.n, pair.rest.lost) == (198, 0)
 
 
 def test_three_methods_are_corrected_together() -> None:
@@ -181,9 +181,9 @@ def test_three_methods_are_corrected_together() -> None:
         "dpo": side("P35 F5", "P200"),
         "kto": side("P16 F24", "P200"),
     }
-    duels, found = judged(rows)
-    assert [(duel.first, duel.second) for duel in duels] == [("sft", "dpo"), ("sft", "kto"), ("dpo", "kto")]
-    assert duels[0].targeted_p == pytest.approx(6 * 2 * 0.5**20)
+    pairs, found = judged(rows)
+    assert [(pair.first, pair.second) for pair in pairs] == [("sft", "dpo"), ("sft", "kto"), ("dpo", "kto")]
+    assert pairs[0].targeted_p == pytest.approx(6 * 2 * 0.5**20)
     assert found.method == "dpo"
     assert "against sft" in found.sentence
     assert "against kto" in found.sentence

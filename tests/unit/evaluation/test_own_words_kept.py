@@ -11,7 +11,7 @@ from burnish.reporting import ReportMeta
 from burnish.reporting.own_words import BEGIN, END
 from burnish.testing import eval_side
 from burnish.verdict.decision import decide
-from burnish_client.evaluation import folder
+from burnish_client.evaluation import Endpoint, EvalRequest, output
 
 WORDS = "\n\nAsk *two* people next time.\n\n"
 
@@ -20,7 +20,10 @@ def write(out: Path) -> str:
     base = eval_side(["F"] * 20, prefix="t", targeted=True) + eval_side(["P"] * 40, prefix="r")
     candidate = eval_side(["P"] * 20, prefix="t", targeted=True) + eval_side(["P"] * 40, prefix="r")
     meta = ReportMeta(base_model="base", candidate_model="candidate", benchmark="bench/v1")
-    folder.write(out, decide(base, candidate), {folder.BASE: base, folder.CANDIDATE: candidate}, meta, [])
+    request = EvalRequest(
+        benchmark="bench/v1", endpoint=Endpoint("http://x"), base_model="base", candidate_model="candidate"
+    )
+    output.write(out, request, decide(base, candidate), {output.BASE: base, output.CANDIDATE: candidate}, meta)
     return (out / "postmortem.md").read_text()
 
 

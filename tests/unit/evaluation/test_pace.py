@@ -7,11 +7,13 @@ import heapq
 import math
 import random
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
 
 import numpy as np
 import pytest
 
-from burnish_client.evaluation.pace import LOCAL_START, START, Pace, rate_limit_seconds
+from burnish_client.evaluation.pace import LOCAL_START, START, Pace, rate_limit_seconds, retry_after_seconds
 
 TOKENS = 30
 
@@ -179,3 +181,13 @@ def test_rate_limit_headers() -> None:
     assert rate_limit_seconds({**spent, "x-ratelimit-reset-requests": "2"}) == 2.0
     assert rate_limit_seconds({**spent, "x-ratelimit-reset-requests": "soon"}) is None
     assert rate_limit_seconds({}) is None
+
+
+def test_retry_after_forms() -> None:
+    assert retry_after_seconds(None) is None
+    assert retry_after_seconds("3") == 3.0
+    assert retry_after_seconds("0.5") == 0.5
+    assert retry_after_seconds("soon") is None
+    in_a_minute = format_datetime(datetime.now(UTC) + timedelta(seconds=60), usegmt=True)
+    assert 57 < (retry_after_seconds(in_a_minute) or 0) <= 60
+    assert retry_after_seconds("Thu, 01 Jan 2015 00:00:00 GMT") == 0.0

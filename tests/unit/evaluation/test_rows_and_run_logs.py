@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from unit.evaluation.conftest import make_questions
+from unit.evaluation.questions import make_questions
 
 from burnish.errors import InvalidInputError
 from burnish.runlogs import prompt_messages
@@ -13,7 +13,7 @@ from burnish.schemas.dataset import Split
 from burnish.schemas.runlog import RunLogLine
 from burnish_client.evaluation import Answer, Sampling, check_questions, eval_rows, make_run_log, reuse_run_log
 from burnish_client.evaluation.chat import prompt_digest, sampling_digest
-from burnish_client.evaluation.rows import question_clusters
+from burnish_client.evaluation.grade import question_clusters
 
 SAMPLING = Sampling(max_tokens=32)
 SPLIT = Split(

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
+import doctest
 from pathlib import Path
+from typing import Any
 
 import orjson
 import pytest
-from unit.evaluation.chat_server import ChatServer
-from unit.evaluation.conftest import make_questions
+from integration.evaluation.chat_server import ChatServer, ask
+from unit.evaluation.questions import make_questions
 
 from burnish.digests import file_sha256
 from burnish.errors import InvalidInputError, LeakageError
@@ -16,9 +19,20 @@ from burnish.schemas.benchmark import GraderSpec
 from burnish.schemas.dataset import DatasetCounts, DatasetManifest, DatasetSpec, LengthStatistics, Split
 from burnish.verdict.decision import decide
 from burnish.verdict.pairing import read_rows
-from burnish_client.evaluation import Controls, Endpoint, Evaluation, Sampling, arm_names, ask, evaluate, make_run_log
-from burnish_client.evaluation.comparison import FILES, split_of
-from burnish_client.evaluation.controls import Correction
+from burnish_client import evaluation
+from burnish_client.evaluation import (
+    BaselineSettings,
+    Correction,
+    Endpoint,
+    EvalInputs,
+    EvalRequest,
+    Evaluation,
+    Sampling,
+    baseline_names,
+    evaluate,
+    make_run_log,
+)
+from burnish_client.evaluation.output import FILES
 
 TARGETED = [f"q{i:04d}" for i in range(30)]
 HELD_OUT = TARGETED[10:]
@@ -43,18 +57,24 @@ def says(model: str, prompt: str) -> str:
     return "good" if passes else "bad"
 
 
+def request_of(server: ChatServer, candidate: str = "candidate", **fields: Any) -> EvalRequest:
+    return EvalRequest(
+        **{
+            "benchmark": "bench/v1",
+            "endpoint": Endpoint(server.url),
+            "base_model": "base",
+            "candidate_model": candidate,
+            "dataset": "fix/0123456789abcdef",
+            **fields,
+        }
+    )
+
+
 async def test_a_cure_ships_and_everything_is_written(server: ChatServer, tmp_path: Path) -> None:
     server.say = says
     out = tmp_path / "out"
-    result = await evaluate(
-        make_questions(200),
-        make_dataset(),
-        Endpoint(server.url),
-        base_model="base",
-        candidate_model="candidate",
-        out=out,
-        benchmark="bench/v1",
-    )
+    request = request_of(server, endpoint=Endpoint(server.url, "secret-token"))
+    result = await evaluate(request, EvalInputs(make_questions(200), make_dataset()), out=out)
     verdict = result.verdict
     assert verdict.verdict == "ship"
     assert (verdict.targeted.n, verdict.targeted.base, verdict.targeted.candidate) == (20, 0.0, 1.0)
@@ -69,20 +89,16 @@ async def test_a_cure_ships_and_everything_is_written(server: ChatServer, tmp_pa
     ]
     assert "ship" in (out / "report.html").read_text()
     assert "**Verdict: ship.**" in (out / "postmortem.md").read_text()
+    saved = (out / "request.json").read_text()
+    assert EvalRequest.model_validate_json(saved) == request_of(server), "all but the token can be read back"
+    assert not any(b"secret-token" in file.read_bytes() for file in out.iterdir())
     assert server.requests == 200 * 3
 
 
 async def test_a_cure_that_breaks_the_rest_is_investigated(server: ChatServer, tmp_path: Path) -> None:
     server.say = says
-    result = await evaluate(
-        make_questions(200),
-        make_dataset(),
-        Endpoint(server.url),
-        base_model="base",
-        candidate_model="breaker",
-        out=tmp_path,
-        benchmark="bench/v1",
-    )
+    inputs = EvalInputs(make_questions(200), make_dataset())
+    result = await evaluate(request_of(server, "breaker"), inputs, out=tmp_path)
     assert result.verdict.verdict == "investigate"
     assert len(result.verdict.regressions) == 169
 
@@ -92,17 +108,9 @@ async def test_base_answers_of_the_run_log_are_not_asked_again(server: ChatServe
     questions, endpoint = make_questions(200), Endpoint(server.url)
     answers = await ask(endpoint, "base", questions, samples=2, out=tmp_path / "first.jsonl", max_tokens=20)
     asked = server.requests
-    result = await evaluate(
-        questions,
-        make_dataset(),
-        endpoint,
-        base_model="base",
-        candidate_model="candidate",
-        out=tmp_path / "out",
-        benchmark="bench/v1",
-        base_run_log=make_run_log(questions, answers, "run"),
-        sampling=Sampling(max_tokens=20),
-    )
+    inputs = EvalInputs(questions, make_dataset(), base_run_log=make_run_log(questions, answers, "run"))
+    request = request_of(server, sampling=Sampling(max_tokens=20))
+    result = await evaluate(request, inputs, out=tmp_path / "out")
     assert server.requests - asked == 200, "only the candidate is asked"
     assert result.reused_base_answers == 400
     assert result.verdict.verdict == "ship"
@@ -111,20 +119,13 @@ async def test_base_answers_of_the_run_log_are_not_asked_again(server: ChatServe
 async def test_benchmark_without_held_out_questions_is_refused_before_asking(
     server: ChatServer, tmp_path: Path
 ) -> None:
+    inputs = EvalInputs(make_questions(10), make_dataset(held_out=["q0029"]))
     with pytest.raises(InvalidInputError, match="none of the 1 held-out"):
-        await evaluate(
-            make_questions(10),
-            make_dataset(held_out=["q0029"]),
-            Endpoint(server.url),
-            base_model="base",
-            candidate_model="candidate",
-            out=tmp_path,
-            benchmark="bench/v1",
-        )
+        await evaluate(request_of(server), inputs, out=tmp_path)
     assert server.requests == 0
 
 
-async def test_control_arms_are_asked_of_the_base_beside_the_sides_and_decided_on(
+async def test_baselines_are_asked_of_the_base_beside_the_sides_and_decided_on(
     server: ChatServer, tmp_path: Path
 ) -> None:
     server.say = says
@@ -132,18 +133,9 @@ async def test_control_arms_are_asked_of_the_base_beside_the_sides_and_decided_o
     corrections = [Correction(q, (Message(role="user", content=q),), "good") for q in TARGETED[:8]]
 
     async def run() -> Evaluation:
-        return await evaluate(
-            questions,
-            make_dataset(),
-            Endpoint(server.url),
-            base_model="base",
-            candidate_model="candidate",
-            out=tmp_path,
-            benchmark="bench/v1",
-            arms=["few-shot", "prompt"],
-            controls=Controls(corrections, shots=2, prompt="Say good."),
-            concurrency=1,
-        )
+        baselines = BaselineSettings(("few-shot", "prompt"), shots=2, prompt="Say good.")
+        request = request_of(server, baselines=baselines, concurrency=1)
+        return await evaluate(request, EvalInputs(questions, make_dataset(), corrections=corrections), out=tmp_path)
 
     result = await run()
     assert server.order[:5] == [("base", "q0000"), ("candidate", "q0000"), *[("base", "q0000")] * 3], "interleaved"
@@ -165,38 +157,45 @@ async def test_control_arms_are_asked_of_the_base_beside_the_sides_and_decided_o
     assert again.verdict == result.verdict
 
 
-async def test_leaking_examples_missing_judges_and_arms_that_the_endpoint_cannot_do_are_refused_before_asking(
+async def test_leaking_examples_missing_judges_and_baselines_that_the_endpoint_cannot_do_are_refused_before_asking(
     server: ChatServer, tmp_path: Path
 ) -> None:
     held_out = Correction(HELD_OUT[0], (Message(role="user", content=HELD_OUT[0]),), "good")
     judged = make_questions(40, grader=GraderSpec(name="judge", args={"rubric": "It is polite."}))
     objects = make_questions(40, grader=GraderSpec(name="json_fields"), expected_answer='{"a": 1}')
-    for questions, arms, error in (
-        (make_questions(40), ["few-shot"], LeakageError),
-        (judged, [], InvalidInputError),
-        (objects, ["schema"], InvalidInputError),
+    for questions, name, error in (
+        (make_questions(40), "few-shot", LeakageError),
+        (judged, "", InvalidInputError),
+        (objects, "schema", InvalidInputError),
     ):
+        request = request_of(
+            server,
+            endpoint=Endpoint(server.url, without=frozenset({"response_format"})),
+            baselines=BaselineSettings(baseline_names(name) if name else ()),
+        )
         with pytest.raises(error):
-            await evaluate(
-                questions,
-                make_dataset(),
-                Endpoint(server.url, without=frozenset({"response_format"})),
-                base_model="base",
-                candidate_model="candidate",
-                out=tmp_path,
-                benchmark="bench/v1",
-                arms=arm_names(",".join(arms)) if arms else [],
-                controls=Controls([held_out]),
-            )
+            await evaluate(request, EvalInputs(questions, make_dataset(), corrections=[held_out]), out=tmp_path)
     assert server.requests == 0
 
 
-def test_without_a_dataset_a_list_or_the_questions_own_marks_say_what_is_targeted() -> None:
-    questions = make_questions(3)
-    marked = [*questions[:2], questions[2].model_copy(update={"extra": {"targeted": True}})]
-    assert split_of(marked, None).held_out == ["q0002"]
-    assert split_of(marked, None, ["q0000"]).targeted == ["q0000"]
-    with pytest.raises(InvalidInputError, match="nothing says which questions are targeted"):
-        split_of(questions, None)
-    with pytest.raises(InvalidInputError, match="not in the benchmark: q9"):
-        split_of(questions, None, ["q9"])
+async def test_a_request_that_names_other_data_than_its_inputs_is_refused(server: ChatServer, tmp_path: Path) -> None:
+    with pytest.raises(
+        InvalidInputError, match="the request names dataset other/v, its inputs have fix/0123456789abcdef"
+    ):
+        await evaluate(
+            request_of(server, dataset="other/v"), EvalInputs(make_questions(200), make_dataset()), out=tmp_path
+        )
+    assert server.requests == 0
+
+
+def test_the_example_in_the_documentation_runs(
+    server: ChatServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    server.say = lambda model, prompt: says("base" if model == "base" else "candidate", prompt)
+    marked = [q.model_copy(update={"extra": {"targeted": q.question_id in TARGETED}}) for q in make_questions(200)]
+    Path("files.jsonl").write_text("".join(question.model_dump_json() + "\n" for question in marked))
+    names = vars(evaluation) | {"url": server.url, "asyncio": asyncio, "Path": Path}
+    (example,) = doctest.DocTestFinder(recurse=False).find(evaluate, "evaluate", module=False, globs=names)
+    assert len(example.examples) == 4
+    assert doctest.DocTestRunner().run(example).failed == 0

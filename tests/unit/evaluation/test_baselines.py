@@ -1,20 +1,21 @@
-"""Control arms: which examples, forms and prompts a question gets, and what an arm may never show."""
+"""Baselines: which examples, formats and prompts a question gets, and what a baseline may never show."""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
-from unit.evaluation.conftest import make_questions
+from unit.evaluation.questions import make_questions
 
 from burnish.errors import InvalidInputError, LeakageError
 from burnish.schemas.base import Message
 from burnish.schemas.benchmark import BenchmarkQuestion, GraderSpec
 from burnish.schemas.dataset import SftRow, Split
-from burnish_client.evaluation.answer_forms import forms_of
-from burnish_client.evaluation.controls import Arm, Controls, Correction, arm_names, plan_arms, read_corrections
-from burnish_client.evaluation.similarity import TextIndex
+from burnish_client.evaluation.answer_format import formats_of
+from burnish_client.evaluation.baselines import Baseline, TextIndex, baseline_names, plan_baselines, read_corrections
+from burnish_client.evaluation.request import BaselineSettings, Correction
 
 SPLIT = Split(targeted=[], held_out=[], train=["t0", "t1", "t2", "q0000"], validation=[], anchors=[])
 
@@ -30,9 +31,12 @@ def question(question_id: str, **fields: Any) -> BenchmarkQuestion:
     return BenchmarkQuestion.model_validate({"question_id": question_id, **given})
 
 
-def one(name: str, questions: list[BenchmarkQuestion], controls: Controls | None = None) -> Arm:
-    (arm,) = plan_arms(arm_names(name), questions, SPLIT, controls or Controls(), max_tokens=100)
-    return arm
+def one(
+    name: str, questions: list[BenchmarkQuestion], corrections: Sequence[Correction] = (), **settings: Any
+) -> Baseline:
+    asked = BaselineSettings(baseline_names(name), **settings)
+    (baseline,) = plan_baselines(asked, questions, SPLIT, corrections, max_tokens=100)
+    return baseline
 
 
 CORRECTIONS = [
@@ -49,13 +53,13 @@ def test_every_question_gets_the_same_examples_as_turns_before_it() -> None:
         ),
         question("b"),
     ]
-    arm = one("few-shot", questions, Controls(CORRECTIONS, shots=2))
-    turns = [message.role for message in arm.wordings["a"].messages]
+    baseline = one("few-shot", questions, CORRECTIONS, shots=2)
+    turns = [message.role for message in baseline.wordings["a"].messages]
     assert turns == ["system", "user", "assistant", "user", "assistant", "user"]
-    assert arm.wordings["a"].messages[0].content == "own", "the correction's system message stays out"
-    assert arm.wordings["a"].messages[1:5] == arm.wordings["b"].messages[:4]
-    assert len(arm.details["examples"]) == 2
-    assert arm == one("few-shot", questions, Controls(CORRECTIONS[::-1], shots=2)), "the order they come in is nothing"
+    assert baseline.wordings["a"].messages[0].content == "own", "the correction's system message stays out"
+    assert baseline.wordings["a"].messages[1:5] == baseline.wordings["b"].messages[:4]
+    assert len(baseline.details["examples"]) == 2
+    assert baseline == one("few-shot", questions, CORRECTIONS[::-1], shots=2), "the order they come in is nothing"
 
 
 def test_examples_are_taken_from_every_slice_in_turn() -> None:
@@ -63,8 +67,9 @@ def test_examples_are_taken_from_every_slice_in_turn() -> None:
     split = Split(targeted=[], held_out=[], train=[q.question_id for q in questions], validation=[], anchors=[])
     corrections = [correction(q.question_id, q.question_id) for q in questions]
     for seed in range(5):
-        (arm,) = plan_arms(["few-shot"], questions, split, Controls(corrections, shots=2, seed=seed), max_tokens=9)
-        assert "t9" in arm.details["examples"]
+        settings = BaselineSettings(("few-shot",), shots=2, seed=seed)
+        (baseline,) = plan_baselines(settings, questions, split, corrections, max_tokens=9)
+        assert "t9" in baseline.details["examples"]
 
 
 def test_the_nearest_example_stands_last_and_the_question_itself_is_never_shown() -> None:
@@ -76,27 +81,27 @@ def test_the_nearest_example_stands_last_and_the_question_itself_is_never_shown(
         correction("t1", "height of towers"),
         correction("q0000", "the height of a tower"),
     ]
-    arm = one("nearest-few-shot", [tower, own], Controls(corrections, shots=2))
-    assert arm.wordings["x"].messages[-3].content == "the height of a tower"
-    assert "the height of a tower" not in [message.content for message in arm.wordings["q0000"].messages[:-1]]
+    baseline = one("nearest-few-shot", [tower, own], corrections, shots=2)
+    assert baseline.wordings["x"].messages[-3].content == "the height of a tower"
+    assert "the height of a tower" not in [message.content for message in baseline.wordings["q0000"].messages[:-1]]
 
 
 def test_a_full_context_takes_fewer_examples_and_the_record_says_so() -> None:
     long = [correction(f"t{i}", "word " * 100) for i in range(3)]
     questions = [question("short"), question("long", prompt="word " * 280)]
-    arm = one("few-shot", questions, Controls(long, shots=3, context_tokens=750))
-    assert {key: len(wording.messages) for key, wording in arm.wordings.items()} == {"short": 5}
-    assert (arm.details["questions_with_fewer"], arm.details["fewest"]) == (2, 0)
-    record = arm.record(len(questions))
+    baseline = one("few-shot", questions, long, shots=3, context_tokens=750)
+    assert {key: len(wording.messages) for key, wording in baseline.wordings.items()} == {"short": 5}
+    assert (baseline.details["questions_with_fewer"], baseline.details["fewest"]) == (2, 0)
+    record = baseline.record(len(questions))
     assert (record.changed, record.plain, record.file) == (1, 1, "arm-few-shot.jsonl")
 
 
 def test_an_example_may_not_be_a_question_that_decides() -> None:
     held_out = make_questions(3)  # q0001 and q0002 were not trained on
     with pytest.raises(LeakageError, match="benchmark question q0001"):
-        one("few-shot", held_out, Controls([Correction("t0", (Message(role="user", content="Q0001 "),), "good")]))
+        one("few-shot", held_out, [Correction("t0", (Message(role="user", content="Q0001 "),), "good")])
     with pytest.raises(LeakageError, match="held-out question h"):
-        one("few-shot", held_out, Controls([correction("h", "another")]))
+        one("few-shot", held_out, [correction("h", "another")])
     with pytest.raises(InvalidInputError, match="there are none"):
         one("nearest-few-shot", held_out)
 
@@ -115,13 +120,13 @@ def test_only_corrections_are_read_from_the_training_rows() -> None:
     assert (read.question_id, read.output) == ("correction", "correction")
 
 
-def test_a_json_form_has_names_and_types_of_the_slice_and_no_value() -> None:
+def test_a_json_format_has_names_and_types_of_the_slice_and_no_value() -> None:
     answers = [{"file": "a.py", "line": 3, "tags": ["secret"]}, {"file": "b.py", "line": None, "note": "secret"}]
     questions = [
         question(f"j{i}", expected_answer=json.dumps(answer), grader={"name": "json_fields"})
         for i, answer in enumerate(answers)
     ]
-    forms = forms_of(questions)
+    forms = formats_of(questions)
     assert forms["j0"] == forms["j1"]
     schema = forms["j0"].parameters["response_format"]["json_schema"]["schema"]
     assert schema["required"] == ["file", "line"]
@@ -136,7 +141,7 @@ def test_a_given_pattern_or_schema_that_fits_one_answer_only_is_not_shown() -> N
     def asked(pattern: str, *expected: str) -> dict[str, Any]:
         grader = GraderSpec(name="regex", args={"pattern": pattern})
         return dict(
-            forms_of([question(f"r{i}", expected_answer=e, grader=grader) for i, e in enumerate(expected)])[
+            formats_of([question(f"r{i}", expected_answer=e, grader=grader) for i, e in enumerate(expected)])[
                 "r0"
             ].parameters
         )
@@ -146,15 +151,15 @@ def test_a_given_pattern_or_schema_that_fits_one_answer_only_is_not_shown() -> N
     assert asked(r"(?i)\d+", "42", "43") == {}, "no grammar knows flags"
     const = {"type": "object", "properties": {"a": {"const": "secret"}}}
     grader = GraderSpec(name="json_fields", args={"json_schema": const})
-    form = forms_of([question("j", expected_answer='{"a": "secret"}', grader=grader)])["j"]
+    form = formats_of([question("j", expected_answer='{"a": "secret"}', grader=grader)])["j"]
     assert "secret" not in json.dumps(form.parameters) + form.instruction
 
 
-def test_choices_are_letters_and_what_has_no_form_is_asked_plainly() -> None:
+def test_choices_are_letters_and_what_has_no_format_is_asked_plainly() -> None:
     choices = {"name": "multiple_choice", "args": {"choices": {"a": "Paris", "b": "Rome"}}}
-    arm = one("schema", [question("c", expected_answer="A", grader=choices), question("e")])
-    assert arm.wordings["c"].parameters == {"structured_outputs": {"choice": ["A", "B"]}}
-    record = arm.record(2)
+    baseline = one("schema", [question("c", expected_answer="A", grader=choices), question("e")])
+    assert baseline.wordings["c"].parameters == {"structured_outputs": {"choice": ["A", "B"]}}
+    record = baseline.record(2)
     assert (record.changed, record.plain) == (1, 1)
     assert "1 of 2 questions" in record.what
 
@@ -169,17 +174,17 @@ def test_the_stricter_prompt_follows_the_grader_or_is_the_users() -> None:
     assert derived.wordings["a"].messages[0].content.startswith("own\n\nAnswer with the text that is asked for")
     assert derived.wordings["n"].messages[0].content == "Answer with one number in digits and nothing else."
     assert sum(text["questions"] for text in derived.details["texts"]) == 2
-    given = one("prompt", questions, Controls(prompt="Be strict."))
+    given = one("prompt", questions, prompt="Be strict.")
     assert given.details["texts"] == [{"text": "Be strict.", "questions": 2}]
     assert given.wordings["a"].messages == (Message(role="system", content="own\n\nBe strict."), own_system[1])
 
 
-def test_arms_are_named_in_one_order_and_unknown_ones_refused() -> None:
-    assert arm_names("prompt, few-shot") == ["few-shot", "prompt"]
-    assert len(arm_names("all")) == 4
+def test_baselines_are_named_in_one_order_and_unknown_ones_refused() -> None:
+    assert baseline_names("prompt, few-shot") == ("few-shot", "prompt")
+    assert len(baseline_names("all")) == 4
     for text in ("fewshot", "", " , "):
-        with pytest.raises(InvalidInputError, match="no control arm"):
-            arm_names(text)
+        with pytest.raises(InvalidInputError, match="no baseline"):
+            baseline_names(text)
 
 
 def test_text_that_shares_rare_words_is_nearest() -> None:

@@ -7,22 +7,20 @@ import json
 from pathlib import Path
 
 import pytest
-from unit.evaluation.chat_server import ChatServer
-from unit.evaluation.test_judging import block
+from integration.evaluation.chat_server import ChatServer
+from integration.evaluation.test_judge import block
 
 from burnish.errors import InvalidInputError, PreconditionError
 from burnish.grading.judge import judge_digest, rubric_digest
 from burnish.schemas.evaluation import JudgeCalibration
 from burnish_client.cli import app as cli
-from burnish_client.evaluation import Endpoint
+from burnish_client.evaluation import Endpoint, JudgeSettings
 from burnish_client.evaluation.calibration import (
     HumanLabel,
     calibrate,
     check_calibration,
     read_calibration,
-    read_labels,
 )
-from burnish_client.evaluation.judging import JudgeSettings
 
 RUBRIC = "It says good."
 
@@ -72,27 +70,6 @@ def test_a_judge_that_mumbles_cannot_be_calibrated(judge: JudgeSettings, server:
     server.say = lambda model, prompt: "yes"
     with pytest.raises(PreconditionError, match=r"judgement of only 0 of 40 answers .*no JSON object.*add 20 more"):
         asyncio.run(calibrate(labels(20, 20), RUBRIC, judge, tmp_path / "replies.jsonl"))
-
-
-@pytest.mark.parametrize(
-    ("line", "message"),
-    [
-        ("{", "line 2: .*Invalid JSON"),
-        ('{"question": "q", "answer": "a", "expected": "e"}', "line 2: passed: Field required"),
-        ('{"question": "q", "answer": "a", "expected": "e", "passed": "yes"}', "line 2: passed: .*boolean"),
-        ('{"question": "q", "answer": "a", "expected": "", "passed": true}', "line 2: expected"),
-        ('{"question": "q", "answer": "a", "expected": "e", "passed": true, "who": "me"}', "line 2: who"),
-        (
-            '{"question": "Say good.", "answer": "good 0", "expected": "good", "passed": false}',
-            "the same answer as in line 1",
-        ),
-    ],
-)
-def test_bad_labels_name_their_line(tmp_path: Path, line: str, message: str) -> None:
-    path = write(tmp_path / "labels.jsonl", labels(1, 0))
-    path.write_text(path.read_text() + line + "\n")
-    with pytest.raises(InvalidInputError, match=message):
-        read_labels(path)
 
 
 def test_a_calibration_of_another_judge_is_refused(judge: JudgeSettings, tmp_path: Path) -> None:

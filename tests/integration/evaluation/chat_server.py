@@ -7,14 +7,18 @@ import json
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import uvicorn
 from fastapi import FastAPI, Request
 from fastapi.responses import JSONResponse, Response
+
+from burnish.schemas.benchmark import BenchmarkQuestion
+from burnish_client.evaluation import Answer, Endpoint, Sampling, Side, ask_sides
 
 
 @dataclass
@@ -114,3 +118,23 @@ def serving(server: ChatServer, port: int = 0) -> Iterator[ChatServer]:
     finally:
         runner.should_exit = True
         thread.join(timeout=10)
+
+
+async def ask(
+    endpoint: Endpoint,
+    model: str,
+    questions: Sequence[BenchmarkQuestion],
+    *,
+    out: Path,
+    samples: int = 1,
+    digest: str | None = None,
+    max_tokens: int = 256,
+    temperature: float = 0.0,
+    seed: int = 0,
+    **how: Any,
+) -> list[Answer]:
+    """Ask one model as `ask_sides` asks several."""
+    side = Side(endpoint, model, out, samples, digest=digest)
+    sampling = Sampling(max_tokens=max_tokens, temperature=temperature, seed=seed)
+    (answers,) = await ask_sides([side], questions, sampling=sampling, **how)
+    return answers

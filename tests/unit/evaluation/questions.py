@@ -1,19 +1,9 @@
-"""Questions and a server for the eval client's tests."""
+"""Questions for the eval client's tests, here and in the integration tests."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
-import pytest
-from unit.evaluation.chat_server import ChatServer, serving
-
 from burnish.schemas.benchmark import BenchmarkQuestion, GraderSpec
-
-
-@pytest.fixture
-def server() -> Iterator[ChatServer]:
-    with serving(ChatServer()) as running:
-        yield running
+from burnish_client.evaluation import Answer
 
 
 def make_questions(count: int, **fields: object) -> list[BenchmarkQuestion]:
@@ -30,3 +20,8 @@ def make_questions(count: int, **fields: object) -> list[BenchmarkQuestion]:
         )
         for number in range(count)
     ]
+
+
+def make_answer(number: int, **fields: object) -> Answer:
+    base = {"model": "m", "question_id": f"q{number}", "sample": 0, "prompt_digest": "p", "sampling_digest": "s"}
+    return Answer.model_validate({**base, "text": f"answer {number}", **fields})

@@ -8,15 +8,15 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from unit.evaluation.chat_server import ChatServer
-from unit.evaluation.conftest import make_questions
+from integration.evaluation.chat_server import ChatServer, ask
+from unit.evaluation.questions import make_questions
 
 from burnish.errors import UnavailableError
 from burnish.grading.judge import judge_digest
 from burnish.schemas.benchmark import BenchmarkQuestion, GraderSpec
-from burnish_client.evaluation import Answer, Endpoint, ask, eval_rows
+from burnish_client.evaluation import Answer, Endpoint, JudgeSettings, eval_rows
 from burnish_client.evaluation.chat import prompt_digest
-from burnish_client.evaluation.judging import Judged, JudgeSettings, judge_answers, judge_digests, judge_sides
+from burnish_client.evaluation.judge import Judged, judge_digests, judge_sides
 
 RUBRIC = "It says good."
 SINGLE = GraderSpec(name="judge", args={"rubric": RUBRIC})
@@ -69,8 +69,7 @@ def test_single_answers_become_rows_bound_to_the_judge(server: ChatServer, tmp_p
         *(q.model_copy(update={"question_id": "plain"}) for q in make_questions(1)),
     ]
     answers = answers_of(questions, ["good", "bad", "", None, "good"])
-    judgements = asyncio.run(judge_answers(questions, answers, settings(server), tmp_path / "judge.jsonl"))
-    rows = eval_rows(questions, answers, None, judgements)
+    rows = eval_rows(questions, answers, None, run(questions, [answers], server, tmp_path).judgements[0])
     digest = judge_digest("judge", RUBRIC)
     assert [(r.passed, r.failure_label, r.judge, r.grader) for r in rows] == [
         (True, None, digest, "judge"),

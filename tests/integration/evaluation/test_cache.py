@@ -2,34 +2,22 @@
 
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor
-from functools import partial
 from pathlib import Path
 
-import pytest
-from unit.evaluation.chat_server import ChatServer
-from unit.evaluation.conftest import make_questions
+from integration.evaluation.chat_server import ChatServer, ask
+from unit.evaluation.questions import make_questions
 
-from burnish.errors import CorruptDataError
 from burnish_client.evaluation import (
-    Answer,
     AnswerCache,
     Endpoint,
     Progress,
     Sampling,
     Side,
-    ask,
     ask_sides,
     model_digest_of,
 )
-from burnish_client.evaluation.cache import cache_key, is_repeatable
 
 BASE = "sha256:aa"
-
-
-def answer(number: int, **fields: object) -> Answer:
-    base = {"model": "m", "question_id": f"q{number}", "sample": 0, "prompt_digest": "p", "sampling_digest": "s"}
-    return Answer.model_validate({**base, "text": f"answer {number}", **fields})
 
 
 async def test_a_second_adapter_does_not_ask_the_base_again(server: ChatServer, tmp_path: Path) -> None:
@@ -80,9 +68,6 @@ async def test_what_is_drawn_without_a_seed_is_not_shared(server: ChatServer, tm
             out = tmp_path / f"{run}.jsonl"
             await ask(endpoint, "m", questions, out=out, temperature=0.7, digest=BASE, cache=cache)
     assert server.requests == 4
-    assert is_repeatable({"temperature": 0.7, "seed": 0})
-    assert is_repeatable({"temperature": 0.0})
-    assert not is_repeatable({})
 
 
 async def test_reused_answers_are_told_in_the_progress_and_logged(server: ChatServer, tmp_path: Path) -> None:
@@ -104,32 +89,3 @@ async def test_errors_are_not_shared(server: ChatServer, tmp_path: Path) -> None
         for run in range(2):
             await ask(Endpoint(server.url), "m", questions, out=tmp_path / str(run), digest=BASE, cache=cache)
     assert server.requests == 2
-
-
-def test_the_first_answer_stays(tmp_path: Path) -> None:
-    key = cache_key(BASE, 0, "p", "s")
-    with AnswerCache(tmp_path) as cache:
-        cache.put(key, answer(1))
-        cache.put(key, answer(2))
-    with AnswerCache(tmp_path) as cache:
-        assert cache.get(key) == answer(1)
-        assert cache.get(cache_key(BASE, 1, "p", "s")) is None
-
-
-def test_several_writers_at_once(tmp_path: Path) -> None:
-    with ThreadPoolExecutor(2) as pool:  # a connection each, as two processes have
-        list(pool.map(partial(write_hundred, tmp_path), (0, 50)))
-    with AnswerCache(tmp_path) as cache:
-        assert all(cache.get(str(number)) == answer(number) for number in range(150))
-
-
-def write_hundred(folder: Path, first: int) -> None:
-    with AnswerCache(folder) as cache:
-        for number in range(first, first + 100):
-            cache.put(str(number), answer(number))
-
-
-def test_a_file_that_is_no_cache_is_named(tmp_path: Path) -> None:
-    (tmp_path / "answers.sqlite3").write_bytes(b"not a database" * 100)
-    with pytest.raises(CorruptDataError, match=r"answers\.sqlite3 is no cache of answers"):
-        AnswerCache(tmp_path).__enter__()

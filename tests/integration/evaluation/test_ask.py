@@ -3,26 +3,21 @@
 from __future__ import annotations
 
 import time
-from datetime import UTC, datetime, timedelta
-from email.utils import format_datetime
 from pathlib import Path
 
 import pytest
-from unit.evaluation.chat_server import ChatServer, serving
-from unit.evaluation.conftest import make_questions
+from integration.evaluation.chat_server import ChatServer, ask, serving
+from unit.evaluation.questions import make_questions
 
 from burnish.errors import (
-    CorruptDataError,
     InvalidInputError,
     NotFoundError,
-    PreconditionError,
     UnauthenticatedError,
     UnavailableError,
 )
 from burnish.objectstores.seaweedfs import Ports
-from burnish_client.evaluation import Answer, Endpoint, Progress, Sampling, Side, ask, ask_sides
-from burnish_client.evaluation.answers import AnswerLog
-from burnish_client.evaluation.pace import LOCAL_START, retry_after_seconds
+from burnish_client.evaluation import Endpoint, Progress, Sampling, Side, ask_sides
+from burnish_client.evaluation.pace import LOCAL_START
 
 
 async def test_every_question_and_sample_is_asked_once(server: ChatServer, tmp_path: Path) -> None:
@@ -176,51 +171,5 @@ async def test_other_parameters_or_prompts_are_asked_anew(server: ChatServer, tm
 
 
 async def test_duplicate_question_ids_are_refused(server: ChatServer, tmp_path: Path) -> None:
-    with pytest.raises(InvalidInputError, match="'q0000' stands twice"):
+    with pytest.raises(InvalidInputError, match="'q0000' is in the benchmark twice"):
         await ask(Endpoint(server.url), "m", make_questions(1) * 2, out=tmp_path / "a.jsonl")
-
-
-def answer(number: int, **fields: object) -> Answer:
-    base = {"model": "m", "question_id": f"q{number}", "sample": 0, "prompt_digest": "p", "sampling_digest": "s"}
-    return Answer.model_validate({**base, "text": "x", **fields})
-
-
-def test_log_drops_a_line_cut_short_and_goes_on(tmp_path: Path) -> None:
-    path = tmp_path / "a.jsonl"
-    with AnswerLog(path) as log:
-        log.extend([answer(1), answer(2)])
-    path.write_bytes(path.read_bytes()[:-9])
-    with AnswerLog(path) as log:
-        assert log.get(answer(1).key) == answer(1)
-        assert log.get(answer(2).key) is None
-        log.append(answer(2))
-    with AnswerLog(path) as log:
-        assert log.get(answer(2).key) == answer(2)
-
-
-def test_log_names_a_bad_line(tmp_path: Path) -> None:
-    path = tmp_path / "a.jsonl"
-    path.write_bytes(answer(1).model_dump_json().encode() + b"\n{}\n")
-    with pytest.raises(CorruptDataError, match=r"a\.jsonl line 2"), AnswerLog(path):
-        pass
-
-
-def test_log_has_one_writer(tmp_path: Path) -> None:
-    with AnswerLog(tmp_path / "a.jsonl"), pytest.raises(PreconditionError, match="another run"):
-        AnswerLog(tmp_path / "a.jsonl").__enter__()
-
-
-def test_errors_are_logged_but_count_as_not_asked(tmp_path: Path) -> None:
-    with AnswerLog(tmp_path / "a.jsonl") as log:
-        log.append(answer(1, text=None, error="HTTP 500"))
-        assert log.get(answer(1).key) is None
-
-
-def test_retry_after_forms() -> None:
-    assert retry_after_seconds(None) is None
-    assert retry_after_seconds("3") == 3.0
-    assert retry_after_seconds("0.5") == 0.5
-    assert retry_after_seconds("soon") is None
-    in_a_minute = format_datetime(datetime.now(UTC) + timedelta(seconds=60), usegmt=True)
-    assert 57 < (retry_after_seconds(in_a_minute) or 0) <= 60
-    assert retry_after_seconds("Thu, 01 Jan 2015 00:00:00 GMT") == 0.0

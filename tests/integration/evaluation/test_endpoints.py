@@ -6,11 +6,11 @@ import time
 from pathlib import Path
 
 import pytest
-from unit.evaluation.chat_server import ChatServer, serving
-from unit.evaluation.conftest import make_questions
+from integration.evaluation.chat_server import ChatServer, ask, serving
+from unit.evaluation.questions import make_questions
 
 from burnish.errors import InvalidInputError, PreconditionError
-from burnish_client.evaluation import Endpoint, Sampling, Side, ask, ask_sides
+from burnish_client.evaluation import Endpoint, Sampling, Side, ask_sides
 
 NO_SEED = "Unrecognized request argument supplied: seed"
 NO_MAX_TOKENS = (
