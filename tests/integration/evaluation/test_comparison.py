@@ -65,6 +65,7 @@ def request_of(server: ChatServer, candidate: str = "candidate", **fields: Any) 
             "base_model": "base",
             "candidate_model": candidate,
             "dataset": "fix/0123456789abcdef",
+            "concurrency": 8,  # more cost time in the client's connection pool and gain nothing here
             **fields,
         }
     )
