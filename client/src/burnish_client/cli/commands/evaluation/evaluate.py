@@ -129,7 +129,7 @@ def evaluate(
         bool | None,
         option(
             "Also ask the probe set of general skills. Default: for adapters.",
-            RESULT,
+            SAMPLING,
             None,
             "--forgetting/--no-forgetting",
         ),
