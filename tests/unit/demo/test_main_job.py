@@ -41,7 +41,9 @@ def evaluation(targeted_passed: int, rest_passed: int) -> Evaluation:
     base, candidate = rows(0, 80, 2), rows(targeted_passed, rest_passed, 1)
     verdict = decide(base, candidate)
     manifest = EvalManifest(id="e", base_model="b", candidate_model="c", benchmark="n/v", verdict=verdict.verdict)
-    return Evaluation(verdict, manifest, Path(), base, candidate, reused_base_answers=len(base), baseline_rows={}, costs=[])
+    return Evaluation(
+        verdict, manifest, Path(), base, candidate, reused_base_answers=len(base), baseline_rows={}, costs=[]
+    )
 
 
 def test_an_improvement_passes_also_where_the_rest_got_worse_or_is_not_settled():
