@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 from rich.console import Console
@@ -17,11 +17,13 @@ from rich.measure import Measurement
 from rich.table import Table
 
 from burnish.errors import BurnishError, Code
+from burnish.files import write_atomically
 
 if TYPE_CHECKING:
     from burnish_client.sdk.curator import Progress
 
 UNLIMITED = 10_000  # columns
+Model = TypeVar("Model")
 JsonFlag = Annotated[bool, typer.Option("--json", help="Print JSON alone on stdout.")]
 
 
@@ -114,6 +116,20 @@ def show_table(table: Table, console: Console | None = None) -> None:
     console = console or out()
     table.expand = Measurement.get(console, console.options.update(width=UNLIMITED), table).maximum > console.width
     console.print(table)
+
+
+def show_models(
+    models: Sequence[Model], row: Callable[[Model], Sequence[str]], *columns: str, json: bool, empty: str
+) -> None:
+    """What an `ls` command prints: a table of `columns` with a row for each model, all of them as JSON, or the note `empty`."""
+    if json:
+        return print_json(models)
+    if not models:
+        return note(empty)
+    shown = table(*columns)
+    for model in models:
+        shown.add_row(*row(model))
+    show_table(shown)
 
 
 def facts(pairs: Iterable[tuple[str, object]]) -> Table:
@@ -218,21 +234,18 @@ def working(message: str) -> Iterator[None]:
 
 
 def write_output(chunks: Iterable[bytes], target: Path | None) -> int:
-    """Bytes to a file (whole or not at all) or to stdout; how many lines."""
+    """Write bytes to a file (whole or not at all) or to stdout. Returns how many lines."""
     lines = 0
-    if target is None:
+
+    def counted() -> Iterator[bytes]:
+        nonlocal lines
         for chunk in chunks:
-            sys.stdout.buffer.write(chunk)
             lines += chunk.count(b"\n")
+            yield chunk
+
+    if target is None:
+        sys.stdout.buffer.writelines(counted())
         sys.stdout.buffer.flush()
-        return lines
-    part = target.with_name(f".{target.name}.part")
-    try:
-        with part.open("wb") as handle:
-            for chunk in chunks:
-                handle.write(chunk)
-                lines += chunk.count(b"\n")
-        part.replace(target)
-    finally:
-        part.unlink(missing_ok=True)
+    else:
+        write_atomically(target, counted())
     return lines

@@ -14,6 +14,7 @@ from burnish.schemas.job_state import JobState
 from burnish_client.cli.views import console
 from burnish_client.sdk.trainer import (
     AdapterRef,
+    CheckpointInfo,
     DatasetRef,
     Finding,
     RunEstimate,
@@ -103,6 +104,13 @@ def show_job(job: TuningJob) -> None:
         console.error(job.error.message)
     if job.HasField("progress"):
         console.note(f"[dim]checkpoints:[/] burnish jobs checkpoints {job.job_id}")
+
+
+def checkpoint_row(checkpoint: CheckpointInfo) -> list[str]:
+    loss = f"{checkpoint.validation_loss:.4f}" if checkpoint.HasField("validation_loss") else "–"
+    adapter = reference(checkpoint.adapter) if checkpoint.HasField("adapter") else "–"
+    best, size = "[green]best[/]" if checkpoint.best else "", console.size(checkpoint.size_bytes)
+    return [str(checkpoint.step), f"{checkpoint.epoch:.2f}", loss, best, size, adapter]
 
 
 def finding_word(finding: Finding) -> tuple[str, str]:

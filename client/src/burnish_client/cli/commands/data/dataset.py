@@ -11,6 +11,7 @@ from burnish_client.cli.views import console
 from burnish_client.cli.views.console import JsonFlag
 
 if TYPE_CHECKING:
+    from burnish.schemas.dataset import DatasetManifest
     from burnish_client import CuratorClient
 
 app = typer.Typer(help="Dataset versions: build, list, look into, export.", no_args_is_help=True)
@@ -103,23 +104,14 @@ def list_datasets(
 
     with CuratorClient.from_settings() as client:
         manifests = client.datasets(name)
-    if json:
-        return console.print_json(manifests)
-    if not manifests:
-        return console.note("no datasets yet: burnish dataset build NAME --label LABEL")
-    shown = console.table("~name", "version", "format", ">train", ">valid.", ">held out", "built")
-    for manifest in manifests:
-        counts = manifest.counts
-        shown.add_row(
-            manifest.name,
-            manifest.version,
-            manifest.spec.format,
-            str(counts.train),
-            str(counts.validation),
-            str(counts.held_out),
-            console.when(manifest.created_at),
-        )
-    console.show_table(shown)
+    columns = ("~name", "version", "format", ">train", ">valid.", ">held out", "built")
+    empty = "no datasets yet: burnish dataset build NAME --label LABEL"
+    console.show_models(manifests, _row, *columns, json=json, empty=empty)
+
+
+def _row(manifest: DatasetManifest) -> list[str]:
+    counts = (str(manifest.counts.train), str(manifest.counts.validation), str(manifest.counts.held_out))
+    return [manifest.name, manifest.version, manifest.spec.format, *counts, console.when(manifest.created_at)]
 
 
 @app.command("show")

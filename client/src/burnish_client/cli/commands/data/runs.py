@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from burnish_client.cli.options.common import RunLog
 from burnish_client.cli.views import console
 from burnish_client.cli.views.console import JsonFlag
+
+if TYPE_CHECKING:
+    from burnish.schemas.runlog import RunLogManifest
 
 app = typer.Typer(help="Run logs: import, list, look into.", no_args_is_help=True)
 
@@ -50,24 +53,15 @@ def list_run_logs(json: JsonFlag = False) -> None:
 
     with CuratorClient.from_settings() as client:
         manifests = client.run_logs()
-    if json:
-        return console.print_json(manifests)
-    if not manifests:
-        return console.note("no run logs yet: burnish runs import FILE")
-    shown = console.table("id", "~name", ">lines", ">rejected", "~grades", "imported")
-    for manifest in manifests:
-        grades = ", ".join(
-            f"{count:,} {grade}" for grade, count in sorted(manifest.grades.items(), key=lambda item: -item[1])
-        )
-        shown.add_row(
-            manifest.id,
-            manifest.name,
-            f"{manifest.accepted:,}",
-            f"{manifest.rejected:,}",
-            console.one_line(grades),
-            console.when(manifest.created_at),
-        )
-    console.show_table(shown)
+    columns = ("id", "~name", ">lines", ">rejected", "~grades", "imported")
+    console.show_models(manifests, _row, *columns, json=json, empty="no run logs yet: burnish runs import FILE")
+
+
+def _row(manifest: RunLogManifest) -> list[str]:
+    commonest = sorted(manifest.grades.items(), key=lambda item: -item[1])
+    grades = console.one_line(", ".join(f"{count:,} {grade}" for grade, count in commonest))
+    counts = f"{manifest.accepted:,}", f"{manifest.rejected:,}"
+    return [manifest.id, manifest.name, *counts, grades, console.when(manifest.created_at)]
 
 
 @app.command("show")

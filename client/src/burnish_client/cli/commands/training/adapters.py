@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from burnish_client.cli.views import console
 from burnish_client.cli.views.console import JsonFlag
+
+if TYPE_CHECKING:
+    from burnish.schemas.adapter import AdapterManifest
 
 app = typer.Typer(help="Adapter versions: list, look into.", no_args_is_help=True)
 
@@ -22,16 +25,14 @@ def list_adapters(
 
     with InferenceClient.from_settings() as client:
         manifests = client.adapters(name)
-    if json:
-        return console.print_json(manifests)
-    if not manifests:
-        return console.note("no adapters yet: burnish train sft --dataset NAME --follow")
-    shown = console.table("~name", "version", "method", ">rank", ">steps", ">val. loss", "made")
-    for manifest in manifests:
-        training, made = manifest.training, console.when(manifest.created_at)
-        figures = (str(manifest.rank), str(training.steps), _loss(training.best_validation_loss))
-        shown.add_row(manifest.name, manifest.version, manifest.method, *figures, made)
-    console.show_table(shown)
+    columns = ("~name", "version", "method", ">rank", ">steps", ">val. loss", "made")
+    empty = "no adapters yet: burnish train sft --dataset NAME --follow"
+    console.show_models(manifests, _row, *columns, json=json, empty=empty)
+
+
+def _row(manifest: AdapterManifest) -> list[str]:
+    figures = (str(manifest.rank), str(manifest.training.steps), _loss(manifest.training.best_validation_loss))
+    return [manifest.name, manifest.version, manifest.method, *figures, console.when(manifest.created_at)]
 
 
 @app.command("show")

@@ -139,21 +139,15 @@ def _show_changed(job: TuningJob, json: bool, *, next_step: str | None = None, r
 def list_checkpoints(job_id: JobId, json: JsonFlag = False) -> None:
     """List the checkpoints of a job that are still kept; each can be published as an adapter version."""
     from burnish_client import TrainerClient
+    from burnish_client.cli.views import job_text
 
     with TrainerClient.from_settings() as trainer:
         kept = trainer.list_checkpoints(job_id)
-    if json:
-        return console.print_json(kept)
-    if not kept:
-        return console.note(f"{job_id} has no checkpoints, or none are left")
-    shown = console.table(">step", ">epoch", ">validation loss", "", ">size", "adapter")
-    for one in kept:
-        loss = f"{one.validation_loss:.4f}" if one.HasField("validation_loss") else "–"
-        adapter = f"{one.adapter.name}@{one.adapter.version}" if one.HasField("adapter") else "–"
-        best = "[green]best[/]" if one.best else ""
-        shown.add_row(str(one.step), f"{one.epoch:.2f}", loss, best, console.size(one.size_bytes), adapter)
-    console.show_table(shown)
-    console.next_step(f"burnish jobs publish {job_id} --step N")
+    columns = (">step", ">epoch", ">validation loss", "", ">size", "adapter")
+    empty = f"{job_id} has no checkpoints, or none are left"
+    console.show_models(kept, job_text.checkpoint_row, *columns, json=json, empty=empty)
+    if kept and not json:
+        console.next_step(f"burnish jobs publish {job_id} --step N")
 
 
 @app.command("publish")
