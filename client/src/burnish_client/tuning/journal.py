@@ -1,7 +1,7 @@
-"""Where Optuna writes a sweep down: its journal's lines as rows of a SQLite file, so that a line is there or not.
+"""Where Optuna stores a sweep: its journal's lines as rows of a SQLite file, so that a line is whole or missing.
 
-Optuna's own file backend does not outlive a kill: the next line is appended to the half one and none after it can be
-read, and its lock stays. Its SQL storage does, but imports SQLAlchemy and Alembic (1.7 s) and needs ten times as long.
+Optuna's own file backend does not survive a kill: the next line is appended to a torn one, no line after it can be read,
+and its lock stays. Its SQL storage survives, but imports SQLAlchemy and Alembic (1.7 s) and takes ten times as long.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ LOCK_LIMIT_SECONDS = 30.0
 class SqliteJournal(BaseJournalBackend):
     """`path`: lines numbered from 1 without gaps. For several processes at once, each with one thread.
 
-    Raises CorruptDataError where the file is no such journal.
+    Raises CorruptDataError if the file is no such journal.
     """
 
     def __init__(self, path: Path) -> None:

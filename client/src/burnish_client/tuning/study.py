@@ -1,4 +1,4 @@
-"""A sweep's own record: an Optuna study in a file of the state folder, run by one process at a time."""
+"""A sweep's record: an Optuna study in a file of the state folder, run by one process at a time."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from burnish_client.tuning.search_space import SearchSpace, parse_space
 
 FOLDER = "sweeps"
 SETTINGS, NONCE = "settings", "nonce"
-FIRST_RUNG_PERCENT = 20  # of a run: the trainer evaluates after each fifth of the steps
+FIRST_RUNG_PERCENT = 20  # of a run, since the trainer evaluates after each fifth of the steps
 REDUCTION = 2  # of the trials that reach a rung, one in so many goes on: rungs at 20, 40 and 80 %
 
 optuna.logging.set_verbosity(optuna.logging.WARNING)
@@ -48,7 +48,7 @@ class SweepSettings(Frozen):
 
 
 def default_name(settings: SweepSettings) -> str:
-    """The same for the same settings, so that the same command goes on."""
+    """The same for the same settings, so that the same command continues the sweep."""
     digest = version_of(canonical_json(settings.model_dump(exclude={"adapter"})))[:8]
     return f"{settings.dataset[:40]}-{settings.method}-{digest}"
 
@@ -59,9 +59,9 @@ def path_of(home: Path, name: str) -> Path:
 
 @contextmanager
 def open_study(home: Path, name: str, settings: SweepSettings) -> Iterator[optuna.Study]:
-    """The sweep's study, made where there is none, with the right to run it while the context lasts.
+    """The sweep's study, made if there is none, locked for this process while the context lasts.
 
-    Raises AlreadyExistsError where `name` has other settings, PreconditionError where another process runs it.
+    Raises AlreadyExistsError if `name` has other settings, PreconditionError if another process runs it.
     """
     path = path_of(home, name)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -79,7 +79,7 @@ def open_study(home: Path, name: str, settings: SweepSettings) -> Iterator[optun
 
 @contextmanager
 def read_study(home: Path, name: str) -> Iterator[optuna.Study]:
-    """A sweep's study to look at, also while it runs. NotFoundError where there is none."""
+    """A sweep's study to read, also while it runs. Raises NotFoundError if there is none."""
     path = path_of(home, name)
     if not path.is_file():
         known = ", ".join(sorted(found.stem for found in (home / FOLDER).glob("*.sqlite3"))) or "none yet"
@@ -102,15 +102,15 @@ def _study(path: Path, name: str, settings: SweepSettings | None) -> Iterator[op
             sampler=RandomSampler(),
         )
         if settings is not None:
-            _settle(study, settings)
+            _record_settings(study, settings)
         study.pruner = pruner(settings_of(study))
         yield study
     finally:
         journal.close()
 
 
-def _settle(study: optuna.Study, settings: SweepSettings) -> None:
-    """Record the settings, or check that they are those recorded. The nonce, first, makes request ids this sweep's own."""
+def _record_settings(study: optuna.Study, settings: SweepSettings) -> None:
+    """Record the settings, or check that they are those recorded. The nonce, written first, makes the request ids unique."""
     if NONCE not in study.user_attrs:
         study.set_user_attr(NONCE, uuid.uuid4().hex[:16])
     if SETTINGS not in study.user_attrs:
@@ -141,9 +141,9 @@ def request_id(study: optuna.Study, number: int) -> str:
 
 
 def pruner(settings: SweepSettings) -> optuna.pruners.BasePruner:
-    """Successive halving over percents of a run, so that trials of other lengths compete at the same share.
+    """Successive halving over percents of a run, so that trials of different lengths compete at the same percentage.
 
-    Asynchronous: a trial is judged when it comes to a rung, among those that came there before it.
+    Asynchronous: a trial is judged when it reaches a rung, among those that reached it before.
     Source: Li et al. 2020, A System for Massively Parallel Hyperparameter Tuning, MLSys, algorithm 2.
     """
     if not settings.prune:
@@ -152,9 +152,9 @@ def pruner(settings: SweepSettings) -> optuna.pruners.BasePruner:
 
 
 def sampler(settings: SweepSettings, number: int) -> BaseSampler:
-    """Draws trial `number`: seeded by it, since a sampler that a new process seeds alike would draw its first trials again.
+    """The sampler that draws trial `number`. Seeded by the number, since a new process would otherwise draw its first trials again.
 
-    Random over lists alone is the grid in random order: no point twice.
+    Random over lists only is the grid in random order, so that no point comes twice.
     """
     space, seed = settings.space(), random.Random(f"{settings.seed} {number}").getrandbits(32)
     if settings.sampler == "grid" or (settings.sampler == "random" and space.is_listed):

@@ -1,6 +1,6 @@
-"""A sweep: trials as ordinary jobs of the trainer, watched, stopped early, and picked up again after a kill.
+"""A sweep: trials as ordinary jobs of the trainer, watched, stopped early, and continued after a kill.
 
-The study says which trials there are and how they ended; the trainer's queue holds their jobs, found again by request id.
+The study knows the trials and how they ended. The trainer's queue holds their jobs, which are found again by request id.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ Happened = tuple[int, TuningJobEvent | Exception | None]
 
 
 class Trainer(Protocol):
-    """What a sweep asks of a TrainerClient."""
+    """The calls of TrainerClient that a sweep uses."""
 
     def create_job(
         self, spec: TuningSpec, request_id: str | None = None, *, labels: Mapping[str, str] | None = None
@@ -55,7 +55,7 @@ class Trainer(Protocol):
 
 
 class TrialResult(Frozen):
-    """One trial as it stands. loss: the best validation loss so far; None before the first. percent: of the run, at the newest."""
+    """One trial so far. loss: the best validation loss, None before the first. percent: of the run, at the newest loss."""
 
     number: int
     outcome: Outcome
@@ -68,7 +68,7 @@ class TrialResult(Frozen):
 
 
 class SweepResult(Frozen):
-    """A sweep as it stands. best: number of the finished trial with the lowest loss; command trains with its values."""
+    """A sweep so far. best: number of the finished trial with the lowest loss. command: trains with its values."""
 
     sweep: str
     method: Method
@@ -81,19 +81,19 @@ class SweepResult(Frozen):
 
 @dataclass
 class _Running:
-    """A trial whose job is watched. losses: step -> validation loss, as it was last told."""
+    """A trial whose job is watched. reported: percents whose loss Optuna has; losses: step -> validation loss, the last reported."""
 
     trial: Trial
     job_id: str
-    told: set[int]
+    reported: set[int]
     losses: dict[int, float] = field(default_factory=dict)
 
 
 class Sweep:
     """Runs the trials of a study, `parallel` jobs at a time, until there are `trials` and all have ended.
 
-    say: gets a line for people at each start and end of a trial; follow: at each evaluation too. All of Optuna is called
-    from the thread that calls `run`; one more thread a job listens to the trainer.
+    say: called with a line for people at each start and end of a trial; follow: at each evaluation too. Optuna is called
+    only from the thread that calls `run`. Each running job has one more thread that listens to the trainer.
     """
 
     def __init__(
@@ -114,7 +114,7 @@ class Sweep:
         self._happened: SimpleQueue[Happened] = SimpleQueue()
 
     def run(self) -> SweepResult:
-        """Raises what the trainer raises where it cannot be asked; the jobs go on, and a later `run` finds them."""
+        """Raises what the trainer raises if it cannot be reached. The jobs continue, and a later `run` finds them."""
         waiting = [trial for trial in self._study.get_trials(deepcopy=False) if not trial.state.is_finished()]
         while True:
             while len(self._running) < self._parallel and (trial := waiting.pop(0) if waiting else self._ask()):
@@ -122,24 +122,24 @@ class Sweep:
             if not self._running:
                 return read_result(self._study)
             number, what = self._happened.get()
-            if number in self._running:  # a pruned trial's job still has things to say
+            if number in self._running:  # a pruned trial's job may still send events
                 self._take(self._running[number], what)
 
     def _ask(self) -> FrozenTrial | None:
-        """A new trial, without values yet; None where there are enough."""
+        """A new trial, without values yet; None if there are enough."""
         number = len(self._study.get_trials(deepcopy=False))
         return self._frozen(self._study.ask().number) if number < self._trials else None
 
     def _draw(self, begun: FrozenTrial) -> Trial:
         """The trial with its values; those that were drawn before a kill stay.
 
-        Optuna hands a Trial out only when it begins; its constructor is how one of an earlier process is gone on with.
+        Optuna hands a Trial out only when it begins; its constructor is the way to continue one of an earlier process.
         """
         self._study.sampler = sampler(self._settings, begun.number)
         trial = Trial(self._study, begun._trial_id)
         for parameter in self._space.searched:
             _suggest(trial, parameter)
-        self._study.sampler = RandomSampler()  # a GridSampler would stop the study when it is told of the last point
+        self._study.sampler = RandomSampler()  # a GridSampler would stop the study when the last point is reported
         return trial
 
     def _start(self, begun: FrozenTrial) -> None:
@@ -181,10 +181,10 @@ class Sweep:
                 self._judge(running, round(100 * metrics.step / metrics.total_steps), metrics.validation_loss)
 
     def _judge(self, running: _Running, percent: int, loss: float) -> None:
-        """Report a loss, and end the trial where the pruner says so; at the end of the run nothing is left to save."""
+        """Report a loss, and end the trial if the pruner says so, unless the run is at its end, when nothing is left to save."""
         trial = running.trial
-        if percent not in running.told:
-            running.told.add(percent)
+        if percent not in running.reported:
+            running.reported.add(percent)
             trial.report(loss, percent)
             if self._follow:
                 self._say(f"trial {trial.number}: {percent} %  validation loss {loss:.4f}")
@@ -220,7 +220,7 @@ class Sweep:
         if state == "failed":
             return self._end(trial, TrialState.FAIL, why=job.error.message)
         if state != "succeeded":
-            return self._end(trial, TrialState.FAIL, why=f"its job was {state} from elsewhere")
+            return self._end(trial, TrialState.FAIL, why=f"its job was {state} by somebody else")
         finite = [loss for loss in running.losses.values() if math.isfinite(loss)]
         if not finite:
             return self._end(trial, TrialState.FAIL, why="it ended without a validation loss to compare")
@@ -249,7 +249,7 @@ def _suggest(trial: Trial, parameter: Parameter) -> None:
 
 
 def values_of(study: optuna.Study, trial: FrozenTrial) -> dict[str, Value]:
-    """What the trial trains with: drawn, fixed, and the seed of every trial, so that trials differ by their values alone."""
+    """What the trial trains with: drawn and fixed values, and the sweep's seed, so that trials differ only by their values."""
     settings = settings_of(study)
     space = settings.space()
     drawn = {name: space.parameters[name].rounded(value) for name, value in trial.params.items()}
@@ -257,7 +257,7 @@ def values_of(study: optuna.Study, trial: FrozenTrial) -> dict[str, Value]:
 
 
 def read_result(study: optuna.Study) -> SweepResult:
-    """The sweep as it stands, from the study alone."""
+    """The sweep so far, read from the study only."""
     settings = settings_of(study)
     trials = study.get_trials(deepcopy=False)
     finished = [
@@ -279,7 +279,7 @@ def read_result(study: optuna.Study) -> SweepResult:
 
 
 def check_some_finished(result: SweepResult) -> None:
-    """PreconditionError, with the first trial's reason, where no trial finished."""
+    """Raise PreconditionError, with the first trial's reason, if no trial finished."""
     if result.best is None:
         first = next((trial.why for trial in result.trials if trial.why), "there was no trial")
         raise PreconditionError(
@@ -289,8 +289,8 @@ def check_some_finished(result: SweepResult) -> None:
 
 
 def _trial_result(study: optuna.Study, trial: FrozenTrial) -> TrialResult:
-    told = {percent: loss for percent, loss in trial.intermediate_values.items() if math.isfinite(loss)}
-    loss = trial.value if trial.state is TrialState.COMPLETE else min(told.values(), default=None)
+    finite = [loss for loss in trial.intermediate_values.values() if math.isfinite(loss)]
+    loss = trial.value if trial.state is TrialState.COMPLETE else min(finite, default=None)
     return TrialResult(
         number=trial.number,
         outcome=OUTCOMES.get(trial.state, "running"),

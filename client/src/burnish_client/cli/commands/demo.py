@@ -20,22 +20,22 @@ class Target(StrEnum):
 
 
 def demo(
-    seed: Annotated[int, typer.Option(help="Of the questions and the splits; another seed asks other questions.")] = 0,
+    seed: Annotated[
+        int, typer.Option(help="Seed of the questions and the splits; another seed asks other questions.")
+    ] = 0,
     questions: Annotated[
         int | None, typer.Option(help="Size of the benchmark. Default: 280, or 64 with --small.", show_default=False)
     ] = None,
     small: Annotated[
-        bool, typer.Option("--small", help="Fewer questions and training steps: minutes less, and less certain.")
+        bool, typer.Option("--small", help="Fewer questions and training steps: faster, but less certain.")
     ] = False,
     target: Annotated[
         Target,
         typer.Option(
-            help="The stack to run it through: `burnish up`'s, or the one that `docker compose up` runs from this folder's .env."
+            help="The stack to use: that of `burnish up`, or that of `docker compose up` with this folder's .env."
         ),
     ] = Target.EMBEDDED,
-    keep_up: Annotated[
-        bool, typer.Option("--keep-up", help="Leave the stack running at the end, to go on with it.")
-    ] = False,
+    keep_up: Annotated[bool, typer.Option("--keep-up", help="Leave the stack running at the end.")] = False,
     output: Annotated[
         Path | None,
         typer.Option(
@@ -43,9 +43,9 @@ def demo(
         ),
     ] = None,
 ) -> None:
-    """Watch a real model's repeated failure become an adapter that no longer makes it, with a verdict that says so.
+    """Run the whole loop: a real model's repeated failure, corrections, an adapter, and the verdict on it.
 
-    A stack that runs already is used and left running. Exit code 1 where the adapter did not measurably improve.
+    A stack that runs already is used and left running. Exit code 1 if the adapter did not measurably improve.
     """
     from burnish_client.config.env_file import read_here
     from burnish_client.demo import FULL, SMALL, run
@@ -55,5 +55,5 @@ def demo(
     try:
         run(seed=seed, questions=questions, keep_up=keep_up, out=output, recipe=recipe, compose=compose)
     except KeyboardInterrupt:
-        console.note("[yellow]interrupted:[/] whatever the demo had started has been ended")
+        console.note("[yellow]interrupted:[/] everything that the demo had started has been ended")
         raise typer.Exit(130) from None

@@ -93,8 +93,9 @@ def status(json: JsonFlag = False) -> None:
         elif is_used:
             console.note(f"no stack has been started in {home}: burnish up")
         for source in dict.fromkeys(sources.values()):
-            services = ", ".join(service for service, title in sources.items() if title == source)
-            console.out().print(f"[dim]{services}: from[/] {source}", soft_wrap=True)
+            services = [service for service, title in sources.items() if title == source]
+            named = "addresses" if len(services) == len(sources) else ", ".join(services)
+            console.out().print(f"[dim]{named}: from[/] {source}", soft_wrap=True)
         if elsewhere:
             stack_text.show_access(elsewhere)
     raise typer.Exit(0 if (is_healthy or not is_used) and all(one.state == "accepted" for one in elsewhere) else 1)

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 UNLIMITED = 10_000  # columns
 Model = TypeVar("Model")
-JsonFlag = Annotated[bool, typer.Option("--json", help="Print JSON alone on stdout.")]
+JsonFlag = Annotated[bool, typer.Option("--json", help="Print only JSON on stdout.")]
 
 
 def out() -> Console:

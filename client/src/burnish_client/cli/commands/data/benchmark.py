@@ -11,7 +11,7 @@ from burnish_client.cli.options.evaluation import MOST_CONCURRENCY, Concurrency,
 from burnish_client.cli.views import answers, console
 from burnish_client.cli.views.console import JsonFlag
 
-app = typer.Typer(help="Benchmarks: import, list, look into.", no_args_is_help=True)
+app = typer.Typer(help="Benchmarks: import, list, show, run.", no_args_is_help=True)
 SHOWN_QUESTIONS = 5
 
 

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from burnish.schemas.dataset import DatasetManifest
     from burnish_client import CuratorClient
 
-app = typer.Typer(help="Dataset versions: build, list, look into, export.", no_args_is_help=True)
+app = typer.Typer(help="Dataset versions: build, list, show, export.", no_args_is_help=True)
 Reference = Annotated[str, typer.Argument(metavar="NAME[@VERSION]", help="Dataset; without version, the newest.")]
 
 

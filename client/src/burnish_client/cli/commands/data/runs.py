@@ -14,7 +14,7 @@ from burnish_client.cli.views.console import JsonFlag
 if TYPE_CHECKING:
     from burnish.schemas.runlog import RunLogManifest
 
-app = typer.Typer(help="Run logs: import, list, look into.", no_args_is_help=True)
+app = typer.Typer(help="Run logs: import, list, show.", no_args_is_help=True)
 
 
 @app.command("import")

@@ -12,7 +12,7 @@ from burnish_client.cli.views.console import JsonFlag
 if TYPE_CHECKING:
     from burnish.schemas.adapter import AdapterManifest
 
-app = typer.Typer(help="Adapter versions: list, look into.", no_args_is_help=True)
+app = typer.Typer(help="Adapter versions: list, show.", no_args_is_help=True)
 
 
 @app.command("ls")

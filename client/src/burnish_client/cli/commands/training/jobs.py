@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from burnish_client.sdk.trainer import TuningJob
 
 app = typer.Typer(
-    help="Tuning jobs: list, look into, watch, pause, resume, cancel; metrics and checkpoints.", no_args_is_help=True
+    help="Tuning jobs: list, show, watch, pause, resume, cancel; their metrics and checkpoints.", no_args_is_help=True
 )
 JobId = Annotated[str, typer.Argument(metavar="JOB_ID", help="As `burnish jobs ls` shows it.")]
 PAUSE_LIMIT_SECONDS = 300.0  # a checkpoint of a large adapter on a slow disk
