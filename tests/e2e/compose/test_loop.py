@@ -18,7 +18,7 @@ from e2e.compose.conftest import SERVICES, Stack, until
 from e2e.compose.environment import REPO, clean_environment
 
 from burnish.errors import UnauthenticatedError
-from burnish_client.sdk.trainer import tuning_spec
+from burnish_client.sdk.job_spec import tuning_spec
 
 pytestmark = [pytest.mark.timeout(1500), pytest.mark.vllm, pytest.mark.model]
 WRONG = "w" * 64

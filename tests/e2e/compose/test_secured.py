@@ -20,7 +20,8 @@ from e2e.compose.conftest import Stack, until
 from e2e.compose.environment import REPO
 from promql_names import expressions
 
-from burnish_client.sdk.trainer import TuningJob, tuning_spec
+from burnish_client.sdk.job_spec import tuning_spec
+from burnish_client.sdk.trainer import TuningJob
 
 pytestmark = [pytest.mark.timeout(1500), pytest.mark.vllm, pytest.mark.model]
 TRAINERS = ("trainer", "trainer-2")

@@ -13,7 +13,8 @@ from google.rpc import error_details_pb2, status_pb2
 from grpc_status import rpc_status
 
 from burnish.errors import BurnishError, NotFoundError, PreconditionError, UnauthenticatedError, UnavailableError
-from burnish_client.sdk.trainer import TrainerClient, job_state, tuning_spec
+from burnish_client.sdk.job_spec import tuning_spec
+from burnish_client.sdk.trainer import TrainerClient, job_state
 from burnish_protos.trainer.v1 import trainer_pb2 as pb
 from burnish_protos.trainer.v1.trainer_pb2_grpc import TrainerServicer, add_TrainerServicer_to_server
 

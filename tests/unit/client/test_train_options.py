@@ -11,7 +11,8 @@ import typer
 from burnish.errors import InvalidInputError
 from burnish_client.cli.options import training as train_options
 from burnish_client.cli.options.training import read_deadline, read_labels, spec_options, takes
-from burnish_client.sdk.trainer import final_series, tuning_spec
+from burnish_client.sdk.job_spec import tuning_spec
+from burnish_client.sdk.trainer import final_series
 from burnish_protos.trainer.v1.trainer_pb2 import (
     StepMetrics,
     TuningJobEvent,

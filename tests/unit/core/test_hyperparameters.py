@@ -19,7 +19,7 @@ from burnish.schemas.hyperparameters import Hyperparameter, Kind, LoraSpec, Opti
 from burnish.schemas.job import JobSpec, hyperparameters_of
 from burnish.schemas.methods import METHODS, Method, method_named
 from burnish_client.cli import app as cli
-from burnish_client.sdk.trainer import tuning_spec
+from burnish_client.sdk.job_spec import tuning_spec
 from burnish_client.tuning.search_space import has_parameter
 from burnish_protos.trainer.v1.trainer_pb2 import TuningSpec
 from burnish_trainer.rpc.messages import spec_fields, spec_message

@@ -80,16 +80,21 @@ for _name, (_command, _panel) in COMMANDS.items():
         app.command(_name, rich_help_panel=_panel)(_command)
 
 
-@app.callback()
-def burnish() -> None:
-    """Turn the repeated failures of an LLM application into a LoRA adapter, and prove that it fixed them."""
-
-
 def run(arguments: list[str] | None = None) -> int:
     """Run one command line. The exit code: 0 done, 2 bad input, 1 any other error, 130 interrupted (verdict has more)."""
     root = typer.main.get_command(app)
-    with tracing.command(command_name(root, sys.argv[1:] if arguments is None else arguments), console.note):
-        return _run(root, arguments)
+    words = sys.argv[1:] if arguments is None else arguments
+    with tracing.command(command_name(root, words), console.note):
+        try:
+            return int(root(args=words, prog_name="burnish", standalone_mode=False) or 0)
+        except typer.Abort:
+            return 130
+        except TyperException as error:
+            return _report_usage(error)
+        except Exception as error:
+            if os.environ.get("BURNISH_DEBUG") == "1":
+                raise
+            return _report(error)
 
 
 def command_name(root: Any, words: Sequence[str]) -> str:
@@ -103,33 +108,17 @@ def command_name(root: Any, words: Sequence[str]) -> str:
     return " ".join(names)
 
 
-def _run(root: Any, arguments: list[str] | None) -> int:
-    try:
-        return int(root(args=arguments, prog_name="burnish", standalone_mode=False) or 0)
-    except TyperException as error:
-        if not error.format_message().strip():  # no arguments: the help has been printed
-            return error.exit_code
-        context = getattr(error, "ctx", None)
-        console.error(
-            error.format_message(), f"`{context.command_path} --help` shows what it takes" if context else None
-        )
-        return error.exit_code
-    except typer.Abort:
-        return 130
-    except BurnishError as error:
-        _raise_in_debug()
+def _report_usage(error: TyperException) -> int:
+    message, context = error.format_message(), getattr(error, "ctx", None)
+    if message.strip():  # empty without any arguments: the help has been printed
+        console.error(message, f"`{context.command_path} --help` shows what it takes" if context else None)
+    return error.exit_code
+
+
+def _report(error: Exception) -> int:
+    if isinstance(error, BurnishError):
         console.burnish_error(error)
         return 2 if error.code in BAD_INPUT else 1
-    except Exception as error:
-        _raise_in_debug()
-        console.error(
-            f"unexpected {type(error).__name__}: {error}",
-            "BURNISH_DEBUG=1 shows where; please report it with that output",
-        )
-        return 1
-
-
-def _raise_in_debug() -> None:
-    """Raise the exception being handled again, with its traceback, if BURNISH_DEBUG=1."""
-    if os.environ.get("BURNISH_DEBUG") == "1":
-        raise
+    hint = "BURNISH_DEBUG=1 shows where; please report it with that output"
+    console.error(f"unexpected {type(error).__name__}: {error}", hint)
+    return 1

@@ -8,7 +8,8 @@ from burnish.schemas.job_state import JobState
 from burnish_client.cli.views import console
 from burnish_client.cli.views.following import display
 from burnish_client.demo.recipe import Recipe
-from burnish_client.sdk.trainer import TrainerClient, job_state, tuning_spec
+from burnish_client.sdk.job_spec import tuning_spec
+from burnish_client.sdk.trainer import TrainerClient, job_state
 
 
 def train(trainer: TrainerClient, dataset: DatasetManifest, recipe: Recipe, seed: int) -> tuple[str, str]:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import logging
 import secrets
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import TYPE_CHECKING
 
 from burnish.telemetry import tracing
@@ -40,22 +40,14 @@ async def mark_async(request: httpx.Request) -> None:
 @contextmanager
 def command(name: str, warn: Callable[[str], None]) -> Iterator[None]:
     """Wrap one command in a trace. warn: called with a sentence if its spans could not be exported."""
-    if tracing.endpoint():
-        with _exported(name, warn), _as_command(tracing.traceparent()):
-            yield
-    else:
-        with _as_command(f"00-{secrets.token_hex(16)}-{secrets.token_hex(8)}-01"):
-            yield
-
-
-@contextmanager
-def _as_command(traceparent: str | None) -> Iterator[None]:
     global _command
-    before, _command = _command, traceparent
-    try:
-        yield
-    finally:
-        _command = before
+    before = _command
+    with _exported(name, warn) if tracing.endpoint() else nullcontext():
+        _command = tracing.traceparent() or f"00-{secrets.token_hex(16)}-{secrets.token_hex(8)}-01"
+        try:
+            yield
+        finally:
+            _command = before
 
 
 @contextmanager

@@ -20,10 +20,7 @@ from google.rpc import error_details_pb2
 from tenacity import retry, retry_if_exception, stop_after_attempt, wait_exponential
 
 from burnish.errors import BurnishError, DeadlineError, InvalidInputError, PreconditionError, UnavailableError
-from burnish.schemas.hyperparameters import Hyperparameter
-from burnish.schemas.job import hyperparameters_of
 from burnish.schemas.job_state import JobState
-from burnish.schemas.methods import METHODS, Method, method_named
 from burnish_client.sdk import errors as wire
 from burnish_client.sdk import tls, tracing
 from burnish_client.sdk.grpc_channel import GrpcAddress, open_channel
@@ -70,7 +67,6 @@ __all__ = [
     "final_series",
     "job_state",
     "to_dict",
-    "tuning_spec",
 ]
 
 PREVIEW_SECONDS = 660.0  # longer than the trainer gives preflight, so that the trainer can say what took so long
@@ -102,7 +98,6 @@ SERVICE_CONFIG = {
 }
 
 Answer = TypeVar("Answer")
-HyperparameterValue = bool | int | float | str | Sequence[str] | None
 
 
 def job_state(number: TuningJob.State | int) -> JobState:
@@ -115,65 +110,6 @@ def to_dict(message: Message) -> dict[str, Any]:
     pool = error_details_pb2.DESCRIPTOR.pool
     values: dict[str, Any] = MessageToDict(message, preserving_proto_field_name=True, descriptor_pool=pool)
     return values
-
-
-def tuning_spec(
-    method: Method,
-    *,
-    dataset_name: str,
-    dataset_version: str,
-    adapter_name: str,
-    accepted_findings: Sequence[str] = (),
-    **values: HyperparameterValue,
-) -> TuningSpec:
-    """A spec of a job. values: the hyperparameters by name, as burnish.schemas declares them; None leaves the default to the trainer.
-
-    An initial_adapter is (name, version). Raises InvalidInputError for a method that is none and for a hyperparameter that
-    the method does not have. Types and bounds are checked by the trainer.
-    """
-    method = method_named(method)
-    parts: dict[str, dict[str, Any]] = {"lora": {}, "optimizer": {}, "params": {}, "run": {}}
-    declared = {name: (part, one) for part, group in hyperparameters_of(method).items() for name, one in group.items()}
-    for name, value in values.items():
-        if value is None:
-            continue
-        if name not in declared:
-            raise _not_declared(name, method)
-        part, one = declared[name]
-        parts[part][name] = _on_the_wire(one, value)
-    return TuningSpec(
-        dataset={"name": dataset_name, "version": dataset_version},
-        adapter_name=adapter_name,
-        lora=parts["lora"],
-        optimizer=parts["optimizer"],
-        accepted_findings=accepted_findings,
-        **parts["run"],
-        **{method: parts["params"]},
-    )
-
-
-def _not_declared(name: str, method: Method) -> InvalidInputError:
-    owners = [other for other, declared in METHODS.items() if name in declared.params.model_fields]
-    if not owners:
-        return InvalidInputError(f"{name} is no hyperparameter of {method}", field=name)
-    return InvalidInputError(
-        f"{name} belongs to {', '.join(owners)}, not to {method}: leave it out, or choose another method", field=name
-    )
-
-
-def _on_the_wire(declared: Hyperparameter, value: Any) -> Any:
-    """A value as the spec's message takes it. A choice that the proto has no value for (backend auto) stays unspecified."""
-    if declared.kind == "adapter version":
-        return {"name": value[0], "version": value[1]}
-    if declared.kind != "choice":
-        return value
-    if value not in declared.choices:
-        raise InvalidInputError(
-            f"{declared.name}: {value!r} is not one of {', '.join(declared.choices)}", field=declared.name
-        )
-    numbers = TuningSpec.DESCRIPTOR.fields_by_name[declared.name].enum_type.values_by_name
-    named = numbers.get(f"{declared.name}_{value}".upper())
-    return named.number if named else 0
 
 
 def final_series(events: Iterable[TuningJobEvent]) -> list[TuningJobEvent]:

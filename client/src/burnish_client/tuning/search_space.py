@@ -12,7 +12,8 @@ from burnish.errors import InvalidInputError
 from burnish.schemas.hyperparameters import Hyperparameter, Kind, value_text
 from burnish.schemas.job import hyperparameters_of
 from burnish.schemas.methods import Method
-from burnish_client.sdk.trainer import TuningSpec, tuning_spec
+from burnish_client.sdk.job_spec import tuning_spec
+from burnish_client.sdk.trainer import TuningSpec
 
 Value = bool | int | float | str
 RANGE = re.compile(r"^(?P<low>[^:,]+?)\.\.(?P<high>[^:,]+?)(?P<log>:log)?$")

@@ -30,57 +30,50 @@ def _option(help: str, panel: str | None = None, metavar: str | None = "N") -> A
     return typer.Option(help=help, rich_help_panel=panel, metavar=metavar, show_default=False)
 
 
-class DatasetOptions:
-    """What is trained on, and what it becomes."""
+class QueueOptions:
+    """Where the job is in the queue, and how it is found there."""
+
+    priority: Annotated[
+        int, typer.Option(help="Higher goes first, then older.", rich_help_panel=QUEUE, min=-100, max=100, metavar="N")
+    ] = 0
+    label: Annotated[
+        list[str] | None, _option("Your own label to find the job by; repeat for more.", QUEUE, "NAME=VALUE")
+    ] = None
+    deadline: Annotated[
+        str | None,
+        _option("Fail if not done by then: 8h, 1d12h, or 2026-11-24T08:00 (local).", QUEUE, "WHEN"),
+    ] = None
+    request_id: Annotated[str | None, _option("The same id twice queues one job. Default: a new one.", QUEUE, "ID")] = (
+        None
+    )
+
+
+class JobOptions:
+    """What is trained on, what it becomes, and what every method's command does with the job."""
 
     dataset: Annotated[str, typer.Option(metavar="NAME[@VERSION]", help="Dataset; without version, the newest.")]
     adapter: Annotated[
         str | None, _option("Name of the adapter to make a version of. Default: the dataset's.", metavar="NAME")
     ] = None
 
-
-class QueueOptions:
-    """How the job stands in the queue."""
-
-    priority: Annotated[
-        int, typer.Option(help="Higher goes first, then older.", rich_help_panel=QUEUE, min=-100, max=100, metavar="N")
-    ] = 0
-    label: Annotated[
-        list[str] | None, _option("A word of yours to find the job by; repeat for more.", QUEUE, "NAME=VALUE")
-    ] = None
-    deadline: Annotated[
-        str | None,
-        _option("Fails where not done by then: 8h, 1d12h, or 2026-11-24T08:00 (local).", QUEUE, "WHEN"),
-    ] = None
-    request_id: Annotated[str | None, _option("Sent twice, it queues one job. Default: a fresh one.", QUEUE, "ID")] = (
-        None
-    )
-
-
-class SubmitOptions(DatasetOptions):
-    """What every method's command does with the job."""
-
     dry_run: Annotated[
         bool,
-        typer.Option("--dry-run", help="Check and estimate only; nothing is queued. Exit code 1 where it is refused."),
+        typer.Option("--dry-run", help="Only check and estimate; queue nothing. Exit code 1 if it is refused."),
     ] = False
     follow: Annotated[
         bool, typer.Option("--follow", "-f", help="Show progress until the job has ended. Ctrl-C leaves it running.")
     ] = False
     accept: Annotated[
         list[str] | None,
-        _option("Answer for a refusal of preflight; repeat for more. docs/preflight.md lists them.", metavar="CODE"),
+        _option("Run in spite of this finding of preflight; repeat for more. See docs/preflight.md.", metavar="CODE"),
     ] = None
-
-
-class JsonOptions:
     json: JsonFlag = False
 
 
 def takes(*groups: type | Sequence[inspect.Parameter]) -> Callable[[Run], Callable[..., None]]:
-    """Make a function of one dict a command: its options are the attributes of the groups in their order, bases first.
+    """Make a function of one dict a command. Its options are the attributes of the groups, in their order.
 
-    The dict has every option by its attribute's name. Two groups may not declare one name.
+    The dict has every option by its attribute's name. A name may be declared only once.
     """
     parameters = [
         parameter for group in groups for parameter in (_declared(group) if isinstance(group, type) else group)
@@ -137,7 +130,7 @@ def _option_of(declared: Hyperparameter, panel: str | None) -> inspect.Parameter
 def spec_options(method: Method, options: dict[str, Any]) -> dict[str, Any]:
     """The options of the hyperparameters, and --accept, as arguments of `tuning_spec`.
 
-    Takes those that it names out of the dict, so that what is left there belongs to the command alone.
+    Takes them out of the dict, so that only the command's own options are left there.
     """
     from burnish.schemas.job import hyperparameters_of
 
@@ -162,7 +155,7 @@ def queue_options(options: dict[str, Any]) -> dict[str, Any]:
 
 
 def whole_reference(reference: str) -> tuple[str, str]:
-    """Name and version of `name@version`; InvalidInputError where the version is missing."""
+    """Name and version of `name@version`. Raises InvalidInputError if the version is missing."""
     from burnish.errors import InvalidInputError
     from burnish_client.cli.views import console
 
@@ -175,7 +168,7 @@ def whole_reference(reference: str) -> tuple[str, str]:
 
 
 def read_labels(words: Iterable[str]) -> dict[str, str]:
-    """`team=search` each; InvalidInputError for a word without `=` and for a name given twice."""
+    """Read `team=search` words. Raises InvalidInputError for a word without `=` and for a name with two values."""
     from burnish.errors import InvalidInputError
 
     labels: dict[str, str] = {}
@@ -189,7 +182,7 @@ def read_labels(words: Iterable[str]) -> dict[str, str]:
 
 
 def read_deadline(text: str | None, now: datetime) -> datetime | None:
-    """`8h`, `90m`, `1d12h` from now, or a date and time, local where it names no zone. InvalidInputError for anything else."""
+    """Read `8h`, `90m`, `1d12h` from now, or a date and time, local if it has no zone. Raises InvalidInputError for anything else."""
     from burnish.errors import InvalidInputError
 
     if text is None:

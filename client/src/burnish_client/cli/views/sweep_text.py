@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from burnish.schemas.hyperparameters import value_text
 from burnish_client.cli.views import console
-from burnish_client.tuning.search_space import text
 from burnish_client.tuning.sweep import SweepResult, TrialResult
 
 COLOURS = {"finished": "green", "pruned": "yellow", "failed": "red", "running": "cyan"}
@@ -18,7 +18,7 @@ def show_result(result: SweepResult) -> None:
         shown.add_row(
             f"[bold]{trial.number}[/]" if trial.number == result.best else str(trial.number),
             f"[{COLOURS[trial.outcome]}]{trial.outcome}[/]",
-            *(text(trial.values[name]) if name in trial.values else "–" for name in searched),
+            *(value_text(trial.values[name]) if name in trial.values else "–" for name in searched),
             loss,
             "–" if trial.percent is None else f"{trial.percent} %",
             trial.job_id or "–",

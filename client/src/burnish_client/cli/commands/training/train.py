@@ -1,4 +1,4 @@
-"""`burnish train <method>`: submit a tuning job and follow it, or check and estimate it without (--dry-run)."""
+"""`burnish train <method>`: submit a tuning job and follow it, or only check and estimate it (--dry-run)."""
 
 from __future__ import annotations
 
@@ -8,9 +8,8 @@ import typer
 from typer.core import TyperGroup
 
 from burnish_client.cli.options.training import (
-    JsonOptions,
+    JobOptions,
     QueueOptions,
-    SubmitOptions,
     hyperparameter_options,
     queue_options,
     spec_options,
@@ -25,7 +24,10 @@ if TYPE_CHECKING:
 class ByMethod(TyperGroup):
     """A command for each training method, made when `burnish train` is asked for: importing the declarations takes half a second."""
 
-    @property
+    _by_method: dict[str, Any]
+    _others: dict[str, Any]
+
+    @property  # type: ignore[override]
     def commands(self) -> dict[str, Any]:
         from burnish.schemas.methods import METHODS
 
@@ -35,8 +37,7 @@ class ByMethod(TyperGroup):
 
     @commands.setter
     def commands(self, others: dict[str, Any]) -> None:
-        self._by_method: dict[str, Any] = {}
-        self._others = others
+        self._by_method, self._others = {}, others
 
 
 def method_command(method: Method) -> Any:
@@ -50,7 +51,7 @@ def method_command(method: Method) -> Any:
 
     run.__doc__ = f"{declared.title[0].upper()}{declared.title[1:]}: {declared.summary}."
     single = typer.Typer(rich_markup_mode="rich", add_completion=False)
-    single.command(method)(takes(SubmitOptions, hyperparameter_options(method), QueueOptions, JsonOptions)(run))
+    single.command(method)(takes(JobOptions, hyperparameter_options(method), QueueOptions)(run))
     return typer.main.get_command(single)
 
 
@@ -66,7 +67,7 @@ def _submit(method: Method, options: dict[str, Any]) -> None:
     from burnish_client import CuratorClient, TrainerClient
     from burnish_client.cli.views import following, job_text
     from burnish_client.config.endpoints import ClientSettings
-    from burnish_client.sdk.trainer import tuning_spec
+    from burnish_client.sdk.job_spec import tuning_spec
 
     queue = queue_options(options)
     given = spec_options(method, options)
