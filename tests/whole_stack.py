@@ -14,7 +14,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import psutil
-from inference_front import Front
+from inference_server import InferenceServer
 from integration.client.homes import Home
 from otlp_receiver import Receiver, receiving
 
@@ -43,11 +43,11 @@ class WholeStack(Home):
         state = self.state()
         return S3ObjectStore(state["s3_endpoint"], state["s3_access_key"], state["s3_secret_key"], BUCKET)
 
-    def inference(self) -> Front:
+    def inference(self) -> InferenceServer:
         """Its inference service as it runs now."""
         part, state = self.part("inference"), self.state()
         port = int(part["address"].rpartition(":")[2])
-        return Front(psutil.Process(part["process"]["pid"]), port, Path(part["log"]), state["token"])
+        return InferenceServer(psutil.Process(part["process"]["pid"]), port, Path(part["log"]), state["token"])
 
     def is_up(self) -> bool:
         return bool(self.state().get("phase") == "running")

@@ -1,7 +1,7 @@
 """Questions per second of the eval client, beside the endpoint's own best and beside a plain transformers loop: `make bench-eval`.
 
 Real questions about functions of the standard library, greedy, each with its own token budget, SmolLM2-135M in bf16 where the processor has it, else fp32. The
-endpoint is the inference front with vLLM behind it. Every pass puts its own number at the start of each prompt, so that no pass
+endpoint is the inference server with vLLM behind it. Every pass puts its own number at the start of each prompt, so that no pass
 finds another's prefixes cached. (a) transformers `generate`, one question at a time, in a process of its own, vLLM idle;
 (b) a bare load generator, first over all concurrencies, then again at the two best; (c) `ask_sides` with log and progress.
 (a), (b) and (c) take turns; medians. Exit 1 where (c) is below 0.9 of (b) or 4 times (a).
@@ -29,7 +29,7 @@ from typing import Any
 import httpx
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
-from inference_front import TOKEN, Front, started
+from inference_server import TOKEN, InferenceServer, started
 
 from burnish.schemas.base import Message
 from burnish.schemas.benchmark import BenchmarkQuestion
@@ -180,8 +180,8 @@ async def measure_ours(url: str, model: str, questions: Sequence[BenchmarkQuesti
 
 
 @contextmanager
-def endpoint() -> Iterator[Front]:
-    """The inference front, as the stack runs it, ready."""
+def endpoint() -> Iterator[InferenceServer]:
+    """The inference server, as the stack runs it, ready."""
     with tempfile.TemporaryDirectory() as folder, running_seaweed(Path(folder) / "seaweed") as store:
         store.store(BUCKET).ensure_bucket()
         settings = {
@@ -191,16 +191,16 @@ def endpoint() -> Iterator[Front]:
             "BURNISH_S3_BUCKET": BUCKET,
             "BURNISH_INFERENCE_BASE_MODEL": str(BASE),
         }
-        with started(Path(folder), settings) as front:
-            front.wait_ready()
-            yield front
+        with started(Path(folder), settings) as server:
+            server.wait_ready()
+            yield server
 
 
 def measure(given: argparse.Namespace) -> bool:
     questions = Questions(given.questions)
-    with endpoint() as front, transformers_loop() as loop:
-        url = f"http://127.0.0.1:{front.port}"
-        model = front.http.get("/v1/models").json()["data"][0]["id"]
+    with endpoint() as server, transformers_loop() as loop:
+        url = f"http://127.0.0.1:{server.port}"
+        model = server.http.get("/v1/models").json()["data"][0]["id"]
         asyncio.run(measure_bare(url, model, questions.next(16), 16))  # both warm
         measure_loop(loop, questions.next(2))
         bests = sweep(url, model, questions, given.concurrency)

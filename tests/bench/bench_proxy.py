@@ -1,9 +1,9 @@
-"""What the inference front adds to a request: the same requests direct and through the front, over real sockets.
+"""What the inference server adds to a request: the same requests direct and through the server, over real sockets.
 
     PYTHONPATH=tests .venv-inference/bin/python tests/bench/bench_proxy.py     a stand-in upstream that answers after 20 ms
-    … --direct http://127.0.0.1:PORT --front http://127.0.0.1:PORT --model NAME     a running vLLM and the front before it (token: BURNISH_TOKEN)
+    … --direct http://127.0.0.1:PORT --server http://127.0.0.1:PORT --model NAME     a running vLLM and the server before it (token: BURNISH_TOKEN)
 
-Client, front and upstream are three processes. Direct and front take turns, run by run; printed are medians over all runs.
+Client, server and upstream are three processes. Direct and server take turns, run by run; printed are medians over all runs.
 """
 
 from __future__ import annotations
@@ -45,15 +45,15 @@ class Overhead:
 
     concurrency: int
     direct_ms: float
-    front_ms: float
+    server_ms: float
 
     @property
     def added_ms(self) -> float:
-        return self.front_ms - self.direct_ms
+        return self.server_ms - self.direct_ms
 
     def line(self) -> str:
-        ratio = self.front_ms / self.direct_ms
-        return f"concurrency {self.concurrency:3d}: direct {self.direct_ms:8.2f} ms, front {self.front_ms:8.2f} ms, added {self.added_ms:6.2f} ms, ratio {ratio:.3f}"
+        ratio = self.server_ms / self.direct_ms
+        return f"concurrency {self.concurrency:3d}: direct {self.direct_ms:8.2f} ms, server {self.server_ms:8.2f} ms, added {self.added_ms:6.2f} ms, ratio {ratio:.3f}"
 
 
 async def upstream(scope: dict[str, Any], receive: Any, send: Any) -> None:
@@ -107,7 +107,7 @@ async def serve(app: Any, listener: socket.socket) -> None:
 
 
 def run(main: Coroutine[Any, Any, None]) -> None:
-    """On uvloop where it is installed, as the front itself runs."""
+    """On uvloop if it is installed, as the server itself runs."""
     with asyncio.Runner(loop_factory=uvicorn.Config(None).get_loop_factory()) as runner:
         runner.run(main)
 
@@ -122,14 +122,14 @@ def listening() -> socket.socket:
 
 @contextlib.contextmanager
 def stand() -> Iterator[tuple[str, str]]:
-    """(direct URL, front URL), each a process of its own."""
+    """(direct URL, server URL), each a process of its own."""
     context = multiprocessing.get_context("fork")
     with (
         tempfile.TemporaryDirectory() as folder,
         listening() as one,
         listening() as two,
     ):
-        direct, front = (f"http://127.0.0.1:{listener.getsockname()[1]}" for listener in (one, two))
+        direct, server = (f"http://127.0.0.1:{listener.getsockname()[1]}" for listener in (one, two))
         processes = [
             context.Process(target=run_upstream, args=(one,)),
             context.Process(target=run_front, args=(two, direct, Path(folder))),
@@ -137,7 +137,7 @@ def stand() -> Iterator[tuple[str, str]]:
         for process in processes:
             process.start()
         try:
-            yield direct, front
+            yield direct, server
         finally:
             for process in processes:
                 process.terminate()
@@ -169,36 +169,36 @@ async def latencies(http: httpx.AsyncClient, model: str, concurrency: int, reque
 
 
 async def measure(
-    direct_url: str, front_url: str, token: str, model: str, concurrency: int, requests: int, runs: int
+    direct_url: str, server_url: str, token: str, model: str, concurrency: int, requests: int, runs: int
 ) -> Overhead:
     direct: list[float] = []
-    front: list[float] = []
-    async with client(direct_url, token) as to_direct, client(front_url, token) as to_front:
-        for http in (to_direct, to_front):
+    server: list[float] = []
+    async with client(direct_url, token) as to_direct, client(server_url, token) as to_server:
+        for http in (to_direct, to_server):
             await latencies(http, model, concurrency, 2 * concurrency)  # connections, first calls
         for _ in range(runs):
             direct += await latencies(to_direct, model, concurrency, requests)
-            front += await latencies(to_front, model, concurrency, requests)
-    return Overhead(concurrency, statistics.median(direct) * 1000, statistics.median(front) * 1000)
+            server += await latencies(to_server, model, concurrency, requests)
+    return Overhead(concurrency, statistics.median(direct) * 1000, statistics.median(server) * 1000)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--direct", help="URL of a running vLLM")
-    parser.add_argument("--front", help="URL of the front before it")
+    parser.add_argument("--server", help="URL of the server before it")
     parser.add_argument("--model", default="tiny", help="model to ask; one token a request")
     parser.add_argument("--concurrency", type=int, nargs="+", default=[1, 4, 8])
     parser.add_argument("--requests", type=int, default=100, help="a run")
     parser.add_argument("--runs", type=int, default=5)
-    parser.add_argument("--limit-ms", type=float, help="exit 1 where the front adds more at any concurrency")
+    parser.add_argument("--limit-ms", type=float, help="exit 1 if the server adds more at any concurrency")
     given = parser.parse_args()
-    if (given.direct is None) != (given.front is None):
-        parser.error("give both --direct and --front, or neither")
+    if (given.direct is None) != (given.server is None):
+        parser.error("give both --direct and --server, or neither")
     with contextlib.ExitStack() as stack:
-        direct, front = (given.direct, given.front) if given.direct else stack.enter_context(stand())
+        direct, server = (given.direct, given.server) if given.direct else stack.enter_context(stand())
         token = os.environ["BURNISH_TOKEN"] if given.direct else TOKEN
         for concurrency in given.concurrency:
-            overhead = asyncio.run(measure(direct, front, token, given.model, concurrency, given.requests, given.runs))
+            overhead = asyncio.run(measure(direct, server, token, given.model, concurrency, given.requests, given.runs))
             print(overhead.line(), flush=True)
             if given.limit_ms is not None and overhead.added_ms >= given.limit_ms:
                 raise SystemExit(1)

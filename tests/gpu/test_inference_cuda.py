@@ -1,4 +1,4 @@
-"""vLLM on CUDA behind the front. On a GPU it would show that our command starts it there (no CPU flags, CUDA graphs on), that the
+"""vLLM on CUDA behind the server. On a GPU it would show that our command starts it there (no CPU flags, CUDA graphs on), that the
 base answers, and that a batch mixing base and adapter rows is right with upstream's Triton kernels, without our CPU arithmetic.
 """
 
@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from adapter_making import CONFIG, WEIGHTS, make_manifest, publish
-from inference_front import started
+from inference_server import started
 
 from burnish.schemas.models import read_record
 
@@ -57,12 +57,12 @@ def test_a_mixed_batch_on_cuda_answers_as_each_model_does_alone(seaweed, base_mo
         "BURNISH_INFERENCE_MAX_LORAS": "1",
         "BURNISH_INFERENCE_MAX_CPU_LORAS": "1",
     }
-    with started(tmp_path, settings) as front:
-        front.wait_ready()
+    with started(tmp_path, settings) as server:
+        server.wait_ready()
 
         def ask(model: str, prompt: str) -> str:
             body = {"model": model, "prompt": prompt, "max_tokens": 16, "temperature": 0}
-            return front.http.post("/v1/completions", json=body).json()["choices"][0]["text"]
+            return server.http.post("/v1/completions", json=body).json()["choices"][0]["text"]
 
         pairs = [(model, prompt) for prompt in PROMPTS for model in (record.name, "fix")]
         alone = [ask(*pair) for pair in pairs]

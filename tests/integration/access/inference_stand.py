@@ -1,4 +1,4 @@
-"""The inference front as main.py serves it, over an in-memory store and before a stand-in for vLLM that answers every chat.
+"""The inference server as main.py serves it, over an in-memory store and before a stand-in for vLLM that answers every chat.
 
 A process of its own: `python inference_stand.py FOLDER PORT`; certificate from BURNISH_TLS_…, token from BURNISH_TOKEN.
 """

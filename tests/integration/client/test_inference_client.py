@@ -1,4 +1,4 @@
-"""The inference front's SDK against an HTTP server that answers in the contract's shapes (the front itself, with vLLM, is in e2e)."""
+"""The inference service's SDK against an HTTP server that answers in the contract's shapes (the service itself, with vLLM, is in e2e)."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ MODELS = [
 ]
 
 
-class Front(BaseHTTPRequestHandler):
+class StandIn(BaseHTTPRequestHandler):
     """Two adapter versions, a model that is echoed, one that does not fit."""
 
     asked: list[dict[str, Any]] = []
@@ -105,52 +105,55 @@ class Front(BaseHTTPRequestHandler):
 
 @pytest.fixture(scope="module")
 def url() -> Iterator[str]:
-    with ThreadingHTTPServer(("127.0.0.1", 0), Front) as server:
+    with ThreadingHTTPServer(("127.0.0.1", 0), StandIn) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         yield f"http://127.0.0.1:{server.server_port}"
         server.shutdown()
 
 
 @pytest.fixture
-def front(url: str) -> Iterator[InferenceClient]:
+def client(url: str) -> Iterator[InferenceClient]:
     with InferenceClient(url, TOKEN) as client:
         yield client
 
 
-def test_the_base_is_the_model_without_a_parent(front: InferenceClient) -> None:
-    assert [card.id for card in front.models()] == ["fixes@2222", "base"]
-    assert front.base_model() == "base"
+def test_the_base_is_the_model_without_a_parent(client: InferenceClient) -> None:
+    assert [card.id for card in client.models()] == ["fixes@2222", "base"]
+    assert client.base_model() == "base"
 
 
-def test_an_adapter_without_version_is_the_newest(front: InferenceClient) -> None:
-    assert front.adapters() == front.adapters("fixes") == VERSIONS
-    assert front.adapter("fixes") == VERSIONS[0]
-    assert front.adapter("fixes", "1111") == VERSIONS[1]
+def test_an_adapter_without_version_is_the_newest(client: InferenceClient) -> None:
+    assert client.adapters() == client.adapters("fixes") == VERSIONS
+    assert client.adapter("fixes") == VERSIONS[0]
+    assert client.adapter("fixes", "1111") == VERSIONS[1]
     with pytest.raises(NotFoundError):
-        front.adapter("others")
+        client.adapter("others")
 
 
-def test_chat_sends_what_was_given_and_reads_the_first_choice(front: InferenceClient) -> None:
-    answer = front.chat("base", "hello", max_tokens=5, seed=7)
+def test_chat_sends_what_was_given_and_reads_the_first_choice(client: InferenceClient) -> None:
+    answer = client.chat("base", "hello", max_tokens=5, seed=7)
     assert (answer.text, answer.finish_reason, answer.prompt_tokens, answer.completion_tokens) == (
         "HELLO",
         "stop",
         3,
         2,
     )
-    assert Front.asked[-1] == {
+    assert StandIn.asked[-1] == {
         "model": "base",
         "messages": [{"role": "user", "content": "hello"}],
         "max_tokens": 5,
         "temperature": 0.0,
         "seed": 7,
     }
-    front.chat("fixes@2222", [Message(role="system", content="be brief"), {"role": "user", "content": "hi"}])
-    assert Front.asked[-1]["messages"] == [{"role": "system", "content": "be brief"}, {"role": "user", "content": "hi"}]
+    client.chat("fixes@2222", [Message(role="system", content="be brief"), {"role": "user", "content": "hi"}])
+    assert StandIn.asked[-1]["messages"] == [
+        {"role": "system", "content": "be brief"},
+        {"role": "user", "content": "hi"},
+    ]
 
 
-def test_errors_in_openai_shape_come_back_as_ours(front: InferenceClient, url: str) -> None:
+def test_errors_in_openai_shape_come_back_as_ours(client: InferenceClient, url: str) -> None:
     with pytest.raises(IncompatibleAdapterError, match="rank 64"):
-        front.chat("misfit", "hello")
+        client.chat("misfit", "hello")
     with InferenceClient(url, "another") as stranger, pytest.raises(UnauthenticatedError):
         stranger.models()

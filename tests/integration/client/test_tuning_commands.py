@@ -147,7 +147,7 @@ def jobs_of_one(home: Home, job_id: str) -> TuningJob:
 
 
 class Models(ChatServer):
-    """Base and adapters of an inference front: manifests from the object store, answers by a rule.
+    """Base and adapters of an inference server: manifests from the object store, answers by a rule.
 
     The base answers in prose. The SFT adapter answers the targeted questions in JSON, the DPO adapter those divisible by 3.
     """

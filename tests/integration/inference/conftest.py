@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from inference_front import Front, find_python
+from inference_server import InferenceServer, find_python
 from whole_stack import WholeStack
 
 from burnish.objectstores.s3 import S3ObjectStore
@@ -28,8 +28,8 @@ def bucket(whole_stack: WholeStack) -> S3ObjectStore:
 
 
 @pytest.fixture(scope="session")
-def front(whole_stack: WholeStack) -> Iterator[Front]:
+def server(whole_stack: WholeStack) -> Iterator[InferenceServer]:
     """It answers when a test begins; after its engine was killed, wait_ready."""
-    front = whole_stack.inference()
-    yield front
-    front.http.close()
+    server = whole_stack.inference()
+    yield server
+    server.http.close()

@@ -1,4 +1,4 @@
-"""Forgetting through the real front: cross-entropy as transformers has it, the probe, and lm-evaluation-harness on both."""
+"""Forgetting through the real server: cross-entropy as transformers has it, the probe, and lm-evaluation-harness on both."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 from adapter_making import CONFIG, WEIGHTS, make_manifest, publish
-from inference_front import Front
+from inference_server import InferenceServer
 
 from burnish.grading import grade
 from burnish.probe import probe_questions, probe_texts, write_lm_eval_tasks
@@ -45,7 +45,9 @@ def nats(model, tokenizer, text: str, prefix: list[int]) -> tuple[int, float]:
 
 
 @pytest.fixture(scope="module")
-def reference(front: Front, bucket, base_model_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, list]:
+def reference(
+    server: InferenceServer, bucket, base_model_dir: Path, tmp_path_factory: pytest.TempPathFactory
+) -> dict[str, list]:
     """Token counts and nats of the texts by transformers: base, adapter (published here), base after its first token id."""
     import torch
     from peft import LoraConfig, get_peft_model
@@ -77,8 +79,8 @@ def record(base_model_dir: Path) -> BaseModelRecord:
 
 
 @pytest.fixture(scope="module")
-def endpoint(front: Front, reference) -> Endpoint:
-    return Endpoint(str(front.http.base_url), front.token)
+def endpoint(server: InferenceServer, reference) -> Endpoint:
+    return Endpoint(str(server.http.base_url), server.token)
 
 
 async def test_cross_entropy_equals_that_of_transformers_for_base_and_adapter(

@@ -6,7 +6,7 @@ import asyncio
 from pathlib import Path
 
 import pytest
-from inference_front import Front
+from inference_server import InferenceServer
 
 from burnish.schemas.benchmark import BenchmarkQuestion, GraderSpec
 from burnish.schemas.evaluation import EvalRow, JudgeCalibration
@@ -33,8 +33,8 @@ CITIES = ["Paris", "Rome", "Oslo", "Lima", "Cairo", "Tokyo", "Delhi", "Seoul", "
 
 
 @pytest.fixture(scope="module")
-def judge(front: Front, base_model_dir: Path) -> JudgeSettings:
-    endpoint = Endpoint(f"http://127.0.0.1:{front.port}", front.token)
+def judge(server: InferenceServer, base_model_dir: Path) -> JudgeSettings:
+    endpoint = Endpoint(f"http://127.0.0.1:{server.port}", server.token)
     return JudgeSettings(endpoint, read_record(base_model_dir).name, max_tokens=96)
 
 

@@ -1,29 +1,29 @@
-"""vLLM's own metrics and spans, as they come through the front: what the dashboard asks for is really there."""
+"""vLLM's own metrics and spans, as they come through the server: what the dashboard asks for is really there."""
 
 from __future__ import annotations
 
 import time
 
-from inference_front import Front
+from inference_server import InferenceServer
 from prometheus_client.parser import text_string_to_metric_families
 from promql_names import expressions, names_in
 from whole_stack import WholeStack
 
 TRACE = "0af7651916cd43dd8448eb211c80319c"
-SERVED, PASSED_ON = "POST /v1/chat/completions", "vllm /v1/chat/completions"  # the front's two spans
+SERVED, PASSED_ON = "POST /v1/chat/completions", "vllm /v1/chat/completions"  # the server's two spans
 TRACED = {"traceparent": f"00-{TRACE}-b7ad6b7169203331-01"}
 
 
-def ask(front: Front, **headers: str) -> None:
-    base = front.http.get("/v1/models").json()["data"][0]["id"]
+def ask(server: InferenceServer, **headers: str) -> None:
+    base = server.http.get("/v1/models").json()["data"][0]["id"]
     body = {"model": base, "messages": [{"role": "user", "content": "Say yes."}], "max_tokens": 4}
-    front.http.post("/v1/chat/completions", json=body, headers=headers).raise_for_status()
+    server.http.post("/v1/chat/completions", json=body, headers=headers).raise_for_status()
 
 
-def test_every_metric_of_vllm_that_a_panel_asks_for_is_exposed(front: Front):
-    ask(front)
-    assert front.http.get("/metrics", headers={"Authorization": ""}).status_code == 401
-    text = front.http.get("/metrics").text
+def test_every_metric_of_vllm_that_a_panel_asks_for_is_exposed(server: InferenceServer):
+    ask(server)
+    assert server.http.get("/metrics", headers={"Authorization": ""}).status_code == 401
+    text = server.http.get("/metrics").text
     samples = {line.split("{")[0].split(" ")[0] for line in text.splitlines() if not line.startswith("#")}
     asked = {name for _, expression in expressions() for name in names_in(expression) if name.startswith("vllm:")}
     assert len(asked) >= 5
@@ -33,9 +33,9 @@ def test_every_metric_of_vllm_that_a_panel_asks_for_is_exposed(front: Front):
     assert {"burnish_inference_engine_ready 1.0"} <= set(text.splitlines())
 
 
-def test_vllms_spans_belong_to_the_callers_trace(front: Front, whole_stack: WholeStack):
+def test_vllms_spans_belong_to_the_callers_trace(server: InferenceServer, whole_stack: WholeStack):
     receiver = whole_stack.receiver
-    ask(front, **TRACED)
+    ask(server, **TRACED)
     wanted = {("burnish-inference", SERVED), ("burnish-inference", PASSED_ON)}
     deadline = time.monotonic() + 60  # both export in batches of some seconds, each in its own time
     while True:

@@ -40,7 +40,7 @@ class Reference:
 
 
 @pytest.fixture(scope="module")
-def reference(front, base_model_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Reference:
+def reference(server, base_model_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Reference:
     import torch
     from peft import LoraConfig, PeftModel, get_peft_model
     from transformers import AutoModelForCausalLM, AutoTokenizer
@@ -91,16 +91,16 @@ def adapters(reference, record, bucket) -> dict[str, AdapterManifest]:
     }
 
 
-def complete(front, model: str, prompt: str, **parameters):
+def complete(server, model: str, prompt: str, **parameters):
     body = {"model": model, "prompt": prompt, "max_tokens": NEW_TOKENS, "temperature": 0, **parameters}
-    return front.http.post("/v1/completions", json=body)
+    return server.http.post("/v1/completions", json=body)
 
 
-def answers(front, models: list[str]) -> dict[str, list[str]]:
+def answers(server, models: list[str]) -> dict[str, list[str]]:
     """Every prompt to every model, all at once, so that their rows share batches."""
     with ThreadPoolExecutor(len(models) * len(PROMPTS)) as pool:
         pending = {
-            (model, number): pool.submit(complete, front, model, prompt)
+            (model, number): pool.submit(complete, server, model, prompt)
             for number, prompt in enumerate(PROMPTS)
             for model in models
         }
@@ -110,32 +110,40 @@ def answers(front, models: list[str]) -> dict[str, list[str]]:
     }
 
 
-def test_the_base_answers_a_chat(front, record):
+def test_the_base_answers_a_chat(server, record):
     messages = [{"role": "user", "content": "What is the capital of France?"}]
     body = {"model": record.name, "messages": messages, "temperature": 0, "max_tokens": 16}
-    response = front.http.post("/v1/chat/completions", json=body)
+    response = server.http.post("/v1/chat/completions", json=body)
     assert response.status_code == 200, response.text
     assert "Paris" in response.json()["choices"][0]["message"]["content"]
 
 
-def test_a_mixed_batch_equals_hugging_face_and_peft(front, reference, adapters, record):
+def test_a_mixed_batch_equals_hugging_face_and_peft(server, reference, adapters, record):
     """Twice: the second time both slots are taken, which is where vLLM's own CPU arithmetic goes wrong for the base."""
     models = {"": record.name, "one": "one", "two": f"two@{adapters['two'].version}"}
     expected = {models[key]: texts for key, texts in reference.texts.items()}
-    answers(front, list(models.values()))
-    assert answers(front, list(models.values())) == expected
+    answers(server, list(models.values()))
+    assert answers(server, list(models.values())) == expected
 
 
-def test_a_streamed_answer_equals_the_whole_one(front, reference, adapters):
+def test_a_streamed_answer_equals_the_whole_one(server, reference, adapters):
     body = {"model": "one", "prompt": PROMPTS[0], "max_tokens": NEW_TOKENS, "temperature": 0, "stream": True}
-    with front.http.stream("POST", "/v1/completions", json=body) as response:
+    with server.http.stream("POST", "/v1/completions", json=body) as response:
         assert response.headers["x-burnish-adapter-version"] == adapters["one"].version
         events = [line.removeprefix("data: ") for line in response.iter_lines() if line]
     assert events[-1] == "[DONE]"
     assert "".join(orjson.loads(event)["choices"][0]["text"] for event in events[:-1]) == reference.texts["one"][0]
 
 
-def test_a_new_adapter_is_served_within_5_s_of_its_manifest_and_the_base_never_fails(front, reference, record, bucket):
+def wait_for_more(answers: list[int], how_many: int = 3) -> None:
+    """Until that many answers more have come, from an engine that still answers."""
+    wanted, deadline = len(answers) + how_many, time.monotonic() + 30
+    while len(answers) < wanted:
+        assert time.monotonic() < deadline, "the base has stopped answering"
+        time.sleep(0.05)
+
+
+def test_a_new_adapter_is_served_within_5_s_of_its_manifest_and_the_base_never_fails(server, reference, record, bucket):
     arrays = load(reference.files["one"][WEIGHTS])
     files = reference.files["one"] | {
         WEIGHTS: save({name: -array if "lora_B" in name else array for name, array in arrays.items()})
@@ -144,33 +152,32 @@ def test_a_new_adapter_is_served_within_5_s_of_its_manifest_and_the_base_never_f
 
     def keep_asking() -> None:
         while not stop.is_set():
-            statuses.append(complete(front, record.name, PROMPTS[1], max_tokens=8).status_code)
+            statuses.append(complete(server, record.name, PROMPTS[1], max_tokens=8).status_code)
 
     with ThreadPoolExecutor(3) as pool:
         askers = [pool.submit(keep_asking) for _ in range(3)]
-        time.sleep(1)
+        wait_for_more(statuses)
         publish(bucket, make_manifest("three", files, record, RANK), files)
         published = time.monotonic()
-        response = complete(front, "three", PROMPTS[0])
+        response = complete(server, "three", PROMPTS[0])
         seconds = time.monotonic() - published
-        time.sleep(1)
+        wait_for_more(statuses)
         stop.set()
         [asker.result() for asker in askers]
     assert response.status_code == 200, response.text
     assert response.json()["choices"][0]["text"] != reference.texts["one"][0]
     assert seconds < 5
-    assert len(statuses) > 3
     assert set(statuses) == {200}
     print(f"served {seconds:.2f} s after its manifest, {len(statuses)} base requests meanwhile")
 
 
-def test_more_adapters_than_slots_still_answer_rightly(front, reference, adapters, record):
+def test_more_adapters_than_slots_still_answer_rightly(server, reference, adapters, record):
     """`three` has pushed one of them out of vLLM's memory: it is read again from its folder."""
     models = {"": record.name, "one": "one", "two": "two"}
-    assert answers(front, list(models.values())) == {models[key]: texts for key, texts in reference.texts.items()}
+    assert answers(server, list(models.values())) == {models[key]: texts for key, texts in reference.texts.items()}
 
 
-def test_broken_adapters_are_4xx_and_the_engine_lives(front, reference, record, bucket):
+def test_broken_adapters_are_4xx_and_the_engine_lives(server, reference, record, bucket):
     good = reference.files["one"]
     half = save(
         {name: array for name, array in load(good[WEIGHTS]).items() if "layers.7." not in name or "lora_A" in name}
@@ -187,32 +194,32 @@ def test_broken_adapters_are_4xx_and_the_engine_lives(front, reference, record, 
     }
     for name, files in broken.items():
         publish(bucket, make_manifest(name, files, record, RANK), files)
-        response = complete(front, name, PROMPTS[0])
+        response = complete(server, name, PROMPTS[0])
         assert response.status_code == 400, f"{name}: {response.text}"
         assert response.json()["error"]["code"] == "incompatible_adapter"
-    assert complete(front, "../one", PROMPTS[0]).status_code == 404
-    assert complete(front, record.name, PROMPTS[0]).json()["choices"][0]["text"] == reference.texts[""][0]
+    assert complete(server, "../one", PROMPTS[0]).status_code == 404
+    assert complete(server, record.name, PROMPTS[0]).json()["choices"][0]["text"] == reference.texts[""][0]
 
 
-def test_vllms_own_refusals_pass_as_4xx(front, record):
-    response = complete(front, record.name, PROMPTS[0], max_tokens=10**6)
+def test_vllms_own_refusals_pass_as_4xx(server, record):
+    response = complete(server, record.name, PROMPTS[0], max_tokens=10**6)
     error = response.json()["error"]
     assert response.status_code == 400
     assert (error["type"], error["code"]) == ("invalid_request_error", "invalid_input")
     assert "2048" in error["message"]
 
 
-def engine_processes(front) -> list[psutil.Process]:
+def engine_processes(server) -> list[psutil.Process]:
     """The guard and everything below it."""
-    return psutil.Process(front.process.pid).children(recursive=True)
+    return psutil.Process(server.process.pid).children(recursive=True)
 
 
-def test_a_killed_engine_core_is_503_and_then_back_with_its_adapters(front, reference, adapters, record):
-    core = next(process for process in engine_processes(front) if "EngineCore" in "".join(process.cmdline()))
+def test_a_killed_engine_core_is_503_and_then_back_with_its_adapters(server, reference, adapters, record):
+    core = next(process for process in engine_processes(server) if "EngineCore" in "".join(process.cmdline()))
     core.kill()
     killed, refused, unexpected = time.monotonic(), 0, []
     while time.monotonic() - killed < 10:
-        response = complete(front, record.name, PROMPTS[0], max_tokens=1)
+        response = complete(server, record.name, PROMPTS[0], max_tokens=1)
         if response.status_code == 503:
             assert int(response.headers["retry-after"]) > 0
             assert response.json()["error"]["code"] == UnavailableError("").reason.lower()
@@ -222,17 +229,17 @@ def test_a_killed_engine_core_is_503_and_then_back_with_its_adapters(front, refe
         time.sleep(0.2)
     assert refused > 10
     assert unexpected == []
-    front.wait_ready()
+    server.wait_ready()
     print(f"back {time.monotonic() - killed:.1f} s after its engine core was killed")
     models = {"": record.name, "one": "one", "two": f"two@{adapters['two'].version}"}
-    assert answers(front, list(models.values())) == {models[key]: texts for key, texts in reference.texts.items()}
+    assert answers(server, list(models.values())) == {models[key]: texts for key, texts in reference.texts.items()}
 
 
 @pytest.mark.ends_the_stack
-def test_a_killed_front_leaves_no_vllm_behind(front):
-    left = engine_processes(front)
+def test_a_killed_server_leaves_no_vllm_behind(server):
+    left = engine_processes(server)
     assert len(left) >= 3
-    front.process.kill()
-    front.process.wait(timeout=15)
+    server.process.kill()
+    server.process.wait(timeout=15)
     _, alive = psutil.wait_procs(left, timeout=15)
     assert alive == []

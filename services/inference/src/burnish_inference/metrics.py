@@ -57,7 +57,7 @@ class InferenceMetrics:
             registry=self.registry,
             buckets=metrics.REQUEST_SECONDS,
         )
-        self._ready = Gauge("burnish_inference_engine_ready", "1 where vLLM answers", registry=self.registry)
+        self._ready = Gauge("burnish_inference_engine_ready", "1 if vLLM answers", registry=self.registry)
         self.registered = Gauge(
             "burnish_inference_adapters_registered",
             "Adapter versions that the running vLLM knows",
@@ -124,7 +124,7 @@ def family_names(exposition: bytes) -> set[bytes]:
 
 
 def without_families(exposition: bytes, names: set[bytes]) -> bytes:
-    """The page without the families of these names, so that no name stands twice on a joined page.
+    """The page without the families of these names, so that no name is twice on a joined page.
 
     A family is its HELP and TYPE lines and the samples up to the next such line, as every Prometheus client writes it.
     """

@@ -22,7 +22,7 @@ class BaseModel:
 
     @classmethod
     def open(cls, folder: Path) -> BaseModel:
-        """Reads the record and the headers of the weights. InvalidInputError where there are none that can be read."""
+        """Reads the record and the headers of the weights. InvalidInputError if there are none that can be read."""
         record = read_record(folder)
         linears: dict[str, tuple[int, int]] = {}
         for file in sorted(folder.glob("*.safetensors")):

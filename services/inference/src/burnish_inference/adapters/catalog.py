@@ -22,7 +22,7 @@ class AdapterCatalog:
         self._manifests: dict[tuple[str, str], AdapterManifest] = {}
 
     def manifest(self, name: str, version: str) -> AdapterManifest:
-        """NotFoundError where there is none, IncompatibleAdapterError where it cannot be read."""
+        """NotFoundError if there is none, IncompatibleAdapterError if it cannot be read."""
         known = self._manifests.get((name, version))
         if known is not None:
             return known
@@ -35,9 +35,9 @@ class AdapterCatalog:
             manifest = AdapterManifest.model_validate_json(data)
         except ValidationError as error:
             first = error.errors()[0]
-            where = ".".join(str(part) for part in first["loc"]) or "the document"
+            field = ".".join(str(part) for part in first["loc"]) or "the document"
             raise IncompatibleAdapterError(
-                f"the manifest of adapter {name}@{version} cannot be read: {where}: {first['msg']}"
+                f"the manifest of adapter {name}@{version} cannot be read: {field}: {first['msg']}"
             ) from error
         if (manifest.name, manifest.version) != (name, version):
             raise IncompatibleAdapterError(
@@ -47,7 +47,7 @@ class AdapterCatalog:
         return manifest
 
     def versions(self, name: str) -> list[AdapterManifest]:
-        """Newest first; empty where there are none. Versions without a readable manifest are left out, with a warning."""
+        """Newest first; empty if there are none. Versions without a readable manifest are left out, with a warning."""
         check_reference(name, "any")
         found = []
         for version in self._store.list_folders(f"adapters/{name}/"):
@@ -70,7 +70,7 @@ class AdapterCatalog:
         return sorted(found, key=lambda manifest: (manifest.created_at, manifest.version), reverse=True)
 
     def current(self, name: str) -> AdapterManifest:
-        """The version that a bare name stands for: its alias's, else the newest. NotFoundError where there is neither."""
+        """The version that a bare name stands for: its alias's, else the newest. NotFoundError if there is neither."""
         alias = self._alias(name)
         if alias is not None:
             return self.manifest(alias.name, alias.version)

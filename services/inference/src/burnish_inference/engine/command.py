@@ -1,4 +1,4 @@
-"""What vLLM is started with: the one place that spells its flags and environment (vllm 0.32)."""
+"""What vLLM is started with. Nothing else spells its flags and environment (vllm 0.32)."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ QUIET = ("--disable-uvicorn-access-log",)  # not --disable-log-stats, which empt
 
 
 def pick_device(settings: InferenceSettings) -> Literal["cpu", "cuda"]:
-    """The device asked for; auto: CUDA where the host has an NVIDIA device and the installed vLLM is not a CPU build."""
+    """The device asked for; auto: CUDA if the host has an NVIDIA device and the installed vLLM is not a CPU build."""
     if settings.device != "auto":
         return settings.device
     has_device = Path("/dev/nvidiactl").exists()
@@ -27,7 +27,7 @@ def pick_device(settings: InferenceSettings) -> Literal["cpu", "cuda"]:
 
 
 def pick_dtype(settings: InferenceSettings, device: Literal["cpu", "cuda"], cpu_info: Path = CPU_INFO) -> str:
-    """The precision asked for; auto: on CUDA vLLM's own choice, on a CPU bf16 where the processor multiplies it, else fp32.
+    """The precision asked for; auto: on CUDA vLLM's own choice, on a CPU bf16 if the processor multiplies it, else fp32.
 
     A CPU without such instructions emulates them: a token's products of one row were 85 times slower in bf16 than in fp32 on an
     AVX2 processor (torch 2.13).
@@ -48,7 +48,7 @@ def vllm_command(
 ) -> list[str]:
     """argv of the API server on a loopback port. target_modules: the layers that adapters may change; the others cost nothing then.
 
-    traces_endpoint: where it posts spans of its own for requests that carry a traceparent; None: it makes none.
+    traces_endpoint: the URL to which it posts spans of its own for requests that carry a traceparent; None: it makes none.
     """
     command = [
         *(sys.executable, "-m", "burnish_inference.engine.vllm_server", "--model", str(settings.base_model)),
@@ -69,7 +69,7 @@ def vllm_command(
 def vllm_environment(
     settings: InferenceSettings, device: Literal["cpu", "cuda"], inherited: Mapping[str, str]
 ) -> dict[str, str]:
-    """The inherited environment without our own secrets, and what vLLM needs; a value the operator set wins where it is only tuning."""
+    """The inherited environment without our own secrets, and what vLLM needs; a value that the operator set wins if it is only tuning."""
     kept = {name: value for name, value in inherited.items() if not name.startswith("BURNISH_")}
     fixed = {"VLLM_ALLOW_RUNTIME_LORA_UPDATING": "1", "VLLM_NO_USAGE_STATS": "1", "HF_HUB_OFFLINE": "1"}
     if tracing.endpoint(inherited):  # vLLM would speak gRPC, and name itself as this process is named

@@ -1,11 +1,12 @@
 """Runs a command in a session of its own and ends the whole of it: `python guard.py GRACE_SECONDS COMMAND ARG…`.
 
 It ends on SIGTERM, and when its standard input closes, which happens when the process that started it dies, however that
-died. vLLM needs it: killed by itself, its API server leaves the engine core and the workers running, and their sockets in
-the temporary folder: they stand in one that ends with it. A file of its own, run by path, standard library only. Exits with the
-command's code.
+died. vLLM needs it: if its API server alone is killed, the engine core and the workers go on, and their sockets stay in the
+temporary folder. So the sockets get a folder that ends with the guard, and the whole process group is signalled at once: a walk
+over the process tree would miss children whose parent has died. Run by path, standard library only. Exits with the command's code.
 """
 
+import contextlib
 import ctypes
 import os
 import select
@@ -46,10 +47,8 @@ def die_with_parent() -> None:
 
 
 def signal_group(group: int, number: int) -> None:
-    try:
+    with contextlib.suppress(ProcessLookupError):
         os.killpg(group, number)
-    except ProcessLookupError:
-        return
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """Keeps vLLM running: starts it, waits until it is healthy, watches it, restarts it after a crash or a hang.
 
-Each start has a new port and a new `generation`: whoever registered something in vLLM registers it again when that changes.
+Each start has a new port and a new `generation`: what was registered in vLLM must be registered again when it changes.
 """
 
 from __future__ import annotations
@@ -132,7 +132,7 @@ class Supervisor:
             self.restarts += 1
 
     async def _run_once(self) -> str:
-        """One run from start to end; why it ended. InternalError where it never became healthy."""
+        """One run from start to end; why it ended. InternalError if it never became healthy."""
         port = free_port(LOOPBACK)
         command, environment = self._launch(port)
         started = time.monotonic()
@@ -179,7 +179,7 @@ class Supervisor:
             ended.cancel()
 
     async def _is_healthy(self, child: Child) -> bool | None:
-        """True on 200, False on any other answer, None where there was none."""
+        """True on 200, False on any other answer, None if there was none."""
         assert self._probe is not None
         try:
             async with self._probe.get(f"http://{LOOPBACK}:{child.port}/health") as answer:

@@ -1,4 +1,4 @@
-"""The front's doors: token, errors in OpenAI's shape, models, limits."""
+"""The server's routes: token, errors in OpenAI's shape, models, limits."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from route_listing import every_route
 
 TOKEN = "unit-test-token"
 WITHOUT_TOKEN = {"Authorization": ""}
-DOORS = [
+ROUTES = [
     ("POST", "/v1/chat/completions"),
     ("POST", "/v1/completions"),
     ("GET", "/v1/models"),
@@ -31,8 +31,8 @@ def error_of(response: httpx.Response) -> dict:
     return error
 
 
-@pytest.mark.parametrize(("method", "path"), DOORS)
-async def test_every_route_wants_the_token(stand, method, path):
+@pytest.mark.parametrize(("method", "path"), ROUTES)
+async def test_every_route_needs_the_token(stand, method, path):
     for given in ("", "Bearer", "Bearer wrong", "Basic unit-test-token", "Bearer  unit-test-token", "unit-test-token"):
         response = await stand.http.request(method, path, headers={"Authorization": given}, json={"model": "tiny"})
         assert response.status_code == 401
@@ -42,9 +42,9 @@ async def test_every_route_wants_the_token(stand, method, path):
 
 
 @pytest.mark.parametrize("given", ["", "Bearer wrong", f"Basic {TOKEN}", TOKEN])
-async def test_every_route_that_the_application_has_wants_the_token_but_health(stand, front_socket, given):
+async def test_every_route_that_the_application_has_needs_the_token_but_health(stand, server_socket, given):
     """Whatever is added later is tried here without a word."""
-    routes = every_route(front_socket.app)
+    routes = every_route(server_socket.app)
     assert {("GET", "/healthz"), ("POST", "/v1/completions"), ("GET", "/openapi.json")} <= set(routes)
     for method, path in routes:
         response = await stand.http.request(method, path, headers={"Authorization": given})

@@ -1,4 +1,4 @@
-"""The cut locks of the images: fresh, and enough for the curator although two declared packages are left out."""
+"""The locks of the images are fresh and enough, and a service imports no more than it needs."""
 
 from __future__ import annotations
 
@@ -31,7 +31,13 @@ def test_the_curator_starts_without_what_its_image_leaves_out() -> None:
     assert done.returncode == 0, done.stderr
 
 
+def test_the_inference_server_imports_neither_torch_nor_vllm() -> None:
+    code = "import sys, burnish_inference.main, burnish_inference.vllm_cpu_lora; print([m for m in ('torch', 'vllm', 'transformers') if m in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True)
+    assert done.stdout.strip() == "[]"
+
+
 def test_torch_is_pinned_alike_everywhere() -> None:
     pin = "TORCH=2.13.0"
-    places = ("scripts/setup.sh", "services/trainer/Dockerfile", "services/inference/Dockerfile")
-    assert [place for place in places if pin not in (REPO / place).read_text()] == []
+    files = ("scripts/setup.sh", "services/trainer/Dockerfile", "services/inference/Dockerfile")
+    assert [file for file in files if pin not in (REPO / file).read_text()] == []

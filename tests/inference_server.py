@@ -16,12 +16,12 @@ import httpx
 import psutil
 import pytest
 
-TOKEN = "test-token-of-the-inference-front"
+TOKEN = "test-token-of-the-inference-server"
 START_LIMIT_SECONDS = 240
 
 
 @dataclass
-class Front:
+class InferenceServer:
     """A running `python -m burnish_inference.main`."""
 
     process: psutil.Process
@@ -49,7 +49,7 @@ class Front:
         deadline = time.monotonic() + limit_seconds
         while not self.is_ready():
             if self.has_ended() or time.monotonic() > deadline:
-                pytest.fail(f"the front is not ready; the end of its log:\n{self.log.read_text()[-4000:]}")
+                pytest.fail(f"the server is not ready; the end of its log:\n{self.log.read_text()[-4000:]}")
             time.sleep(0.2)
 
 
@@ -63,8 +63,8 @@ def find_python() -> Path:
 
 
 @contextmanager
-def started(folder: Path, settings: Mapping[str, str]) -> Iterator[Front]:
-    """The front, not yet ready: call wait_ready. settings: variables of its environment beside the token, port and cache."""
+def started(folder: Path, settings: Mapping[str, str]) -> Iterator[InferenceServer]:
+    """The server, not yet ready: call wait_ready. settings: variables of its environment beside the token, port and cache."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = int(listener.getsockname()[1])
     own = {
@@ -72,15 +72,15 @@ def started(folder: Path, settings: Mapping[str, str]) -> Iterator[Front]:
         "BURNISH_INFERENCE_PORT": str(port),
         "BURNISH_INFERENCE_CACHE_DIR": str(folder / "cache"),
     }
-    log = folder / "front.log"
+    log = folder / "server.log"
     with log.open("wb") as output:
         command = [str(find_python()), "-m", "burnish_inference.main"]
         process = subprocess.Popen(command, env=os.environ | own | dict(settings), stdout=output, stderr=output)
-    front = Front(psutil.Process(process.pid), port, log)
+    server = InferenceServer(psutil.Process(process.pid), port, log)
     try:
-        yield front
+        yield server
     finally:
-        front.http.close()
+        server.http.close()
         if process.poll() is None:
             process.send_signal(signal.SIGTERM)
         try:

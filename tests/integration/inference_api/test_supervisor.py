@@ -161,7 +161,7 @@ async def test_leaving_while_it_starts_ends_the_child(tmp_path):
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
 async def test_the_program_dies_with_whoever_started_its_guard(tmp_path, number):
-    """The starter is a process of its own here, killed as the front may be."""
+    """The starter is a process of its own here, killed as the server may be."""
     log = tmp_path / "log"
     command = [sys.executable, "-S", str(GUARD), "0.5", sys.executable, "-S", str(PROGRAM), "0", "never"]
     code = f"import subprocess, time; p = subprocess.Popen({command!r}, stdin=subprocess.PIPE, start_new_session=True); time.sleep(600)"

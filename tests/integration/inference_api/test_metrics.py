@@ -1,4 +1,4 @@
-"""The front's metrics page: what is counted, and how vLLM's own page is joined to it."""
+"""The server's metrics page: what is counted, and how vLLM's own page is joined to it."""
 
 from __future__ import annotations
 
