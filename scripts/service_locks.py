@@ -19,7 +19,7 @@ NEEDS: dict[str, list[str]] = {
     "curator": ["burnish-curator[postgres]", "httptools"],
     "trainer": ["burnish-trainer[train,postgres,reports]"],
 }
-# Declared by a dependency and never imported by that service; tests/unit/curator/test_image_lock.py blocks them and looks.
+# Declared by a dependency and never imported by that service; tests/integration/setup/test_images.py blocks them and looks.
 LEFT_OUT: dict[str, set[str]] = {
     "curator": {"scipy", "huggingface-hub"},  # statistics are the client's; the tokenizer is read from a file
     "trainer": set(),

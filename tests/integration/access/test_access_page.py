@@ -1,4 +1,4 @@
-"""docs/access.md is true: its five openssl commands make files that a door and a strict client take, and its options exist."""
+"""docs/access.md is true: its five openssl commands make files that an endpoint and a strict client take, and its options exist."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ def test_the_five_commands_make_a_certificate_that_verifies(tmp_path: Path) -> N
     assert len(commands) == 5
     for command in commands:
         subprocess.run(command, shell=True, cwd=tmp_path, check=True, capture_output=True, timeout=30)
-    door = DoorCertificate(tmp_path / "server.pem", tmp_path / "server.key")
-    assert host_names(door.current().certificate) == ["localhost", "gpu.example", "127.0.0.1"]
+    endpoint = DoorCertificate(tmp_path / "server.pem", tmp_path / "server.key")
+    assert host_names(endpoint.current().certificate) == ["localhost", "gpu.example", "127.0.0.1"]
     trusting = ssl.create_default_context(cadata=read_authorities("BURNISH_CA", tmp_path / "ca.pem").decode())
     trusting.verify_flags |= ssl.VERIFY_X509_STRICT  # what later Pythons ask for by themselves
     with socket.create_server(("127.0.0.1", 0)) as listener:
-        thread = threading.Thread(target=_answer_once, args=(listener, door))
+        thread = threading.Thread(target=_answer_once, args=(listener, endpoint))
         thread.start()
         with (
             socket.create_connection(listener.getsockname(), timeout=5) as plain,
@@ -38,9 +38,9 @@ def test_the_five_commands_make_a_certificate_that_verifies(tmp_path: Path) -> N
         thread.join()
 
 
-def _answer_once(listener: socket.socket, door: DoorCertificate) -> None:
+def _answer_once(listener: socket.socket, endpoint: DoorCertificate) -> None:
     plain, _ = listener.accept()
-    with plain, door.ssl_context().wrap_socket(plain, server_side=True):
+    with plain, endpoint.ssl_context().wrap_socket(plain, server_side=True):
         pass
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from certificate_making import Authority
-from inference_front import find_python
+from inference_server import find_python
 from integration.access.services import TOKEN
 
 STORE_SECRET = "secret-of-one-run-of-tests"

@@ -1,6 +1,6 @@
 """A certificate that expired while its service ran: the clients refuse it and say whose matter it is.
 
-Our services do not start on one, so the doors here are other servers.
+Our services do not start on one, so the endpoints here are other servers.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ WORDS = r"its certificate is expired or not valid yet \(certificate has expired\
 
 
 @contextmanager
-def https_door(certificate: Path, key: Path) -> Iterator[str]:
+def https_endpoint(certificate: Path, key: Path) -> Iterator[str]:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(certificate, key)
     with ThreadingHTTPServer(("127.0.0.1", 0), BaseHTTPRequestHandler) as server:
@@ -39,7 +39,7 @@ def https_door(certificate: Path, key: Path) -> Iterator[str]:
 
 
 @contextmanager
-def grpc_door(certificate: Path, key: Path) -> Iterator[str]:
+def grpc_endpoint(certificate: Path, key: Path) -> Iterator[str]:
     server = grpc.server(ThreadPoolExecutor(1))
     credentials = grpc.ssl_server_credentials([(key.read_bytes(), certificate.read_bytes())])
     port = server.add_secure_port("127.0.0.1:0", credentials)
@@ -50,7 +50,7 @@ def grpc_door(certificate: Path, key: Path) -> Iterator[str]:
 
 def test_an_expired_certificate_is_refused_over_https(authority: Authority) -> None:
     with (
-        https_door(*authority.issue("expired", days=(-30, -1))) as url,
+        https_endpoint(*authority.issue("expired", days=(-30, -1))) as url,
         CuratorClient(url, "t", ca=authority.ca) as curator,
         pytest.raises(PreconditionError, match=WORDS),
     ):
@@ -59,7 +59,7 @@ def test_an_expired_certificate_is_refused_over_https(authority: Authority) -> N
 
 def test_an_expired_certificate_is_refused_over_grpc(authority: Authority) -> None:
     with (
-        grpc_door(*authority.issue("expired", days=(-30, -1))) as address,
+        grpc_endpoint(*authority.issue("expired", days=(-30, -1))) as address,
         TrainerClient(address, "t", ca=authority.ca) as trainer,
         pytest.raises(PreconditionError, match=WORDS),
     ):

@@ -20,7 +20,7 @@ from burnish_trainer.settings import S3Settings
 
 @pytest.fixture(scope="module")
 def endpoint(tmp_path_factory: pytest.TempPathFactory, authority: Authority) -> Iterator[str]:
-    """A SeaweedFS whose S3 door has a certificate."""
+    """A SeaweedFS whose S3 endpoint has a certificate."""
     folder, ports = tmp_path_factory.mktemp("seaweed-tls"), seaweedfs.Ports.pick()
     certificate, key = authority.issue("objectstore")
     argv = [*seaweedfs.command(folder, ports), f"-s3.cert.file={certificate}", f"-s3.key.file={key}"]

@@ -86,7 +86,7 @@ def test_a_plain_caller_is_told_to_use_tls_and_soon(over_tls: Services, service:
 
 
 @pytest.mark.parametrize("service", SERVICES)
-def test_a_tls_caller_of_a_plain_door_is_told_that_it_is_plain(
+def test_a_tls_caller_of_a_plain_endpoint_is_told_that_it_is_plain(
     in_plain: Services, authority: Authority, service: Service
 ) -> None:
     with pytest.raises(PreconditionError, match="this endpoint does not use TLS"):

@@ -26,7 +26,7 @@ class AdapterCatalog:
         known = self._manifests.get((name, version))
         if known is not None:
             return known
-        check_reference(name, version)
+        check_reference(f"{name}@{version}", name, version)
         try:
             data = self._store.get(layout.adapter(name, version))
         except NotFoundError:
@@ -48,7 +48,7 @@ class AdapterCatalog:
 
     def versions(self, name: str) -> list[AdapterManifest]:
         """Newest first; empty if there are none. Versions without a readable manifest are left out, with a warning."""
-        check_reference(name, "any")
+        check_reference(name, name)
         found = []
         for version in self._store.list_folders(f"adapters/{name}/"):
             try:
@@ -71,30 +71,24 @@ class AdapterCatalog:
 
     def current(self, name: str) -> AdapterManifest:
         """The version that a bare name stands for: its alias's, else the newest. NotFoundError if there is neither."""
-        alias = self._alias(name)
-        if alias is not None:
-            return self.manifest(alias.name, alias.version)
-        versions = self.versions(name)
-        if not versions:
-            raise unknown_model(name)
-        return versions[0]
-
-    def _alias(self, name: str) -> Alias | None:
-        check_reference(name, "any")
+        check_reference(name, name)
         try:
-            return Alias.model_validate_json(self._store.get(layout.alias(name)))
-        except NotFoundError:
-            return None
+            alias = Alias.model_validate_json(self._store.get(layout.alias(name)))
         except ValidationError as error:
             raise CorruptDataError(
                 f"{layout.alias(name)} cannot be read: {error.errors()[0]['msg']}; write the alias again"
             ) from error
+        except NotFoundError:
+            for newest in self.versions(name):
+                return newest
+            raise unknown_model(name) from None
+        return self.manifest(alias.name, alias.version)
 
 
-def check_reference(name: str, version: str) -> None:
-    """NotFoundError for names that no adapter can have: they never become part of a key or a path."""
-    if not (layout.NAME.fullmatch(name) and layout.NAME.fullmatch(version)):
-        raise unknown_model(name if version == "any" else f"{name}@{version}")
+def check_reference(model: str, *names: str) -> None:
+    """NotFoundError if `model` is made of names that no adapter can have: they never become part of a key or a path."""
+    if not all(layout.NAME.fullmatch(name) for name in names):
+        raise unknown_model(model)
 
 
 def unknown_model(model: str) -> NotFoundError:

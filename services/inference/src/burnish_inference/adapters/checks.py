@@ -42,40 +42,36 @@ REFUSED_FEATURES = (
 
 def check_manifest(manifest: AdapterManifest, base: BaseModel, max_rank: int) -> None:
     """What can be refused before anything is downloaded: another base, rank, file kinds, names, sizes."""
+    label = _label(manifest)
     if manifest.base_model.digest != base.record.digest:
         raise IncompatibleAdapterError(
-            f"{_label(manifest)} was trained on {manifest.base_model.name} ({manifest.base_model.digest}), and "
+            f"{label} was trained on {manifest.base_model.name} ({manifest.base_model.digest}), and "
             f"{base.record.name} ({base.record.digest}) is served: train it again on this base"
         )
     if manifest.rank > max_rank:
-        raise _too_high(_label(manifest), manifest.rank, max_rank)
+        raise _too_high(label, manifest.rank, max_rank)
     names = [entry.path for entry in manifest.files]
     for entry in manifest.files:
-        _check_file(manifest, entry)
+        _check_file(label, entry)
     if len(set(names)) != len(names) or not {CONFIG, WEIGHTS} <= set(names):
-        raise IncompatibleAdapterError(
-            f"{_label(manifest)}: its manifest must list {CONFIG} and {WEIGHTS}, each file once; it lists {names}"
-        )
-    total, limit = (
-        sum(entry.size_bytes for entry in manifest.files),
-        base.largest_adapter_bytes(max_rank) + OTHER_FILES_BYTES,
-    )
+        raise _refused(label, f"its manifest must list {CONFIG} and {WEIGHTS}, each file once; it lists {names}")
+    total = sum(entry.size_bytes for entry in manifest.files)
+    limit = base.largest_adapter_bytes(max_rank) + OTHER_FILES_BYTES
     if total > limit:
         raise IncompatibleAdapterError(
-            f"{_label(manifest)} has {total} bytes; a LoRA of rank {max_rank} on this base has at most {limit}"
+            f"{label} has {total} bytes; a LoRA of rank {max_rank} on this base has at most {limit}"
         )
 
 
-def _check_file(manifest: AdapterManifest, entry: FileEntry) -> None:
+def _check_file(label: str, entry: FileEntry) -> None:
     if not FILE_NAME.fullmatch(entry.path):
-        raise IncompatibleAdapterError(
-            f"{_label(manifest)}: file name {entry.path!r} is no plain name inside its folder"
-        )
+        raise _refused(label, f"file name {entry.path!r} is no plain name inside its folder")
     if PurePosixPath(entry.path).suffix not in ALLOWED_SUFFIXES or (
         entry.path.endswith(".safetensors") and entry.path != WEIGHTS
     ):
-        raise IncompatibleAdapterError(
-            f"{_label(manifest)}: {entry.path} is not served; weights come as {WEIGHTS} alone (pickles can run code when they are read)"
+        raise _refused(
+            label,
+            f"{entry.path} is not served; weights come as {WEIGHTS} alone (pickles can run code when they are read)",
         )
 
 
@@ -86,13 +82,11 @@ def check_folder(folder: Path, manifest: AdapterManifest, base: BaseModel, max_r
     try:
         tensors = read_header(folder / WEIGHTS)
     except ValueError as error:
-        raise IncompatibleAdapterError(f"{label}: {error}") from error
+        raise _refused(label, str(error)) from error
     _check_tensors(label, tensors, base, rank)
     name = first_non_finite(folder / WEIGHTS, tensors)
     if name is not None:
-        raise IncompatibleAdapterError(
-            f"{label}: tensor {name} has NaN or infinite values: the training diverged, train it again"
-        )
+        raise _refused(label, f"tensor {name} has NaN or infinite values: the training diverged, train it again")
 
 
 def _check_config(label: str, path: Path, base: BaseModel, max_rank: int) -> int:
@@ -100,32 +94,27 @@ def _check_config(label: str, path: Path, base: BaseModel, max_rank: int) -> int
     try:
         config: Any = orjson.loads(path.read_bytes())
     except orjson.JSONDecodeError as error:
-        raise IncompatibleAdapterError(f"{label}: {CONFIG} is not JSON: {error}") from error
+        raise _refused(label, f"{CONFIG} is not JSON: {error}") from error
     if not isinstance(config, dict) or config.get("peft_type") != "LORA":
-        raise IncompatibleAdapterError(f"{label}: {CONFIG} must be an object with peft_type LORA; only LoRA is served")
+        raise _refused(label, f"{CONFIG} must be an object with peft_type LORA; only LoRA is served")
     refused = [name for name in REFUSED_FEATURES if config.get(name)]
     if refused:
-        raise IncompatibleAdapterError(
-            f"{label}: {CONFIG} has {', '.join(refused)} set, which is not served: train a plain LoRA"
-        )
+        raise _refused(label, f"{CONFIG} has {', '.join(refused)} set, which is not served: train a plain LoRA")
     if config.get("bias", "none") != "none":
-        raise IncompatibleAdapterError(f"{label}: {CONFIG} has bias {config['bias']!r}; only 'none' is served")
+        raise _refused(label, f"{CONFIG} has bias {config['bias']!r}; only 'none' is served")
     rank, alpha = config.get("r"), config.get("lora_alpha")
     if type(rank) is not int or rank < 1:
-        raise IncompatibleAdapterError(f"{label}: r in {CONFIG} must be a whole number from 1; it is {rank!r}")
+        raise _refused(label, f"r in {CONFIG} must be a whole number from 1; it is {rank!r}")
     if rank > max_rank:
         raise _too_high(label, rank, max_rank)
     if isinstance(alpha, bool) or not isinstance(alpha, int | float) or not math.isfinite(alpha) or alpha <= 0:
-        raise IncompatibleAdapterError(f"{label}: lora_alpha in {CONFIG} must be a positive number; it is {alpha!r}")
-    targets = config.get("target_modules")
-    unknown = (
-        sorted({str(name).rpartition(".")[2] for name in targets} - base.target_modules)
-        if isinstance(targets, list)
-        else []
-    )
-    if unknown:
-        raise IncompatibleAdapterError(
-            f"{label}: target_modules {', '.join(unknown)} in {CONFIG} are no linear layers of the base; it has {', '.join(sorted(base.target_modules))}"
+        raise _refused(label, f"lora_alpha in {CONFIG} must be a positive number; it is {alpha!r}")
+    targets = config.get("target_modules")  # may also be a pattern; the tensors' names are checked in any case
+    named = {str(name).rpartition(".")[2] for name in targets} if isinstance(targets, list) else set()
+    if unknown := sorted(named - base.target_modules):
+        raise _refused(
+            label,
+            f"target_modules {', '.join(unknown)} in {CONFIG} are no linear layers of the base; it has {', '.join(sorted(base.target_modules))}",
         )
     return rank
 
@@ -136,22 +125,22 @@ def _check_tensors(label: str, tensors: dict[str, Tensor], base: BaseModel, rank
         match = TENSOR_NAME.fullmatch(name)
         shape = base.linears.get(match["module"]) if match else None
         if match is None or shape is None:
-            raise IncompatibleAdapterError(f"{label}: tensor {name} belongs to no linear layer of the base")
+            raise _refused(label, f"tensor {name} belongs to no linear layer of the base")
         expected = (rank, shape[1]) if match["side"] == "A" else (shape[0], rank)
         if tensor.shape != expected:
-            raise IncompatibleAdapterError(
-                f"{label}: tensor {name} has shape {tensor.shape}; this base and rank {rank} need {expected}"
-            )
+            raise _refused(label, f"tensor {name} has shape {tensor.shape}; this base and rank {rank} need {expected}")
         if tensor.dtype not in EXPONENT:
-            raise IncompatibleAdapterError(
-                f"{label}: tensor {name} has dtype {tensor.dtype}; {', '.join(EXPONENT)} are served"
-            )
+            raise _refused(label, f"tensor {name} has dtype {tensor.dtype}; {', '.join(EXPONENT)} are served")
         sides.setdefault(match["module"], set()).add(match["side"])
     if not sides:
-        raise IncompatibleAdapterError(f"{label}: {WEIGHTS} has no tensors")
+        raise _refused(label, f"{WEIGHTS} has no tensors")
     for module, present in sides.items():
         if present != {"A", "B"}:
-            raise IncompatibleAdapterError(f"{label}: {module} has lora_{present.pop()} without its other half")
+            raise _refused(label, f"{module} has lora_{present.pop()} without its other half")
+
+
+def _refused(label: str, fault: str) -> IncompatibleAdapterError:
+    return IncompatibleAdapterError(f"{label}: {fault}")
 
 
 def _label(manifest: AdapterManifest) -> str:

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Hashable
-from typing import Generic, TypeVar
+from collections.abc import Callable, Coroutine, Hashable
+from typing import Any, Generic, TypeVar
 
 Key = TypeVar("Key", bound=Hashable)
 Value = TypeVar("Value")
 
 
 class SingleFlight(Generic[Key, Value]):
-    """Runs at most one call a key at a time. An outcome is not kept: who asks after it ended starts a new run.
+    """Runs at most one call a key at a time. An outcome is not kept: a caller that asks after it ended starts a new run.
 
     A caller that is cancelled leaves the run going for the others.
     """
@@ -19,17 +19,13 @@ class SingleFlight(Generic[Key, Value]):
     def __init__(self) -> None:
         self._running: dict[Key, asyncio.Task[Value]] = {}
 
-    async def run(self, key: Key, call: Callable[[], Awaitable[Value]]) -> Value:
+    async def run(self, key: Key, call: Callable[[], Coroutine[Any, Any, Value]]) -> Value:
         task = self._running.get(key)
         if task is None:
-            task = asyncio.ensure_future(self._call(call))
+            task = asyncio.create_task(call())
             self._running[key] = task
             task.add_done_callback(lambda done: self._ended(key, done))
         return await asyncio.shield(task)
-
-    @staticmethod
-    async def _call(call: Callable[[], Awaitable[Value]]) -> Value:
-        return await call()
 
     def _ended(self, key: Key, task: asyncio.Task[Value]) -> None:
         del self._running[key]

@@ -6,6 +6,7 @@ import asyncio
 import socket
 import sys
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 GUARD = Path(__file__).with_name("guard.py")
@@ -18,14 +19,14 @@ def free_port(host: str) -> int:
         return int(listener.getsockname()[1])
 
 
+@dataclass(frozen=True)
 class Child:
     """A command under its guard. Its output goes to log_path, which starts anew; the run before is kept as `<name>.1`."""
 
-    def __init__(self, process: asyncio.subprocess.Process, port: int, log_path: Path, grace_seconds: float) -> None:
-        self.port = port
-        self._process = process
-        self._log_path = log_path
-        self._grace_seconds = grace_seconds
+    port: int
+    _process: asyncio.subprocess.Process
+    _log_path: Path
+    _grace_seconds: float
 
     @classmethod
     async def start(
@@ -42,7 +43,7 @@ class Child:
                 env=dict(environment),
                 start_new_session=True,
             )
-        return cls(process, port, log_path, grace_seconds)
+        return cls(port, process, log_path, grace_seconds)
 
     @property
     def exit_code(self) -> int | None:

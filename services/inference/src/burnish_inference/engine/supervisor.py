@@ -14,18 +14,17 @@ from dataclasses import dataclass
 from enum import Enum
 from http import HTTPStatus
 from pathlib import Path
-from types import TracebackType
 from typing import Self
 
 import aiohttp
 
 from burnish.errors import InternalError, UnavailableError
 from burnish_inference.engine.child import Child, free_port
+from burnish_inference.engine.command import LOOPBACK
 
 log = logging.getLogger(__name__)
 
 Launch = Callable[[int], tuple[Sequence[str], Mapping[str, str]]]  # port -> (argv, environment)
-LOOPBACK = "127.0.0.1"
 RETRY_AFTER_SECONDS = 5
 
 
@@ -74,9 +73,7 @@ class Supervisor:
         self._task = asyncio.create_task(self._run(), name="vllm-supervisor")
         return self
 
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    async def __aexit__(self, *_: object) -> None:
         assert self._task is not None
         assert self._probe is not None
         self._task.cancel()
