@@ -207,7 +207,7 @@ class WatchedStore(MemoryObjectStore):
 
     def get_file(self, key: str, path: Path) -> ObjectInfo:
         self.downloads.append(key)
-        assert self.open_gate.wait(5)
+        assert self.open_gate.wait(20)
         return super().get_file(key, path)
 
 
@@ -270,10 +270,10 @@ async def stand(
 
 @pytest.fixture
 def eventually() -> Callable[[Callable[[], bool]], Any]:
-    """await eventually(condition): within 5 s, else the test fails."""
+    """await eventually(condition): within 20 s, else the test fails."""
 
     async def wait(condition: Callable[[], bool]) -> None:
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(20):
             while not condition():
                 await asyncio.sleep(0.01)
 
