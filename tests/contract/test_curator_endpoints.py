@@ -16,7 +16,7 @@ PAGE = ("GET", "/review/{}")  # HTML for people, not part of the OpenAPI documen
 
 def documented() -> set[tuple[str, str]]:
     """(method, path) of the table; a further path in a cell keeps the method, and one that opens with `/{` its first path."""
-    section = ARCHITECTURE.read_text().split("### Curator, HTTP")[1].split("###")[0]
+    section = ARCHITECTURE.read_text().split("### Curator: HTTP")[1].split("###")[0]
     calls: set[tuple[str, str]] = set()
     for row in re.findall(r"^\| (`[A-Z]+ /.*?) \|", section, re.MULTILINE):
         method = first = ""
