@@ -19,15 +19,15 @@ from burnish_trainer.metrics import TrainerMetrics
 from burnish_trainer.preflight.planner import RunPlanner
 from burnish_trainer.preflight.process import CheckerProcess
 from burnish_trainer.queue.database import Database
-from burnish_trainer.queue.notifier import News
+from burnish_trainer.queue.notifier import Notifier
 from burnish_trainer.queue.repository import JobRepository
-from burnish_trainer.rpc.admission import Acceptance
+from burnish_trainer.rpc.admission import Admission
 from burnish_trainer.rpc.metrics_server import MetricsPage, serving
-from burnish_trainer.rpc.server import Health, build_server
+from burnish_trainer.rpc.server import Health, build_server, open_port
 from burnish_trainer.rpc.servicer import TrainerServicer
-from burnish_trainer.rpc.tls import open_port
 from burnish_trainer.scheduler.devices import discover
 from burnish_trainer.scheduler.engine import Engine
+from burnish_trainer.scheduler.policy import Policy
 from burnish_trainer.scheduler.workdir import WorkDir
 from burnish_trainer.settings import S3Settings, TlsSettings, TokenSettings, TrainerSettings
 
@@ -41,7 +41,7 @@ async def serve(settings: TrainerSettings, s3: S3Settings, token: str, certifica
     base_model = BaseModelRef(name=record.name, digest=record.digest)
     database = Database(settings.database_url)
     await asyncio.to_thread(database.migrate)
-    repository, store, news, health = JobRepository(database), s3.open(), News(), Health()
+    repository, store, notifier, health = JobRepository(database), s3.open(), Notifier(), Health()
     devices = await asyncio.to_thread(discover, settings.device)
     checker = CheckerProcess(settings.base_model, s3.environment())
     planner = RunPlanner(checker, repository, base_model, settings.work_dir, settings.device)
@@ -50,12 +50,13 @@ async def serve(settings: TrainerSettings, s3: S3Settings, token: str, certifica
         settings.work_dir, settings.base_model, kind, s3.environment(), warm_workers=settings.warm_workers
     )
     metrics, tracing = TrainerMetrics(), Tracing.from_environment("burnish-trainer")
-    metrics.watch_queue(repository.waiting_and_running)
+    metrics.watch_queue(repository.count_open)
+    policy = Policy.from_settings(settings)
     engine = Engine(
-        work_dir.engine_id, repository, executor, planner, store, news, settings.policy(), devices, metrics, tracing
+        work_dir.engine_id, repository, executor, planner, store, notifier, policy, devices, metrics, tracing
     )
-    acceptance = Acceptance(store, base_model, devices, settings.workers)
-    servicer = TrainerServicer(repository, acceptance, news, planner, store, metrics)
+    admission = Admission(store, base_model, devices, settings.workers)
+    servicer = TrainerServicer(repository, admission, notifier, planner, store, metrics)
     server = build_server(servicer, token, health, metrics, tracing)
     port = open_port(server, f"{settings.host}:{settings.port}", certificate)
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -65,7 +66,7 @@ async def serve(settings: TrainerSettings, s3: S3Settings, token: str, certifica
     log.info("serving on %s:%s, base model %s, devices %s", settings.host, port, record.name, ", ".join(devices))
     page = MetricsPage(metrics.registry, token)
     try:
-        async with serving(page, settings.host, settings.metrics_port, certificate) as metrics_port:
+        with serving(page, settings.host, settings.metrics_port, certificate) as metrics_port:
             if metrics_port:
                 log.info("metrics on %s:%d", settings.host, metrics_port)
             await engine.run()

@@ -1,4 +1,4 @@
-"""What the trainer counts: of calls, of the queue, of jobs, and of what workers say in the events that the engine reads."""
+"""What the trainer counts: calls, the queue, jobs, and what workers report in the events that the engine reads."""
 
 from __future__ import annotations
 
@@ -10,15 +10,16 @@ from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 
 from burnish.errors import UnavailableError
+from burnish.schemas.job_state import JobState
 from burnish.telemetry import metrics
 from burnish_trainer.executors.events import CheckpointSaved, Event, Metrics, Referenced
-from burnish_trainer.queue.jobs import Job, State
+from burnish_trainer.queue.jobs import Job
 
 STEP_SECONDS = (0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0)
 
 
 class TrainerMetrics:
-    """Over a registry of this trainer alone. Counters begin at 0 with the process; the queue's depth is the queue's own."""
+    """Over a registry of this trainer's own. Counters begin at 0 with the process; the queue's depth is read from the queue."""
 
     def __init__(self, registry: CollectorRegistry | None = None) -> None:
         self.registry = registry or metrics.new_registry()
@@ -36,12 +37,12 @@ class TrainerMetrics:
             "preparation_seconds", "Seconds of preflight and estimate of a job", metrics.WORK_SECONDS, "result"
         )
 
-    def watch_queue(self, count: Callable[[], Mapping[State, int]]) -> None:
-        """Tell the queue's depth at each scrape, by asking for it."""
+    def watch_queue(self, count: Callable[[], Mapping[JobState, int]]) -> None:
+        """Report the queue's depth at each scrape, by calling `count`."""
         self.registry.register(QueueDepth(count))
 
     def ended(self, job: Job) -> None:
-        """A change has been made that may have ended it; where it has, it is this change that did."""
+        """A change has been made to a job; if the job has ended, this change ended it."""
         if job.state.ended:
             self._ended.labels(job.state.value, job.spec.method).inc()
 
@@ -54,8 +55,8 @@ class TrainerMetrics:
     def prepared(self, result: Literal["passed", "refused", "failed", "interrupted"], seconds: float) -> None:
         self._preparations.labels(result).observe(seconds)
 
-    def said(self, job: Job, events: Sequence[Event]) -> None:
-        """What a worker said, once the queue has it. Steps told again after a resume were counted before."""
+    def reported(self, job: Job, events: Sequence[Event]) -> None:
+        """What a worker reported, once the queue has it. Steps reported again after a resume were counted before."""
         method = job.spec.method
         for event in events:
             match event:
@@ -75,16 +76,16 @@ class TrainerMetrics:
 
 
 class QueueDepth(Collector):
-    """Jobs by state, as the database has them at the time of the scrape: alike for all trainers that share it.
+    """Jobs by state, as the database has them at the time of the scrape: the same for all trainers that share it.
 
-    While the database does not answer the family has no samples, lest an empty queue be shown.
+    While the database does not answer the family has no samples, so that it does not look like an empty queue.
     """
 
-    def __init__(self, count: Callable[[], Mapping[State, int]]) -> None:
+    def __init__(self, count: Callable[[], Mapping[JobState, int]]) -> None:
         self._count = count
 
     def describe(self) -> Iterator[GaugeMetricFamily]:
-        """Registering asks for the name alone, not the database."""
+        """Registering needs only the name, not the database."""
         yield self._family()
 
     def collect(self) -> Iterator[GaugeMetricFamily]:

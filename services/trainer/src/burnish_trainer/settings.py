@@ -10,7 +10,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from burnish.certificates import DoorCertificate
 from burnish.objectstores.s3 import S3ObjectStore
-from burnish_trainer.scheduler.policy import EnginePolicy, KeepCheckpoints
+from burnish_trainer.artifacts.checkpoint_models import Keep
 
 Device = Literal["auto", "cpu", "cuda"]
 Tracker = Literal["mlflow", "wandb", "trackio"]
@@ -159,21 +159,7 @@ class TrainerSettings(ReportSettings):
         ge=1,
         description="seconds after which a silent trainer's jobs go to another trainer on one database",
     )
-    keep_checkpoints: KeepCheckpoints = Field(
+    keep_checkpoints: Keep = Field(
         default="all",
         description="checkpoints that stay, as weights alone, once a job has succeeded or was cancelled: all, best (by validation loss) or none",
     )
-
-    def policy(self) -> EnginePolicy:
-        return EnginePolicy(
-            workers=self.workers,
-            max_attempts=self.max_attempts,
-            max_total_attempts=self.max_total_attempts,
-            retry_delay_seconds=self.retry_delay_seconds,
-            retry_delay_max_seconds=self.retry_delay_max_seconds,
-            heartbeat_timeout_seconds=self.heartbeat_timeout_seconds,
-            cancel_grace_seconds=self.cancel_grace_seconds,
-            stop_grace_seconds=self.stop_grace_seconds,
-            lease_seconds=self.lease_seconds,
-            keep_checkpoints=self.keep_checkpoints,
-        )

@@ -1,4 +1,7 @@
-"""Executors: where a worker runs. The engine speaks to this port alone, so a job may train here or elsewhere."""
+"""Where a worker runs: the port that the scheduler speaks to, its local implementation, and what passes between the two
+(assignment.py, events.py). Workers write events and are written for the same files. The scheduler and workers call in.
+No queue, no scheduling decision and no torch belong here.
+"""
 
 from __future__ import annotations
 
@@ -6,53 +9,51 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
-if TYPE_CHECKING:  # the queue reads the events that this package passes on
-    from burnish_trainer.queue.jobs import Job
+from burnish_trainer.executors.assignment import Attempt
 
 
 class Worker(Protocol):
-    """One attempt at a job, under way or ended."""
+    """The process, or processes, of one attempt: running or ended."""
 
     def exit_status(self) -> str | None:
         """None while it runs; else how it ended, for people: `exit code 1`, `SIGKILL`."""
         ...
 
     def stop(self) -> None:
-        """Ask it to save a checkpoint at the next step boundary and end. Safe where it has ended."""
+        """Ask it to save a checkpoint at the next step boundary and end. Safe if it has ended; asking again changes nothing."""
         ...
 
     def kill(self) -> None:
-        """End it and every process it started, now. Safe where it has ended."""
+        """End it and every process it started, now. Safe if it has ended."""
         ...
 
-    def last_words(self) -> str:
-        """The last line it logged; empty where there is none."""
+    def last_log_line(self) -> str:
+        """The last line it logged; empty if there is none."""
         ...
 
     def heartbeat_age(self) -> float | None:
-        """Seconds since it last showed that it lives, counted from its start before it has; None once it has ended."""
+        """Seconds since its last sign of life, counted from its start before there is one; None once it has ended."""
         ...
 
 
 class Executor(Protocol):
-    """Starts workers and reads what they said."""
+    """Starts workers and reads what they wrote."""
 
-    def start(self, job: Job, devices: Sequence[str]) -> Worker:
-        """Start a worker for job.attempts on these devices ("cpu", "cuda:0").
+    def start(self, attempt: Attempt, devices: Sequence[str]) -> Worker:
+        """Start a worker on these devices ("cpu", "cuda:0"). OSError if none can be started.
 
-        A worker of an earlier attempt that still lives is fenced off by the job's lock. The worker is told
-        job.overhead_seconds and job.traceparent. OSError where none can be started.
+        A worker of an earlier attempt that still lives is fenced off by the job's lock.
         """
         ...
 
-    def read_events(self, job: Job) -> bytes:
-        """The bytes of the current attempt's events from job.event_offset on; empty where there are none here."""
+    def read_events(self, job_id: str, attempt: int, offset: int) -> bytes:
+        """The bytes of an attempt's events from the offset on; empty if there are none on this machine."""
         ...
 
     def job_folder(self, job_id: str) -> Path:
-        """Where the job's files stand."""
+        """The folder of the job's files."""
         ...
 
     def close(self) -> None:
-        """End what is kept ready for later attempts; called once every worker has ended. Safe to call twice."""
+        """End what is kept ready for later attempts. Called once every worker has ended; safe to call twice."""
         ...

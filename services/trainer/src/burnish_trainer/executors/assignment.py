@@ -1,4 +1,4 @@
-"""What a worker is told, spec.json in its attempt folder, and the other files there. Shared by executors and worker.py."""
+"""What a worker is told: spec.json in its attempt folder. Also the names of the other files there."""
 
 from __future__ import annotations
 
@@ -13,21 +13,29 @@ LOG = "worker.log"
 HEARTBEAT = "heartbeat"  # touched each second; further processes of one attempt: heartbeat.1, …
 
 
-class Assignment(Frozen):
-    """One attempt at one job.
+class Attempt(Frozen):
+    """One attempt at a job, as the scheduler asks an executor for it. attempt: its number, from 1.
 
-    base_model: a folder with its burnish-model.json; findings and estimate: of the job's preparation, kept with its
-    adapter; overhead_seconds: what the queue has taken of its time, without waiting for a device; environment: what
-    shows the worker the devices that it was granted; set before anything touches one; traceparent: the attempt's span.
+    findings and estimate: from the job's preparation, kept with its adapter; overhead_seconds: what the queue has taken
+    of its time, without waiting for a device; traceparent: the attempt's span.
     """
 
     job_id: str
     attempt: int
     spec: JobSpec
-    base_model: Path
-    device: Literal["auto", "cpu", "cuda"] = "auto"
-    environment: dict[str, str] = {}
     findings: list[Finding] = []
     estimate: RunEstimate | None = None
     overhead_seconds: float = 0.0
     traceparent: str | None = None
+
+
+class Assignment(Attempt):
+    """An attempt as its executor hands it to a worker.
+
+    base_model: a folder with its burnish-model.json; environment: shows the worker the devices that it was granted, and
+    is set before anything touches one.
+    """
+
+    base_model: Path
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    environment: dict[str, str] = {}

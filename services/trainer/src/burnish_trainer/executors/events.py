@@ -1,18 +1,17 @@
-"""What a worker says: one JSON line an event in its events.jsonl. Written by worker.py, read by engine.py.
+"""What a worker reports: one JSON line per event in its events.jsonl. Written by workers, read by the scheduler.
 
 A line counts once it ends in a newline; a torn last line of a killed worker is never read.
 """
 
 from __future__ import annotations
 
-import os
 from datetime import UTC, datetime
 from pathlib import Path
-from threading import Lock
 from typing import Annotated, Any, Literal
 
 from pydantic import Field, TypeAdapter
 
+from burnish.jsonl import AppendLog, whole_lines
 from burnish.schemas.base import Frozen, VersionRef
 from burnish.schemas.tuning import Finding, RunMeasurement
 
@@ -24,8 +23,8 @@ class WorkerEvent(Frozen):
 class Metrics(WorkerEvent):
     """Progress at a step: a training step, or (validation_loss alone) an evaluation after it.
 
-    repeated: copied from a checkpoint after a resume; kept only where the first telling was lost. step_seconds and tokens:
-    of this training step, and what it processed.
+    repeated: copied from a checkpoint after a resume; kept only if the first report was lost. step_seconds and tokens:
+    how long this training step took and how many tokens it processed.
     """
 
     kind: Literal["metrics"] = "metrics"
@@ -106,31 +105,17 @@ Event = Annotated[
 _EVENT: TypeAdapter[Event] = TypeAdapter(Event)
 
 
-class EventWriter:
-    """Appends events to a file; each is on disk (fsync) when `write` returns. Thread-safe."""
+class EventWriter(AppendLog):
+    """Appends events to a file; each is on disk when `write` returns. Thread-safe."""
 
     def __init__(self, path: Path) -> None:
-        self._descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
-        self._lock = Lock()
+        super().__init__(path, mode=0o600)
 
     def write(self, event: Event) -> None:
-        line = event.model_dump_json(exclude_none=True).encode() + b"\n"
-        with self._lock:
-            before = os.fstat(self._descriptor).st_size
-            try:
-                written = 0
-                while written < len(line):
-                    written += os.write(self._descriptor, line[written:])
-                os.fsync(self._descriptor)
-            except OSError:  # the disk is full: half a line must not run into the next one
-                os.ftruncate(self._descriptor, before)
-                raise
-
-    def close(self) -> None:
-        os.close(self._descriptor)
+        self.append(event.model_dump_json(exclude_none=True).encode())
 
 
 def parse(data: bytes) -> tuple[list[Event], int]:
     """The whole lines of `data` as events, and how many bytes they take; what follows the last newline is left."""
-    end = data.rfind(b"\n") + 1
-    return [_EVENT.validate_json(line) for line in data[:end].splitlines()], end
+    lines, size_bytes = whole_lines(data)
+    return [_EVENT.validate_json(line) for line in lines], size_bytes

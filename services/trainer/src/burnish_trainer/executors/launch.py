@@ -1,4 +1,4 @@
-"""How an attempt's processes are started on the devices that it was granted: one alone, several through `accelerate launch`.
+"""How an attempt's processes are started on its devices: one process by itself, several by `accelerate launch`.
 
 The only file that knows the launcher. No torch here.
 """
@@ -16,26 +16,17 @@ WORKER = (sys.executable, "-m", WORKER_MODULE)
 
 
 def command(worker: Sequence[str], folder: Path, devices: Sequence[str]) -> list[str]:
-    """Of one worker, or of a launcher that starts one a device; they find each other on a free port of this host."""
+    """Of one worker, or of a launcher that starts one per device; they find each other on a free port of this host."""
     if len(devices) == 1:
         return [*worker, str(folder)]
     launcher = [sys.executable, "-m", "accelerate.commands.launch", "--multi_gpu", "--num_machines", "1"]
+    count = ["--num_processes", str(len(devices)), "--main_process_port", "0"]
     plain = ["--mixed_precision", "no", "--dynamo_backend", "no"]  # the training arguments decide
-    return [
-        *launcher,
-        "--num_processes",
-        str(len(devices)),
-        "--main_process_port",
-        "0",
-        *plain,
-        "-m",
-        WORKER_MODULE,
-        str(folder),
-    ]
+    return [*launcher, *count, *plain, "-m", WORKER_MODULE, str(folder)]
 
 
 def device_environment(devices: Sequence[str], inherited: str | None) -> dict[str, str]:
-    """What shows an attempt its own devices alone; to it they are cuda:0, cuda:1, … again.
+    """Variables that show an attempt only its own devices, which it sees as cuda:0, cuda:1, ….
 
     inherited: this process's own CUDA_VISIBLE_DEVICES, of which "cuda:0" is the first.
     """
@@ -44,8 +35,8 @@ def device_environment(devices: Sequence[str], inherited: str | None) -> dict[st
     return {VISIBLE: ",".join(seen[index] if seen else str(index) for index in indexes)}
 
 
-def place(environment: Mapping[str, str]) -> tuple[int, int]:
-    """(this process's number, how many there are), as the launcher has told it."""
+def rank_and_world_size(environment: Mapping[str, str]) -> tuple[int, int]:
+    """(this process's number, how many train the job), as the launcher sets them."""
     return int(environment.get("RANK", 0)), int(environment.get("WORLD_SIZE", 1))
 
 

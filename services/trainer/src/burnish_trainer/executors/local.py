@@ -1,11 +1,12 @@
-"""Runs each attempt as a process of this machine, in a session of its own, out of a folder under the work directory.
+"""Runs each attempt as a process of this machine, in a session of its own, from a folder under the work directory.
 
-<work_dir>/jobs/<job_id>/attempt-<n>/{spec.json, events.jsonl, worker.log, heartbeat}; checkpoints stand beside the attempts.
-The worker's standard input is a pipe that this process holds open: when it is gone, the worker ends itself.
+<work_dir>/jobs/<job_id>/attempt-<n>/{spec.json, events.jsonl, worker.log, heartbeat}; checkpoints lie beside the attempts.
+The worker's standard input is a pipe that this process holds open: when it closes, the worker ends itself.
 """
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
@@ -14,14 +15,15 @@ import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+import psutil
+
 from burnish.errors import PreconditionError
-from burnish_trainer.executors import launch, processes
-from burnish_trainer.executors.assignment import HEARTBEAT, LOG, Assignment
+from burnish_trainer.executors import launch
+from burnish_trainer.executors.assignment import HEARTBEAT, LOG, Assignment, Attempt
 from burnish_trainer.executors.spare import Spare
 from burnish_trainer.hardware import backends
-from burnish_trainer.queue.jobs import Job
 
-LAST_WORDS_BYTES = 4096
+LOG_TAIL_BYTES = 4096
 SPARE_LOG = "spare.log"
 
 
@@ -42,25 +44,30 @@ class LocalWorker:
         return signal.Signals(-code).name if code < 0 else f"exit code {code}"
 
     def stop(self) -> None:
-        if self.process.poll() is None:
-            processes.signal_workers(self.process.pid, signal.SIGTERM, self._count)
+        """If several processes train, the launcher's own children are asked: the launcher would give them 30 s only."""
+        if self.process.poll() is not None:
+            return
+        for pid in [self.process.pid] if self._count == 1 else _children(self.process.pid):
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGTERM)
 
     def kill(self) -> None:
-        """By process tree and group, which outlives its leader while any member lives."""
-        processes.kill_tree(self.process.pid)
+        """The launcher gives each worker a session of its own, so each process's group is killed. A group outlives its leader."""
+        for pid in [self.process.pid, *_children(self.process.pid, recursive=True)]:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(pid, signal.SIGKILL)
         self.process.wait()
         if self.process.stdin:
             self.process.stdin.close()
 
-    def last_words(self) -> str:
+    def last_log_line(self) -> str:
         with (self._folder / LOG).open("rb") as log:
-            log.seek(0, os.SEEK_END)
-            log.seek(max(0, log.tell() - LAST_WORDS_BYTES))
+            log.seek(max(0, log.seek(0, os.SEEK_END) - LOG_TAIL_BYTES))
             lines = log.read().decode(errors="replace").strip().splitlines()
-        return _words_of(lines[-1]) if lines else ""
+        return _readable(lines[-1]) if lines else ""
 
     def heartbeat_age(self) -> float | None:
-        """Of the process that has been silent longest. Told by changes seen, not by the files' times: clocks may be set."""
+        """Of the process that has been silent longest. Changes are counted, not the files' times: clocks may be set."""
         if self.process.poll() is not None:
             return None
         now = time.monotonic()
@@ -77,8 +84,8 @@ class LocalWorker:
 class LocalExecutor:
     """burnish_trainer.executors.Executor over child processes.
 
-    device: "cpu" or "cuda:0", where jobs run as a rule. environment: what the worker gets beyond this process's own; secrets travel here, never in argv or files.
-    warm_workers: 1 keeps a spare with its libraries loaded.
+    device: "cpu" or "cuda", where jobs usually run. environment: what the worker gets beyond this process's own; secrets
+    travel here, never in argv or files. warm_workers: 1 keeps a spare with its libraries loaded.
     """
 
     def __init__(
@@ -91,44 +98,56 @@ class LocalExecutor:
         warm_workers: int = 0,
     ) -> None:
         self._work_dir = work_dir.resolve()
-        self._jobs = self._work_dir / "jobs"
         self._base_model = base_model.resolve()
         self._environment = dict(environment)
         self._command = tuple(command)
-        self._spare = Spare(_usual_backend(device), self._start_spare) if warm_workers else None
+        self._spare: Spare | None = None
+        if warm_workers:
+            backend = backends.choose("auto", "cuda" if device.startswith("cuda") else "cpu").name
+            self._spare = Spare(backend, self._start_spare)
 
     @property
     def spare_pid(self) -> int | None:
         return self._spare.pid if self._spare else None
 
     def job_folder(self, job_id: str) -> Path:
-        return self._jobs / job_id
+        return self._work_dir / "jobs" / job_id
 
-    def _attempt_folder(self, job: Job) -> Path:
-        return self.job_folder(job.job_id) / f"attempt-{job.attempts}"
-
-    def start(self, job: Job, devices: Sequence[str]) -> LocalWorker:
-        folder = self._attempt_folder(job)
+    def start(self, attempt: Attempt, devices: Sequence[str]) -> LocalWorker:
+        folder = self._attempt_folder(attempt.job_id, attempt.attempt)
         folder.mkdir(parents=True, exist_ok=True)
-        placed = launch.device_environment(devices, os.environ.get(launch.VISIBLE))
+        environment = launch.device_environment(devices, os.environ.get(launch.VISIBLE))
         assignment = Assignment(
-            job_id=job.job_id,
-            attempt=job.attempts,
-            spec=job.spec,
+            **{name: getattr(attempt, name) for name in Attempt.model_fields},
             base_model=self._base_model,
-            device="cuda" if placed[launch.VISIBLE] else "cpu",
-            environment=placed,
-            findings=job.findings,
-            estimate=job.estimate,
-            overhead_seconds=job.overhead_seconds,
-            traceparent=job.traceparent,
+            device="cuda" if environment[launch.VISIBLE] else "cpu",
+            environment=environment,
         )
         (folder / "spec.json").write_text(assignment.model_dump_json(indent=1))
         (folder / LOG).touch()
-        process = self._hand_over(folder, assignment) if len(devices) == 1 else None
-        return LocalWorker(process or self._start_cold(folder, devices, placed), folder, len(devices))
+        process = self._hand_to_spare(folder, assignment) if len(devices) == 1 else None
+        if process is None:
+            command = launch.command(self._command, folder, devices)
+            process = self._popen(command, folder / LOG, {**environment, "TMPDIR": str(folder)})
+        return LocalWorker(process, folder, len(devices))
 
-    def _hand_over(self, folder: Path, assignment: Assignment) -> subprocess.Popen[bytes] | None:
+    def read_events(self, job_id: str, attempt: int, offset: int) -> bytes:
+        try:
+            with (self._attempt_folder(job_id, attempt) / "events.jsonl").open("rb") as events:
+                events.seek(offset)
+                return events.read()
+        except FileNotFoundError:
+            return b""
+
+    def close(self) -> None:
+        if self._spare is not None:
+            self._spare.close()
+
+    def _attempt_folder(self, job_id: str, attempt: int) -> Path:
+        return self.job_folder(job_id) / f"attempt-{attempt}"
+
+    def _hand_to_spare(self, folder: Path, assignment: Assignment) -> subprocess.Popen[bytes] | None:
+        """None if there is no spare with the job's backend."""
         if self._spare is None or assignment.device == "auto":
             return None
         try:
@@ -136,10 +155,6 @@ class LocalExecutor:
         except PreconditionError:
             return None  # the worker itself says so, as the job's failure
         return self._spare.hand_over(folder, backend.name)
-
-    def _start_cold(self, folder: Path, devices: Sequence[str], placed: Mapping[str, str]) -> subprocess.Popen[bytes]:
-        command = launch.command(self._command, folder, devices)
-        return self._popen(command, folder / LOG, {**placed, "TMPDIR": str(folder)})
 
     def _start_spare(self, backend: str) -> subprocess.Popen[bytes]:
         self._work_dir.mkdir(parents=True, exist_ok=True)
@@ -158,29 +173,20 @@ class LocalExecutor:
                 start_new_session=True,
             )
 
-    def read_events(self, job: Job) -> bytes:
-        path = self._attempt_folder(job) / "events.jsonl"
-        if not path.is_file():
-            return b""
-        with path.open("rb") as events:
-            events.seek(job.event_offset)
-            return events.read()
 
-    def close(self) -> None:
-        if self._spare is not None:
-            self._spare.close()
-
-
-def _words_of(line: str) -> str:
-    """A log line for people: the message, and of a traceback its last line. What is no such line stays as it is."""
+def _children(pid: int, recursive: bool = False) -> list[int]:
+    """Parents before their children; empty if the process is gone."""
     try:
-        said = json.loads(line)
-        words, traceback = said["message"], said.get("traceback", "")
+        return [child.pid for child in psutil.Process(pid).children(recursive)]
+    except psutil.NoSuchProcess:
+        return []
+
+
+def _readable(line: str) -> str:
+    """A JSON log line as its message, with a traceback's last line. Any other line stays as it is."""
+    try:
+        record = json.loads(line)
+        message, traceback = record["message"], record.get("traceback", "")
     except (ValueError, KeyError, TypeError, AttributeError):
         return line
-    return f"{words}: {traceback.splitlines()[-1]}" if traceback else str(words)
-
-
-def _usual_backend(device: str) -> str:
-    """Of a job that leaves the choice to the trainer."""
-    return backends.choose("auto", "cuda" if device.startswith("cuda") else "cpu").name
+    return f"{message}: {traceback.splitlines()[-1]}" if traceback else str(message)

@@ -1,6 +1,6 @@
 """Keeps one worker process ready: its model libraries loaded, no device touched, waiting for an attempt's folder.
 
-Loading them takes about 8 CPU-seconds, which a job would otherwise wait for. It costs some 600 MB while it waits.
+Loading them takes about 8 CPU-seconds, for which a job would otherwise wait. A waiting spare holds some 600 MB.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ class Spare:
     """Thread-safe; its own thread ends with `close`.
 
     start: starts a waiting worker of a backend. settle_seconds: before the next one is loaded, so that the one just handed
-    over comes to its first steps undisturbed. restart_seconds: before one that died is replaced; doubles with each death.
+    over reaches its first steps undisturbed. restart_seconds: before one that died is replaced; doubles with each death.
     """
 
     def __init__(
@@ -49,12 +49,12 @@ class Spare:
 
     @property
     def pid(self) -> int | None:
-        """Of the spare that waits; None where there is none just now."""
+        """Of the spare that waits; None if there is none just now."""
         with self._lock:
             return self._process.pid if self._process else None
 
     def hand_over(self, folder: Path, backend: str) -> Popen[bytes] | None:
-        """Give the attempt to the spare and return its process; None where there is none, or only one of another backend."""
+        """Give the attempt to the spare and return its process; None if there is none, or only one of another backend."""
         with self._lock:
             process = self._process
             if process is None or backend != self.backend or process.poll() is not None or not process.stdin:

@@ -16,7 +16,7 @@ from sqlalchemy.orm import Session
 
 from burnish.errors import UnavailableError
 
-BUSY_TIMEOUT_SECONDS = 10  # less than a lease: whoever waits for the lock must still be able to say so
+BUSY_TIMEOUT_SECONDS = 10  # less than a lease: whoever waits for the lock must still be able to report it
 DISK_FULL = re.compile(r"disk is full|No space left on device|DiskFull")
 WRITING = "burnish_writing"
 MIGRATION_LOCK = 0x6275726E  # two trainers starting on one Postgres migrate one after the other
@@ -64,27 +64,27 @@ class Database:
 
 @contextmanager
 def _translated() -> Iterator[None]:
-    """A transaction that could not be done is undone, and safe to do again."""
+    """A transaction that failed was rolled back, and is safe to repeat."""
     try:
         yield
     except OperationalError as error:
-        raise UnavailableError(_meaning(str(error.orig))) from error
+        raise UnavailableError(_advice(str(error.orig))) from error
 
 
-def _meaning(said: str) -> str:
-    """What people can do about a database's complaint."""
-    if DISK_FULL.search(said):
-        return f"the disk of the queue's database is full, nothing was changed: free some space ({said})"
-    if "database is locked" in said:
+def _advice(problem: str) -> str:
+    """What the database complains of, and what to do about it."""
+    if DISK_FULL.search(problem):
+        return f"the disk of the queue's database is full, nothing was changed: free some space ({problem})"
+    if "database is locked" in problem:
         return (
             "another process has held the queue's database locked for too long, nothing was changed: "
-            f"end what writes to it beside the trainer ({said})"
+            f"end what writes to it beside the trainer ({problem})"
         )
-    return f"the queue's database does not answer: {said}"
+    return f"the queue's database does not answer: {problem}"
 
 
 def _open_sqlite(url: str, busy_timeout_seconds: float) -> Engine:
-    """SQLite with WAL. Writers take the write lock at BEGIN: a lock taken later fails at once when another one wrote."""
+    """SQLite with WAL. Writers take the write lock at BEGIN: one taken later fails at once if another writer came between."""
     engine = create_engine(url, connect_args={"timeout": busy_timeout_seconds, "check_same_thread": False})
 
     @event.listens_for(engine, "connect")

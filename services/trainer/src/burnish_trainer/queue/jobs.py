@@ -1,48 +1,35 @@
-"""A tuning job and its events, as the queue knows them. Plain data between repository, engine and servicer."""
+"""A tuning job and its events: plain data between the queue, the scheduler and the servicer. Also the legal moves between states."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import datetime
-from enum import StrEnum
 from typing import Any
 
-from burnish.errors import PreconditionError
+from burnish.errors import DeadlineError, PreconditionError
 from burnish.schemas.base import Frozen, VersionRef
 from burnish.schemas.job import JobSpec
+from burnish.schemas.job_state import JobState
 from burnish.schemas.tuning import Finding, RunEstimate, RunMeasurement
 from burnish_trainer.executors.events import Metrics
 
-
-class State(StrEnum):
-    """A job's state; MOVES has the only legal ones. What each means: protos/burnish/trainer/v1/trainer.proto."""
-
-    PENDING = "pending"
-    PREPARING = "preparing"
-    RUNNING = "running"
-    PAUSED = "paused"
-    SUCCEEDED = "succeeded"
-    FAILED = "failed"
-    CANCELLED = "cancelled"
-
-    @property
-    def ended(self) -> bool:
-        return self in (State.SUCCEEDED, State.FAILED, State.CANCELLED)
-
-
-MOVES: Mapping[State, frozenset[State]] = {
-    State.PENDING: frozenset({State.PREPARING, State.RUNNING, State.PAUSED, State.FAILED, State.CANCELLED}),
-    State.PREPARING: frozenset({State.PENDING, State.PAUSED, State.FAILED, State.CANCELLED}),
-    State.RUNNING: frozenset({State.PENDING, State.PAUSED, State.SUCCEEDED, State.FAILED, State.CANCELLED}),
-    State.PAUSED: frozenset({State.PENDING, State.FAILED, State.CANCELLED}),
-    State.SUCCEEDED: frozenset(),
-    State.FAILED: frozenset(),
-    State.CANCELLED: frozenset(),
+MOVES: Mapping[JobState, frozenset[JobState]] = {
+    JobState.PENDING: frozenset(
+        {JobState.PREPARING, JobState.RUNNING, JobState.PAUSED, JobState.FAILED, JobState.CANCELLED}
+    ),
+    JobState.PREPARING: frozenset({JobState.PENDING, JobState.PAUSED, JobState.FAILED, JobState.CANCELLED}),
+    JobState.RUNNING: frozenset(
+        {JobState.PENDING, JobState.PAUSED, JobState.SUCCEEDED, JobState.FAILED, JobState.CANCELLED}
+    ),
+    JobState.PAUSED: frozenset({JobState.PENDING, JobState.FAILED, JobState.CANCELLED}),
+    JobState.SUCCEEDED: frozenset(),
+    JobState.FAILED: frozenset(),
+    JobState.CANCELLED: frozenset(),
 }
 
 
-def check_move(job_id: str, before: State, after: State) -> None:
-    """PreconditionError where a job may not go from one state to the other."""
+def check_move(job_id: str, before: JobState, after: JobState) -> None:
+    """PreconditionError if a job may not go from one state to the other."""
     if after not in MOVES[before]:
         raise PreconditionError(
             f"{job_id} is {before.value}: it cannot become {after.value}",
@@ -52,20 +39,28 @@ def check_move(job_id: str, before: State, after: State) -> None:
         )
 
 
+def deadline_error(job_id: str, deadline: datetime) -> DeadlineError:
+    return DeadlineError(
+        f"{job_id} has not ended by its deadline, {deadline:%Y-%m-%d %H:%M:%S} UTC; its checkpoints are kept",
+        job_id=job_id,
+        deadline=deadline.isoformat(),
+    )
+
+
 class Job(Frozen):
     """A row of the queue.
 
-    attempts: workers started; strikes: those since the last checkpoint or orderly stop, without those that failed for an
-    outage; failures: attempts and preparations that failed one after the other, outages too; event_offset: bytes read of
-    the current attempt's events; last_sequence: of the newest event; prepared: preflight has passed it; devices: those it
-    runs on now; not_before: when its next attempt may start; overhead_seconds: created to prepared, and claimed to
-    worker started, over all attempts; traceparent: the span that work on it belongs to: of the call that queued it.
+    attempts: workers started; strikes: those since the last checkpoint or orderly stop, except those that failed because
+    of an outage; failures: attempts and preparations that failed one after the other, outages included; event_offset: bytes
+    read of the current attempt's events; last_sequence: of the newest event; prepared: preflight has passed it; devices:
+    those it runs on now; not_before: when its next attempt may start; overhead_seconds: created to prepared, and claimed to
+    worker started, over all attempts; traceparent: the span of the call that queued it.
     """
 
     job_id: str
     request_id: str | None
     spec: JobSpec
-    state: State
+    state: JobState
     error: dict[str, Any] | None
     adapter: VersionRef | None
     create_time: datetime
@@ -93,11 +88,11 @@ class Job(Frozen):
 
 
 class JobEvent(Frozen):
-    """One event of a job; exactly one of state, metrics, message, finding and estimate. attempt 0: said by the queue."""
+    """One event of a job; exactly one of state, metrics, message, finding and estimate. attempt: 0 if no worker reported it."""
 
     sequence: int
     time: datetime
-    state: State | None = None
+    state: JobState | None = None
     metrics: Metrics | None = None
     message: str | None = None
     finding: Finding | None = None

@@ -1,14 +1,15 @@
-"""The durable job queue: with claims.py and records.py the only code that reads and writes the tables.
+"""The jobs of the queue, as transactions: with claims.py and record.py the only code that reads and writes the tables.
 
-Called by servicer and engine, in threads; every method is one transaction. Whoever works on a job proves it by its
-engine_id: a caller that no longer holds the job gets LeaseLost and must stop its worker.
+Called in threads; every method is one transaction. A caller that works on a job proves it by its engine_id: if it no longer
+holds the job it gets LeaseLost, and must stop its worker.
 """
 
 from __future__ import annotations
 
 import logging
 import secrets
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from datetime import datetime, timedelta
 
 from pydantic import ValidationError
@@ -16,31 +17,25 @@ from sqlalchemy import and_, func, or_, select, tuple_
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
-from burnish.errors import (
-    AlreadyExistsError,
-    BurnishError,
-    CorruptDataError,
-    DeadlineError,
-    NotFoundError,
-    PreconditionError,
-)
+from burnish.errors import AlreadyExistsError, BurnishError, CorruptDataError, NotFoundError, PreconditionError
 from burnish.schemas.job import JobSpec
+from burnish.schemas.job_state import JobState
 from burnish_trainer.executors.events import Event
 from burnish_trainer.preflight.types import PastRun, Preview
 from burnish_trainer.queue import claims
 from burnish_trainer.queue.database import Database
-from burnish_trainer.queue.jobs import Job, JobEvent, State
-from burnish_trainer.queue.records import add_event, keep_preview, move, now, take_in, to_event, to_job
+from burnish_trainer.queue.jobs import Job, JobEvent, deadline_error
+from burnish_trainer.queue.record import JobRecord, now, to_event, to_job
 from burnish_trainer.queue.tables import EventRow, JobRow, PastRunRow
 
 log = logging.getLogger(__name__)
 
-HELD = (State.PREPARING, State.RUNNING)
-WAITING = (State.PENDING, State.PREPARING, State.PAUSED)
+HELD = (JobState.PREPARING, JobState.RUNNING)
+WAITING = (JobState.PENDING, JobState.PREPARING, JobState.PAUSED)
 
 
 class LeaseLost(Exception):
-    """The job was taken by another engine, paused or ended. Stop its worker and forget it."""
+    """The job was claimed by another engine, paused or ended. Stop its worker and forget it."""
 
 
 class JobRepository:
@@ -50,7 +45,7 @@ class JobRepository:
         self._database = database
 
     def by_request(self, request_id: str, request_digest: str) -> Job | None:
-        """The job that this request made before; AlreadyExistsError where the request had another body."""
+        """The job that this request made before; AlreadyExistsError if that request had another body."""
         with self._database.reading() as session:
             row = session.scalar(select(JobRow).where(JobRow.request_id == request_id))
         if row is None:
@@ -73,29 +68,19 @@ class JobRepository:
         deadline: datetime | None = None,
         traceparent: str | None = None,
     ) -> Job:
-        """Queue a job; of racers with one request_id exactly one makes it, and the others get that one."""
+        """Queue a job. If several callers race with one request_id, exactly one makes it and the others get that one."""
         row = JobRow(
             job_id=f"job-{secrets.token_hex(8)}",
             request_id=request_id,
             request_digest=request_digest,
             spec=spec.model_dump(mode="json"),
-            state=State.PENDING.value,
+            state=JobState.PENDING,
             create_time=now(),
-            attempts=0,
-            strikes=0,
-            failures=0,
-            event_offset=0,
             last_sequence=0,
-            cancel_requested=False,
-            pause_requested=False,
             priority=priority,
             labels=dict(labels or {}),
             deadline=deadline,
-            prepared=False,
-            findings=[],
-            devices=[],
             device_count=spec.device_count,
-            overhead_seconds=0.0,
             adapter_name=spec.adapter_name,
             dataset_name=spec.dataset.name,
             traceparent=traceparent,
@@ -104,8 +89,9 @@ class JobRepository:
             with self._database.writing() as session:
                 session.add(row)
                 session.flush()
-                add_event(session, row, state=State.PENDING.value)
-                return to_job(row)
+                record = JobRecord(session, row)
+                record.add_event(state=JobState.PENDING)
+                return record.job()
         except IntegrityError:
             made = self.by_request(request_id, request_digest) if request_id else None
             if made is None:
@@ -118,7 +104,7 @@ class JobRepository:
 
     def newest(
         self,
-        states: Sequence[State],
+        states: Sequence[JobState],
         limit: int,
         before: tuple[datetime, str] | None,
         labels: Mapping[str, str] | None = None,
@@ -131,7 +117,7 @@ class JobRepository:
         """
         query = select(JobRow).order_by(JobRow.create_time.desc(), JobRow.job_id.desc()).limit(limit)
         if states:
-            query = query.where(JobRow.state.in_([state.value for state in states]))
+            query = query.where(JobRow.state.in_(states))
         if adapter_name:
             query = query.where(JobRow.adapter_name == adapter_name)
         if dataset_name:
@@ -143,20 +129,16 @@ class JobRepository:
         with self._database.reading() as session:
             return [to_job(row) for row in session.scalars(query)]
 
-    def waiting_and_running(self) -> dict[State, int]:
-        """How many jobs there are in each state that is no end, 0 included. Reads an index alone, so a scrape may ask it."""
-        open_states = [state for state in State if not state.ended]
-        query = (
-            select(JobRow.state, func.count())
-            .where(JobRow.state.in_([state.value for state in open_states]))
-            .group_by(JobRow.state)
-        )
+    def count_open(self) -> dict[JobState, int]:
+        """How many jobs there are in each state that is not final, 0 included. Reads only an index, so a scrape may ask."""
+        open_states = [state for state in JobState if not state.ended]
+        query = select(JobRow.state, func.count()).where(JobRow.state.in_(open_states)).group_by(JobRow.state)
         with self._database.reading() as session:
-            counted = {State(state): count for state, count in session.execute(query)}
+            counted = dict(session.execute(query).tuples())
         return {state: counted.get(state, 0) for state in open_states}
 
     def events_after(self, job_id: str, after_sequence: int, limit: int) -> list[JobEvent]:
-        """Ascending; empty where there is nothing new. NotFoundError where there is no such job."""
+        """Ascending; empty if there is nothing new. NotFoundError if there is no such job."""
         query = (
             select(EventRow)
             .where(EventRow.job_id == job_id, EventRow.sequence > after_sequence)
@@ -168,7 +150,7 @@ class JobRepository:
             return [to_event(row) for row in session.scalars(query)]
 
     def past_runs(self, kind: str, limit: int) -> list[PastRun]:
-        """preparation.PastRuns: newest first."""
+        """preflight.types.PastRuns: newest first."""
         query = (
             select(JobRow.spec, PastRunRow.workload, PastRunRow.measured)
             .join(JobRow, JobRow.job_id == PastRunRow.job_id)
@@ -177,66 +159,63 @@ class JobRepository:
             .limit(limit)
         )
         with self._database.reading() as session:
-            return [
-                PastRun.model_validate({"spec": spec, "workload": workload, "measured": measured})
-                for spec, workload, measured in session.execute(query)
-            ]
+            return [PastRun.model_validate(run._asdict()) for run in session.execute(query)]
 
     def cancel(self, job_id: str) -> Job:
-        """End a job at once, or tell the engine that runs it. PreconditionError where it has ended."""
-        with self._database.writing() as session:
-            row = _row(session, job_id, lock=True)
-            if State(row.state).ended:
+        """End a job at once, or tell the engine that runs it. PreconditionError if it has ended."""
+        with self._locked(job_id) as record:
+            row = record.row
+            if row.state.ended:
                 raise PreconditionError(f"{job_id} has already {row.state}: nothing to cancel", job_id=job_id)
             row.cancel_requested = True
-            if row.state != State.RUNNING:
-                move(session, row, State.CANCELLED)
-            return to_job(row)
+            if row.state is not JobState.RUNNING:
+                record.move(JobState.CANCELLED)
+            return record.job()
 
     def pause(self, job_id: str) -> Job:
         """Pause a job at once, or tell the engine that runs it; a paused one stays so.
 
-        PreconditionError where it has ended or is being cancelled.
+        PreconditionError if it has ended or is being cancelled.
         """
-        with self._database.writing() as session:
-            row = _row(session, job_id, lock=True)
-            if State(row.state).ended:
+        with self._locked(job_id) as record:
+            row = record.row
+            if row.state.ended:
                 raise PreconditionError(f"{job_id} has already {row.state}: nothing to pause", job_id=job_id)
             if row.cancel_requested:
                 raise PreconditionError(f"{job_id} is being cancelled: it cannot be paused", job_id=job_id)
-            if row.state == State.RUNNING:
+            if row.state is JobState.RUNNING:
                 row.pause_requested = True
-            elif row.state != State.PAUSED:
-                move(session, row, State.PAUSED)
-            return to_job(row)
+            elif row.state is not JobState.PAUSED:
+                record.move(JobState.PAUSED)
+            return record.job()
 
     def resume(self, job_id: str) -> Job:
         """Queue a paused job again, its failures forgotten; a pause under way is withdrawn.
 
-        PreconditionError where it is neither paused nor about to be.
+        PreconditionError if it is neither paused nor about to be.
         """
-        with self._database.writing() as session:
-            row = _row(session, job_id, lock=True)
-            if row.state == State.PAUSED:
+        with self._locked(job_id) as record:
+            row = record.row
+            if row.state is JobState.PAUSED:
                 row.strikes = row.failures = 0
-                move(session, row, State.PENDING)
+                record.move(JobState.PENDING)
             elif row.pause_requested:
                 row.pause_requested = False
             else:
                 raise PreconditionError(f"{job_id} is {row.state}: only a paused job can be resumed", job_id=job_id)
-            return to_job(row)
+            return record.job()
 
     def claim_preparation(self, engine_id: str, active: Sequence[str], lease_seconds: float) -> Job | None:
-        """Take the next unprepared job. active: what this engine works on already."""
+        """Claim the next unprepared job. active: what this engine works on already."""
         with self._database.writing() as session:
             time = now()
-            take = claims.for_preparation(engine_id, active, time, time + timedelta(seconds=lease_seconds))
-            return _claimed(session, session.scalar(take), State.PREPARING)
+            claim = claims.for_preparation(engine_id, active, time, time + timedelta(seconds=lease_seconds))
+            return _claimed(session, session.scalar(claim), JobState.PREPARING)
 
     def claim_device(
         self, engine_id: str, active: Sequence[str], free: Sequence[str], all_devices: int, lease_seconds: float
     ) -> Job | None:
-        """Take the next prepared job onto the first of the free devices; None where they are too few for it.
+        """Claim the next prepared job for the first of the free devices; None if they are too few for it.
 
         all_devices: how many one job could have here at most.
         """
@@ -246,164 +225,153 @@ class JobRepository:
             row = session.scalar(claims.for_devices(engine_id, active, len(free), all_devices, time, until))
             if row is not None:
                 row.devices = list(free[: row.device_count])
-            return _claimed(session, row, State.RUNNING)
+            return _claimed(session, row, JobState.RUNNING)
 
     def renew(self, job_id: str, engine_id: str, lease_seconds: float) -> Job:
-        """Keep the job for longer. LeaseLost where it is no longer this engine's."""
-        with self._database.writing() as session:
-            row = _held(session, job_id, engine_id, *HELD)
-            row.lease_until = now() + timedelta(seconds=lease_seconds)
-            return to_job(row)
+        """Keep the job for longer."""
+        with self._held(job_id, engine_id) as record:
+            record.row.lease_until = now() + timedelta(seconds=lease_seconds)
+            return record.job()
 
     def prepared(self, job_id: str, engine_id: str, preview: Preview, refusal: BurnishError | None) -> Job:
         """Write a preparation's outcome: the job waits for a device, or has FAILED with the refusal."""
-        with self._database.writing() as session:
-            row = _held(session, job_id, engine_id, State.PREPARING)
-            keep_preview(session, row, preview)
+        with self._held(job_id, engine_id, JobState.PREPARING) as record:
+            row = record.row
+            record.keep_preview(preview)
             row.overhead_seconds = (now() - row.create_time).total_seconds()
             if refusal is not None:
-                move(session, row, State.FAILED, refusal)
+                record.move(JobState.FAILED, refusal)
             else:
                 row.prepared, row.strikes, row.failures, row.error = True, 0, 0, None
-                move(session, row, State.PENDING)
-            return to_job(row)
+                record.move(JobState.PENDING)
+            return record.job()
 
     def start_attempt(self, job_id: str, engine_id: str, overhead_seconds: float) -> Job:
         """Count a worker about to be started; its events begin at offset 0. overhead_seconds: since the job was claimed."""
-        with self._database.writing() as session:
-            row = _held(session, job_id, engine_id, State.RUNNING)
+        with self._held(job_id, engine_id, JobState.RUNNING) as record:
+            row = record.row
             row.attempts += 1
             row.strikes += 1
             row.failures += 1
             row.event_offset = 0
             row.error = None
             row.overhead_seconds += overhead_seconds
-            return to_job(row)
+            return record.job()
 
     def ingest(self, job_id: str, engine_id: str, events: Sequence[Event], offset: int, new_offset: int) -> Job:
-        """Take in the events read between two offsets; both the events and the offset are kept, or neither."""
-        with self._database.writing() as session:
-            row = _held(session, job_id, engine_id, State.RUNNING)
-            if row.event_offset != offset:
-                raise LeaseLost(f"{job_id}: events up to {row.event_offset} are known, these begin at {offset}")
-            row.event_offset = new_offset
+        """Write the events read between two offsets; both the events and the offset are kept, or neither."""
+        with self._held(job_id, engine_id, JobState.RUNNING) as record:
+            known = record.row.event_offset
+            if known != offset:
+                raise LeaseLost(f"{job_id}: events up to {known} are known, these begin at {offset}")
+            record.row.event_offset = new_offset
             for event in events:
-                take_in(session, row, event)
-            return to_job(row)
+                record.ingest(event)
+            return record.job()
 
-    def end(self, job_id: str, engine_id: str, state: State, error: BurnishError | None = None) -> Job:
+    def end(self, job_id: str, engine_id: str, state: JobState, error: BurnishError | None = None) -> Job:
         """End a job as FAILED, by an error, or CANCELLED."""
-        if (state, error is None) not in ((State.FAILED, False), (State.CANCELLED, True)):
+        if (state, error is None) not in ((JobState.FAILED, False), (JobState.CANCELLED, True)):
             raise PreconditionError(f"{job_id} can end as failed with an error, or cancelled: not as {state.value}")
-        with self._database.writing() as session:
-            row = _held(session, job_id, engine_id, *HELD)
-            move(session, row, state, error)
-            return to_job(row)
+        with self._held(job_id, engine_id) as record:
+            record.move(state, error)
+            return record.job()
 
-    def give_back(
+    def requeue(
         self,
         job_id: str,
         engine_id: str,
-        state: State = State.PENDING,
+        state: JobState = JobState.PENDING,
         message: str = "",
         delay_seconds: float = 0.0,
         error: BurnishError | None = None,
         strikes: int = 0,
         failures: int = 0,
     ) -> Job:
-        """Put a job back into the queue, or PAUSED; what was asked of it in this very moment comes first.
+        """Put a job back into the queue, or PAUSED; what callers asked for in the meantime comes first.
 
         delay_seconds: until it may be claimed again; error: why, kept until it ends or starts again; strikes and failures:
-        added to the job's, -1 where an attempt was stopped in order and does not count.
+        added to the job's, -1 if an attempt was stopped in order and does not count.
         """
-        if state not in (State.PENDING, State.PAUSED):
-            raise PreconditionError(f"{job_id} can be given back as pending or paused: not as {state.value}")
-        with self._database.writing() as session:
-            row = _held(session, job_id, engine_id, *HELD)
+        if state not in (JobState.PENDING, JobState.PAUSED):
+            raise PreconditionError(f"{job_id} can be requeued as pending or paused: not as {state.value}")
+        with self._held(job_id, engine_id) as record:
+            row = record.row
             row.strikes = max(0, row.strikes + strikes)
             row.failures = max(0, row.failures + failures)
             if error is not None:
                 row.error = error.to_dict()
             if message:
-                add_event(session, row, message=message)
-            move(session, row, _wanted(row) or state)
-            if delay_seconds > 0 and row.state == State.PENDING:
+                record.add_event(message=message)
+            record.move(record.requested_state() or state)
+            if delay_seconds > 0 and row.state is JobState.PENDING:
                 row.not_before = now() + timedelta(seconds=delay_seconds)
-            return to_job(row)
+            return record.job()
 
     def note(self, job_id: str, engine_id: str, message: str) -> Job:
         """Add a line for people to the job's events."""
-        with self._database.writing() as session:
-            row = _held(session, job_id, engine_id, *HELD)
-            add_event(session, row, message=message)
-            return to_job(row)
+        with self._held(job_id, engine_id) as record:
+            record.add_event(message=message)
+            return record.job()
 
-    def tidy(self) -> list[Job]:
+    def expire(self) -> list[Job]:
         """End jobs that wait past their deadline, and do what was asked of jobs whose engine is gone. Returns those changed."""
         time = now()
-        late = and_(JobRow.state.in_([state.value for state in WAITING]), JobRow.deadline <= time)
+        late = and_(JobRow.state.in_(WAITING), JobRow.deadline <= time)
         asked = or_(JobRow.cancel_requested, JobRow.pause_requested)
-        orphaned = and_(JobRow.state == State.RUNNING.value, JobRow.lease_until < time, asked)
+        orphaned = and_(JobRow.state == JobState.RUNNING, JobRow.lease_until < time, asked)
         query = select(JobRow.job_id).where(or_(late, orphaned))
         with self._database.reading() as session:
             found = list(session.scalars(query))
-        return [job for job_id in found if (job := self._tidy(job_id)) is not None]
+        return [job for job_id in found if (job := self._expire(job_id)) is not None]
 
-    def _tidy(self, job_id: str) -> Job | None:
+    def _expire(self, job_id: str) -> Job | None:
+        """None if another engine has changed the job since it was found."""
+        with self._locked(job_id) as record:
+            row, time = record.row, now()
+            if row.state in WAITING and row.deadline is not None and row.deadline <= time:
+                record.move(JobState.FAILED, deadline_error(job_id, row.deadline))
+                return record.job()
+            orphaned = row.state is JobState.RUNNING and row.lease_until is not None and row.lease_until < time
+            if orphaned and (requested := record.requested_state()):
+                record.move(requested)
+                return record.job()
+            return None
+
+    @contextmanager
+    def _locked(self, job_id: str) -> Iterator[JobRecord]:
         with self._database.writing() as session:
-            row = _row(session, job_id, lock=True)
-            if row.state in WAITING and row.deadline is not None and row.deadline <= now():
-                move(session, row, State.FAILED, deadline_error(job_id, row.deadline))
-            elif row.state == State.RUNNING and row.lease_until is not None and row.lease_until < now():
-                if (wanted := _wanted(row)) is None:
-                    return None
-                move(session, row, wanted)
-            else:
-                return None
-            return to_job(row)
+            yield JobRecord(session, _row(session, job_id, lock=True))
+
+    @contextmanager
+    def _held(self, job_id: str, engine_id: str, *states: JobState) -> Iterator[JobRecord]:
+        """A job that this engine holds in one of the states (by default HELD); else LeaseLost."""
+        with self._locked(job_id) as record:
+            row = record.row
+            if row.engine_id != engine_id or row.state not in (states or HELD):
+                raise LeaseLost(f"{job_id} is {row.state} under engine {row.engine_id}")
+            yield record
 
 
-def deadline_error(job_id: str, deadline: datetime) -> DeadlineError:
-    return DeadlineError(
-        f"{job_id} has not ended by its deadline, {deadline:%Y-%m-%d %H:%M:%S} UTC; its checkpoints are kept",
-        job_id=job_id,
-        deadline=deadline.isoformat(),
-    )
-
-
-def _claimed(session: Session, row: JobRow | None, state: State) -> Job | None:
-    """A job that was taken, in its new state; one that cannot be read has FAILED, lest it stand in everybody's way."""
+def _claimed(session: Session, row: JobRow | None, state: JobState) -> Job | None:
+    """A claimed job in its new state. One that cannot be read has FAILED, so that it does not block the queue."""
     if row is None:
         return None
+    record = JobRecord(session, row)
     try:
-        to_job(row)
+        record.job()
     except ValidationError as error:
         log.error("%s cannot be read: %s", row.job_id, error)
-        move(
-            session, row, State.FAILED, CorruptDataError(f"{row.job_id} cannot be read by this version of the trainer")
-        )
+        unreadable = CorruptDataError(f"{row.job_id} cannot be read by this version of the trainer")
+        record.move(JobState.FAILED, unreadable)
         return None
-    if row.state == State.PENDING:
-        move(session, row, state)
-    return to_job(row)
-
-
-def _wanted(row: JobRow) -> State | None:
-    """Where people asked a running job to go."""
-    if row.cancel_requested:
-        return State.CANCELLED
-    return State.PAUSED if row.pause_requested else None
+    if row.state is JobState.PENDING:
+        record.move(state)
+    return record.job()
 
 
 def _row(session: Session, job_id: str, lock: bool = False) -> JobRow:
     row = session.get(JobRow, job_id, with_for_update=lock or None)
     if row is None:
         raise NotFoundError(f"there is no tuning job {job_id!r}: `burnish jobs ls` lists them", job_id=job_id)
-    return row
-
-
-def _held(session: Session, job_id: str, engine_id: str, *states: State) -> JobRow:
-    row = _row(session, job_id, lock=True)
-    if row.engine_id != engine_id or row.state not in states:
-        raise LeaseLost(f"{job_id} is {row.state} under engine {row.engine_id}")
     return row

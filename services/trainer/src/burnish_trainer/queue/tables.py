@@ -5,8 +5,24 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import JSON, BigInteger, DateTime, Double, ForeignKey, Index, MetaData, String, Text, TypeDecorator
+from sqlalchemy import (
+    JSON,
+    BigInteger,
+    DateTime,
+    Double,
+    Enum,
+    ForeignKey,
+    Index,
+    MetaData,
+    String,
+    Text,
+    TypeDecorator,
+)
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+
+from burnish.schemas.job_state import JobState
+
+STATE = Enum(JobState, native_enum=False, length=16, values_callable=lambda states: [state.value for state in states])
 
 
 class UtcDateTime(TypeDecorator[datetime]):
@@ -36,9 +52,9 @@ class Table(DeclarativeBase):
 
 
 class JobRow(Table):
-    """One tuning job. engine_id and lease_until: who has it, and until when nobody else may. traceparent: W3C, as it was queued.
+    """One tuning job. engine_id and lease_until: which engine holds it, and until when no other may. traceparent: W3C.
 
-    adapter_name, dataset_name and device_count are the spec's, to filter by.
+    adapter_name, dataset_name and device_count are copied from the spec, to filter by.
     """
 
     __tablename__ = "tuning_jobs"
@@ -48,7 +64,7 @@ class JobRow(Table):
     request_id: Mapped[str | None] = mapped_column(String(64), unique=True)
     request_digest: Mapped[str] = mapped_column(String(64))
     spec: Mapped[dict[str, Any]] = mapped_column(JSON)
-    state: Mapped[str] = mapped_column(String(16))
+    state: Mapped[JobState] = mapped_column(STATE)
     error: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True))
     adapter: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True))
     create_time: Mapped[datetime] = mapped_column(UtcDateTime)
@@ -83,7 +99,7 @@ class JobRow(Table):
 
 
 class EventRow(Table):
-    """One event of a job; rows are only ever added. step and series: set for metrics; no attempt tells a step twice."""
+    """One event of a job; rows are only added. step and series: set for metrics; an attempt has each step of a series once."""
 
     __tablename__ = "tuning_job_events"
     __table_args__ = (Index("uq_tuning_job_events_series", "job_id", "step", "series", "attempt", unique=True),)
@@ -91,7 +107,7 @@ class EventRow(Table):
     job_id: Mapped[str] = mapped_column(ForeignKey("tuning_jobs.job_id"), primary_key=True)
     sequence: Mapped[int] = mapped_column(BigInteger, primary_key=True, autoincrement=False)
     time: Mapped[datetime] = mapped_column(UtcDateTime)
-    state: Mapped[str | None] = mapped_column(String(16))
+    state: Mapped[JobState | None] = mapped_column(STATE)
     message: Mapped[str | None] = mapped_column(Text)
     step: Mapped[int | None]
     series: Mapped[str | None] = mapped_column(String(16))
@@ -102,10 +118,7 @@ class EventRow(Table):
 
 
 class PastRunRow(Table):
-    """What was counted before a run and what it took: the calibration of later estimates.
-
-    kind: preparation.Preview.kind.
-    """
+    """What was counted before a run and what it took: later estimates are calibrated with it. kind: preflight.types.Preview.kind."""
 
     __tablename__ = "past_runs"
     __table_args__ = (Index(None, "kind", "time"),)

@@ -1,6 +1,6 @@
 """What a job must satisfy before it is queued, and the defaults that depend on more than one field.
 
-Called by servicer.py in a thread, since it asks the object store. No torch, no protobuf.
+Called by servicer.py in a thread, since it reads the object store. No torch, no protobuf.
 """
 
 from __future__ import annotations
@@ -32,8 +32,8 @@ MAXIMUM_LABELS = 16
 MAXIMUM_LABEL_VALUE = 128
 
 
-class Place(Frozen):
-    """How a job stands in the queue: higher priority first, then older; labels to find it by; FAILED where not ended by then."""
+class QueueOptions(Frozen):
+    """Higher priority first, then older; labels to find the job by; after the deadline it fails."""
 
     priority: int = Field(default=0, ge=-100, le=100)
     labels: dict[str, str] = Field(default={}, max_length=MAXIMUM_LABELS)
@@ -59,8 +59,8 @@ class Place(Frozen):
         return deadline
 
 
-class Acceptance:
-    """Turns the fields a caller set into a whole JobSpec, or raises the error that says what is wrong with them.
+class Admission:
+    """Turns the fields that a caller set into a whole JobSpec, or raises the error that says what is wrong with them.
 
     devices: what the trainer has. workers: jobs on each at one time.
     """
@@ -71,7 +71,7 @@ class Acceptance:
         self._has_gpu = CPU not in devices
         self._most_devices = DevicePool(devices, workers).all
 
-    def accept(self, fields: Mapping[str, Any]) -> JobSpec:
+    def admit(self, fields: Mapping[str, Any]) -> JobSpec:
         """fields: the set fields of a JobSpec, nested as it is.
 
         Raises InvalidInputError (a field is wrong or missing), NotFoundError (no such dataset or adapter),
@@ -93,10 +93,6 @@ class Acceptance:
         self._check_devices(spec)
         _check_accepted(spec.accepted_findings)
         return spec
-
-    def place(self, priority: int, labels: Mapping[str, str], deadline: datetime | None) -> Place:
-        """InvalidInputError names the field that is out of its range."""
-        return _validated(Place, {"priority": priority, "labels": dict(labels), "deadline": deadline})
 
     def _dataset(self, ref: VersionRef, method: Method) -> DatasetManifest:
         try:
@@ -147,12 +143,17 @@ class Acceptance:
             )
 
 
+def queue_options(priority: int, labels: Mapping[str, str], deadline: datetime | None) -> QueueOptions:
+    """InvalidInputError names the field that is out of its range."""
+    return _validated(QueueOptions, {"priority": priority, "labels": dict(labels), "deadline": deadline})
+
+
 def _check_accepted(codes: Sequence[str]) -> None:
-    """A code that is none, or that nobody can answer for, is a mistake and would do nothing."""
+    """InvalidInputError for a code that does not exist or cannot be accepted: it would have no effect."""
     for code in codes:
         if code not in RULES:
             raise InvalidInputError(
-                f"accepted_findings: {code!r} is no code of preflight; docs/preflight.md lists them",
+                f"accepted_findings: {code!r} is not a code of preflight; docs/preflight.md lists them",
                 field="accepted_findings",
             )
         if not RULES[code].acceptable:
@@ -173,7 +174,7 @@ def _validated(model: type[Model], fields: Mapping[str, Any], prefix: str = "") 
 
 
 def _continued(lora: Mapping[str, Any], adapter: AdapterManifest) -> dict[str, Any]:
-    """An adapter that is continued keeps its shape; asking for another one is a mistake, not a wish to grant."""
+    """LoRA fields with the shape of the adapter that is continued. InvalidInputError if the job asks for another shape."""
     shape = {
         "rank": adapter.rank,
         "alpha": adapter.alpha,
@@ -192,7 +193,7 @@ def _continued(lora: Mapping[str, Any], adapter: AdapterManifest) -> dict[str, A
 
 
 def _with_defaults(optimizer: dict[str, Any], learning_rate: float, rows: int, devices: int) -> dict[str, Any]:
-    """The method's learning rate, and an evaluation every fifth of the run, in which each device takes a batch a step."""
+    """The method's learning rate, and an evaluation every fifth of the run, in which each device takes one batch per step."""
     optimizer.setdefault("learning_rate", learning_rate)
     if "evaluation_interval_steps" not in optimizer:
         sketch = _validated(OptimizerSpec, {**optimizer, "evaluation_interval_steps": 1}, prefix="optimizer.")

@@ -1,6 +1,6 @@
-"""`burnish-trainer-health`: asks the trainer in this container whether it serves. What the image's health check runs.
+"""`burnish-trainer-health`: asks the trainer in this container whether it serves. The image's health check runs it.
 
-Imports nothing else of this package, so that it costs a container milliseconds.
+Imports nothing else of this package, so that it costs a container only milliseconds.
 """
 
 from __future__ import annotations
@@ -19,10 +19,10 @@ LIMIT_SECONDS = 5.0
 DEFAULT_PORT = "8702"
 
 
-def question(environment: Mapping[str, str]) -> str | None:
-    """None where grpc.health.v1 on localhost says SERVING, else what it said instead.
+def problem(environment: Mapping[str, str]) -> str | None:
+    """None if grpc.health.v1 on localhost answers SERVING, else what it answered instead.
 
-    TLS where the trainer has a certificate (BURNISH_TLS_CERTIFICATE), which alone is trusted, under any name.
+    With TLS if the trainer has a certificate (BURNISH_TLS_CERTIFICATE); only that one is trusted, under any name.
     """
     address = f"localhost:{environment.get('BURNISH_TRAINER_PORT', DEFAULT_PORT)}"
     try:
@@ -49,4 +49,4 @@ def _channel(address: str, environment: Mapping[str, str]) -> grpc.Channel:
 
 
 def main() -> None:
-    sys.exit(question(os.environ))
+    sys.exit(problem(os.environ))

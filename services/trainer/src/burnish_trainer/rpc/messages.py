@@ -21,16 +21,17 @@ from burnish.errors import InvalidInputError, from_dict
 from burnish.schemas.base import VersionRef
 from burnish.schemas.job import JobSpec
 from burnish.schemas.methods import METHODS
+from burnish.schemas.job_state import JobState
 from burnish.schemas.tuning import Finding, RunEstimate, RunMeasurement
 from burnish_protos.trainer.v1 import trainer_pb2 as pb
 from burnish_trainer.artifacts.checkpoint_models import CheckpointInfo
 from burnish_trainer.executors.events import Metrics
 from burnish_trainer.preflight.types import Preview
-from burnish_trainer.queue.jobs import Job, JobEvent, State
-from burnish_trainer.rpc.interceptors import to_status
+from burnish_trainer.queue.jobs import Job, JobEvent
+from burnish_trainer.rpc.interceptor import to_status
 
 _CURSOR: TypeAdapter[tuple[datetime, str]] = TypeAdapter(tuple[datetime, str])
-_STATES = {state: pb.TuningJob.State.Value(f"STATE_{state.name}") for state in State}
+_STATES = {state: pb.TuningJob.State.Value(f"STATE_{state.name}") for state in JobState}
 _SEVERITIES = {"refusal": pb.Finding.SEVERITY_REFUSAL, "warning": pb.Finding.SEVERITY_WARNING}
 
 
@@ -61,12 +62,12 @@ def _plain(descriptor: FieldDescriptor, value: Any) -> Any:
     return value
 
 
-def states(numbers: Sequence[int]) -> list[State]:
-    """The states that a list is filtered by."""
+def states(numbers: Sequence[int]) -> list[JobState]:
+    """The states that a caller filters a list by."""
     known = {value: state for state, value in _STATES.items()}
     for number in numbers:
         if number not in known:
-            raise InvalidInputError(f"states: {number} is no state to filter by", field="states")
+            raise InvalidInputError(f"states: {number} is not a state to filter by", field="states")
     return [known[number] for number in numbers]
 
 
@@ -80,7 +81,9 @@ def read_page_token(token: str) -> tuple[datetime, str]:
     try:
         return _CURSOR.validate_json(base64.urlsafe_b64decode(token.encode()))
     except (binascii.Error, ValidationError, UnicodeError) as error:
-        raise InvalidInputError("page_token: send one that a list answer gave", field="page_token") from error
+        raise InvalidInputError(
+            "page_token: send one from the answer to an earlier list call", field="page_token"
+        ) from error
 
 
 def job_message(job: Job) -> pb.TuningJob:
@@ -88,7 +91,7 @@ def job_message(job: Job) -> pb.TuningJob:
         job_id=job.job_id,
         spec=spec_message(job.spec),
         state=_STATES[job.state],
-        error=to_status(from_dict(job.error)) if job.error and job.state is State.FAILED else None,
+        error=to_status(from_dict(job.error)) if job.error and job.state is JobState.FAILED else None,
         adapter=adapter_message(job.adapter) if job.adapter else None,
         create_time=timestamp(job.create_time),
         start_time=timestamp(job.start_time),
@@ -180,11 +183,11 @@ def timestamp(time: datetime | None) -> Timestamp | None:
 
 
 def moment(message: Message, field: str) -> datetime | None:
-    """The time in a message's timestamp field; None where it is not set."""
+    """The time in a message's timestamp field; None if it is not set."""
     if not message.HasField(field):
         return None
     try:
         sent: datetime = getattr(message, field).ToDatetime(tzinfo=UTC)
     except (ValueError, OverflowError) as error:
-        raise InvalidInputError(f"{field}: no time that a calendar has ({error})", field=field) from error
+        raise InvalidInputError(f"{field}: this is not a time that a calendar has ({error})", field=field) from error
     return sent

@@ -2,68 +2,58 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import hmac
 import socket
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, MutableMapping
+from collections.abc import Awaitable, Callable, Iterator, MutableMapping
+from threading import Thread
 from typing import Any, TypeAlias
 
 import uvicorn
-from prometheus_client import CollectorRegistry
+from prometheus_client import CollectorRegistry, make_asgi_app
 
 from burnish.certificates import DoorCertificate
 from burnish.errors import PreconditionError
-from burnish.telemetry import metrics
 
 Receive: TypeAlias = Callable[[], Awaitable[MutableMapping[str, Any]]]
 Send: TypeAlias = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 
 PATH = "/metrics"
-PLAIN = b"text/plain; charset=utf-8"
 
 
 class MetricsPage:
     """The ASGI application. The token is compared in constant time, before the path: strangers learn nothing."""
 
     def __init__(self, registry: CollectorRegistry, token: str) -> None:
-        self._registry = registry
+        self._page = make_asgi_app(registry)
         self._expected = f"Bearer {token}".encode()
 
     async def __call__(self, scope: MutableMapping[str, Any], receive: Receive, send: Send) -> None:
         sent = dict(scope["headers"]).get(b"authorization", b"")
         if not hmac.compare_digest(sent, self._expected):
-            await _answer(send, 401, b"send `Authorization: Bearer <token>` with the trainer's BURNISH_TOKEN\n", PLAIN)
+            await _refuse(send, 401, "send `Authorization: Bearer <token>` with the trainer's BURNISH_TOKEN")
         elif (scope["method"], scope["path"]) != ("GET", PATH):
-            await _answer(send, 404, f"there is GET {PATH} alone\n".encode(), PLAIN)
+            await _refuse(send, 404, f"this server only has GET {PATH}")
         else:
-            page = await asyncio.to_thread(metrics.exposition, self._registry)
-            await _answer(send, 200, page, metrics.CONTENT_TYPE.encode())
+            await self._page(scope, receive, send)
 
 
-async def _answer(send: Send, status: int, body: bytes, content_type: bytes) -> None:
-    headers = [(b"content-type", content_type), (b"content-length", str(len(body)).encode())]
+async def _refuse(send: Send, status: int, reason: str) -> None:
+    headers = [(b"content-type", b"text/plain; charset=utf-8")]
     if status == 401:
         headers.append((b"www-authenticate", b"Bearer"))
     await send({"type": "http.response.start", "status": status, "headers": headers})
-    await send({"type": "http.response.body", "body": body})
+    await send({"type": "http.response.body", "body": f"{reason}\n".encode()})
 
 
-class _Server(uvicorn.Server):
-    """Leaves signals to main.py."""
-
-    @contextlib.contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        yield
-
-
-@contextlib.asynccontextmanager
-async def serving(
+@contextlib.contextmanager
+def serving(
     page: MetricsPage, host: str, port: int | None, certificate: DoorCertificate | None = None
-) -> AsyncIterator[int | None]:
+) -> Iterator[int | None]:
     """Serve the page inside the block; yields the port. port: 0 takes a free one, None serves nothing.
 
-    certificate: what the door shows over TLS; None: plain HTTP. PreconditionError where the address cannot be had.
+    In a thread with an event loop of its own, since a scrape asks the database and must not hold up the RPCs. certificate:
+    for TLS; None: plain HTTP. PreconditionError if the address cannot be had.
     """
     if port is None:
         yield None
@@ -73,13 +63,14 @@ async def serving(
         ssl_context_factory=(lambda *_: certificate.ssl_context()) if certificate else None,
     )  # fmt: skip
     with _listener(host, port) as listener:
-        server = _Server(config)
-        task = asyncio.create_task(server.serve(sockets=[listener]))
+        server = uvicorn.Server(config)
+        thread = Thread(target=server.run, args=([listener],), name="metrics")
+        thread.start()
         try:
             yield int(listener.getsockname()[1])
         finally:
             server.should_exit = True
-            await task
+            thread.join()
 
 
 def _listener(host: str, port: int) -> socket.socket:

@@ -1,4 +1,4 @@
-"""The RPCs: each finds who answers and translates; no decisions of its own. messages.py has the translations."""
+"""The RPCs: each translates a call for the queue, preflight or the checkpoints, and their answer back. messages.py translates."""
 
 from __future__ import annotations
 
@@ -6,10 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextvars import copy_context
-from datetime import datetime
-from typing import Any, TypeAlias, TypeVar
 
-import grpc.aio
 from google.protobuf.json_format import MessageToDict
 
 from burnish.digests import canonical_json, sha256_hex
@@ -22,9 +19,9 @@ from burnish_trainer.artifacts import checkpoint_models
 from burnish_trainer.metrics import TrainerMetrics
 from burnish_trainer.preflight.types import Planner
 from burnish_trainer.queue.jobs import Job
-from burnish_trainer.queue.notifier import QUEUE, News
+from burnish_trainer.queue.notifier import QUEUE, Notifier
 from burnish_trainer.queue.repository import JobRepository
-from burnish_trainer.rpc.admission import Acceptance
+from burnish_trainer.rpc.admission import Admission, queue_options
 from burnish_trainer.rpc.messages import (
     adapter_message,
     checkpoint_message,
@@ -37,9 +34,7 @@ from burnish_trainer.rpc.messages import (
     spec_fields,
     states,
 )
-
-Answer = TypeVar("Answer")
-Context: TypeAlias = grpc.aio.ServicerContext
+from burnish_trainer.rpc.telemetry import Context
 
 SERVICE_NAME: str = pb.DESCRIPTOR.services_by_name["Trainer"].full_name
 DEFAULT_PAGE_SIZE = 100
@@ -47,32 +42,32 @@ MAXIMUM_PAGE_SIZE = 1000
 MAXIMUM_REQUEST_ID = 64
 WATCH_BATCH = 500
 WATCH_POLL_SECONDS = 1.0
-PREVIEWS_AT_ONCE = 2  # each blocks a thread for as long as preflight takes; the other calls must not wait for them
+PREVIEWS_AT_ONCE = 2  # each blocks a thread for as long as preflight takes, and must not hold up other calls
 
 
 class TrainerServicer(rpc.TrainerServicer):
-    """burnish.trainer.v1.Trainer over the queue. Errors are translated by interceptors.py."""
+    """burnish.trainer.v1.Trainer over the queue. interceptor.py translates errors."""
 
     def __init__(
         self,
         repository: JobRepository,
-        acceptance: Acceptance,
-        news: News,
+        admission: Admission,
+        notifier: Notifier,
         planner: Planner,
         store: ObjectStore,
         metrics: TrainerMetrics | None = None,
     ) -> None:
         self._repository = repository
-        self._acceptance = acceptance
-        self._news = news
+        self._admission = admission
+        self._notifier = notifier
         self._planner = planner
         self._store = store
         self._metrics = metrics or TrainerMetrics()
         self._previews = ThreadPoolExecutor(PREVIEWS_AT_ONCE, thread_name_prefix="preview")
 
     async def CreateTuningJob(self, request: pb.CreateTuningJobRequest, context: Context) -> pb.TuningJob:
-        job = await _in_thread(self._create, request)
-        self._news.tell(QUEUE)
+        job = await asyncio.to_thread(self._create, request)
+        self._notifier.notify(QUEUE)
         return job_message(job)
 
     def _create(self, request: pb.CreateTuningJobRequest) -> Job:
@@ -80,10 +75,10 @@ class TrainerServicer(rpc.TrainerServicer):
         digest = _request_digest(request)
         if request.request_id and (made := self._repository.by_request(request.request_id, digest)):
             return made
-        spec = self._acceptance.accept(spec_fields(request.spec))
-        place = self._acceptance.place(request.priority, request.labels, deadline)
+        spec = self._admission.admit(spec_fields(request.spec))
+        options = queue_options(request.priority, request.labels, deadline)
         return self._repository.create(
-            spec, request.request_id or None, digest, **dict(place), traceparent=traceparent()
+            spec, request.request_id or None, digest, **dict(options), traceparent=traceparent()
         )
 
     async def PreviewTuningJob(self, request: pb.CreateTuningJobRequest, context: Context) -> pb.TuningJobPreview:
@@ -91,33 +86,31 @@ class TrainerServicer(rpc.TrainerServicer):
         return await asyncio.get_running_loop().run_in_executor(self._previews, context.run, self._preview, request)
 
     def _preview(self, request: pb.CreateTuningJobRequest) -> pb.TuningJobPreview:
-        spec = self._acceptance.accept(spec_fields(request.spec))
-        place = self._acceptance.place(request.priority, request.labels, moment(request, "deadline"))
-        return preview_message(spec, self._planner.preview(spec, place.deadline))
+        spec = self._admission.admit(spec_fields(request.spec))
+        options = queue_options(request.priority, request.labels, moment(request, "deadline"))
+        return preview_message(spec, self._planner.preview(spec, options.deadline))
 
     async def GetTuningJob(self, request: pb.GetTuningJobRequest, context: Context) -> pb.TuningJob:
-        return job_message(await _in_thread(self._repository.get, request.job_id))
+        return job_message(await asyncio.to_thread(self._repository.get, request.job_id))
 
     async def ListTuningJobs(self, request: pb.ListTuningJobsRequest, context: Context) -> pb.ListTuningJobsResponse:
         size = request.page_size or DEFAULT_PAGE_SIZE
         if not 1 <= size <= MAXIMUM_PAGE_SIZE:
             raise InvalidInputError(f"page_size: {size} is not in 1…{MAXIMUM_PAGE_SIZE}", field="page_size")
         before = read_page_token(request.page_token) if request.page_token else None
-        jobs = await _in_thread(self._newest, request, size + 1, before)
+        jobs = await asyncio.to_thread(
+            self._repository.newest,
+            states(request.states),
+            size + 1,
+            before,
+            dict(request.labels),
+            request.adapter_name,
+            request.dataset_name,
+        )
         answer = pb.ListTuningJobsResponse(jobs=[job_message(job) for job in jobs[:size]])
         if len(jobs) > size:
             answer.next_page_token = page_token(jobs[size - 1])
         return answer
-
-    def _newest(self, request: pb.ListTuningJobsRequest, limit: int, before: tuple[datetime, str] | None) -> list[Job]:
-        return self._repository.newest(
-            states(request.states),
-            limit,
-            before,
-            labels=dict(request.labels),
-            adapter_name=request.adapter_name,
-            dataset_name=request.dataset_name,
-        )
 
     async def CancelTuningJob(self, request: pb.CancelTuningJobRequest, context: Context) -> pb.TuningJob:
         return await self._changed(self._repository.cancel, request.job_id)
@@ -129,20 +122,19 @@ class TrainerServicer(rpc.TrainerServicer):
         return await self._changed(self._repository.resume, request.job_id)
 
     async def _changed(self, change: Callable[[str], Job], job_id: str) -> pb.TuningJob:
-        job = await _in_thread(change, job_id)
-        self._metrics.ended(job)  # by this very call: what has ended before refuses it
-        self._news.tell(job.job_id)
-        self._news.tell(QUEUE)
+        job = await asyncio.to_thread(change, job_id)
+        self._metrics.ended(job)  # by this call: a job that had ended before refuses it
+        self._notifier.notify(job.job_id, QUEUE)
         return job_message(job)
 
     async def ListCheckpoints(self, request: pb.ListCheckpointsRequest, context: Context) -> pb.ListCheckpointsResponse:
-        job = await _in_thread(self._repository.get, request.job_id)
-        kept = await _in_thread(checkpoint_models.list_checkpoints, self._store, job.job_id)
+        job = await asyncio.to_thread(self._repository.get, request.job_id)
+        kept = await asyncio.to_thread(checkpoint_models.list_checkpoints, self._store, job.job_id)
         return pb.ListCheckpointsResponse(checkpoints=[checkpoint_message(checkpoint) for checkpoint in kept])
 
     async def PublishCheckpoint(self, request: pb.PublishCheckpointRequest, context: Context) -> pb.AdapterRef:
-        job = await _in_thread(self._repository.get, request.job_id)
-        version = await _in_thread(
+        job = await asyncio.to_thread(self._repository.get, request.job_id)
+        version = await asyncio.to_thread(
             checkpoint_models.publish_checkpoint,
             self._store,
             job.job_id,
@@ -159,10 +151,10 @@ class TrainerServicer(rpc.TrainerServicer):
         if request.after_sequence < 0:
             raise InvalidInputError("after_sequence: give 0 or the last sequence seen", field="after_sequence")
         after = request.after_sequence
-        with self._news.subscribe(request.job_id) as subscription:
+        with self._notifier.subscribe(request.job_id) as subscription:
             while True:
-                job = await _in_thread(self._repository.get, request.job_id)
-                for event in await _in_thread(self._repository.events_after, job.job_id, after, WATCH_BATCH):
+                job = await asyncio.to_thread(self._repository.get, request.job_id)
+                for event in await asyncio.to_thread(self._repository.events_after, job.job_id, after, WATCH_BATCH):
                     yield event_message(event)
                     after = event.sequence
                 if after < job.last_sequence:
@@ -172,14 +164,10 @@ class TrainerServicer(rpc.TrainerServicer):
                 await subscription.changed(WATCH_POLL_SECONDS)
 
 
-async def _in_thread(function: Callable[..., Answer], *arguments: Any) -> Answer:
-    return await asyncio.to_thread(function, *arguments)
-
-
 def _request_digest(request: pb.CreateTuningJobRequest) -> str:
-    """Of all that the request asks for: spec, priority, labels and deadline."""
+    """Of everything that the request asks for: spec, priority, labels and deadline."""
     if len(request.request_id) > MAXIMUM_REQUEST_ID:
         raise InvalidInputError(f"request_id has more than {MAXIMUM_REQUEST_ID} characters", field="request_id")
-    asked = MessageToDict(request, preserving_proto_field_name=True)
-    asked.pop("request_id", None)
-    return sha256_hex(canonical_json(asked))
+    body = MessageToDict(request, preserving_proto_field_name=True)
+    body.pop("request_id", None)
+    return sha256_hex(canonical_json(body))

@@ -1,6 +1,6 @@
-"""What is told of each RPC: a server span in the caller's trace, its seconds by method and status, one log line.
+"""What is recorded of each call: a server span in the caller's trace, its seconds by method and status, one log line.
 
-The outermost interceptor, so that it sees the status in which an error ended. Unary and streaming calls are wrapped apart.
+Called by interceptor.py around every call.
 """
 
 from __future__ import annotations
@@ -9,65 +9,48 @@ import asyncio
 import logging
 import time
 import uuid
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, TypeAlias
 
 import grpc
 import grpc.aio
 
 from burnish.telemetry import logs, tracing
 from burnish_trainer.metrics import TrainerMetrics
-from burnish_trainer.rpc.handlers import HEALTH, REQUEST_ID, Context, Continuation, Details, behaviour, replaced
 
 log = logging.getLogger("burnish_trainer.requests")
 
+Context: TypeAlias = grpc.aio.ServicerContext
+
+HEALTH = "/grpc.health.v1.Health/"
+REQUEST_ID = "x-request-id"
 FAILED = frozenset({"INTERNAL", "UNAVAILABLE", "UNKNOWN", "DATA_LOSS", "DEADLINE_EXCEEDED"})  # ours, not the caller's
-UNMATCHED = "unmatched"  # the method of whatever has none: callers choose names, and must not choose label values
+UNMATCHED = "unmatched"  # callers choose the names of methods that do not exist, and must not choose label values
 
 
-class TelemetryInterceptor(grpc.aio.ServerInterceptor):  # type: ignore[misc]  # grpc is untyped
-    """Health checks are counted, and neither logged nor traced."""
+class CallTelemetry:
+    """Health checks are counted, but neither logged nor traced."""
 
     def __init__(self, metrics: TrainerMetrics, spans: tracing.Tracing) -> None:
         self._seconds = metrics.calls
         self._spans = spans
 
-    async def intercept_service(self, continuation: Continuation, details: Details) -> Any:
-        handler = await continuation(details)
-        if handler is None:
-            self._seconds.labels(UNMATCHED, grpc.StatusCode.UNIMPLEMENTED.name).observe(0)
-            return None
-        inner, method = behaviour(handler), details.method.removeprefix("/")
-        if handler.response_streaming:
-            return replaced(handler, None, self._watched_stream(inner, method))
-        return replaced(handler, self._watched(inner, method), None)
-
-    def _watched(self, inner: Callable[..., Any], method: str) -> Callable[..., Any]:
-        async def call(request: Any, context: Context) -> Any:
-            with self._call(context, method):
-                return await inner(request, context)
-
-        return call
-
-    def _watched_stream(self, inner: Callable[..., Any], method: str) -> Callable[..., Any]:
-        async def call(request: Any, context: Context) -> AsyncIterator[Any]:
-            with self._call(context, method):
-                async for answer in inner(request, context):
-                    yield answer
-
-        return call
+    def unmatched(self) -> None:
+        """Count a call of a method that does not exist."""
+        self._seconds.labels(UNMATCHED, grpc.StatusCode.UNIMPLEMENTED.name).observe(0)
 
     @contextmanager
-    def _call(self, context: Context, method: str) -> Iterator[None]:
+    def watch(self, context: Context, path: str) -> Iterator[None]:
+        """Around one call; path: /service/method."""
         started, sent = time.perf_counter(), dict(context.invocation_metadata() or ())
-        if f"/{method}".startswith(HEALTH):
+        method = path.removeprefix("/")
+        if path.startswith(HEALTH):
             yield
             self._seconds.labels(method, grpc.StatusCode.OK.name).observe(time.perf_counter() - started)
             return
-        logs.bind(
-            request_id=_request_id(sent)
-        )  # not as blocks: a stream may be closed by another task than the call's own
+        # not for the length of a block: a stream may be closed by another task than the call's own
+        logs.bind(request_id=_request_id(sent))
         span = self._spans.begin(method, parent=_text(sent.get(tracing.HEADER)), kind="server")
         status = grpc.StatusCode.OK.name
         try:
@@ -90,7 +73,7 @@ class TelemetryInterceptor(grpc.aio.ServerInterceptor):  # type: ignore[misc]  #
 
 
 def _name(code: Any) -> str:
-    """A status as grpc.aio gives it back: the enum, or its number."""
+    """A status as grpc.aio returns it: the enum, or its number."""
     if isinstance(code, grpc.StatusCode):
         return str(code.name)
     return next((str(one.name) for one in grpc.StatusCode if one.value[0] == code), grpc.StatusCode.UNKNOWN.name)

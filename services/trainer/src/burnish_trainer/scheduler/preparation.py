@@ -13,34 +13,35 @@ from functools import partial
 from typing import Any, Literal
 
 from burnish.errors import BurnishError, InternalError, PreconditionError, UnavailableError
+from burnish.schemas.job_state import JobState
 from burnish.schemas.tuning import Finding
 from burnish.telemetry.tracing import Tracing
 from burnish_trainer.metrics import TrainerMetrics
 from burnish_trainer.preflight.types import Planner, Preview
-from burnish_trainer.queue.jobs import Job, State
+from burnish_trainer.queue.jobs import Job
 from burnish_trainer.queue.repository import LeaseLost
-from burnish_trainer.scheduler.lease import Desk
-from burnish_trainer.scheduler.policy import EnginePolicy
+from burnish_trainer.scheduler.lease import Leases
+from burnish_trainer.scheduler.policy import STOPPED, End, Policy, Requeue, after_failure
 
 log = logging.getLogger(__name__)
 
 NAMED_QUESTIONS = 5
 
 
-class Preparing:
-    """Prepares one job at a time. all_devices: how many a job could have here."""
+class Preparation:
+    """Prepares one job at a time. all_devices: how many one job could have here."""
 
     def __init__(
         self,
-        desk: Desk,
+        leases: Leases,
         planner: Planner,
-        policy: EnginePolicy,
+        policy: Policy,
         all_devices: int,
         stopping: asyncio.Event,
         metrics: TrainerMetrics,
         tracing: Tracing,
     ) -> None:
-        self._desk = desk
+        self._leases = leases
         self._planner = planner
         self._policy = policy
         self._all_devices = all_devices
@@ -49,85 +50,67 @@ class Preparing:
         self._tracing = tracing
         self._thread = ThreadPoolExecutor(1, "preparation")
 
-    async def prepare(self, job: Job) -> None:
-        """From PREPARING to PENDING, or FAILED. LeaseLost where it was paused, cancelled or taken meanwhile."""
+    async def run(self, job: Job) -> None:
+        """From PREPARING to PENDING, or FAILED. LeaseLost if it was paused, cancelled or claimed by another meanwhile."""
         if job.spec.device_count > self._all_devices:
-            await self._desk.write(self._desk.repository.end, job, State.FAILED, self._too_many_devices(job))
+            error = PreconditionError(
+                f"device_count: {job.spec.device_count} are asked for and this trainer has {self._all_devices}: ask for fewer",
+                field="device_count",
+            )
+            await self._leases.carry_out(job, End(JobState.FAILED, error))
             return
         with self._tracing.span("prepare", job_id=job.job_id, method=job.spec.method):
-            preview, started = self._begin(job), time.perf_counter()
+            started = time.perf_counter()
+            work = partial(copy_context().run, self._planner.preview, job.spec, job.deadline)
+            preview = asyncio.get_running_loop().run_in_executor(self._thread, work)
             try:
                 await self._hold(job, preview)
             finally:
                 self._metrics.prepared(_result(preview), time.perf_counter() - started)
-        if not preview.done():
-            preview.add_done_callback(_forget)
-            message = "the trainer stopped; the job is queued again"
-            await self._desk.write(self._desk.repository.give_back, job, message=message)
-            return
-        try:
-            found = preview.result()
-        except UnavailableError as error:
-            await self._put_off(job, error, strikes=0)
-        except BurnishError as error:
-            await self._desk.write(self._desk.repository.end, job, State.FAILED, error)
-        except Exception as error:
-            log.exception("preflight of %s failed", job.job_id)
-            await self._put_off(job, InternalError(f"preflight failed: {error!r}", job_id=job.job_id), strikes=1)
+        outcome = self._outcome(job, preview)
+        if isinstance(outcome, Preview):
+            await self._leases.write(self._leases.repository.prepared, job, outcome, refusal(outcome.findings))
         else:
-            await self._desk.write(self._desk.repository.prepared, job, found, refusal(found.findings))
-
-    def _begin(self, job: Job) -> asyncio.Future[Preview]:
-        work = partial(copy_context().run, self._planner.preview, job.spec, job.deadline)
-        return asyncio.get_running_loop().run_in_executor(self._thread, work)
+            await self._leases.carry_out(job, outcome)
 
     def close(self) -> None:
         """Without waiting for a preview under way: it ends once its process has."""
         self._thread.shutdown(wait=False)
 
+    def _outcome(self, job: Job, preview: asyncio.Future[Preview]) -> Preview | Requeue | End:
+        if not preview.done():  # the engine stops
+            preview.add_done_callback(_ignore_error)
+            return Requeue(message=STOPPED)
+        try:
+            return preview.result()
+        except UnavailableError as error:
+            return after_failure(job, error, self._policy, strikes=0, what="preflight could not be run")
+        except BurnishError as error:
+            return End(JobState.FAILED, error)
+        except Exception as error:
+            log.exception("preflight of %s failed", job.job_id)
+            defect = InternalError(f"preflight failed: {error!r}", job_id=job.job_id)
+            return after_failure(job, defect, self._policy, strikes=1, what="preflight could not be run")
+
     async def _hold(self, job: Job, preview: asyncio.Future[Preview]) -> None:
-        """Keep the job until the preview is there or the engine stops; where it was lost, until the thread is free again."""
+        """Keep the job until the preview is there or the engine stops; if it was lost, until the thread is free again."""
         stopped = asyncio.create_task(self._stopping.wait())
         waited: set[asyncio.Future[Any]] = {preview, stopped}
         try:
             while not (preview.done() or stopped.done()):
                 await asyncio.wait(waited, timeout=self._policy.lease_seconds / 4, return_when=asyncio.FIRST_COMPLETED)
                 if not (preview.done() or stopped.done()):
-                    await self._desk.renew(job)
+                    await self._leases.renew(job)
         except (LeaseLost, UnavailableError):
-            preview.add_done_callback(_forget)
+            preview.add_done_callback(_ignore_error)
             await asyncio.wait(waited, return_when=asyncio.FIRST_COMPLETED)
             raise
         finally:
             stopped.cancel()
 
-    async def _put_off(self, job: Job, error: BurnishError, strikes: int) -> None:
-        """Try again later, so that other jobs are prepared meanwhile; in the end it has failed."""
-        failures = job.failures + 1
-        if self._policy.exhausted(0, job.strikes + strikes, failures):
-            await self._desk.write(self._desk.repository.end, job, State.FAILED, error)
-            return
-        delay = self._policy.retry_after_seconds(failures)
-        await self._desk.write(
-            self._desk.repository.give_back,
-            job,
-            message=f"preflight could not be run, again in {delay:.3g} s: {error.message}",
-            delay_seconds=delay,
-            error=error,
-            strikes=strikes,
-            failures=1,
-        )
-        self._desk.claimable_in(delay)
-
-    def _too_many_devices(self, job: Job) -> BurnishError:
-        return PreconditionError(
-            f"device_count: {job.spec.device_count} are asked for and this trainer has {self._all_devices}: ask for fewer",
-            field="device_count",
-        )
-
 
 def _result(preview: asyncio.Future[Preview]) -> Literal["passed", "refused", "failed", "interrupted"]:
-    """As metrics tell it. interrupted: the engine stopped, or lost the job, before it was done."""
+    """A label of the metrics. interrupted: the engine stopped, or lost the job, before the preview was done."""
     if not preview.done():
         return "interrupted"
     if preview.exception() is not None:
@@ -136,16 +119,16 @@ def _result(preview: asyncio.Future[Preview]) -> Literal["passed", "refused", "f
 
 
 def refusal(findings: Sequence[Finding]) -> BurnishError | None:
-    """Preflight's refusals as the error that the job fails with; None where it refuses nothing."""
+    """Preflight's refusals as the error that the job fails with; None if it refuses nothing."""
     refused = [finding for finding in findings if finding.severity == "refusal"]
     if not refused:
         return None
-    told = "; ".join(f"{finding.code}: {finding.message}{_rows(finding)}" for finding in refused)
-    return PreconditionError(f"preflight refuses this job: {told}", codes=",".join(finding.code for finding in refused))
+    text = "; ".join(f"{finding.code}: {finding.message}{_rows(finding)}" for finding in refused)
+    return PreconditionError(f"preflight refuses this job: {text}", codes=",".join(finding.code for finding in refused))
 
 
 def _rows(finding: Finding) -> str:
-    """The first rows concerned, where the message does not name them itself."""
+    """The first rows concerned, if the message does not name them itself."""
     named = [question for question in finding.question_ids[:NAMED_QUESTIONS] if question not in finding.message]
     if not named:
         return ""
@@ -153,7 +136,7 @@ def _rows(finding: Finding) -> str:
     return f" (rows {', '.join(named)}{f' and {rest} more' if rest > 0 else ''})"
 
 
-def _forget(preview: asyncio.Future[Preview]) -> None:
-    """Nobody waits for it any more; its error, if any, has been overtaken."""
+def _ignore_error(preview: asyncio.Future[Preview]) -> None:
+    """Nobody waits for it any more, so asyncio must not complain of an error that nobody reads."""
     with suppress(BaseException):
         preview.exception()

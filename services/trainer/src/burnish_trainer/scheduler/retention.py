@@ -1,4 +1,4 @@
-"""What is done once a job has ended: checkpoints that nobody needs any more are dropped. Called by engine.py, in threads."""
+"""Which checkpoints stay once a job has ended; the others are deleted. Called by engine.py, in threads."""
 
 from __future__ import annotations
 
@@ -8,20 +8,20 @@ import threading
 
 from burnish.errors import BurnishError
 from burnish.ports import ObjectStore
+from burnish.schemas.job_state import JobState
 from burnish_trainer.artifacts import checkpoint_models, checkpoints
 from burnish_trainer.executors import Executor
-from burnish_trainer.queue.jobs import Job, State
+from burnish_trainer.queue.jobs import Job
 from burnish_trainer.queue.repository import JobRepository
-from burnish_trainer.scheduler.policy import KeepCheckpoints
 
 log = logging.getLogger(__name__)
 
 
-class Aftercare:
-    """A failed job keeps everything for whoever looks into it; of the others stays what `keep` says, as weights alone."""
+class Retention:
+    """A failed job keeps everything, so that people can look into it. Of the others, what `keep` says stays, as weights only."""
 
     def __init__(
-        self, repository: JobRepository, executor: Executor, store: ObjectStore, keep: KeepCheckpoints
+        self, repository: JobRepository, executor: Executor, store: ObjectStore, keep: checkpoint_models.Keep
     ) -> None:
         self._repository = repository
         self._executor = executor
@@ -29,9 +29,9 @@ class Aftercare:
         self._keep = keep
         self._stopped = threading.Event()
 
-    def after(self, job: Job) -> None:
-        """Safe to repeat."""
-        if job.state is State.FAILED:
+    def apply(self, job: Job) -> None:
+        """Delete what an ended job does not keep. Safe to repeat."""
+        if job.state is JobState.FAILED:
             return
         try:
             checkpoint_models.retain(self._store, job.job_id, self._keep)
@@ -39,25 +39,22 @@ class Aftercare:
             log.warning("checkpoints stay as they are until the next start: %s", error, extra={"job_id": job.job_id})
         shutil.rmtree(self._executor.job_folder(job.job_id) / checkpoints.FOLDER, ignore_errors=True)
 
-    def sweep(self) -> None:
-        """Do it for jobs that ended while nobody could."""
+    def apply_to_leftovers(self) -> None:
+        """The same for jobs that ended while no trainer could do it."""
         try:
             for job_id in self._store.list_folders("checkpoints/"):
                 if self._stopped.is_set():
                     return
-                self._sweep_job(job_id)
+                try:
+                    job = self._repository.get(job_id)
+                except BurnishError as error:
+                    log.info("checkpoints of %s stay: %s", job_id, error)
+                    continue
+                if job.state.ended:
+                    self.apply(job)
         except BurnishError as error:
             log.warning("the object store does not answer; leftover checkpoints stay: %s", error)
 
     def stop(self) -> None:
-        """End a sweep under way after the job it is at."""
+        """End `apply_to_leftovers` after the job it is at."""
         self._stopped.set()
-
-    def _sweep_job(self, job_id: str) -> None:
-        try:
-            job = self._repository.get(job_id)
-        except BurnishError as error:
-            log.info("checkpoints of %s stay: %s", job_id, error)
-            return
-        if job.state.ended:
-            self.after(job)

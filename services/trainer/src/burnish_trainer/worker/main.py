@@ -55,7 +55,7 @@ def main() -> int:
     lines = logs.configure(sys.stderr, QUIET_LOGGERS)
     stop = threading.Event()
     signal.signal(signal.SIGTERM, lambda _number, _frame: stop.set())
-    process, processes = launch.place(os.environ)
+    process, processes = launch.rank_and_world_size(os.environ)
     lifeline = Lifeline(process)
     tracing = Tracing.from_environment(SERVICE)  # its imports are a waiting worker's, not a job's
     if sys.argv[1] == WAIT:
