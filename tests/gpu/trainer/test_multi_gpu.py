@@ -58,7 +58,7 @@ def run(executor: LocalExecutor, store: S3ObjectStore, method: str, devices: int
     spec = job_spec(dataset, method, backend="peft", device_count=devices, optimizer=optimizer)
     places = [f"cuda:{index}" for index in range(devices)]
     attempts = Attempts(executor, dataset, f"job-{devices:016x}", optimizer, places)
-    attempts.job = attempts.job.model_copy(update={"spec": spec})
+    attempts.attempt = attempts.attempt.model_copy(update={"spec": spec})
     assert attempts.ends(attempts.start()) == "exit code 0", attempts.log()
     said = attempts.said()
     assert isinstance(said[-1], Succeeded)

@@ -14,21 +14,21 @@ from pathlib import Path
 
 import pytest
 from integration.client.homes import Here
+from integration.trainer.rpc.service import BASE, ScriptedPlanner, put_checkpoint
 from unit.trainer.made import job_spec, put_dataset, sft_rows
-from unit.trainer.test_rpc import BASE, ScriptedPlanner, put_checkpoint
 
 from burnish.errors import DeadlineError, InvalidInputError, PreconditionError, UnavailableError
 from burnish.objectstores.memory import MemoryObjectStore
 from burnish.schemas.base import VersionRef
+from burnish.schemas.job_state import JobState
 from burnish.schemas.tuning import Finding, RunEstimate, RunMeasurement
 from burnish_client.sdk.trainer import TrainerClient
 from burnish_trainer.executors.events import CheckpointSaved, Found, Metrics, Succeeded
 from burnish_trainer.preflight.types import Preview
 from burnish_trainer.queue.database import Database
-from burnish_trainer.queue.jobs import State
-from burnish_trainer.queue.notifier import News
+from burnish_trainer.queue.notifier import Notifier
 from burnish_trainer.queue.repository import JobRepository
-from burnish_trainer.rpc.admission import Acceptance
+from burnish_trainer.rpc.admission import Admission
 from burnish_trainer.rpc.server import Health, build_server
 from burnish_trainer.rpc.servicer import TrainerServicer
 from burnish_trainer.scheduler.preparation import refusal
@@ -107,7 +107,7 @@ class Queue:
             Metrics(step=3, total_steps=4, epoch=1.5, train_loss=1.5),
         ]
         self.repository.ingest(job_id, ENGINE, first, 0, 100)
-        self.repository.give_back(job_id, ENGINE, error=UnavailableError("the worker died"), message="attempt 1 failed")
+        self.repository.requeue(job_id, ENGINE, error=UnavailableError("the worker died"), message="attempt 1 failed")
         assert self.repository.claim_device(ENGINE, (), ("cpu",), 1, 30)
         self.repository.start_attempt(job_id, ENGINE, 0.1)
         second = [
@@ -122,8 +122,8 @@ class Queue:
 
 
 async def serve(queue: Queue, started: threading.Event, stop: threading.Event) -> None:
-    acceptance = Acceptance(queue.store, BASE, ["cpu"])
-    servicer = TrainerServicer(queue.repository, acceptance, News(), queue.planner, queue.store)
+    acceptance = Admission(queue.store, BASE, ["cpu"])
+    servicer = TrainerServicer(queue.repository, acceptance, Notifier(), queue.planner, queue.store)
     server = build_server(servicer, TOKEN, Health())
     queue.address = f"127.0.0.1:{server.add_insecure_port('127.0.0.1:0')}"
     await server.start()
@@ -280,7 +280,7 @@ def test_pause_waits_for_the_device_and_resume_goes_on(queue: Queue, burnish: He
         """Does what was asked, as the real one does once the worker has saved."""
         while not queue.repository.get(job_id).pause_requested:
             threading.Event().wait(0.02)
-        queue.repository.give_back(job_id, ENGINE, state=State.PAUSED)
+        queue.repository.requeue(job_id, ENGINE, state=JobState.PAUSED)
 
     saving = threading.Thread(target=engine)
     saving.start()

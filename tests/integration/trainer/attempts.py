@@ -1,4 +1,4 @@
-"""Real workers by the real executor, attempt by attempt, and what they said."""
+"""Real workers by the real executor, attempt by attempt, and what they reported."""
 
 from __future__ import annotations
 
@@ -11,10 +11,9 @@ from unit.trainer.made import job_spec
 
 from burnish.schemas.base import VersionRef
 from burnish_trainer.executors import events
+from burnish_trainer.executors.assignment import Attempt
 from burnish_trainer.executors.events import CheckpointSaved, Event, Metrics
 from burnish_trainer.executors.local import LocalExecutor, LocalWorker
-from burnish_trainer.queue.jobs import Job, State
-from burnish_trainer.queue.records import now
 
 
 class Attempts:
@@ -31,33 +30,26 @@ class Attempts:
         self._executor = executor
         self._devices = list(devices)
         spec = job_spec(dataset, device_count=len(devices), lora={"rank": 8, "dropout": 0.1}, optimizer=optimizer)
-        counted = {name: 0 for name, field in Job.model_fields.items() if field.annotation in (int, float)}
-        asked = {name: False for name, field in Job.model_fields.items() if field.annotation is bool}
-        known = {"job_id": job_id, "spec": spec, "state": State.RUNNING, "create_time": now()}
-        empty: dict[str, Any] = dict.fromkeys(Job.model_fields) | {
-            "labels": {},
-            "findings": [],
-            "devices": self._devices,
-        }
-        self.job = Job.model_validate(empty | counted | asked | known)
+        self.attempt = Attempt(job_id=job_id, attempt=0, spec=spec)
+        self.job_id = job_id
 
     def start(self) -> LocalWorker:
-        self.job = self.job.model_copy(update={"attempts": self.job.attempts + 1})
-        return self._executor.start(self.job, self._devices)
+        self.attempt = self.attempt.model_copy(update={"attempt": self.attempt.attempt + 1})
+        return self._executor.start(self.attempt, self._devices)
 
     def said(self) -> list[Event]:
-        return events.parse(self._executor.read_events(self.job))[0]
+        return events.parse(self._executor.read_events(self.job_id, self.attempt.attempt, 0))[0]
 
     @property
     def folder(self) -> Path:
         """The job's."""
-        return self._executor.job_folder(self.job.job_id)
+        return self._executor.job_folder(self.job_id)
 
     def log(self) -> str:
-        return (self.folder / f"attempt-{self.job.attempts}" / "worker.log").read_text()
+        return (self.folder / f"attempt-{self.attempt.attempt}" / "worker.log").read_text()
 
     def saved(self) -> list[int]:
-        """Steps of the checkpoints that the current attempt has told."""
+        """Steps of the checkpoints that the current attempt has reported."""
         return [event.step for event in self.said() if isinstance(event, CheckpointSaved)]
 
     def ends(self, worker: LocalWorker) -> str | None:

@@ -60,7 +60,7 @@ def test_a_limit_on_file_sizes_is_told(
     refused(attempts)
     saved = attempts.saved()
     assert whole_folders(attempts) == [f"checkpoint-{saved[-1]}"]
-    assert [info.step for info in list_checkpoints(trainer_store, attempts.job.job_id)] == saved
+    assert [info.step for info in list_checkpoints(trainer_store, attempts.job_id)] == saved
 
 
 @pytest.fixture
@@ -92,7 +92,7 @@ def test_a_full_disk_is_told_and_the_job_goes_on_once_there_is_room(
     assert "MB are needed and" in message
     saved = attempts.saved()
     assert whole_folders(attempts) == [f"checkpoint-{saved[-1]}"]
-    assert [info.step for info in list_checkpoints(trainer_store, attempts.job.job_id)] == saved
+    assert [info.step for info in list_checkpoints(trainer_store, attempts.job_id)] == saved
     filler.unlink()
     assert attempts.ends(attempts.start()) == "exit code 0", attempts.log()
     assert isinstance(attempts.said()[-1], Succeeded)

@@ -7,6 +7,7 @@ import signal
 from collections.abc import Iterator
 from pathlib import Path
 
+import psutil
 import pytest
 from integration.trainer.attempts import Attempts, trained
 from integration.trainer.trainer_process import is_alive, until
@@ -15,7 +16,6 @@ from burnish.layout import adapter as adapter_key
 from burnish.objectstores.s3 import S3ObjectStore
 from burnish.schemas.base import VersionRef
 from burnish_trainer.artifacts.checkpoint_models import list_checkpoints
-from burnish_trainer.executors import processes
 from burnish_trainer.executors.events import Event, Note, Succeeded, Suspended
 from burnish_trainer.executors.local import LocalExecutor
 
@@ -54,12 +54,12 @@ def test_two_processes_train_one_adapter_and_go_on_after_a_stop_and_a_kill(
     suspended = broken.said()[-1]
     assert isinstance(suspended, Suspended)
     assert suspended.step == max(trained(broken.said()))
-    assert [info.step for info in list_checkpoints(trainer_store, broken.job.job_id)][-1] == suspended.step
+    assert [info.step for info in list_checkpoints(trainer_store, broken.job_id)][-1] == suspended.step
 
     worker = broken.start()
     until(lambda: trained(broken.said()), 240, broken.log())
     launcher = worker.process.pid
-    ranks = processes.descendants(launcher)
+    ranks = [child.pid for child in psutil.Process(launcher).children(recursive=True)]
     os.kill(ranks[1], signal.SIGKILL)
     assert broken.ends(worker) == "exit code 1", broken.log()
     until(lambda: not any(is_alive(pid) for pid in (launcher, *ranks)), 15)

@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 from promql_names import FOLDER, exposed, expressions, load, names_in
 
+from burnish.schemas.job_state import JobState
 from burnish_curator.metrics import CuratorMetrics
 from burnish_inference.metrics import EngineRestarts, InferenceMetrics
 from burnish_trainer.metrics import TrainerMetrics
-from burnish_trainer.queue.jobs import State
 
 PAGE = Path(__file__).resolve().parents[3] / "docs/observability.md"
 PROMETHEUS_OWN = {"up"}
@@ -27,7 +27,7 @@ class NoEngine:
 
 def ours() -> set[str]:
     trainer, inference = TrainerMetrics(), InferenceMetrics()
-    trainer.watch_queue(lambda: dict.fromkeys(State, 0))
+    trainer.watch_queue(lambda: dict.fromkeys(JobState, 0))
     inference.registry.register(EngineRestarts(NoEngine()))
     return exposed(CuratorMetrics().registry) | exposed(trainer.registry) | exposed(inference.registry)
 

@@ -20,8 +20,8 @@ from pydantic import TypeAdapter, ValidationError
 from burnish.errors import InvalidInputError, from_dict
 from burnish.schemas.base import VersionRef
 from burnish.schemas.job import JobSpec
-from burnish.schemas.methods import METHODS
 from burnish.schemas.job_state import JobState
+from burnish.schemas.methods import METHODS
 from burnish.schemas.tuning import Finding, RunEstimate, RunMeasurement
 from burnish_protos.trainer.v1 import trainer_pb2 as pb
 from burnish_trainer.artifacts.checkpoint_models import CheckpointInfo

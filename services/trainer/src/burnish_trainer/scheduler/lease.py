@@ -62,16 +62,14 @@ class Leases:
 
         Raises: UnavailableError if the database has not answered for as long as the lease lasts.
         """
-        work = partial(change, job.job_id, self._engine_id, *arguments, **options)
-        changed = await self._retrying.copy()(self.in_thread, work)
+        changed = await self._patiently(partial(change, job.job_id, self._engine_id, *arguments, **options))
         self.notifier.notify(changed.job_id)
         self._metrics.ended(changed)  # a job that has ended refuses changes, so each end is counted once
         return changed
 
     async def renew(self, job: Job) -> Job:
         """Keep the job, and read what callers asked of it meanwhile."""
-        work = partial(self.repository.renew, job.job_id, self._engine_id, self._lease_seconds)
-        return await self._retrying.copy()(self.in_thread, work)
+        return await self._patiently(partial(self.repository.renew, job.job_id, self._engine_id, self._lease_seconds))
 
     async def carry_out(self, job: Job, action: Requeue | End) -> Job:
         if isinstance(action, End):
@@ -84,6 +82,12 @@ class Leases:
 
     def close(self) -> None:
         self._threads.shutdown()
+
+    async def _patiently(self, change: Callable[[], Job]) -> Job:
+        changed: Job = await self._retrying.copy()(
+            self.in_thread, change
+        )  # a copy: one object is not for several tasks
+        return changed
 
     def _log_first_failure(self, attempt: RetryCallState) -> None:
         if attempt.attempt_number == 1 and attempt.outcome is not None:

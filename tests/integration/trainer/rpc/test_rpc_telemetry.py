@@ -5,16 +5,15 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
-from pathlib import Path
 
 import grpc
 import grpc.aio
 import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
+from integration.trainer.rpc.service import ALLOWED, BASE, TOKEN, ScriptedPlanner
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from unit.trainer.made import put_dataset, sft_rows
-from unit.trainer.test_rpc import ALLOWED, BASE, TOKEN, ScriptedPlanner
 
 from burnish.objectstores.memory import MemoryObjectStore
 from burnish.telemetry.tracing import Tracing
@@ -22,12 +21,13 @@ from burnish_protos.trainer.v1 import trainer_pb2 as pb
 from burnish_protos.trainer.v1 import trainer_pb2_grpc as rpc
 from burnish_trainer.metrics import TrainerMetrics
 from burnish_trainer.queue.database import Database
-from burnish_trainer.queue.notifier import News
+from burnish_trainer.queue.notifier import Notifier
 from burnish_trainer.queue.repository import JobRepository
-from burnish_trainer.rpc.admission import Acceptance
+from burnish_trainer.rpc.admission import Admission
+from burnish_trainer.rpc.interceptor import EdgeInterceptor
 from burnish_trainer.rpc.server import Health, build_server
 from burnish_trainer.rpc.servicer import TrainerServicer
-from burnish_trainer.rpc.telemetry import TelemetryInterceptor
+from burnish_trainer.rpc.telemetry import CallTelemetry
 
 TRACE = "0af7651916cd43dd8448eb211c80319c"
 TRACED = (("traceparent", f"00-{TRACE}-b7ad6b7169203331-01"), ("x-request-id", "r-1"))
@@ -37,7 +37,7 @@ LOGGER = "burnish_trainer.requests"
 
 @dataclass
 class Watched:
-    """A trainer's door without an engine, and what it has told."""
+    """A trainer's service without an engine, and what it has recorded."""
 
     channel: grpc.aio.Channel
     metrics: TrainerMetrics
@@ -56,12 +56,10 @@ class Watched:
 
 
 @pytest.fixture
-async def watched(tmp_path: Path) -> AsyncIterator[Watched]:
-    database = Database(f"sqlite:///{tmp_path / 'queue.db'}")
-    database.migrate()
+async def watched(database: Database) -> AsyncIterator[Watched]:
     store, health, metrics, ended = MemoryObjectStore(), Health(), TrainerMetrics(), InMemorySpanExporter()
     repository, planner = JobRepository(database), ScriptedPlanner()
-    servicer = TrainerServicer(repository, Acceptance(store, BASE, ["cpu"]), News(), planner, store, metrics)
+    servicer = TrainerServicer(repository, Admission(store, BASE, ["cpu"]), Notifier(), planner, store, metrics)
     server = build_server(servicer, TOKEN, health, metrics, Tracing("burnish-trainer", SimpleSpanProcessor(ended)))
     port = server.add_insecure_port("127.0.0.1:0")
     await server.start()
@@ -72,7 +70,6 @@ async def watched(tmp_path: Path) -> AsyncIterator[Watched]:
     async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
         yield Watched(channel, metrics, ended, repository, planner, spec)
     await server.stop(None)
-    database.close()
 
 
 async def test_a_call_goes_on_with_the_callers_trace_and_the_job_keeps_it(
@@ -161,14 +158,14 @@ async def test_a_stream_that_another_task_closes_is_told_as_well(
 
     class Called:
         def invocation_metadata(self) -> tuple[tuple[str, str], ...]:
-            return TRACED
+            return (*ALLOWED, *TRACED)
 
     async def forever(_request: object, _context: object) -> AsyncIterator[int]:
         while True:
             yield 1
 
-    telemetry = TelemetryInterceptor(watched.metrics, Tracing("test"))
-    stream = telemetry._watched_stream(forever, "Watch")(None, Called())
+    edge = EdgeInterceptor(TOKEN, CallTelemetry(watched.metrics, Tracing("test")))
+    stream = edge._stream(forever, "/Watch")(None, Called())
     with caplog.at_level("INFO"):
         assert await anext(stream) == 1
         await asyncio.create_task(stream.aclose())

@@ -24,7 +24,7 @@ from burnish.schemas.base import BaseModelRef, VersionRef
 from burnish.schemas.hyperparameters import TARGET_MODULES
 from burnish.schemas.job import JobSpec
 from burnish.schemas.methods import METHODS, Method
-from burnish_trainer.rpc.admission import Acceptance
+from burnish_trainer.rpc.admission import Admission, queue_options
 
 BASE = BaseModelRef(name="base", digest="sha256:" + "b" * 64)
 SUMMARY = TrainingSummary(
@@ -40,8 +40,8 @@ SUMMARY = TrainingSummary(
 )
 
 
-class Desk:
-    """A store with one dataset of each format and one adapter, and the acceptance over it."""
+class Case:
+    """A store with one dataset of each format and one adapter, and the admission over it."""
 
     def __init__(self) -> None:
         self.store = MemoryObjectStore()
@@ -49,7 +49,7 @@ class Desk:
         self.dpo = put_dataset(self.store, dpo_rows(8), name="pairs")
         self.kto = put_dataset(self.store, kto_rows(8), name="thumbs")
         self.adapter = self.put_adapter(BASE.digest)
-        self.acceptance = Acceptance(self.store, BASE, ["cpu"])
+        self.admission = Admission(self.store, BASE, ["cpu"])
 
     def put_adapter(self, base_digest: str) -> VersionRef:
         ref = VersionRef(name="first", version=base_digest[-16:])
@@ -72,18 +72,18 @@ class Desk:
         self.store.put(adapter_key(ref.name, ref.version), canonical_json(manifest.model_dump(mode="json")))
         return ref
 
-    def accept(self, method: str = "sft", **fields: Any) -> JobSpec:
+    def admit(self, method: str = "sft", **fields: Any) -> JobSpec:
         dataset = {"sft": self.sft, "kto": self.kto}.get(method, self.dpo).model_dump()
-        return self.acceptance.accept({"method": method, "dataset": dataset, "adapter_name": "fixed", **fields})
+        return self.admission.admit({"method": method, "dataset": dataset, "adapter_name": "fixed", **fields})
 
 
 @pytest.fixture
-def desk() -> Desk:
-    return Desk()
+def case() -> Case:
+    return Case()
 
 
-def test_defaults_of_sft(desk: Desk) -> None:
-    spec = desk.accept()
+def test_defaults_of_sft(case: Case) -> None:
+    spec = case.admit()
     assert (spec.lora.rank, spec.lora.alpha, spec.lora.dropout) == (32, 32, 0)
     assert spec.lora.target_modules == TARGET_MODULES
     optimizer = spec.optimizer
@@ -93,15 +93,15 @@ def test_defaults_of_sft(desk: Desk) -> None:
     assert (spec.quantization, spec.backend, spec.seed) == ("none", "auto", 0)
 
 
-def test_defaults_of_dpo(desk: Desk) -> None:
-    spec = desk.accept("dpo")
+def test_defaults_of_dpo(case: Case) -> None:
+    spec = case.admit("dpo")
     assert spec.params == {"beta": 0.1, "initial_adapter": None}
     assert spec.optimizer.learning_rate == 5e-5
 
 
 @pytest.mark.parametrize("method", get_args(Method))
-def test_each_method_has_its_own_defaults(desk: Desk, method: Method) -> None:
-    spec = desk.accept(method)
+def test_each_method_has_its_own_defaults(case: Case, method: Method) -> None:
+    spec = case.admit(method)
     assert spec.optimizer.learning_rate == METHODS[method].learning_rate
     assert spec.params == METHODS[method].params().model_dump(mode="json")
 
@@ -114,39 +114,39 @@ def test_each_method_has_its_own_defaults(desk: Desk, method: Method) -> None:
         ("simpo", "kto", "holds kto rows and simpo learns from dpo rows.*--format dpo.*train kto"),
     ],
 )
-def test_rows_of_another_format_are_refused(desk: Desk, method: str, dataset: str, advice: str) -> None:
+def test_rows_of_another_format_are_refused(case: Case, method: str, dataset: str, advice: str) -> None:
     with pytest.raises(InvalidInputError, match=advice):
-        desk.accept(method, dataset=getattr(desk, dataset).model_dump())
+        case.admit(method, dataset=getattr(case, dataset).model_dump())
 
 
-def test_more_devices_than_there_are_is_refused(desk: Desk) -> None:
+def test_more_devices_than_there_are_is_refused(case: Case) -> None:
     with pytest.raises(PreconditionError, match="2 are asked for and this trainer can give a job 1"):
-        desk.accept(device_count=2)
-    gpus = Acceptance(desk.store, BASE, ["cuda:0", "cuda:1"])
-    fields = {"method": "sft", "dataset": desk.sft.model_dump(), "adapter_name": "fixed"}
-    spec = gpus.accept({**fields, "device_count": 2, "backend": "unsloth"})
+        case.admit(device_count=2)
+    gpus = Admission(case.store, BASE, ["cuda:0", "cuda:1"])
+    fields = {"method": "sft", "dataset": case.sft.model_dump(), "adapter_name": "fixed"}
+    spec = gpus.admit({**fields, "device_count": 2, "backend": "unsloth"})
     assert spec.device_count == 2
     assert spec.optimizer.evaluation_interval_steps == 2  # a fifth of the 12 steps in which both take 8 rows
     with pytest.raises(PreconditionError, match="3 are asked for"):
-        gpus.accept({**fields, "device_count": 3})
+        gpus.admit({**fields, "device_count": 3})
 
 
-def test_what_can_be_answered_for_is_accepted(desk: Desk) -> None:
-    assert desk.accept(accepted_findings=["duplicate-rows"]).accepted_findings == ("duplicate-rows",)
+def test_what_can_be_answered_for_is_accepted(case: Case) -> None:
+    assert case.admit(accepted_findings=["duplicate-rows"]).accepted_findings == ("duplicate-rows",)
 
 
-def test_a_place_in_the_queue(desk: Desk) -> None:
+def test_priority_labels_and_deadline() -> None:
     later = datetime.now(UTC) + timedelta(hours=1)
-    place = desk.acceptance.place(-100, {"team": "x" * 128}, later)
-    assert dict(place) == {"priority": -100, "labels": {"team": "x" * 128}, "deadline": later}
+    options = queue_options(-100, {"team": "x" * 128}, later)
+    assert dict(options) == {"priority": -100, "labels": {"team": "x" * 128}, "deadline": later}
     with pytest.raises(InvalidInputError, match=r"deadline: .*passed already.*future"):
-        desk.acceptance.place(0, {}, datetime.now(UTC))
+        queue_options(0, {}, datetime.now(UTC))
     with pytest.raises(InvalidInputError, match=r"labels: .*'a b'"):
-        desk.acceptance.place(0, {"a b": ""}, None)
+        queue_options(0, {"a b": ""}, None)
 
 
-def test_what_is_set_is_kept(desk: Desk) -> None:
-    spec = desk.accept(lora={"rank": 16}, optimizer={"max_steps": 3, "early_stopping_patience": 0}, seed=7)
+def test_what_is_set_is_kept(case: Case) -> None:
+    spec = case.admit(lora={"rank": 16}, optimizer={"max_steps": 3, "early_stopping_patience": 0}, seed=7)
     assert (spec.lora.rank, spec.lora.alpha, spec.seed) == (16, 16, 7)
     assert (spec.optimizer.evaluation_interval_steps, spec.optimizer.early_stopping_patience) == (1, 0)
 
@@ -182,47 +182,47 @@ def test_what_is_set_is_kept(desk: Desk) -> None:
         ({"accepted_findings": ["eos-not-trained"]}, "accepted_findings"),
     ],
 )
-def test_a_wrong_field_is_named(desk: Desk, fields: dict[str, Any], field: str) -> None:
+def test_a_wrong_field_is_named(case: Case, fields: dict[str, Any], field: str) -> None:
     with pytest.raises(BurnishError) as refusal:
-        desk.acceptance.accept({"method": "sft", "dataset": desk.sft.model_dump(), "adapter_name": "fixed", **fields})
+        case.admission.admit({"method": "sft", "dataset": case.sft.model_dump(), "adapter_name": "fixed", **fields})
     assert refusal.value.reason == "INVALID_INPUT"
     assert refusal.value.metadata["field"] == field
     assert field.rsplit(".", 1)[-1] in refusal.value.message
 
 
-def test_a_missing_dataset_is_not_found(desk: Desk) -> None:
+def test_a_missing_dataset_is_not_found(case: Case) -> None:
     with pytest.raises(NotFoundError, match=r"colours/0000000000000000 does not exist.*dataset ls"):
-        desk.accept(dataset={"name": "colours", "version": "0" * 16})
+        case.admit(dataset={"name": "colours", "version": "0" * 16})
 
 
-def test_a_broken_dataset_manifest_is_data_loss(desk: Desk) -> None:
-    desk.store.put(f"datasets/colours/{'1' * 16}/manifest.json", b"{}")
+def test_a_broken_dataset_manifest_is_data_loss(case: Case) -> None:
+    case.store.put(f"datasets/colours/{'1' * 16}/manifest.json", b"{}")
     with pytest.raises(CorruptDataError, match="no dataset manifest"):
-        desk.accept(dataset={"name": "colours", "version": "1" * 16})
+        case.admit(dataset={"name": "colours", "version": "1" * 16})
 
 
-def test_a_continued_adapter_keeps_its_shape(desk: Desk) -> None:
-    spec = desk.accept("dpo", params={"initial_adapter": desk.adapter.model_dump()})
+def test_a_continued_adapter_keeps_its_shape(case: Case) -> None:
+    spec = case.admit("dpo", params={"initial_adapter": case.adapter.model_dump()})
     assert (spec.lora.rank, spec.lora.alpha, spec.lora.target_modules) == (4, 8, ("q_proj", "v_proj"))
     with pytest.raises(BurnishError, match=r"lora.rank: first/b+ has 4 and the job asks for 32"):
-        desk.accept("dpo", params={"initial_adapter": desk.adapter.model_dump()}, lora={"rank": 32})
+        case.admit("dpo", params={"initial_adapter": case.adapter.model_dump()}, lora={"rank": 32})
     with pytest.raises(BurnishError, match=r"lora.use_dora: first/b+ has False and the job asks for True"):
-        desk.accept("kto", params={"initial_adapter": desk.adapter.model_dump()}, lora={"use_dora": True})
+        case.admit("kto", params={"initial_adapter": case.adapter.model_dump()}, lora={"use_dora": True})
 
 
-def test_an_adapter_of_another_base_is_refused(desk: Desk) -> None:
-    other = desk.put_adapter("sha256:" + "c" * 64)
+def test_an_adapter_of_another_base_is_refused(case: Case) -> None:
+    other = case.put_adapter("sha256:" + "c" * 64)
     with pytest.raises(IncompatibleAdapterError, match="trained on base"):
-        desk.accept("dpo", params={"initial_adapter": other.model_dump()})
+        case.admit("dpo", params={"initial_adapter": other.model_dump()})
 
 
-def test_a_missing_adapter_is_not_found(desk: Desk) -> None:
+def test_a_missing_adapter_is_not_found(case: Case) -> None:
     for method in ("dpo", "kto"):
         with pytest.raises(NotFoundError, match="adapters ls") as refusal:
-            desk.accept(method, params={"initial_adapter": {"name": "first", "version": "0" * 16}})
+            case.admit(method, params={"initial_adapter": {"name": "first", "version": "0" * 16}})
         assert refusal.value.metadata["field"] == f"{method}.initial_adapter"
 
 
-def test_unsloth_is_refused_where_there_is_no_gpu(desk: Desk) -> None:
+def test_unsloth_is_refused_where_there_is_no_gpu(case: Case) -> None:
     with pytest.raises(PreconditionError, match="NVIDIA"):
-        desk.accept(backend="unsloth")
+        case.admit(backend="unsloth")

@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 from typing import Any
 
 import pytest
 from sqlalchemy import text
-from unit.trainer.conftest import new_database
 from unit.trainer.made import job_spec
 
 from burnish.schemas.base import VersionRef
+from burnish.schemas.job_state import JobState
 from burnish_trainer.executors.events import Metrics
 from burnish_trainer.queue.database import Database
-from burnish_trainer.queue.jobs import State
 from burnish_trainer.queue.repository import JobRepository
 
 TIME = "2026-01-02 03:04:05+00:00"
@@ -23,9 +21,9 @@ NEW_FIELDS = ("use_rslora", "use_dora", "device_count", "accepted_findings")
 
 
 @pytest.fixture(params=["sqlite", "postgres"])
-def old(request: pytest.FixtureRequest, tmp_path: Path) -> Database:
+def old(request: pytest.FixtureRequest) -> Database:
     """A queue as the first version left it: one job that has ended, one that waits, one that was running."""
-    database = new_database(request, tmp_path)
+    database = Database(request.getfixturevalue(f"new_{request.param}")(False))
     database.migrate("0001")
     with database.writing() as session:
         for job_id, state in OLD_JOBS:
@@ -69,7 +67,7 @@ def test_old_jobs_and_their_events_are_all_there(old: Database) -> None:
     repository = JobRepository(old)
     for job_id, state in OLD_JOBS:
         job = repository.get(job_id)
-        assert (job.state, job.priority, job.labels, job.findings, job.prepared) == (State(state), 0, {}, [], False)
+        assert (job.state, job.priority, job.labels, job.findings, job.prepared) == (JobState(state), 0, {}, [], False)
         events = repository.events_after(job_id, 0, 10)
         assert [(event.sequence, event.attempt) for event in events] == [(1, 0), (2, 0)]
         assert events[1].metrics is not None

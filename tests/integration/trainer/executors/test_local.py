@@ -11,9 +11,10 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 
-from burnish_trainer.executors import launch, processes
+from burnish_trainer.executors import launch
 from burnish_trainer.executors.local import LocalWorker
 from burnish_trainer.executors.spare import Spare
 
@@ -56,8 +57,8 @@ def test_several_devices_are_launched_by_accelerate() -> None:
     assert several[1:3] == ["-m", "accelerate.commands.launch"]
     assert several[several.index("--num_processes") + 1] == "2"
     assert several[-3:] == ["-m", "burnish_trainer.worker.main", "/a"]
-    assert launch.place({}) == (0, 1)
-    assert launch.place({"RANK": "1", "WORLD_SIZE": "2"}) == (1, 2)
+    assert launch.rank_and_world_size({}) == (0, 1)
+    assert launch.rank_and_world_size({"RANK": "1", "WORLD_SIZE": "2"}) == (1, 2)
 
 
 def test_the_callers_token_does_not_reach_workers(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -105,12 +106,12 @@ def test_a_dead_spare_is_replaced_and_none_is_left_when_closed(kept: Spare, tmp_
     assert not Path(f"/proc/{second}").exists()
 
 
-def test_a_whole_tree_is_killed_across_sessions() -> None:
-    parent = subprocess.Popen(PARENT, start_new_session=True)
-    (child,) = until(lambda: processes.descendants(parent.pid))
-    processes.kill_tree(parent.pid)
-    assert parent.wait() == -signal.SIGKILL
-    until(lambda: not Path(f"/proc/{child}").exists() or b"Z" in Path(f"/proc/{child}/stat").read_bytes())
+def test_a_worker_is_killed_with_all_it_started_across_sessions(tmp_path: Path) -> None:
+    parent = subprocess.Popen(PARENT, stdin=subprocess.PIPE, start_new_session=True)
+    (child,) = until(lambda: psutil.Process(parent.pid).children(recursive=True))
+    LocalWorker(parent, tmp_path).kill()
+    assert parent.poll() == -signal.SIGKILL
+    until(lambda: not child.is_running() or child.status() == psutil.STATUS_ZOMBIE)
 
 
 def test_the_heartbeats_age_is_of_the_process_that_is_silent_longest(tmp_path: Path) -> None:
@@ -148,7 +149,7 @@ def test_the_heartbeats_age_is_of_the_process_that_is_silent_longest(tmp_path: P
         ('ncated", "traceback": "…"}', 'ncated", "traceback": "…"}'),
     ],
 )
-def test_last_words_are_for_people(tmp_path: Path, line: str, words: str) -> None:
+def test_the_last_log_line_is_for_people(tmp_path: Path, line: str, words: str) -> None:
     (tmp_path / "worker.log").write_text(f"first\n{line}\n")
     with subprocess.Popen(["true"]) as process:
-        assert LocalWorker(process, tmp_path).last_words() == words
+        assert LocalWorker(process, tmp_path).last_log_line() == words

@@ -11,7 +11,7 @@ import grpc
 from certificate_making import Authority
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
-from burnish_trainer.rpc.health import question
+from burnish_trainer.rpc.health import problem
 
 Status = health_pb2.HealthCheckResponse.ServingStatus
 
@@ -42,21 +42,21 @@ def serving(status: int, pair: tuple[Path, Path] | None = None) -> Iterator[dict
 
 def test_serving_is_healthy_and_everything_else_is_told() -> None:
     with serving(Status.SERVING) as environment:
-        assert question(environment) is None
+        assert problem(environment) is None
     with serving(Status.NOT_SERVING) as environment:
-        assert str(question(environment)).endswith("is NOT_SERVING")
-    assert "does not answer" in str(question({"BURNISH_TRAINER_PORT": "1"}))
+        assert str(problem(environment)).endswith("is NOT_SERVING")
+    assert "does not answer" in str(problem({"BURNISH_TRAINER_PORT": "1"}))
 
 
 def test_over_tls_it_trusts_the_trainers_own_certificate_under_whatever_name(tmp_path: Path) -> None:
     authority = Authority(tmp_path)
     pair = authority.issue("elsewhere", names=("*.gpu.example", "10.0.0.7"))
     with serving(Status.SERVING, pair) as environment:
-        assert question(environment | {"BURNISH_TLS_CERTIFICATE": str(pair[0])}) is None
+        assert problem(environment | {"BURNISH_TLS_CERTIFICATE": str(pair[0])}) is None
         another = authority.issue("another")[0]
         for given in ({}, {"BURNISH_TLS_CERTIFICATE": str(another)}):
-            assert "does not answer" in str(question(environment | given))
+            assert "does not answer" in str(problem(environment | given))
 
 
 def test_a_certificate_that_is_not_there_is_named() -> None:
-    assert "BURNISH_TLS_CERTIFICATE" in str(question({"BURNISH_TLS_CERTIFICATE": "/nowhere.pem"}))
+    assert "BURNISH_TLS_CERTIFICATE" in str(problem({"BURNISH_TLS_CERTIFICATE": "/nowhere.pem"}))
