@@ -65,7 +65,7 @@ class TokenSettings(BaseSettings):
 
 
 class TlsSettings(BaseSettings):
-    """TLS of this service's door: BURNISH_TLS_…; both or neither."""
+    """TLS of this service's endpoints: BURNISH_TLS_…; both or neither."""
 
     model_config = SettingsConfigDict(env_prefix="BURNISH_TLS_", frozen=True, env_ignore_empty=True)
 
@@ -78,7 +78,7 @@ class TlsSettings(BaseSettings):
 
 
 class ReportSettings(BaseSettings):
-    """Where runs are reported beside the queue: read by the server, so that a wrong name is said at its start, and by workers.
+    """Trackers that runs report to. Read by the server, so that a wrong name is refused at its start, and by workers.
 
     The trackers' own variables (MLFLOW_TRACKING_URI, WANDB_MODE, TRACKIO_DIR, …) reach the workers as they are.
     """

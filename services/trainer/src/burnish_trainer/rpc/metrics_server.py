@@ -80,6 +80,7 @@ def _listener(host: str, port: int) -> socket.socket:
             listener = on_error.enter_context(socket.socket(family, kind, protocol))
             listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             listener.bind(address)
+            listener.listen()  # so that whoever calls before the thread has started waits for it
             on_error.pop_all()
     except OSError as error:
         raise PreconditionError(

@@ -92,9 +92,9 @@ class Engine:
         """Claim as many jobs as there is room for."""
         lease_seconds = self._policy.lease_seconds
         try:
-            for job in await self._leases.in_thread(self._repository.expire):
-                self._metrics.ended(job)
-                self._notifier.notify(job.job_id)
+            for expired in await self._leases.in_thread(self._repository.expire):
+                self._metrics.ended(expired)
+                self._notifier.notify(expired.job_id)
             while free := self._pool.free():
                 claim_device = self._repository.claim_device
                 job = await self._leases.in_thread(
