@@ -19,7 +19,7 @@ from burnish.schemas.tuning import Finding, RunEstimate, RunMeasurement
 from burnish_protos.trainer.v1 import trainer_pb2 as pb
 from burnish_protos.trainer.v1 import trainer_pb2_grpc as rpc
 from burnish_trainer.artifacts import adapters
-from burnish_trainer.artifacts.checkpoints import Checkpoints, CheckpointMetrics
+from burnish_trainer.artifacts.checkpoints import CheckpointMetrics, Checkpoints
 from burnish_trainer.executors.events import Found, Metrics, Note, Succeeded
 from burnish_trainer.preflight.types import Preview
 from burnish_trainer.queue.database import Database
