@@ -23,7 +23,6 @@ from burnish.schemas.methods import METHODS, Method, method_named
 from burnish_trainer.artifacts import adapters
 from burnish_trainer.data.rows import read_manifest
 from burnish_trainer.preflight.registry import RULES
-from burnish_trainer.scheduler.devices import CPU, DevicePool
 
 Model = TypeVar("Model", bound=BaseModel)
 
@@ -68,8 +67,10 @@ class Admission:
     def __init__(self, store: ObjectStore, base_model: BaseModelRef, devices: Sequence[str], workers: int = 1) -> None:
         self._store = store
         self._base_model = base_model
-        self._has_gpu = CPU not in devices
-        self._most_devices = DevicePool(devices, workers).all
+        self._has_gpu = "cpu" not in devices
+        self._most_devices = (
+            len(devices) if self._has_gpu else workers
+        )  # as scheduler.devices.DevicePool gives them out
 
     def admit(self, fields: Mapping[str, Any]) -> JobSpec:
         """fields: the set fields of a JobSpec, nested as it is.
