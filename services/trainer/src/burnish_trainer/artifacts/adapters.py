@@ -165,6 +165,6 @@ def _dataset(store: ObjectStore, ref: VersionRef) -> DatasetManifest | None:
 
 
 def exists(store: ObjectStore, ref: VersionRef) -> bool:
-    """Whether the version's manifest stands, and with it the version."""
+    """Whether the version's manifest exists, and with it the version."""
     key = adapter_key(ref.name, ref.version)
     return any(info.key == key for info in store.list(key))

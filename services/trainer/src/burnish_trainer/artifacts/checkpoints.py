@@ -1,6 +1,6 @@
 """Checkpoints of a job: sealed in its folder, copied to the object store, and found again after a crash or elsewhere.
 
-A checkpoint is complete once its manifest.json stands, written last in both places, and its files match it. What the
+A checkpoint is complete once its manifest.json exists, written last both here and in the object store, and its files match it. What the
 training library itself leaves (checkpoint-<step>/) may be torn by a kill and is never trusted without one. A *slim*
 checkpoint has the adapter alone: enough to serve and publish, not to resume from. As models: checkpoint_models.py.
 """
@@ -162,7 +162,7 @@ class Checkpoints:
 
 
 def stored_steps(store: ObjectStore, job_id: str) -> list[int]:
-    """Steps whose manifest stands in the object store, ascending."""
+    """Steps whose manifest is in the object store, ascending."""
     manifests = (info.key for info in store.list(f"checkpoints/{job_id}/") if info.key.endswith(f"/{MANIFEST}"))
     return sorted(int(key.split("/")[-2]) for key in manifests)
 

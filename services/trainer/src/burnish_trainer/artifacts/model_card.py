@@ -19,7 +19,7 @@ LICENCE_ID = re.compile(r"[a-z0-9][a-z0-9.-]*")  # as Hugging Face's metadata ha
 def model_card(manifest: AdapterManifest, dataset: DatasetManifest | None = None, licence: str | None = None) -> str:
     """Markdown with Hugging Face's metadata header.
 
-    dataset: of the training rows, where its manifest can be read; licence: of the base model, as its record says.
+    dataset: of the training rows, if its manifest can be read; licence: of the base model, as its record says.
     """
     sections = [
         _header(manifest, licence),
@@ -141,8 +141,8 @@ def _results(manifest: AdapterManifest) -> str:
 
 def _cost(manifest: AdapterManifest) -> str:
     """Measured, beside what was estimated before the run; empty where neither is known."""
-    said, took = manifest.estimate, manifest.measured
-    if took is None:
+    estimated, measured = manifest.estimate, manifest.measured
+    if measured is None:
         return ""
     lines: list[list[object]] = []
     for name, field, unit, scale in (
@@ -151,9 +151,9 @@ def _cost(manifest: AdapterManifest) -> str:
         ("peak memory", "peak_memory_bytes", "MB", 1e-6),
         ("tokens processed", "tokens", "", 1.0),
     ):
-        cells = [_figure(getattr(figures, field, None), scale, unit) for figures in (took, said)]
+        cells = [_figure(getattr(figures, field, None), scale, unit) for figures in (measured, estimated)]
         lines.append([name, *cells])
-    basis = f"\n\nEstimated from: {said.basis}." if said else ""
+    basis = f"\n\nEstimated from: {estimated.basis}." if estimated else ""
     return _table(["cost", "measured", "estimated"], lines) + basis
 
 

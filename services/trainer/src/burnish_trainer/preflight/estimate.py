@@ -37,7 +37,7 @@ class Prediction:
 
 @dataclass(frozen=True)
 class Scale:
-    """What past runs took, over what would have been predicted of them; runs: how many said so."""
+    """What past runs took, over what would have been predicted of them; runs: how many count."""
 
     seconds: float
     load_seconds: float
@@ -53,7 +53,7 @@ class Costs:
     device step's fixed part, once and for each layer; checkpoint_seconds: to write, digest and upload one, its fixed part;
     process_bytes: of the process (CPU) or allocator (CUDA) before any model; adapter_bytes: a trained parameter, 16
     in weight, gradient and AdamW's two moments, the rest while a step or a checkpoint is made; hidden_bytes and intermediate_bytes: kept
-    for the backward pass for each token, layer and unit of the hidden (intermediate) size, where these are 16 bits wide.
+    for the backward pass for each token, layer and unit of the hidden (intermediate) size, if these are 16 bits wide.
     """
 
     efficiency: float
@@ -143,15 +143,15 @@ def predict(spec: JobSpec, workload: Workload, model: ModelShape, machine: Machi
 
 
 def scale_of(past: Sequence[PastRun], model: ModelShape, machine: Machine) -> Scale | None:
-    """Median ratios of the newest past runs; None where there is none that was not disturbed."""
+    """Median ratios of the newest past runs; None if all of them were disturbed."""
     ratios = []
     for run in past[:NEWEST_RUNS]:
-        said = predict(run.spec, run.workload, model, machine)
+        predicted = predict(run.spec, run.workload, model, machine)
         done = _share_done(run)
         ratio = (
-            run.measured.seconds / (said.seconds * done),
-            run.measured.load_seconds / said.load_seconds,
-            run.measured.peak_memory_bytes / said.peak_memory_bytes,
+            run.measured.seconds / (predicted.seconds * done),
+            run.measured.load_seconds / predicted.load_seconds,
+            run.measured.peak_memory_bytes / predicted.peak_memory_bytes,
         )
         if all(MEASURED_SHARE[0] < value < MEASURED_SHARE[1] for value in (ratio[0], ratio[2])):
             ratios.append(ratio)
@@ -169,13 +169,13 @@ def _share_done(run: PastRun) -> float:
 def estimate(
     spec: JobSpec, workload: Workload, model: ModelShape, machine: Machine, scale: Scale | None, like: str = ""
 ) -> RunEstimate:
-    """like: what the past runs behind `scale` were, where not the same kind ("sft"); goes into the basis."""
-    said = predict(spec, workload, model, machine)
+    """like: what the past runs behind `scale` were, if not the same kind ("sft"); goes into the basis."""
+    predicted = predict(spec, workload, model, machine)
     by = scale or Scale(1.0, 1.0, 1.0, 0)
     return RunEstimate(
-        seconds=round(said.seconds * by.seconds, 1),
-        load_seconds=round(said.load_seconds * by.load_seconds, 1),
-        peak_memory_bytes=round(said.peak_memory_bytes * by.peak_memory_bytes),
+        seconds=round(predicted.seconds * by.seconds, 1),
+        load_seconds=round(predicted.load_seconds * by.load_seconds, 1),
+        peak_memory_bytes=round(predicted.peak_memory_bytes * by.peak_memory_bytes),
         available_memory_bytes=machine.available_memory_bytes,
         disk_bytes=disk_bytes(spec, workload, model),
         steps=workload.steps,
@@ -218,7 +218,7 @@ def _seconds(spec: JobSpec, workload: Workload, model: ModelShape, machine: Mach
 
 @dataclass(frozen=True)
 class Passes:
-    """How often the layers are gone through for a token: forward passes, and 1 where there is a backward pass."""
+    """How often the layers are gone through for a token: forward passes, and 1 if there is a backward pass."""
 
     forward: float
     backward: int

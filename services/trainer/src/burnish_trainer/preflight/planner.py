@@ -59,18 +59,18 @@ class RunPlanner:
         if workload is None or model is None:
             return Preview(findings=report.findings, workload=workload, estimate=None, kind=kind)
         scale, like = self._scale(spec, model, machine)
-        said = estimate(spec, workload, model, machine, scale, like)
+        estimated = estimate(spec, workload, model, machine, scale, like)
         own = [
             found
             for found in (
                 _memory_finding(spec, workload, model, machine, scale),
-                _deadline_finding(said, deadline, scale),
-                _disk_finding(said, machine),
+                _deadline_finding(estimated, deadline, scale),
+                _disk_finding(estimated, machine),
             )
             if found is not None
         ]
         findings = accept([*report.findings, *own], spec.accepted_findings)
-        return Preview(findings=findings, workload=workload, estimate=said, kind=kind)
+        return Preview(findings=findings, workload=workload, estimate=estimated, kind=kind)
 
     def _scale(self, spec: JobSpec, model: ModelShape, machine: Machine) -> tuple[Scale | None, str]:
         """By runs of the same method, else of another one that is otherwise alike, which `like` then names."""
@@ -217,28 +217,28 @@ def _halved(value: int, least: int) -> list[int]:
     return halves
 
 
-def _deadline_finding(said: RunEstimate, deadline: datetime | None, scale: Scale | None) -> Finding | None:
+def _deadline_finding(estimated: RunEstimate, deadline: datetime | None, scale: Scale | None) -> Finding | None:
     """Waiting for a device is not counted: it cannot be told. Not clearly over, since an estimate errs, is a warning."""
     if deadline is None:
         return None
     left = (deadline - datetime.now(UTC)).total_seconds()
-    needs = said.load_seconds + said.seconds
+    needs = estimated.load_seconds + estimated.seconds
     if needs <= left:
         return None
     return finding(
         "misses-deadline",
         severity="refusal" if needs > _clearly_over(scale) * left else "warning",
-        message=f"the run would take about {needs:.0f} s ({said.basis}) and its deadline is {max(left, 0):.0f} s away: set "
+        message=f"the run would take about {needs:.0f} s ({estimated.basis}) and its deadline is {max(left, 0):.0f} s away: set "
         "a later one, or fewer optimizer.epochs",
     )
 
 
-def _disk_finding(said: RunEstimate, machine: Machine) -> Finding | None:
-    if said.disk_bytes <= machine.free_disk_bytes:
+def _disk_finding(estimated: RunEstimate, machine: Machine) -> Finding | None:
+    if estimated.disk_bytes <= machine.free_disk_bytes:
         return None
     return finding(
         "disk-full",
-        message=f"the run would need {_megabytes(said.disk_bytes)} MB of disk at its fullest moment and "
+        message=f"the run would need {_megabytes(estimated.disk_bytes)} MB of disk at its fullest moment and "
         f"{_megabytes(machine.free_disk_bytes)} MB are free under BURNISH_TRAINER_WORK_DIR: make room, or lower lora.rank",
     )
 

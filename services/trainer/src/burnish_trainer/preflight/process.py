@@ -95,7 +95,7 @@ class CheckerProcess:
                 ) from None
         raise UnavailableError(
             f"the preflight process died {TRIES} times over this job, last by {self._child.exit_status()}: "
-            "the trainer's log has what it said"
+            "the trainer's log has its last lines"
         )
 
     def _living_child(self) -> _Child:

@@ -23,7 +23,7 @@ class ModelShape(Frozen):
     key_value_heads: int
     head_size: int
     vocabulary: int
-    weight_bytes: int = Field(description="of the weight files as they stand")
+    weight_bytes: int = Field(description="of the weight files as they are stored")
 
 
 class Workload(Frozen):
@@ -31,7 +31,7 @@ class Workload(Frozen):
 
     padded_tokens: processed by all training steps; heaviest_step_tokens: rows × longest row of the heaviest device step;
     evaluation_tokens and evaluation_heaviest_tokens: the same of one evaluation; reference_tokens: of the reference pass, 0
-    if there is none or it is stored already. repeated_…: of these, tokens of prompts that stand in their batch once more.
+    if there is none or it is stored already. repeated_…: of these, tokens of prompts that their batch has once more.
     """
 
     steps: int

@@ -21,7 +21,7 @@ BEAT_SECONDS = 1.0
 
 
 class Lifeline:
-    """Reads standard input from now on, in a thread. process: this one's number where several train a job together."""
+    """Reads standard input from now on, in a thread. process: this one's number if several train a job together."""
 
     def __init__(self, process: int = 0) -> None:
         self._beat_file = HEARTBEAT if process == 0 else f"{HEARTBEAT}.{process}"
@@ -37,15 +37,15 @@ class Lifeline:
         threading.Thread(target=self._beat, args=(folder / self._beat_file,), name="heartbeat", daemon=True).start()
 
     def _read(self) -> None:
-        said = b""
+        received = b""
         while chunk := os.read(0, 4096):
-            said += chunk
-            if said.endswith(b"\n"):
-                folder = Path(said.decode().rstrip("\n"))
+            received += chunk
+            if received.endswith(b"\n"):
+                folder = Path(received.decode().rstrip("\n"))
                 _move_into(folder)
                 self.beat(folder)
                 self._folders.put(folder)
-                said = b""
+                received = b""
         os._exit(1)
 
     def _beat(self, path: Path) -> None:
@@ -56,7 +56,7 @@ class Lifeline:
 
 
 def _move_into(folder: Path) -> None:
-    """Log and temporary files where a worker started for this attempt alone would have them."""
+    """Put log and temporary files where a worker started for this attempt alone would have them."""
     os.environ["TMPDIR"] = str(folder)
     tempfile.tempdir = None  # libraries may have asked for it already
     with (folder / LOG).open("ab") as output:

@@ -16,7 +16,7 @@ from burnish_trainer.preflight.registry import finding
 def check_held_out(
     records: Sequence[Record], split: Split, questions: Sequence[BenchmarkQuestion]
 ) -> Iterable[Finding]:
-    """By id, and by prompt where the benchmark has the held-out question."""
+    """By id, and by prompt if the benchmark has the held-out question."""
     held_out = set(split.held_out)
     prompts = {message_key(q.prompt_messages()) for q in questions if q.question_id in held_out}
     leaked = [r.question_id for r in records if r.question_id in held_out or r.prompt_key in prompts]

@@ -1,7 +1,7 @@
 """Secrets in the rows' text: detect-secrets' plugins, in this process, tuned to text that holds code, hashes and ids.
 
 What a plugin knows by its form (ghp_…, AKIA…, a PEM block with a body) counts as it stands. A value that is only *called* a
-secret counts where it is long, random and no placeholder. Bare high-entropy strings do not: digests, uuids and base64
+secret counts if it is long, random and no placeholder. Bare high-entropy strings do not: digests, uuids and base64
 data are all over clean rows. The secret itself is never put into a finding.
 """
 
@@ -95,7 +95,7 @@ def check_secrets(records: Sequence[Record]) -> Iterable[Finding]:
         yield finding(
             "secret-in-text",
             f"{len(found)} rows hold what looks like a secret ({named}): a trained model can be made to recite it. Revoke "
-            "it where it is real, and replace it in the rows",
+            "it if it is real, and replace it in the rows",
             found,
         )
 

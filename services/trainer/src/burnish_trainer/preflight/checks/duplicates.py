@@ -38,7 +38,7 @@ def check_duplicates(records: Sequence[Record]) -> Iterable[Finding]:
     """Exact ones, white space and the prompt's case aside; every row but the first of its kind is a copy."""
     groups: dict[Hashable, list[str]] = defaultdict(list)
     for record in records:
-        groups[record.prompt_key, tuple(map(_said, record.answers)), record.label].append(record.question_id)
+        groups[record.prompt_key, tuple(map(_answer_text, record.answers)), record.label].append(record.question_id)
     repeated = [ids for ids in groups.values() if len(ids) > 1]
     if not repeated:
         return
@@ -83,22 +83,22 @@ def check_near_duplicates(records: Sequence[Record]) -> Iterable[Finding]:
 
 
 def near_duplicates(records: Sequence[Record]) -> list[tuple[str, str]]:
-    """(earlier row, row) pairs; a row stands in one pair at most as the later one. Exact duplicates are left out."""
+    """(earlier row, row) pairs; a row is the later one of one pair at most. Exact duplicates are left out."""
     groups: dict[Hashable, list[int]] = defaultdict(list)
     seen: set[Hashable] = set()
-    for place, record in enumerate(records):
-        identity = record.prompt_key, _said(record.learnt), record.label
+    for index, record in enumerate(records):
+        identity = record.prompt_key, _answer_text(record.learnt), record.label
         if identity not in seen:
             seen.add(identity)
-            groups[_numbers(record), record.label].append(place)
-    crowds = [places for places in groups.values() if len(places) > 1]
+            groups[_numbers(record), record.label].append(index)
+    crowds = [indexes for indexes in groups.values() if len(indexes) > 1]
     if not crowds:
         return []
     shingles = _without_template([shingles_of(_asked(record)) for record in records])
     return [
         (records[one].question_id, records[other].question_id)
-        for places in crowds
-        for one, other in _alike(places, records, shingles)
+        for indexes in crowds
+        for one, other in _alike(indexes, records, shingles)
     ]
 
 
@@ -123,17 +123,17 @@ def jaccard(one: np.ndarray, other: np.ndarray) -> float:
 
 
 def _alike(
-    places: Sequence[int], records: Sequence[Record], shingles: Mapping[int, np.ndarray] | Sequence[np.ndarray]
+    indexes: Sequence[int], records: Sequence[Record], shingles: Mapping[int, np.ndarray] | Sequence[np.ndarray]
 ) -> Iterable[tuple[int, int]]:
     """Only rows that are like none before them are kept to compare with, so a heap of copies costs no more than one."""
-    index = MinHashLSH(num_perm=BANDS[0] * BANDS[1], params=BANDS)
-    for place in places:
-        sketch = _sketch(shingles[place])
-        like = next((one for one in index.query(sketch)[:COMPARED] if _is_near(one, place, records, shingles)), None)
+    sketches = MinHashLSH(num_perm=BANDS[0] * BANDS[1], params=BANDS)
+    for index in indexes:
+        sketch = _sketch(shingles[index])
+        like = next((one for one in sketches.query(sketch)[:COMPARED] if _is_near(one, index, records, shingles)), None)
         if like is None:
-            index.insert(place, sketch)
+            sketches.insert(index, sketch)
         else:
-            yield like, place
+            yield like, index
 
 
 def _is_near(
@@ -141,10 +141,10 @@ def _is_near(
 ) -> bool:
     if jaccard(shingles[one], shingles[other]) < SIMILARITY:
         return False
-    said, again = _said(records[one].learnt), _said(records[other].learnt)
-    if _words(said) == _words(again):
+    first, second = _answer_text(records[one].learnt), _answer_text(records[other].learnt)
+    if _words(first) == _words(second):
         return True
-    return min(len(said), len(again)) >= LONG_ANSWER and jaccard(shingles_of(said), shingles_of(again)) >= SIMILARITY
+    return min(len(first), len(second)) >= LONG_ANSWER and jaccard(shingles_of(first), shingles_of(second)) >= SIMILARITY
 
 
 def _sketch(shingles: np.ndarray) -> MinHash:
@@ -164,17 +164,17 @@ def _without_template(shingles: Sequence[np.ndarray]) -> list[np.ndarray]:
 
 def _contradict(group: Sequence[Record]) -> bool:
     if any(len(record.answers) == 2 for record in group):
-        preferred = [(_said(record.answers[0]), _said(record.answers[1])) for record in group]
+        preferred = [(_answer_text(record.answers[0]), _answer_text(record.answers[1])) for record in group]
         return bool({chosen for chosen, _ in preferred} & {rejected for _, rejected in preferred})
     if any(record.label is not None for record in group):
         thumbs = defaultdict(set)
         for record in group:
-            thumbs[_said(record.learnt)].add(record.label)
+            thumbs[_answer_text(record.learnt)].add(record.label)
         return any(len(labels) > 1 for labels in thumbs.values())
-    return len({_said(record.learnt) for record in group}) > 1
+    return len({_answer_text(record.learnt) for record in group}) > 1
 
 
-def _said(answer: Sequence[Message]) -> str:
+def _answer_text(answer: Sequence[Message]) -> str:
     return "\n".join(" ".join(message.content.split()) for message in answer)
 
 
@@ -188,4 +188,4 @@ def _asked(record: Record) -> str:
 
 
 def _numbers(record: Record) -> tuple[str, ...]:
-    return tuple(NUMBER.findall(_asked(record) + " " + _said(record.learnt)))
+    return tuple(NUMBER.findall(_asked(record) + " " + _answer_text(record.learnt)))

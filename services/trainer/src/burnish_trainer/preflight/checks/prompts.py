@@ -3,7 +3,7 @@
 A prompt holds its completion where, white space aside, the completion is
 - an assistant turn of the prompt, which is the last one, or answers the question that is asked last, or is long; or
 - what the last message ends with, behind a line that announces an answer ("Answer:", "### Response", "Expected output:"),
-  or without one where it is long; or
+  or without one if it is long; or
 - long, and stands anywhere behind such a line.
 A long completion that stands in the prompt otherwise is only warned of: quoting may be the task.
 """
@@ -61,10 +61,10 @@ def holds_completion(record: Record) -> bool:
 
 def _is_turn(answer: str, prompt: Sequence[Message]) -> bool:
     last_question = next((_folded(m.content) for m in reversed(prompt) if m.role == "user"), None)
-    for place, message in enumerate(prompt):
+    for index, message in enumerate(prompt):
         if message.role == "assistant" and _folded(message.content) == answer:
-            asked = _folded(prompt[place - 1].content) if place else None
-            if place == len(prompt) - 1 or asked == last_question or len(answer) >= LONG_CHARACTERS:
+            asked = _folded(prompt[index - 1].content) if index else None
+            if index == len(prompt) - 1 or asked == last_question or len(answer) >= LONG_CHARACTERS:
                 return True
     return False
 
@@ -82,7 +82,7 @@ def _is_announced(answer: str, ending: str, prompt: Sequence[Message]) -> bool:
 
 
 def _before_ending(answer: str, ending: str) -> str | None:
-    """What stands before the answer where the text ends with it; None where it does not."""
+    """What comes before the answer if the text ends with it; None if it does not."""
     text = ending.rstrip(CLOSING)
     answer = answer.rstrip(CLOSING)
     if not answer or not _folded(text).endswith(answer):

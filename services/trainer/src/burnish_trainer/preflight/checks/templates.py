@@ -1,7 +1,7 @@
 """The chat template: is it there, is it what serving renders with, and does a row as trained begin as its prompt is served.
 
 Serving is vLLM on the same folder: it renders with the template that transformers loads from there, with a generation
-prompt, and hands content over as a list of parts where the template itself loops over `content`.
+prompt, and hands content over as a list of parts if the template itself loops over `content`.
 Source: vllm/renderers/hf.py (resolve_chat_template, resolve_chat_template_content_format).
 """
 
