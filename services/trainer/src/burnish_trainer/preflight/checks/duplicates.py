@@ -144,7 +144,9 @@ def _is_near(
     first, second = _answer_text(records[one].learnt), _answer_text(records[other].learnt)
     if _words(first) == _words(second):
         return True
-    return min(len(first), len(second)) >= LONG_ANSWER and jaccard(shingles_of(first), shingles_of(second)) >= SIMILARITY
+    return (
+        min(len(first), len(second)) >= LONG_ANSWER and jaccard(shingles_of(first), shingles_of(second)) >= SIMILARITY
+    )
 
 
 def _sketch(shingles: np.ndarray) -> MinHash:
