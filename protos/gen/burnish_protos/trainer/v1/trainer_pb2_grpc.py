@@ -26,9 +26,9 @@ if _version_not_supported:
 
 
 class TrainerStub(object):
-    """States and their only moves:
+    """The states of a job, and all transitions:
     PENDING → PREPARING (preflight, takes no device) → PENDING (prepared, waits for a device) → RUNNING → SUCCEEDED | FAILED
-    PREPARING → FAILED where preflight refuses; RUNNING → PENDING for another attempt; any that has not ended → PAUSED | CANCELLED;
+    PREPARING → FAILED if preflight refuses the job; RUNNING → PENDING for another attempt; any state that is not final → PAUSED | CANCELLED;
     PAUSED → PENDING by ResumeTuningJob.
 
     """
@@ -92,9 +92,9 @@ class TrainerStub(object):
 
 
 class TrainerServicer(object):
-    """States and their only moves:
+    """The states of a job, and all transitions:
     PENDING → PREPARING (preflight, takes no device) → PENDING (prepared, waits for a device) → RUNNING → SUCCEEDED | FAILED
-    PREPARING → FAILED where preflight refuses; RUNNING → PENDING for another attempt; any that has not ended → PAUSED | CANCELLED;
+    PREPARING → FAILED if preflight refuses the job; RUNNING → PENDING for another attempt; any state that is not final → PAUSED | CANCELLED;
     PAUSED → PENDING by ResumeTuningJob.
 
     """
@@ -107,14 +107,14 @@ class TrainerServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def GetTuningJob(self, request, context):
-        """NOT_FOUND where there is none.
+        """Returns one job. NOT_FOUND if there is no job with this id.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def ListTuningJobs(self, request, context):
-        """Newest first.
+        """Lists jobs, newest first.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -128,22 +128,22 @@ class TrainerServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def PauseTuningJob(self, request, context):
-        """A running job saves a checkpoint and frees its device; then, or at once where it does not run, it is PAUSED. Pausing a paused
-        job changes nothing; an ended one is FAILED_PRECONDITION.
+        """Pauses a job. A running job first saves a checkpoint and frees its device. Pausing a paused job changes nothing; pausing a job
+        that has ended is FAILED_PRECONDITION.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def ResumeTuningJob(self, request, context):
-        """Back into the queue, to go on from its last checkpoint. FAILED_PRECONDITION where it is not paused or about to be.
+        """Requeues a paused job, which resumes from its last checkpoint. FAILED_PRECONDITION if it is neither paused nor about to be.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def ListCheckpoints(self, request, context):
-        """Ascending by step; those that are still kept.
+        """Lists the checkpoints that are still kept, ascending by step.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -157,14 +157,14 @@ class TrainerServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def CancelTuningJob(self, request, context):
-        """Ends a job that has not ended; returns it as it stands. Cancelling an ended job is FAILED_PRECONDITION.
+        """Cancels a job that has not ended, and returns its current state. Cancelling a job that has ended is FAILED_PRECONDITION.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def WatchTuningJob(self, request, context):
-        """Every event after after_sequence, then (unless until_now) new ones as they come; ends after the job's last event.
+        """Streams every event after after_sequence, then new ones as they come (unless until_now). Ends after the job's last event.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -232,9 +232,9 @@ def add_TrainerServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class Trainer(object):
-    """States and their only moves:
+    """The states of a job, and all transitions:
     PENDING → PREPARING (preflight, takes no device) → PENDING (prepared, waits for a device) → RUNNING → SUCCEEDED | FAILED
-    PREPARING → FAILED where preflight refuses; RUNNING → PENDING for another attempt; any that has not ended → PAUSED | CANCELLED;
+    PREPARING → FAILED if preflight refuses the job; RUNNING → PENDING for another attempt; any state that is not final → PAUSED | CANCELLED;
     PAUSED → PENDING by ResumeTuningJob.
 
     """
