@@ -56,7 +56,7 @@ async def test_hostile_answers_stay_text(browser: Browser, report: Path) -> None
     await page.locator("#unfold").click()
     assert await page.locator("script").count() == 1
     assert await page.locator("img, iframe, b").count() == 0
-    answer = page.locator("#answers [data-outcome=gained] figure pre").first
+    answer = page.locator("#answers [data-outcome=fixed] figure pre").first
     assert HOSTILE.replace("\u202e", "‹U+202E›") in await answer.inner_text()
     assert "owned" not in await page.title()
     assert events == []
@@ -166,7 +166,7 @@ async def test_fits_its_window_and_can_be_read(
 
 async def test_prints_everything_whatever_is_filtered(browser: Browser, report: Path) -> None:
     page, _ = await opened(browser, report, scheme="dark")
-    await page.get_by_role("radio", name="Gained").click()
+    await page.get_by_role("radio", name="Fixed").click()
     await page.emulate_media(media="print")
     unseen = "[...document.querySelectorAll('.example figure')].filter(e => !e.checkVisibility()).length"
     assert await page.evaluate(unseen) == 0

@@ -61,7 +61,7 @@ class Arrays:
 
     difference: Floats
     stable: Booleans
-    regressed: Booleans
+    regression: Booleans
     self_loss: Floats
     clusters: npt.NDArray[np.int64] | None
     samples: int
@@ -70,9 +70,9 @@ class Arrays:
         loss = float(self.self_loss[index])
         return Outcomes(
             difference=self.difference[index],
-            cluster=self.clusters,
+            group=self.clusters,
             stable=self.stable[index],
-            regressed=self.regressed[index],
+            regression=self.regression[index],
             self_loss=None if np.isnan(loss) else loss,
             samples=self.samples,
         )
@@ -90,7 +90,7 @@ def arrays(draws: Draws, clustered: bool) -> Arrays:
     return Arrays(
         difference=(candidate.sum(axis=2) - base.sum(axis=2)) / samples,
         stable=stable,
-        regressed=stable & ~passed,
+        regression=stable & ~passed,
         self_loss=np.where(held + almost > 0, almost / np.maximum(held + almost, 1e-12), np.nan),
         clusters=draws.clusters if clustered else None,
         samples=samples,
@@ -105,7 +105,7 @@ def judge_target(outcomes: Outcomes) -> Judged:
 
 def judge_rest(outcomes: Outcomes) -> Judged:
     found = find_harm(outcomes, LIMITS, details=False)
-    return found.answer, paired_interval(outcomes.difference, outcomes.cluster)
+    return found.answer, paired_interval(outcomes.difference, outcomes.group)
 
 
 def score_cell(cell: Cell, draws: int, seed: int) -> Scored:
@@ -127,7 +127,7 @@ def _keys(seen: Arrays, losses_count: bool) -> list[bytes]:
     """A key a draw: its questions in sorted order, cluster by cluster, and what else its claim looks at."""
     codes = np.rint((seen.difference + 1) * seen.samples).astype(np.uint64)
     if losses_count:
-        codes = codes * 4 + seen.stable * np.uint64(2) + seen.regressed
+        codes = codes * 4 + seen.stable * np.uint64(2) + seen.regression
     if seen.clusters is not None:
         size = int(np.bincount(seen.clusters)[0])
         short = -codes.shape[1] % size  # the last cluster may have fewer questions: filled up with a code of its own

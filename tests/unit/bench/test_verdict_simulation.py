@@ -17,7 +17,7 @@ from bench.verdict_simulation.scoring import arrays, judge_rest, judge_target, r
 
 from burnish.schemas.evaluation import EvalRow
 from burnish.statistics import mcnemar_power, noninferiority_power
-from burnish.verdict.comparisons import Groups, outcomes
+from burnish.verdict.comparisons import PairsByRole, outcomes
 from burnish.verdict.decision import TABLE, decide
 from burnish.verdict.pairing import pair
 
@@ -91,7 +91,7 @@ def test_claims_apart_and_joined_by_the_table_are_decide_on_rows(setting: Settin
         sides = [_rows(target, index, True, setting.clustered), _rows(rest, index, False, setting.clustered)]
         verdict = decide([*sides[0][0], *sides[1][0]], [*sides[0][1], *sides[1][1]])
         assert verdict.verdict == TABLE[scored[0][index], scored[1][index]]
-        groups = Groups(pair([*sides[0][0], *sides[1][0]], [*sides[0][1], *sides[1][1]]))
+        groups = PairsByRole(pair([*sides[0][0], *sides[1][0]], [*sides[0][1], *sides[1][1]]))
         of_rows, of_draws = outcomes(groups.rest), seen[1].outcomes(index)
         assert of_draws.difference == pytest.approx(of_rows.difference)
         assert list(of_draws.stable) == list(of_rows.stable)

@@ -106,7 +106,7 @@ def test_every_section_shows_what_the_verdict_holds(rich: Sample, rich_page: str
     for wanted in (
         "margin −2.0",
         "Mean score 0.210 → 0.930",
-        "A cheaper rung does it: few-shot-nearest.",
+        "A cheaper baseline does it: few-shot-nearest.",
         "does not do it",
         "Informs, does not decide.",
         "Asked again, the base flips on 6.1 % of the rest questions (2 samples a question)",
@@ -140,9 +140,9 @@ def test_all_discordant_pairs_are_on_the_page(rich: Sample, rich_page: str) -> N
     changed = {p.question_id for p in pair(rich.base, rich.candidate).pairs if p.base_passed != p.candidate_passed}
     outcomes = [a["data-outcome"] for tag, a in Elements(rich_page).tags if "data-outcome" in a]
     assert len(outcomes) - outcomes.count("still failing") == len(changed)
-    assert outcomes.count("regression lost") == len(rich.verdict.regressions)
-    first_gain = outcomes.index("gained")
-    assert all(outcome != "regression lost" for outcome in outcomes[first_gain:]), "what was lost comes first"
+    assert outcomes.count("regression regressed") == len(rich.verdict.regressions)
+    first_gain = outcomes.index("fixed")
+    assert all(outcome != "regression regressed" for outcome in outcomes[first_gain:]), "what was lost comes first"
 
 
 def test_more_discordant_pairs_than_the_page_holds_are_counted() -> None:
@@ -219,7 +219,7 @@ def test_postmortem_answers_five_questions(sample: Sample, postmortem: str) -> N
     assert f"| Targeted, held out (decides) | {sample.verdict.targeted.n} |" in postmortem
     for regression in sample.verdict.regressions:
         assert f"`{regression.question_id}`" in postmortem
-    assert "No control arm was run" in postmortem
+    assert "No baseline was run" in postmortem
 
 
 def test_postmortem_says_what_preflight_and_run_warned_of(rich: Sample, postmortem: str) -> None:
@@ -244,9 +244,9 @@ def test_rows_that_a_finding_names_itself_are_not_named_twice() -> None:
     assert finding_sentence(finding.model_copy(update={"count": 0})) == finding.message
 
 
-def test_postmortem_counts_what_a_cheaper_rung_might_do(sample: Sample, postmortem: str) -> None:
+def test_postmortem_counts_what_a_cheaper_baseline_might_do(sample: Sample, postmortem: str) -> None:
     failing = {r.question_id for r in sample.base if r.targeted and r.held_out and r.passed is False and r.sample == 0}
-    match = re.search(r"cheaper rung: (\d+) of those (\d+) fail in form", postmortem)
+    match = re.search(r"cheaper baseline: (\d+) of those (\d+) fail in format", postmortem)
     assert match
     assert int(match[2]) == len(failing)
     assert 0 < int(match[1]) <= len(failing)
@@ -263,7 +263,7 @@ def test_hostile_names_stay_text_in_markdown(rich: Sample) -> None:
 
 def test_postmortem_rests_the_fifth_answer_on_the_arms(rich: Sample) -> None:
     text = postmortem_md(rich.verdict, rich.base, rich.candidate, rich.meta)
-    assert "**No: a cheaper rung does it.** `few-shot-nearest` needs no training" in text
+    assert "**No: a cheaper baseline does it.** `few-shot-nearest` needs no training" in text
     assert "- `schema` does not do it: Worse than the adapter on the target. Target" in text
     none_does = rich.verdict.model_copy(update={"cheaper_rung": None})
     for name, answer in (
@@ -285,7 +285,7 @@ def test_both_say_what_they_do_not_know() -> None:
     assert "not given" in page
     assert "Not given to this evaluation" in text
     assert "# Postmortem: `b¦ˋ<i>` against `a`" in text
-    assert "None: no rest question that the base always passes was lost. Noise: not measured" in text
+    assert "None: no rest question that the base always passes regressed. Noise: not measured" in text
 
 
 @pytest.mark.parametrize("name", sorted(EXIT_CODES))
@@ -295,6 +295,6 @@ def test_every_verdict_has_a_sentence_and_a_page(name: VerdictName, sample: Samp
     )
     assert headline(verdict).startswith(HEADLINES[name])
     assert headline(verdict).endswith(
-        "About 44 more held-out targeted questions and 120 more rest questions would. A cheaper rung does it: few-shot."
+        "About 44 more held-out targeted questions and 120 more rest questions would. A cheaper baseline does it: few-shot."
     )
     assert headline(verdict) in report_html(verdict, sample.base, sample.candidate, sample.meta)

@@ -36,14 +36,14 @@ def test_a_harm_of_the_margin_is_called_held_in_at_most_one_of_twenty(n: int, ga
 
 
 def test_harm_in_whole_documents_is_not_called_held() -> None:
-    """Five questions a document, all lost together, two documents in a hundred: without clusters it would be held too often."""
+    """Five questions a document, all lost together, two documents in a hundred: without groups it would be held too often."""
     random = np.random.default_rng(3)
-    clusters = np.arange(200) // 5
+    groups = np.arange(200) // 5
     held = {True: 0, False: 0}
     for _ in range(RUNS):
         difference = -np.repeat((random.random(40) < LIMITS.margin).astype(float), 5)
         for aware in held:
-            outcomes = Outcomes(difference, cluster=clusters if aware else None)
+            outcomes = Outcomes(difference, group=groups if aware else None)
             held[aware] += find_harm(outcomes, LIMITS, details=False).held
     assert held[True] <= 0.05 * RUNS < held[False]
 
@@ -60,7 +60,7 @@ def test_the_base_against_itself_is_seldom_called_broken() -> None:
         outcomes = Outcomes(
             other.astype(float) - first,
             stable=stable,
-            regressed=stable & ~other,
+            regression=stable & ~other,
             self_loss=disagree / 2 / (disagree / 2 + float(stable.mean())),
             noise=disagree,
         )
@@ -71,12 +71,12 @@ def test_the_base_against_itself_is_seldom_called_broken() -> None:
 def test_losses_of_one_document_are_one_loss_to_the_guard() -> None:
     stable, difference = np.ones(200, dtype=bool), np.zeros(200)
     difference[:10] = -1.0
-    arguments = {"stable": stable, "regressed": difference < 0, "self_loss": 0.0, "noise": 0.0}
+    arguments = {"stable": stable, "regression": difference < 0, "self_loss": 0.0, "noise": 0.0}
     alone = find_harm(Outcomes(difference, **arguments), LIMITS)
-    together = find_harm(Outcomes(difference, cluster=np.arange(200) // 10, **arguments), LIMITS)
-    assert alone.lost == together.lost == 10
-    assert alone.lost > alone.explained
-    assert together.lost <= together.explained
+    together = find_harm(Outcomes(difference, group=np.arange(200) // 10, **arguments), LIMITS)
+    assert alone.regressions == together.regressions == 10
+    assert alone.regressions > alone.explained
+    assert together.regressions <= together.explained
     assert (alone.answer, together.answer) == ("yes", "unknown")
 
 

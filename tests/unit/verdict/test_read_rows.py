@@ -9,7 +9,7 @@ import pytest
 
 from burnish.errors import InvalidInputError, NotFoundError
 from burnish.testing import eval_side
-from burnish.verdict.decision import read_rows
+from burnish.verdict import read_rows
 
 ROW = {
     "question_id": "q",

@@ -87,7 +87,7 @@ def test_gains_elsewhere_do_not_hide_broken_things() -> None:
     verdict = verdict_on(FIXED, (["PP"] * 150 + ["FF"] * 50, ["F"] * 12 + ["P"] * 188))
     assert (verdict.rest.delta or 0) > 0.1
     assert verdict.verdict == "investigate"
-    assert any("12 of 150 rest questions that the base always passes were lost" in r for r in verdict.reasons)
+    assert any("12 of 150 rest questions that the base always passes regressed" in r for r in verdict.reasons)
 
 
 def test_losses_that_may_be_noise_nobody_measured_are_not_called_broken() -> None:
@@ -394,7 +394,7 @@ def arm_of(targeted: str, rest: list[str]) -> tuple[str, list[EvalRow]]:
     return "three corrections as examples in the prompt", rows
 
 
-def test_a_cheaper_rung_that_does_it_is_said_first_and_does_not_change_the_word() -> None:
+def test_a_cheaper_baseline_that_does_it_is_said_first_and_does_not_change_the_word() -> None:
     base = eval_side(["FF"] * 40, prefix="t", targeted=True) + eval_side(["PP"] * 150, prefix="r")
     candidate = arm_of("P", ["P"] * 150)[1]
     verdict = decide(
@@ -408,11 +408,11 @@ def test_a_cheaper_rung_that_does_it_is_said_first_and_does_not_change_the_word(
     )
     assert verdict.verdict == "ship"
     assert verdict.cheaper_rung == "few-shot"
-    assert verdict.reasons[0].startswith("A cheaper rung does it: few-shot (three corrections")
+    assert verdict.reasons[0].startswith("A cheaper baseline does it: few-shot (three corrections")
     assert [arm.does_it for arm in verdict.arms] == [True, False, False]
     assert [r.partition(":")[0] for r in verdict.reasons[-2:]] == [
-        "Control arm prompt did not do it",
-        "Control arm harmful did not do it",
+        "Baseline prompt did not do it",
+        "Baseline harmful did not do it",
     ]
     assert verdict.arms[0].against_candidate.delta == 0.0
     assert verdict.arms[1].against_candidate.delta == -1.0
@@ -426,7 +426,9 @@ def test_an_arm_behind_the_adapter_does_not_do_it() -> None:
     assert "it improves the target" in verdict.arms[0].reason
 
 
-def test_an_arm_on_other_questions_is_refused() -> None:
+def test_a_baseline_on_other_questions_is_refused() -> None:
     base = eval_side(["F"] * 4, prefix="t", targeted=True)
-    with pytest.raises(InvalidInputError, match=r"stand in base only .*: evaluate arm few-shot on the same questions"):
+    with pytest.raises(
+        InvalidInputError, match=r"stand in base only .*: evaluate baseline few-shot on the same questions"
+    ):
         decide(base, base, arms={"few-shot": ("examples", base[:2])})

@@ -13,7 +13,7 @@ from burnish.schemas.methods import Method
 from burnish.statistics import holm, needs_questions, noninferiority, prudent_design_effect
 from burnish.verdict import pairing
 from burnish.verdict.claims import Answer, Outcomes, Thresholds, find_harm, find_improvement
-from burnish.verdict.comparisons import Groups, compare, outcomes
+from burnish.verdict.comparisons import PairsByRole, compare, outcomes
 from burnish.verdict.decision import usable_calibration
 
 
@@ -76,7 +76,7 @@ def claims_of(
     calibration: JudgeCalibration | None = None,
 ) -> tuple[Answer, Answer]:
     """(improved, broke) as burnish.verdict.decision.decide finds them, which says one word for both."""
-    groups = Groups(pairing.pair(base, candidate), usable_calibration(calibration))
+    groups = PairsByRole(pairing.pair(base, candidate), usable_calibration(calibration))
     improvement = find_improvement(outcomes(groups.targeted, groups.judge), limits, groups.missing_targeted)
     harm = find_harm(outcomes(groups.rest, groups.judge), limits, groups.missing_rest)
     return improvement.answer, harm.answer
@@ -147,7 +147,7 @@ def _compare_pair(
         [row.model_copy(update={"held_out": row.question_id not in trained}) for row in rows]
         for rows in (first_rows, second_rows)
     ]
-    groups = Groups(pairing.pair(sides[0], sides[1], (first, second)), usable_calibration(calibration))
+    groups = PairsByRole(pairing.pair(sides[0], sides[1], (first, second)), usable_calibration(calibration))
     targeted, rest = compare(groups.targeted, judge=groups.judge), compare(groups.rest, judge=groups.judge)
     found = outcomes(groups.targeted, groups.judge)
     return PairwiseComparison(
@@ -167,7 +167,7 @@ def _is_equivalent(found: Outcomes, limits: Thresholds) -> bool:
     if found.n == 0:
         return False
     p_values = [
-        noninferiority(sign * found.difference, found.cluster, limits.arm_margin, limits.alpha)[1] for sign in (1, -1)
+        noninferiority(sign * found.difference, found.group, limits.arm_margin, limits.alpha)[1] for sign in (1, -1)
     ]
     return max(p_values) < limits.alpha
 
@@ -177,11 +177,11 @@ def _needed(found: Outcomes, limits: Thresholds) -> int | None:
 
     Two-sided at alpha; clusters are taken to go on as they are.
     """
-    more, less = max(found.gained, found.lost), min(found.gained, found.lost)
+    more, less = max(found.fixed, found.regressed), min(found.fixed, found.regressed)
     required = needs_questions(more, less, found.n, limits.least_improvement, limits.alpha / 2)
     if required is None:
         return None
-    effect = max(1.0, prudent_design_effect(found.difference, found.cluster))
+    effect = max(1.0, prudent_design_effect(found.difference, found.group))
     return max(1, math.ceil((required + found.n) * effect) - found.n)
 
 

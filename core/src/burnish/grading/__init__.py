@@ -1,21 +1,10 @@
-"""Graders: one file a grader, each one decorated function whose arguments are recorded in the benchmark question.
+"""Grading an answer: the registry, what graders read beside the answer, and the readers of text, JSON and patterns that they share.
 
-A grader answers (answer, expected, **args) with a Grade; it skips with a reason where it cannot grade. Two take Evidence
-beside the text: log-probabilities, a judge's word. Called by the eval client and by whoever makes a run log; must stay
-free of I/O.
+The graders themselves lie in `graders/`. Called by the eval client and by whoever makes a run log; stays free of I/O. What asks a
+judge or an endpoint belongs to the client.
 """
 
-from burnish.grading import (  # importing a grader's file registers it
-    contains,
-    exact,
-    json_fields,
-    judge,
-    multiple_choice,
-    normalised_exact,
-    number,
-    regex,
-    token_f1,
-)
+from burnish.grading import graders  # noqa: F401  # registers them
 from burnish.grading.evidence import Evidence, Judgement
 from burnish.grading.registry import Grade, check, describe, grade, grader, names
 from burnish.grading.requests import needs, request_parameters
@@ -32,4 +21,3 @@ __all__ = [
     "needs",
     "request_parameters",
 ]
-_GRADERS = (contains, exact, json_fields, judge, multiple_choice, normalised_exact, number, regex, token_f1)

@@ -1,59 +1,22 @@
-"""Grader: another model judges the answer against a rubric. Here: the grade, and the digest that a calibration is bound to.
-
-The judge is asked by the eval client (burnish_client.evaluation.judging); what it is asked is in judge_prompt.
-"""
+"""Who a judge is: the digest that judgements carry and that a calibration is bound to. Called by the eval client."""
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
-
-from pydantic import Field
+from typing import Literal
 
 from burnish.digests import canonical_json, version_of
-from burnish.grading.evidence import Evidence, Judgement
-from burnish.grading.injection import addresses_judge
 from burnish.grading.judge_prompt import TEMPLATE
-from burnish.grading.registry import Grade, failing, grader, passing, skipping
 
 Mode = Literal["single", "pairwise"]
-Rubric = Annotated[str, Field(min_length=1, pattern=r"\S")]
-NEEDS_A_JUDGE = "needs a judge: give --judge-model"
 
 
 def judge_digest(judge_model: str, rubric: str, mode: Mode = "single") -> str:
     """16 hex characters over the judge's model name, the rubric, the mode and our wording of the task.
 
-    White space around the rubric does not count. Any of them changed is another judge: a calibration of the one says nothing of the other.
+    White space around the rubric does not count. If any of them changes, it is another judge, and a calibration of the one says nothing of the other.
     """
     return version_of(canonical_json([judge_model, rubric.strip(), mode, TEMPLATE]))
 
 
 def rubric_digest(rubric: str) -> str:
     return version_of(rubric.strip().encode())
-
-
-@grader
-def judge(answer: str, expected: str, evidence: Evidence, *, rubric: Rubric, mode: Mode = "single") -> Grade:
-    """A judge model finds that the answer meets the rubric; the judge is chosen in the eval run, not here.
-
-    mode `single`: pass or fail, given the question, the expected answer and the rubric. mode `pairwise`: the answer is
-    compared with the other side's answer (same question, same sample), in both orders; two different words are a tie.
-    It passes unless it is the worse one; score 1, 0.5 or 0. Labels: judged-wrong, judged-worse, addresses-judge.
-
-    An answer that addresses the judge never passes, whatever the judge says. Skips without a judgement.
-    """
-    judgement = evidence.judgement
-    if judgement is None:
-        return skipping(NEEDS_A_JUDGE)
-    if judgement.score is None:
-        return skipping(f"the judge gave no judgement: {judgement.problem}")
-    asked_for = addresses_judge(answer)
-    if asked_for is not None:
-        return failing("addresses-judge", f"the answer says {asked_for!r} to its judge; {_said(judgement)}")
-    if judgement.score >= 0.5:
-        return passing(_said(judgement), judgement.score)
-    return failing("judged-wrong" if mode == "single" else "judged-worse", _said(judgement))
-
-
-def _said(judgement: Judgement) -> str:
-    return f"judge (score {judgement.score:g}): {judgement.reason[:500]}"

@@ -13,8 +13,8 @@ from burnish.schemas.benchmark import BenchmarkQuestion
 from burnish.schemas.evaluation import EvalRow
 from burnish.verdict.pairing import Pair
 
-Outcome = Literal["regression", "lost", "gained", "still failing"]
-ORDER: tuple[Outcome, ...] = ("regression", "lost", "gained")
+Outcome = Literal["regression", "regressed", "fixed", "still failing"]
+ORDER: tuple[Outcome, ...] = ("regression", "regressed", "fixed")
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,7 @@ class Example:
     @property
     def label(self) -> str | None:
         """How the side that fails fails."""
-        return self.candidate.label if self.outcome != "gained" else self.base.label
+        return self.candidate.label if self.outcome != "fixed" else self.base.label
 
 
 class Examples:
@@ -110,7 +110,7 @@ def _outcome(p: Pair, regressions: Collection[str]) -> Outcome:
         return "regression"
     if p.base_passed == p.candidate_passed:
         return "still failing"
-    return "gained" if p.candidate_passed else "lost"
+    return "fixed" if p.candidate_passed else "regressed"
 
 
 def _group(p: Pair) -> str:

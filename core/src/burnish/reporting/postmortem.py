@@ -12,14 +12,14 @@ from burnish.reporting.meta import ReportMeta
 from burnish.reporting.own_words import own_words, with_words
 from burnish.reporting.patterns import regression_traits
 from burnish.reporting.sentences import headline, interval, p_value, pattern_sentence, percent, points
-from burnish.reporting.training import METHODS, finding_sentence, finding_tag, foretold
+from burnish.reporting.training import finding_sentence, finding_tag, foretold, method_name
 from burnish.schemas.adapter import AdapterManifest
 from burnish.schemas.evaluation import ArmComparison, Comparison, EvalRow, Verdict
 from burnish.verdict.pairing import Pair, pair
 
 MOST_REGRESSIONS_NAMED = 20
 # Ways of failing that a stricter output (guided decoding, a schema, a firmer instruction) might prevent without training.
-FORM_LABELS = frozenset(
+FORMAT_LABELS = frozenset(
     {
         "answer-in-prose",
         "empty-answer",
@@ -66,7 +66,7 @@ def postmortem_md(
         "## 4. What regressed?",
         _regressions(verdict, pairs, candidate_rows, meta),
         "## 5. Was fine-tuning the right rung?",
-        _rung(verdict, pairs, base_labels, meta),
+        _needed(verdict, pairs, base_labels, meta),
         "## In your own words",
         "What is between the two comments is yours: a rebuild keeps it.",
     ]
@@ -113,7 +113,7 @@ def _training(adapter: AdapterManifest) -> list[str]:
     """The run, what was foretold of it, and what preflight and run warned of."""
     training, figures = adapter.training, foretold(adapter)
     lines = [
-        f"- Training: {METHODS[adapter.method]}, {training.steps} steps (best at {training.best_step}), loss {_number(training.first_train_loss)} → "
+        f"- Training: {method_name(adapter)}, {training.steps} steps (best at {training.best_step}), loss {_number(training.first_train_loss)} → "
         f"{_number(training.final_train_loss)}, best validation loss {_number(training.best_validation_loss)}, {training.duration_seconds:.0f} s."
     ]
     if figures:
@@ -133,7 +133,7 @@ def _improvement(verdict: Verdict) -> str:
         ("Rest, held out (decides)", verdict.rest),
         ("Rest, used as anchors (shown only)", verdict.anchored),
     ]
-    head = "| questions | n | base | candidate | change, points | 95 % interval | gained | lost | p |\n| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: |"
+    head = "| questions | n | base | candidate | change, points | 95 % interval | fixed | regressed | p |\n| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: |"
     return "\n".join([head, *(_table_row(name, comparison) for name, comparison in rows)])
 
 
@@ -148,7 +148,7 @@ def _regressions(verdict: Verdict, pairs: Sequence[Pair], candidate_rows: Sequen
         else f"{percent(verdict.noise_flip_rate)} of rest questions flip when the base is asked again"
     )
     if not verdict.regressions:
-        return f"None: no rest question that the base always passes was lost. Noise: {noise}."
+        return f"None: no rest question that the base always passes regressed. Noise: {noise}."
     labels = examples.labels_of(candidate_rows)
     lost = [regression.question_id for regression in verdict.regressions]
     traits = regression_traits(pairs, lost, {q.question_id: q for q in meta.questions}, candidate_rows)
@@ -165,53 +165,53 @@ def _regressions(verdict: Verdict, pairs: Sequence[Pair], candidate_rows: Sequen
     )
 
 
-def _rung(verdict: Verdict, pairs: Sequence[Pair], base_labels: dict[str, str], meta: ReportMeta) -> str:
+def _needed(verdict: Verdict, pairs: Sequence[Pair], base_labels: dict[str, str], meta: ReportMeta) -> str:
     failing = [p for p in pairs if p.targeted and p.held_out and not p.base_passed]
-    by_form = [p for p in failing if base_labels.get(p.question_id) in FORM_LABELS]
+    by_format = [p for p in failing if base_labels.get(p.question_id) in FORMAT_LABELS]
     fixed = sum(p.candidate_passed for p in failing)
     lines = [
-        _rung_answer(verdict),
-        *(_arm(arm) for arm in verdict.arms),
+        _was_needed(verdict),
+        *(_baseline(baseline) for baseline in verdict.arms),
         f"- For training: of {len(failing)} held-out questions that the base fails, the adapter passes {fixed}.",
     ]
-    if by_form:
+    if by_format:
         lines.append(
-            f"- For a cheaper rung: {len(by_form)} of those {len(failing)} fail in form ({counts(examples.count_labels(by_form, base_labels))}), "
-            f"which guided decoding or a firmer prompt may prevent{'; the others are wrong in content' if len(by_form) < len(failing) else ''}."
+            f"- For a cheaper baseline: {len(by_format)} of those {len(failing)} fail in format ({counts(examples.count_labels(by_format, base_labels))}), "
+            f"which guided decoding or a firmer prompt may prevent{'; the others are wrong in content' if len(by_format) < len(failing) else ''}."
         )
     elif failing:
         lines.append(
-            "- Against a cheaper rung: none of them fails in form alone, so guided decoding would not have been enough."
+            "- Against a cheaper baseline: none of them fails in format alone, so guided decoding would not have been enough."
         )
     if meta.clusters:
         lines.append("- Retrieval is not the cause: the clusters count only failures whose evidence was in the prompt.")
     return "\n".join(lines)
 
 
-def _rung_answer(verdict: Verdict) -> str:
+def _was_needed(verdict: Verdict) -> str:
     if verdict.cheaper_rung is not None:
-        return f"- **No: a cheaper rung does it.** {code(verdict.cheaper_rung)} needs no training and is not worse than the adapter."
+        return f"- **No: a cheaper baseline does it.** {code(verdict.cheaper_rung)} needs no training and is not worse than the adapter."
     if not verdict.arms:
         return (
-            "- **Open.** No control arm was run in this evaluation: the base was not asked with the corrections as few-shot examples, with a stricter "
+            "- **Open.** No baseline was run in this evaluation: the base was not asked with the corrections as few-shot examples, with a stricter "
             "instruction, or with guided decoding, so it is not shown that training was needed. `burnish eval --control` would tell."
         )
     tried = (
-        f"none of the {len(verdict.arms)} control arms does what was wanted"
+        f"none of the {len(verdict.arms)} baselines does what was wanted"
         if len(verdict.arms) > 1
-        else "the one control arm does not do it"
+        else "the one baseline does not do it"
     )
     if verdict.verdict in {"ship", "investigate"}:
         return f"- **Yes, as far as was tried:** {tried}."
     return f"- **Open.** It is not shown that training improved the cluster, and {tried}."
 
 
-def _arm(arm: ArmComparison) -> str:
-    does = "does it" if arm.does_it else "does not do it"
+def _baseline(baseline: ArmComparison) -> str:
+    does = "does it" if baseline.does_it else "does not do it"
     return (
-        f"- {code(arm.name)} {does}: {line(arm.reason)} Target {percent(arm.targeted.base)} → {percent(arm.targeted.candidate)}, "
-        f"against the adapter {points(arm.against_candidate.delta)} points ({interval(arm.against_candidate)}); "
-        f"rest {points(arm.rest.delta)} ({interval(arm.rest)})."
+        f"- {code(baseline.name)} {does}: {line(baseline.reason)} Target {percent(baseline.targeted.base)} → {percent(baseline.targeted.candidate)}, "
+        f"against the adapter {points(baseline.against_candidate.delta)} points ({interval(baseline.against_candidate)}); "
+        f"rest {points(baseline.rest.delta)} ({interval(baseline.rest)})."
     )
 
 

@@ -17,7 +17,7 @@ HEADLINES: dict[VerdictName, str] = {
 
 
 def headline(verdict: Verdict) -> str:
-    """The verdict's sentence; then how many more questions would settle it, and that a cheaper rung does it, where known."""
+    """The verdict's sentence; then how many more questions would settle it, and that a cheaper baseline does it, where known."""
     sentences = [HEADLINES[verdict.verdict]]
     wanted = [
         f"{count} more {which} questions"
@@ -30,7 +30,7 @@ def headline(verdict: Verdict) -> str:
     if wanted:
         sentences.append(f"About {' and '.join(wanted)} would.")
     if verdict.cheaper_rung is not None:
-        sentences.append(f"A cheaper rung does it: {verdict.cheaper_rung}.")
+        sentences.append(f"A cheaper baseline does it: {verdict.cheaper_rung}.")
     return " ".join(sentences)
 
 

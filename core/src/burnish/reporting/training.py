@@ -29,7 +29,7 @@ def run_facts(adapter: AdapterManifest) -> list[tuple[str, str]]:
         steps += f"; published from the checkpoint at {adapter.checkpoint_step}"
     train = f"{fixed(training.first_train_loss, 3)} → {fixed(training.final_train_loss, 3)}"
     return [
-        ("Method", f"{_method(adapter)}, {_lora(adapter)}"),
+        ("Method", f"{method_name(adapter)}, {_lora(adapter)}"),
         ("Backend", f"{adapter.backend}, seed {adapter.seed}"),
         ("Steps", steps),
         ("Training loss", train),
@@ -71,7 +71,8 @@ def finding_tag(finding: Finding) -> str:
     return "warning" if finding.severity == "warning" else "refusal, accepted"
 
 
-def _method(adapter: AdapterManifest) -> str:
+def method_name(adapter: AdapterManifest) -> str:
+    """`direct preference optimization (DPO)`."""
     declared = METHODS[adapter.method]
     return f"{declared.title} ({declared.abbreviation})"
 

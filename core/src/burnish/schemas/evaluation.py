@@ -60,7 +60,7 @@ class Comparison(Frozen):
 
 
 class ScoreComparison(Frozen):
-    """Mean scores in [0,1], paired by question (mean over samples), clusters respected. Shown beside pass/fail."""
+    """Mean scores in [0,1], paired by question (mean over samples), groups respected. Shown beside pass/fail."""
 
     n: int
     base: float | None
@@ -106,14 +106,14 @@ class NoiseFloor(Frozen):
 
 
 class ArmComparison(Frozen):
-    """A control arm: the base model with a cheaper means than training, on the same questions."""
+    """A baseline: the base model with a cheaper means than training, on the same questions."""
 
     name: str
-    what: str = Field(description="a sentence: what the arm does")
-    targeted: Comparison = Field(description="arm against base, held-out targeted questions")
-    rest: Comparison = Field(description="arm against base, rest questions")
+    what: str = Field(description="a sentence: what it does")
+    targeted: Comparison = Field(description="baseline against base, held-out targeted questions")
+    rest: Comparison = Field(description="baseline against base, rest questions")
     against_candidate: Comparison = Field(
-        description="held-out targeted questions: base = the adapter, candidate = the arm, delta = arm − adapter"
+        description="held-out targeted questions: base = the adapter, candidate = the baseline, delta = baseline − adapter"
     )
     does_it: bool = Field(
         description="not worse than the adapter on the target (non-inferior), improves it, and holds the rest"
@@ -179,7 +179,9 @@ class Verdict(Frozen):
     trained: Comparison = Field(description="targeted questions that were trained on: shown, never decisive")
     rest: Comparison = Field(description="questions outside the cluster that no training row came from")
     anchored: Comparison = Field(description="questions outside the cluster used as anchors: shown, never decisive")
-    regressions: list[Regression] = Field(description="rest questions lost beyond the noise of asking the base twice")
+    regressions: list[Regression] = Field(
+        description="rest questions that regressed beyond the noise of asking the base twice"
+    )
     noise_flip_rate: float | None = Field(
         description="share of rest questions whose base samples disagree; None where base was asked once"
     )
@@ -200,26 +202,24 @@ class Verdict(Frozen):
     targeted_score: ScoreComparison | None = None
     rest_score: ScoreComparison | None = None
     noise: NoiseFloor | None = None
-    clusters: int = Field(default=0, description="independent clusters of questions among those that decide")
+    clusters: int = Field(default=0, description="independent groups of questions among those that decide")
     calibration: JudgeCalibration | None = Field(default=None, description="of the judge that graded rows, if any")
     judged: Comparison | None = Field(
         default=None, description="questions graded by an uncalibrated judge: shown, never decisive"
     )
     arms: list[ArmComparison] = []
-    cheaper_rung: str | None = Field(
-        default=None, description="name of the control arm that does it, None if none does"
-    )
+    cheaper_rung: str | None = Field(default=None, description="name of the baseline that does it, None if none does")
     reasons: list[str] = Field(description="sentences, most decisive first")
     warnings: list[str] = []
 
 
 class ArmRecord(Frozen):
-    """What a control arm did, so that its rows can be read and made again."""
+    """What a baseline did, so that its rows can be read and made again."""
 
     name: str
     what: str = Field(description="a sentence")
     file: str = Field(description="its rows, in the eval's folder")
-    changed: int = Field(description="questions that the arm asked in another way")
+    changed: int = Field(description="questions that the baseline asked in another way")
     plain: int = Field(description="questions that it had to ask as the base is asked")
     details: dict[str, Any] = {}
 

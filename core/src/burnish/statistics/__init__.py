@@ -1,7 +1,8 @@
-"""Statistics of paired comparisons: exact, for small n. numpy and scipy only; called by burnish.verdict.claims and burnish.verdict.decision.
+"""Statistics of paired comparisons: exact, for small n. Only numpy and scipy; called by burnish.verdict and the eval client.
 
-Sign convention everywhere: gained = base failed and candidate passed, lost = the reverse, delta = (gained − lost) / n,
-difference = candidate − base, so that positive is better for the candidate.
+fixed: the base failed and the candidate passed. regressed: the reverse. delta = (fixed − regressed) / n and difference =
+candidate − base, so that positive is better for the candidate. A group is a set of questions that are not independent of each
+other, such as questions about one document; it counts as one.
 """
 
 from burnish.statistics.intervals import (
@@ -13,7 +14,7 @@ from burnish.statistics.intervals import (
 )
 from burnish.statistics.judge import cohens_kappa, rogan_gladen_delta, wilson_interval, youden_index
 from burnish.statistics.mcnemar import Alternative, mcnemar_exact
-from burnish.statistics.multiplicity import benjamini_hochberg, holm
+from burnish.statistics.multiplicity import holm
 from burnish.statistics.noise import disagreement_rate, flip_rate, self_loss_rate, tail_probability
 from burnish.statistics.noninferiority import (
     noninferiority,
@@ -28,7 +29,6 @@ from burnish.statistics.sign_flip import sign_flip_exact
 
 __all__ = [
     "Alternative",
-    "benjamini_hochberg",
     "cohens_kappa",
     "compare_scores",
     "design_effect",

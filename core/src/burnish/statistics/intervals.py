@@ -1,4 +1,4 @@
-"""Confidence intervals of a paired difference of proportions, and what clusters of questions do to them."""
+"""Confidence intervals of a paired difference of proportions, and what groups of questions do to them."""
 
 from __future__ import annotations
 
@@ -12,33 +12,33 @@ from scipy.optimize import brentq
 from scipy.special import ndtri
 from scipy.stats import norm, t
 
-from burnish.statistics.sign_flip import cluster_sums
+from burnish.statistics.sign_flip import group_sums
 
-Clusters = Sequence[object] | ArrayLike | None
-DOUBT = 4  # discordant clusters whose weight the worst case has against the estimate of the design effect
+Groups = Sequence[object] | ArrayLike | None
+DOUBT = 4  # discordant groups whose weight the worst case has against the estimate of the design effect
 
 
-def tango_interval(gained: float, lost: float, n: float, confidence: float = 0.95) -> tuple[float, float]:
-    """Two-sided score interval of delta = (gained − lost) / n over n pairs, of which gained + lost are discordant.
+def tango_interval(fixed: float, regressed: float, n: float, confidence: float = 0.95) -> tuple[float, float]:
+    """Two-sided score interval of delta = (fixed − regressed) / n over n pairs, of which fixed + regressed are discordant.
 
     Holds its level for small n and for no discordant pair, where Wald's collapses to a point. n = 0 gives (-1, 1):
     nothing is known. The interval contains the estimate and lies in [-1, 1]. Counts may be real (effective counts).
     Source: Tango 1998, Statistics in Medicine 17:891–908, equations 6 to 10 (there b and c are the discordant counts).
     """
-    if min(gained, lost) < 0 or gained + lost > n * (1 + 1e-9):
-        raise ValueError(f"gained {gained} and lost {lost} do not fit n {n}")
+    if min(fixed, regressed) < 0 or fixed + regressed > n * (1 + 1e-9):
+        raise ValueError(f"fixed {fixed} and regressed {regressed} do not fit n {n}")
     if not 0 < confidence < 1:
         raise ValueError(f"confidence {confidence} is not between 0 and 1")
     if n == 0:
         return -1.0, 1.0
     critical = float(ndtri(0.5 + confidence / 2))
-    estimate = (gained - lost) / n
+    estimate = (fixed - regressed) / n
 
     def excess(delta: float) -> float:
-        return score(gained, lost, n, delta) - critical
+        return score(fixed, regressed, n, delta) - critical
 
     def shortfall(delta: float) -> float:
-        return score(gained, lost, n, delta) + critical
+        return score(fixed, regressed, n, delta) + critical
 
     # The score falls from +inf to -inf as delta rises through (-1, 1) and is 0 at the estimate.
     low = -1.0 if estimate <= -1 + 1e-9 else float(brentq(excess, -1.0 + 1e-12, estimate, xtol=1e-12))
@@ -46,18 +46,18 @@ def tango_interval(gained: float, lost: float, n: float, confidence: float = 0.9
     return low, high
 
 
-def paired_interval(differences: ArrayLike, clusters: Clusters = None, confidence: float = 0.95) -> tuple[float, float]:
-    """Two-sided interval of the mean difference that respects clusters and several samples a question.
+def paired_interval(differences: ArrayLike, groups: Groups = None, confidence: float = 0.95) -> tuple[float, float]:
+    """Two-sided interval of the mean difference that respects groups and several samples a question.
 
     differences: (N,) candidate − base in [-1, 1] a question. Tango's interval on `effective_counts`, each over the design effect.
     Source: Rao & Scott 1992, Biometrics 48:577–585 (effective counts); Tango 1998.
     """
-    gained, lost, n = effective_counts(differences, design_effect(differences, clusters))
-    return tango_interval(gained, lost, n, confidence)
+    fixed, regressed, n = effective_counts(differences, design_effect(differences, groups))
+    return tango_interval(fixed, regressed, n, confidence)
 
 
 def effective_counts(differences: ArrayLike, effect: float) -> tuple[float, float, float]:
-    """(gained, lost, n) over a design effect: the pass/fail pairs with the same mean and sum of squares as the differences.
+    """(fixed, regressed, n) over a design effect: the pass/fail pairs with the same mean and sum of squares as the differences.
 
     For differences of −1, 0 and 1 these are the plain counts. Means over several samples count less than one each, but n stays:
     averaging takes the noise out of a question, it does not make two questions of one, and a harm that no question
@@ -73,62 +73,62 @@ def _discordant(array: NDArray[np.float64]) -> float:
     return max(float((array**2).sum()), abs(float(array.sum())))
 
 
-def design_effect(differences: ArrayLike, clusters: Clusters = None) -> float:
+def design_effect(differences: ArrayLike, groups: Groups = None) -> float:
     """Variance of the mean difference over that of independent pass/fail pairs with the same `effective_counts`.
 
-    differences: (N,) in [-1, 1]; clusters: (N,) labels, None = each alone. The variance is cluster-robust (between cluster
-    sums, C / (C − 1)), times (t quantile with C − 1 degrees / normal quantile)² at 97.5 %, because few clusters know their own
+    differences: (N,) in [-1, 1]; groups: (N,) labels, None = each alone. The variance is cluster-robust (between group
+    sums, C / (C − 1)), times (t quantile with C − 1 degrees / normal quantile)² at 97.5 %, because few groups know their own
     variance badly. At least 1, and exactly 1 where each question stands alone or where nothing or everything is
-    discordant in one direction (no variance to compare); N, one independent question in all, for a single cluster.
+    discordant in one direction (no variance to compare); N, one independent question in all, for a single group.
     Source: Rao & Scott 1992, Biometrics 48:577–585, section 2.
     """
     array = np.asarray(differences, dtype=np.float64)
-    n, sums = array.size, cluster_sums(array, clusters)
+    n, sums = array.size, group_sums(array, groups)
     independent = _discordant(array) - float(array.sum()) ** 2 / n if n else 0.0
     if n == 0 or independent <= 1e-12 or sums.size == n:
         return 1.0
     if sums.size == 1:
         return float(n)
-    counts = cluster_sums(np.ones(n), clusters)
+    counts = group_sums(np.ones(n), groups)
     count = sums.size
     robust = float(((sums - counts * array.mean()) ** 2).sum()) * count / (count - 1)
-    return float(np.clip(robust * _few_clusters(count) / independent, 1.0, n))
+    return float(np.clip(robust * _few_groups(count) / independent, 1.0, n))
 
 
-def prudent_design_effect(differences: ArrayLike, clusters: Clusters = None) -> float:
-    """`design_effect`, drawn to the worst case where few clusters are discordant and nothing is known of how they hang together.
+def prudent_design_effect(differences: ArrayLike, groups: Groups = None) -> float:
+    """`design_effect`, drawn to the worst case where few groups are discordant and nothing is known of how they hang together.
 
-    The worst case: a cluster stands or falls as one (sum of squared sizes over N). It weighs like four discordant clusters;
+    The worst case: a group stands or falls as one (sum of squared sizes over N). It weighs like four discordant groups;
     differences that averaging made small do not count as whole ones.
     """
     array = np.asarray(differences, dtype=np.float64)
     if array.size == 0:
         return 1.0
-    effect = design_effect(array, clusters)
-    worst = float((cluster_sums(np.ones(array.size), clusters) ** 2).sum()) / array.size
+    effect = design_effect(array, groups)
+    worst = float((group_sums(np.ones(array.size), groups) ** 2).sum()) / array.size
     if worst <= 1:
         return effect
-    discordant = min(float((cluster_sums(np.abs(array), clusters) > 0).sum()), _discordant(array))
+    discordant = min(float((group_sums(np.abs(array), groups) > 0).sum()), _discordant(array))
     return max(effect, (discordant * effect + DOUBT * worst) / (discordant + DOUBT))
 
 
 @cache
-def _few_clusters(count: int) -> float:
+def _few_groups(count: int) -> float:
     """(t quantile with count − 1 degrees / normal quantile)² at 97.5 %."""
     return float(t.ppf(0.975, count - 1) / norm.ppf(0.975)) ** 2
 
 
-def score(gained: float, lost: float, n: float, delta: float) -> float:
+def score(fixed: float, regressed: float, n: float, delta: float) -> float:
     """Tango's score statistic for H0: true difference = delta. 0 at the estimate.
 
     The nuisance probability q (of a loss) is at its maximum likelihood under H0, where a gain has probability q + delta:
-    the larger root of 2n q² + B q − lost · delta (1 − delta) = 0, B = −gained − lost + (2n − gained + lost) · delta.
+    the larger root of 2n q² + B q − regressed · delta (1 − delta) = 0, B = −fixed − regressed + (2n − fixed + regressed) · delta.
     """
-    b = -gained - lost + (2 * n - gained + lost) * delta
-    c = -lost * delta * (1 - delta)
+    b = -fixed - regressed + (2 * n - fixed + regressed) * delta
+    c = -regressed * delta * (1 - delta)
     q = (math.sqrt(max(b * b - 8 * n * c, 0.0)) - b) / (4 * n)
     variance = n * (2 * q + delta * (1 - delta))
-    distance = gained - lost - n * delta
+    distance = fixed - regressed - n * delta
     if variance <= 0:
         return 0.0 if distance == 0 else math.copysign(math.inf, distance)
     return distance / math.sqrt(variance)

@@ -9,24 +9,24 @@ from scipy.stats import binom
 Alternative = Literal["two-sided", "greater", "less"]
 
 
-def mcnemar_exact(gained: int, lost: int, alternative: Alternative = "two-sided") -> float:
-    """p-value that gains and losses are equally likely, given how many there are: gained ~ Binomial(gained + lost, 1/2).
+def mcnemar_exact(fixed: int, regressed: int, alternative: Alternative = "two-sided") -> float:
+    """p-value that gains and losses are equally likely, given how many there are: fixed ~ Binomial(fixed + regressed, 1/2).
 
     `greater`: the candidate is better; `less`: it is worse; `two-sided`: twice the smaller tail, at most 1. No discordant
     pair: 1. Conservative (no mid-p): the true size is at most the nominal one, however small n is.
     Source: McNemar 1947; exact form: Fagerland, Lydersen & Laake 2013, BMC Med Res Methodol 13:91, section "exact conditional".
     """
-    _check_counts(gained, lost)
-    discordant = gained + lost
+    _check_counts(fixed, regressed)
+    discordant = fixed + regressed
     if discordant == 0:
         return 1.0
     if alternative == "greater":
-        return float(binom.sf(gained - 1, discordant, 0.5))
+        return float(binom.sf(fixed - 1, discordant, 0.5))
     if alternative == "less":
-        return float(binom.cdf(gained, discordant, 0.5))
-    return min(1.0, 2.0 * float(binom.cdf(min(gained, lost), discordant, 0.5)))
+        return float(binom.cdf(fixed, discordant, 0.5))
+    return min(1.0, 2.0 * float(binom.cdf(min(fixed, regressed), discordant, 0.5)))
 
 
-def _check_counts(gained: int, lost: int) -> None:
-    if gained < 0 or lost < 0:
-        raise ValueError(f"counts cannot be negative: gained {gained}, lost {lost}")
+def _check_counts(fixed: int, regressed: int) -> None:
+    if fixed < 0 or regressed < 0:
+        raise ValueError(f"counts cannot be negative: fixed {fixed}, regressed {regressed}")

@@ -15,17 +15,3 @@ def holm(p_values: Sequence[float]) -> list[float]:
         largest = max(largest, min(1.0, (count - rank) * p_values[index]))
         adjusted[index] = largest
     return adjusted
-
-
-def benjamini_hochberg(p_values: Sequence[float]) -> list[float]:
-    """Adjusted p-values in the order given; rejecting those at most q keeps the expected share of false ones among the rejected
-    at q, for independent or positively dependent tests. For lists to look at; decisions use `holm`. Empty in, empty out.
-    Source: Benjamini & Hochberg 1995, J R Stat Soc B 57:289–300.
-    """
-    count, smallest = len(p_values), 1.0
-    adjusted = [1.0] * count
-    ranked = sorted(range(count), key=lambda i: p_values[i], reverse=True)
-    for rank, index in zip(range(count, 0, -1), ranked, strict=True):
-        smallest = min(smallest, count / rank * p_values[index])
-        adjusted[index] = smallest
-    return adjusted

@@ -14,7 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.special import betainc, gammaln
 from scipy.stats import norm
 
-from burnish.statistics.intervals import Clusters, effective_counts, prudent_design_effect, score
+from burnish.statistics.intervals import Groups, effective_counts, prudent_design_effect, score
 
 MOST_EXACT = 2000  # beyond, the score is normal enough
 CLEARLY_NOT = 0.2  # asymptotic p-values above need no exact one
@@ -25,17 +25,17 @@ Floats = NDArray[np.float64]
 
 
 def noninferiority(
-    differences: ArrayLike, clusters: Clusters = None, margin: float = 0.02, alpha: float = 0.05
+    differences: ArrayLike, groups: Groups = None, margin: float = 0.02, alpha: float = 0.05
 ) -> tuple[float, float]:
     """(lower bound, p-value) for: the mean difference is above −margin. One-sided; p < alpha exactly where bound > −margin.
 
     differences: (N,) candidate − base in [-1, 1]. No questions: (-1, 1.0).
     """
-    gained, lost, n = effective_counts(differences, prudent_design_effect(differences, clusters))
-    return noninferiority_bound(gained, lost, n, margin, alpha), noninferiority_p(gained, lost, n, margin)
+    fixed, regressed, n = effective_counts(differences, prudent_design_effect(differences, groups))
+    return noninferiority_bound(fixed, regressed, n, margin, alpha), noninferiority_p(fixed, regressed, n, margin)
 
 
-def noninferiority_p(gained: float, lost: float, n: float, margin: float = 0.02) -> float:
+def noninferiority_p(fixed: float, regressed: float, n: float, margin: float = 0.02) -> float:
     """P-value of H0: delta <= −margin against delta > −margin, from (effective) counts.
 
     Exact unconditional: the largest probability, over all loss rates with delta = −margin, of a Tango score as large as the
@@ -46,19 +46,19 @@ def noninferiority_p(gained: float, lost: float, n: float, margin: float = 0.02)
     """
     if not 0 < margin < 1:
         raise ValueError(f"margin {margin} is not between 0 and 1")
-    return _p_value(gained, lost, n, -margin)
+    return _p_value(fixed, regressed, n, -margin)
 
 
-def noninferiority_bound(gained: float, lost: float, n: float, margin: float = 0.02, alpha: float = 0.05) -> float:
+def noninferiority_bound(fixed: float, regressed: float, n: float, margin: float = 0.02, alpha: float = 0.05) -> float:
     """One-sided lower bound of delta at level 1 − alpha: the test above, inverted to 0.0002. -1 for n < 1."""
     if n < 1:
         return -1.0
-    estimate = (gained - lost) / n
-    held = _p_value(gained, lost, n, -margin) < alpha
+    estimate = (fixed - regressed) / n
+    held = _p_value(fixed, regressed, n, -margin) < alpha
     low, high = (-margin, max(estimate, -margin)) if held else (-1.0, min(-margin, estimate))
     while high - low > 2e-4:
         middle = (low + high) / 2
-        if _p_value(gained, lost, n, middle) < alpha:
+        if _p_value(fixed, regressed, n, middle) < alpha:
             low = middle
         else:
             high = middle
@@ -114,10 +114,10 @@ def _required(discordance: float, margin: float, alpha: float, power: float) -> 
     return high
 
 
-def _p_value(gained: float, lost: float, n: float, delta: float) -> float:
+def _p_value(fixed: float, regressed: float, n: float, delta: float) -> float:
     if n < 1:
         return 1.0
-    statistic = score(gained, lost, n, delta)
+    statistic = score(fixed, regressed, n, delta)
     asymptotic = float(norm.sf(statistic))
     if asymptotic > CLEARLY_NOT or n > MOST_EXACT:
         return asymptotic
@@ -151,22 +151,22 @@ def _critical(n: int, delta: float, alpha: float) -> int:
 
 def _least_gains(statistic: float, n: int, delta: float) -> NDArray[np.int64]:
     """(n + 1,) for each count of losses the fewest gains with a score of at least `statistic`; n + 1 where none is enough."""
-    lost = np.arange(n + 1)
-    low, high = np.full(n + 1, -1), n - lost + 1
+    regressed = np.arange(n + 1)
+    low, high = np.full(n + 1, -1), n - regressed + 1
     while (high - low > 1).any():
         middle = (low + high) // 2
-        enough = _scores(np.maximum(middle, 0), lost, n, delta) >= statistic - 1e-9
+        enough = _scores(np.maximum(middle, 0), regressed, n, delta) >= statistic - 1e-9
         high = np.where((high - low > 1) & enough, middle, high)
         low = np.where((high - low > 1) & ~enough, middle, low)
-    return np.where(high > n - lost, n + 1, high)
+    return np.where(high > n - regressed, n + 1, high)
 
 
-def _scores(gained: NDArray[np.int64], lost: NDArray[np.int64], n: int, delta: float) -> Floats:
+def _scores(fixed: NDArray[np.int64], regressed: NDArray[np.int64], n: int, delta: float) -> Floats:
     """`score` over arrays of counts."""
-    b = -gained - lost + (2 * n - gained + lost) * delta
-    q = (np.sqrt(np.maximum(b * b + 8 * n * lost * delta * (1 - delta), 0.0)) - b) / (4 * n)
+    b = -fixed - regressed + (2 * n - fixed + regressed) * delta
+    q = (np.sqrt(np.maximum(b * b + 8 * n * regressed * delta * (1 - delta), 0.0)) - b) / (4 * n)
     variance = n * (2 * q + delta * (1 - delta))
-    distance = gained - lost - n * delta
+    distance = fixed - regressed - n * delta
     with np.errstate(divide="ignore", invalid="ignore"):
         scores = distance / np.sqrt(np.maximum(variance, 0.0))
     return np.asarray(
@@ -175,19 +175,19 @@ def _scores(gained: NDArray[np.int64], lost: NDArray[np.int64], n: int, delta: f
 
 
 def _region_probability(gains: NDArray[np.int64], n: int, loss_Q: Floats, gain_Q: Floats) -> Floats:
-    """(Q,) probability that a trinomial sample of n has at least gains[lost] gains, for each pair of loss and gain rates."""
-    lost = np.flatnonzero(gains <= n)
-    if not lost.size:
+    """(Q,) probability that a trinomial sample of n has at least gains[regressed] gains, for each pair of loss and gain rates."""
+    regressed = np.flatnonzero(gains <= n)
+    if not regressed.size:
         return np.zeros(loss_Q.size)
     loss, gain = loss_Q[:, None], np.maximum(gain_Q, 0.0)[:, None]
     with np.errstate(divide="ignore", invalid="ignore"):
-        log_loss = np.where(lost == 0, 0.0, lost * np.log(np.maximum(loss, 1e-300)))
-        log_kept = (n - lost) * np.log1p(-loss)
-        weight = np.exp(gammaln(n + 1) - gammaln(lost + 1) - gammaln(n - lost + 1) + log_loss + log_kept)
+        log_loss = np.where(regressed == 0, 0.0, regressed * np.log(np.maximum(loss, 1e-300)))
+        log_kept = (n - regressed) * np.log1p(-loss)
+        weight = np.exp(gammaln(n + 1) - gammaln(regressed + 1) - gammaln(n - regressed + 1) + log_loss + log_kept)
         rate = np.minimum(gain / (1 - loss), 1.0)
     row, column = np.nonzero(weight > 1e-10)
-    least = gains[lost[column]]
+    least = gains[regressed[column]]
     tail = np.ones(row.size)
     some = least > 0
-    tail[some] = betainc(least[some], n - lost[column][some] - least[some] + 1, rate[row[some], 0])
+    tail[some] = betainc(least[some], n - regressed[column][some] - least[some] + 1, rate[row[some], 0])
     return np.bincount(row, weights=weight[row, column] * tail, minlength=loss_Q.size).astype(np.float64)

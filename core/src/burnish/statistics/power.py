@@ -7,14 +7,14 @@ from scipy.stats import binom
 
 MOST_QUESTIONS = 20_000
 SMOOTHING = (
-    0.5  # added to each of gained, lost and unchanged (Jeffreys), so that a count of 0 is not taken for impossible
+    0.5  # added to each of fixed, regressed and unchanged (Jeffreys), so that a count of 0 is not taken for impossible
 )
 
 
 def mcnemar_power(n: int, gain_rate: float, loss_rate: float, alpha: float = 0.05) -> float:
     """Probability that the one-sided exact McNemar test over n questions says the candidate is better.
 
-    gain_rate, loss_rate: true shares of questions gained and lost. Exact: the discordant count is Binomial(n, gain +
+    gain_rate, loss_rate: true shares of questions fixed and regressed. Exact: the discordant count is Binomial(n, gain +
     loss), and given it the gains are Binomial(·, gain / (gain + loss)); the critical number of gains is the test's own.
     Source: Duffy 1984, Biometrics 40:1005–1015 (unconditional power of the conditional test).
     """
@@ -71,14 +71,14 @@ def detectable_difference(n: int, discordance: float = 0.0, alpha: float = 0.05,
     return high
 
 
-def needs_questions(gained: int, lost: int, n: int, least_improvement: float, alpha: float = 0.05) -> int | None:
+def needs_questions(fixed: int, regressed: int, n: int, least_improvement: float, alpha: float = 0.05) -> int | None:
     """How many questions beyond n would settle whether the candidate improves by `least_improvement`, at 80 % power.
 
     Takes the observed rates, smoothed, as true; where they show less than `least_improvement`, the same discordance with
     an improvement of exactly that is taken, the least that is worth finding. At least 1; None beyond 20,000.
     """
     total = n + 3 * SMOOTHING
-    gain_rate, loss_rate = (gained + SMOOTHING) / total, (lost + SMOOTHING) / total
+    gain_rate, loss_rate = (fixed + SMOOTHING) / total, (regressed + SMOOTHING) / total
     if gain_rate - loss_rate < least_improvement:
         discordant_rate = min(1.0, max(gain_rate + loss_rate, least_improvement))
         gain_rate = (discordant_rate + least_improvement) / 2

@@ -1,4 +1,4 @@
-"""Exact paired randomisation test that respects clusters: which side is which is exchanged, a whole cluster at a time."""
+"""Exact paired randomisation test that respects groups: which side is which is exchanged, a whole group at a time."""
 
 from __future__ import annotations
 
@@ -19,20 +19,20 @@ Floats = NDArray[np.float64]
 
 
 def sign_flip_exact(
-    differences: ArrayLike, clusters: Sequence[object] | ArrayLike | None = None, alternative: Alternative = "greater"
+    differences: ArrayLike, groups: Sequence[object] | ArrayLike | None = None, alternative: Alternative = "greater"
 ) -> float:
-    """p-value that exchanging the two sides of a whole cluster changes nothing: every sign of every cluster's sum is equally likely.
+    """p-value that exchanging the two sides of a whole group changes nothing: every sign of every group's sum is equally likely.
 
-    differences: (N,) candidate − base a question, in [-1, 1]. clusters: (N,) labels; None = each question stands alone.
+    differences: (N,) candidate − base a question, in [-1, 1]. groups: (N,) labels; None = each question stands alone.
     Exact: the distribution of the signed sum by dynamic programming over integers. Differences of means over few samples
     share a small denominator and are scaled by it; real-valued scores are first rounded to a fixed grid of 1 / 16,384 of
-    the sum of absolute cluster sums (rounding keeps signs exchangeable, so that the test stays exact). Where all non-zero
-    cluster sums have one size it is McNemar's test, and computed as such. `greater`: the candidate is better. No
+    the sum of absolute group sums (rounding keeps signs exchangeable, so that the test stays exact). Where all non-zero
+    group sums have one size it is McNemar's test, and computed as such. `greater`: the candidate is better. No
     non-zero sum: 1. Exact under exchangeability, which needs as many samples of either side.
-    Source: Fisher 1935 §21; Good 2005, Permutation, Parametric and Bootstrap Tests, 3rd ed., section 3.2; cluster sums: Gail
+    Source: Fisher 1935 §21; Good 2005, Permutation, Parametric and Bootstrap Tests, 3rd ed., section 3.2; group sums: Gail
     et al. 1996, Stat Med 15:1069–1092.
     """
-    sums = cluster_sums(differences, clusters)
+    sums = group_sums(differences, groups)
     steps = _to_integers(sums[np.abs(sums) > 1e-12])
     steps = steps[steps != 0]
     if not steps.size:
@@ -47,17 +47,17 @@ def sign_flip_exact(
     return min(1.0, p_value)
 
 
-def cluster_sums(values: ArrayLike, clusters: Sequence[object] | ArrayLike | None = None) -> Floats:
-    """(C,) sum of values a cluster, clusters in sorted order; the values themselves for None. Raises ValueError on NaN or
+def group_sums(values: ArrayLike, groups: Sequence[object] | ArrayLike | None = None) -> Floats:
+    """(C,) sum of values a group, groups in sorted order; the values themselves for None. Raises ValueError on NaN or
     unequal lengths."""
     array = np.asarray(values, dtype=np.float64)
     if not np.isfinite(array).all():
         raise ValueError("differences must be finite numbers")
-    if clusters is None:
+    if groups is None:
         return array
-    labels = np.asarray(clusters)
+    labels = np.asarray(groups)
     if labels.shape != array.shape:
-        raise ValueError(f"{labels.size} cluster labels do not fit {array.size} differences")
+        raise ValueError(f"{labels.size} group labels do not fit {array.size} differences")
     _, codes = np.unique(labels, return_inverse=True)
     return np.bincount(codes, weights=array).astype(np.float64) if array.size else array
 

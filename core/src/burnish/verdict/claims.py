@@ -38,7 +38,7 @@ class Thresholds:
 
     alpha: one-sided level of each claim. least_improvement: smaller gains on the target are not worth an adapter.
     margin: the rest may be worse by less than this (non-inferiority). most_missing: share of questions that may go
-    ungraded. arm_margin: a control arm may be worse than the adapter on the target by less than this.
+    ungraded. arm_margin: a baseline may be worse than the adapter on the target by less than this.
     """
 
     alpha: float = 0.05
@@ -60,18 +60,18 @@ class Judge:
 class Outcomes:
     """Paired outcomes of N questions of one kind (targeted or rest), as (N,) arrays.
 
-    difference: in [-1, 1], mean of the candidate's samples − mean of the base's, as many of either side. cluster: labels
+    difference: in [-1, 1], mean of the candidate's samples − mean of the base's, as many of either side. group: labels
     (ints or strings), None = each question alone. slice: labels, None = one slice. stable: the base passes in each of
-    its samples. regressed: stable, and the candidate fails by majority. judged: graded by a judge that `judge` calibrates.
-    self_loss: how often the base, asked once more, loses a stable question; None where it was asked once. noise: how often two
+    its samples. regression: stable, and the candidate fails by majority. judged: graded by a judge that `judge` calibrates.
+    self_loss: how often the base, asked once more, fails a stable question; None if it was asked once. noise: how often two
     askings of the base differ; None likewise. samples: as many of either side as the differences average.
     """
 
     difference: NDArray[np.float64]
-    cluster: NDArray[Any] | None = None
+    group: NDArray[Any] | None = None
     slice: NDArray[Any] | None = None
     stable: NDArray[np.bool_] | None = None
-    regressed: NDArray[np.bool_] | None = None
+    regression: NDArray[np.bool_] | None = None
     judged: NDArray[np.bool_] | None = None
     judge: Judge | None = None
     self_loss: float | None = None
@@ -83,11 +83,11 @@ class Outcomes:
         return int(self.difference.size)
 
     @property
-    def gained(self) -> int:
+    def fixed(self) -> int:
         return int((self.difference > 0).sum())
 
     @property
-    def lost(self) -> int:
+    def regressed(self) -> int:
         return int((self.difference < 0).sum())
 
     @property
@@ -120,8 +120,8 @@ class BadSlice:
 class Harm:
     """Non-inferiority of the rest. answer: yes = something broke, no = the rest held.
 
-    lower_bound: one-sided at 1 − alpha. p_value: of non-inferiority. worse_p: that the net is below 0. lost of stable: what the base
-    always passes and the candidate fails; explained: as many as margin and noise make likely.
+    lower_bound: one-sided at 1 − alpha. p_value: of non-inferiority. worse_p: that the net is below 0. regressions of stable: what the
+    base always passes and the candidate fails; explained: as many as margin and noise make likely.
     """
 
     answer: Answer
@@ -133,7 +133,7 @@ class Harm:
     worse_p: float | None = None
     net_worse: bool = False
     bad_slices: list[BadSlice] = field(default_factory=list)
-    lost: int = 0
+    regressions: int = 0
     stable: int = 0
     explained: int = 0
     noise_unknown: bool = False
@@ -155,7 +155,7 @@ def find_improvement(
     """
     if targeted.n == 0:
         return Improvement("unknown", 0)
-    p_value = sign_flip_exact(targeted.difference, targeted.cluster, "greater")
+    p_value = sign_flip_exact(targeted.difference, targeted.group, "greater")
     delta, low, high = corrected_interval(targeted)
     too_many = missing > limits.most_missing
     answer: Answer = "unknown"
@@ -178,16 +178,16 @@ def find_harm(rest: Outcomes, limits: Thresholds, missing: float = 0.0, *, detai
     if rest.n == 0:
         return Harm("unknown", 0, margin=limits.margin)
     delta = corrected_delta(rest)
-    lost, stable, explained = explained_losses(rest, limits)
-    worse_p = sign_flip_exact(rest.difference, rest.cluster, "less")
+    regressions, stable, explained = explained_losses(rest, limits)
+    worse_p = sign_flip_exact(rest.difference, rest.group, "less")
     net_worse = worse_p < limits.alpha and delta <= -limits.margin
     bad_slices = find_bad_slices(rest, limits)
-    effect = prudent_design_effect(rest.difference, rest.cluster)
+    effect = prudent_design_effect(rest.difference, rest.group)
     counts, margin = effective_counts(rest.difference, effect), limits.margin * _least_youden(rest)
     p_value = noninferiority_p(*counts, margin)
     too_many = missing > limits.most_missing
-    guarded = lost > explained and rest.self_loss is not None
-    noise_unknown = lost > explained and rest.self_loss is None
+    guarded = regressions > explained and rest.self_loss is not None
+    noise_unknown = regressions > explained and rest.self_loss is None
     answer: Answer = "unknown"
     if guarded or net_worse or bad_slices:
         answer = "yes"
@@ -208,7 +208,7 @@ def find_harm(rest: Outcomes, limits: Thresholds, missing: float = 0.0, *, detai
         worse_p=worse_p,
         net_worse=net_worse,
         bad_slices=bad_slices,
-        lost=lost,
+        regressions=regressions,
         stable=stable,
         explained=explained,
         noise_unknown=noise_unknown,
@@ -218,22 +218,26 @@ def find_harm(rest: Outcomes, limits: Thresholds, missing: float = 0.0, *, detai
 
 
 def explained_losses(rest: Outcomes, limits: Thresholds) -> tuple[int, int, int]:
-    """(lost, stable, explained): how many stable questions were lost, of how many, and the most that is still likely.
+    """(regressions, stable, explained): how many stable questions regressed, of how many, and the most that is still likely.
 
-    Exact binomial at the rate margin + self-loss, on counts over the design effect of the losses where clusters lose together.
+    Exact binomial at the rate margin + self-loss, on counts over the design effect of the losses if groups regress together.
     """
-    if rest.stable is None or rest.regressed is None:
+    if rest.stable is None or rest.regression is None:
         return 0, 0, 0
     stable = rest.stable
-    lost_N = rest.regressed[stable].astype(np.float64)
-    clusters = None if rest.cluster is None else rest.cluster[stable]
-    effect = design_effect(-lost_N, clusters)
-    chances, lost = math.floor(stable.sum() / effect + 1e-9), int(lost_N.sum())
+    regressions_N = rest.regression[stable].astype(np.float64)
+    groups = None if rest.group is None else rest.group[stable]
+    effect = design_effect(-regressions_N, groups)
+    chances, regressions = math.floor(stable.sum() / effect + 1e-9), int(regressions_N.sum())
     rate = min(1.0, limits.margin + (rest.self_loss or 0.0))
     explained = 0
     while explained < chances and tail_probability(explained + 1, chances, rate) >= limits.alpha:
         explained += 1
-    return lost, int(stable.sum()), math.ceil((explained + 1) * effect - 1e-9) - 1 if explained < chances else lost
+    return (
+        regressions,
+        int(stable.sum()),
+        math.ceil((explained + 1) * effect - 1e-9) - 1 if explained < chances else regressions,
+    )
 
 
 def find_bad_slices(rest: Outcomes, limits: Thresholds) -> list[BadSlice]:
@@ -243,9 +247,9 @@ def find_bad_slices(rest: Outcomes, limits: Thresholds) -> list[BadSlice]:
     found = []
     for name in np.unique(rest.slice):
         inside = rest.slice == name
-        clusters = None if rest.cluster is None else rest.cluster[inside]
+        groups = None if rest.group is None else rest.group[inside]
         difference = rest.difference[inside]
-        p_value = sign_flip_exact(difference, clusters, "less")
+        p_value = sign_flip_exact(difference, groups, "less")
         found.append((name, difference.size, float(difference.mean()), p_value))
     if len(found) < 2:
         return []
@@ -269,7 +273,7 @@ def corrected_interval(outcomes: Outcomes) -> tuple[float, float, float]:
     27:1693–1702.
     """
     if not outcomes.has_judged:
-        return float(outcomes.difference.mean()), *paired_interval(outcomes.difference, outcomes.cluster)
+        return float(outcomes.difference.mean()), *paired_interval(outcomes.difference, outcomes.group)
     judged = outcomes.judged
     assert judged is not None
     assert outcomes.judge is not None
@@ -291,9 +295,9 @@ def _corrected(outcomes: Outcomes, judged: NDArray[np.bool_], judge: Judge) -> t
 
 
 def _part(outcomes: Outcomes, inside: NDArray[np.bool_]) -> tuple[float, float, float]:
-    clusters = None if outcomes.cluster is None else outcomes.cluster[inside]
+    groups = None if outcomes.group is None else outcomes.group[inside]
     difference = outcomes.difference[inside]
-    return float(difference.mean()), *paired_interval(difference, clusters)
+    return float(difference.mean()), *paired_interval(difference, groups)
 
 
 def _least_youden(outcomes: Outcomes) -> float:
@@ -307,12 +311,12 @@ def _least_youden(outcomes: Outcomes) -> float:
 
 
 def _targeted_needed(targeted: Outcomes, limits: Thresholds) -> int | None:
-    """Questions beyond these that would settle the target, clusters taken to go on as they are.
+    """Questions beyond these that would settle the target, groups taken to go on as they are.
 
-    By the prudent effect: where all questions of few clusters gained, the estimate knows nothing of how they hang together.
+    By the prudent effect: where all questions of few groups fixed, the estimate knows nothing of how they hang together.
     """
-    effect = prudent_design_effect(targeted.difference, targeted.cluster)
-    required = needs_questions(targeted.gained, targeted.lost, targeted.n, limits.least_improvement, limits.alpha)
+    effect = prudent_design_effect(targeted.difference, targeted.group)
+    required = needs_questions(targeted.fixed, targeted.regressed, targeted.n, limits.least_improvement, limits.alpha)
     if required is None:
         return None
     return max(1, math.ceil((required + targeted.n) * max(effect, 1.0)) - targeted.n)
@@ -323,8 +327,8 @@ def _rest_needed(rest: Outcomes, margin: float, alpha: float, effect: float) -> 
 
     At the discordance seen, or that of the base's own noise where this is larger.
     """
-    gained, lost, n = effective_counts(rest.difference, 1.0)
-    seen = required_rest_questions((gained + lost) / n, margin, alpha)
+    fixed, regressed, n = effective_counts(rest.difference, 1.0)
+    seen = required_rest_questions((fixed + regressed) / n, margin, alpha)
     noise = required_rest_questions((rest.noise or 0.0) / rest.samples, margin, alpha)
     if seen is None or noise is None:
         return None

@@ -20,7 +20,7 @@ from burnish.verdict.claims import Judge, Outcomes, corrected_interval
 from burnish.verdict.pairing import Pair, Pairing
 
 
-class Groups:
+class PairsByRole:
     """Pairs by what they may decide. calibrated: the calibration, where its judge can tell a pass from a fail.
 
     judged: held-out questions that a judge without a calibration graded, on either side: in no other group that decides.
@@ -51,13 +51,13 @@ def judge_counts(calibration: JudgeCalibration) -> Judge:
 def outcomes(pairs: Sequence[Pair], judge: Judge | None = None) -> Outcomes:
     """The arrays that the claims are made on."""
     base = [p.base for p in pairs]
-    clustered = any(p.cluster is not None for p in pairs)
+    grouped = any(p.group is not None for p in pairs)
     return Outcomes(
         difference=np.array([p.candidate_rate - p.base_rate for p in pairs], dtype=np.float64),
-        cluster=np.array(_cluster_labels(pairs)) if clustered else None,
+        group=np.array(_group_labels(pairs)) if grouped else None,
         slice=np.array([p.slice for p in pairs]),
         stable=np.array([all(p.base) for p in pairs], dtype=bool),
-        regressed=np.array([p.is_regression for p in pairs], dtype=bool),
+        regression=np.array([p.is_regression for p in pairs], dtype=bool),
         judged=np.array([bool(p.judges) for p in pairs], dtype=bool),
         judge=judge,
         self_loss=self_loss_rate(base) if any(len(b) > 1 for b in base) else None,
@@ -83,9 +83,9 @@ def compare(pairs: Sequence[Pair], alternative: Alternative = "two-sided", judge
         delta=delta,
         ci_low=low,
         ci_high=high,
-        p_value=sign_flip_exact(paired.difference, paired.cluster, alternative),
-        gained=paired.gained,
-        lost=paired.lost,
+        p_value=sign_flip_exact(paired.difference, paired.group, alternative),
+        gained=paired.fixed,
+        lost=paired.regressed,
     )
 
 
@@ -111,8 +111,8 @@ def compare_mean_scores(pairs: Sequence[Pair], alternative: Alternative = "two-s
         return None
     if base == [p.base_rate for p in pairs] and candidate == [p.candidate_rate for p in pairs]:
         return None
-    clustered = any(p.cluster is not None for p in pairs)
-    return compare_scores(base, candidate, _cluster_labels(pairs) if clustered else None, alternative)
+    grouped = any(p.group is not None for p in pairs)
+    return compare_scores(base, candidate, _group_labels(pairs) if grouped else None, alternative)
 
 
 def noise_floor(rest: Sequence[Pair]) -> NoiseFloor | None:
@@ -128,14 +128,14 @@ def noise_floor(rest: Sequence[Pair]) -> NoiseFloor | None:
     )
 
 
-def count_clusters(pairs: Sequence[Pair]) -> int:
+def count_groups(pairs: Sequence[Pair]) -> int:
     """Independent groups of questions."""
-    return len(set(_cluster_labels(pairs)))
+    return len(set(_group_labels(pairs)))
 
 
-def _cluster_labels(pairs: Sequence[Pair]) -> list[str]:
-    """A question without a cluster is one of its own; the prefixes keep the two kinds of names apart."""
-    return [f"question {p.question_id}" if p.cluster is None else f"cluster {p.cluster}" for p in pairs]
+def _group_labels(pairs: Sequence[Pair]) -> list[str]:
+    """A question without a group is one of its own; the prefixes keep the two kinds of names apart."""
+    return [f"question {p.question_id}" if p.group is None else f"group {p.group}" for p in pairs]
 
 
 def _missing_share(pairing: Pairing, pairs: Sequence[Pair], *, targeted: bool) -> float:

@@ -36,7 +36,7 @@ class Pair:
     candidate_passed: bool
     base_answer: str | None
     candidate_answer: str | None
-    cluster: str | None = None
+    group: str | None = None
     judges: frozenset[str] = frozenset()
     base_score: float | None = None
     candidate_score: float | None = None
@@ -227,7 +227,7 @@ def _pair_one(base: list[EvalRow], candidate: list[EvalRow], names: tuple[str, s
         candidate_passed=candidate_passed,
         base_answer=_answer_with(base, base_passed),
         candidate_answer=_answer_with(candidate, candidate_passed),
-        cluster=first.cluster,
+        group=first.cluster,
         judges=frozenset(row.judge for row in (*base, *candidate) if row.judge is not None and row.passed is not None),
         base_score=_mean_score(base, k),
         candidate_score=_mean_score(candidate, k),

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from burnish.schemas.evaluation import ArmComparison, Comparison, JudgeCalibration
 from burnish.statistics import required_rest_questions
 from burnish.verdict.claims import Harm, Improvement, Outcomes, Thresholds
-from burnish.verdict.comparisons import Groups
+from burnish.verdict.comparisons import PairsByRole
 from burnish.verdict.pairing import Pair, Unpaired, name_some
 
 
@@ -17,9 +17,7 @@ def improvement_reasons(found: Improvement, targeted: Comparison, limits: Thresh
     """Why the target is said to have improved, or not, or neither."""
     if found.n == 0:
         return ["No held-out targeted question could be compared, so nothing shows whether it improved."]
-    numbers = (
-        f"{_change(targeted)}; {targeted.gained} gained, {targeted.lost} lost, one-sided exact p = {_p(found.p_value)}"
-    )
+    numbers = f"{_change(targeted)}; {targeted.gained} fixed, {targeted.lost} regressed, one-sided exact p = {_p(found.p_value)}"
     if found.too_many_missing:
         return [
             f"More than {limits.most_missing:.0%} of the held-out targeted questions could not be graded, too many to "
@@ -40,7 +38,7 @@ def harm_reasons(found: Harm, rest: Comparison, limits: Thresholds) -> list[str]
     if found.n == 0:
         return ["No question outside the target could be compared, so nothing shows that the rest held."]
     overall = f"Rest: {_change(rest)}."
-    losses = f"{found.lost} of {found.stable} rest questions that the base always passes were lost"
+    losses = f"{found.regressions} of {found.stable} rest questions that the base always passes regressed"
     if found.answer == "yes":
         return [*_what_broke(found, losses), overall]
     bound = f"one-sided 95 % bound {_points(found.lower_bound)}, p = {_p(found.p_value)}"
@@ -65,30 +63,32 @@ def harm_reasons(found: Harm, rest: Comparison, limits: Thresholds) -> list[str]
     ]
 
 
-def arm_reasons(arms: Sequence[ArmComparison]) -> tuple[list[str], list[str]]:
-    """(first, last): the arms that do it lead, those that do not are told at the end."""
+def baseline_reasons(baselines: Sequence[ArmComparison]) -> tuple[list[str], list[str]]:
+    """(first, last): the baselines that do it lead, those that do not are told at the end."""
     first = [
-        f"A cheaper rung does it: {arm.name} ({arm.what.rstrip('.')}). {arm.reason}" for arm in arms if arm.does_it
+        f"A cheaper baseline does it: {one.name} ({one.what.rstrip('.')}). {one.reason}"
+        for one in baselines
+        if one.does_it
     ]
-    others = [arm for arm in arms if not arm.does_it]
-    last = [f"Control arm {arm.name} did not do it: {arm.reason}" for arm in others]
+    others = [one for one in baselines if not one.does_it]
+    last = [f"Baseline {one.name} did not do it: {one.reason}" for one in others]
     return first, last
 
 
-def arm_reason(arm: Improvement, harm: Harm, against: Comparison, bound: float, limits: Thresholds) -> str:
-    """What the numbers of an arm say, one sentence."""
+def baseline_reason(improvement: Improvement, harm: Harm, against: Comparison, bound: float, limits: Thresholds) -> str:
+    """What the numbers of a baseline say, one sentence."""
     versus = f"{_points(against.delta)} points against the adapter on the target (95 % bound {_points(bound)})"
     target = {
         "yes": "it improves the target",
         "no": "it does not improve the target",
         "unknown": "it is not shown to improve the target",
-    }[arm.answer]
+    }[improvement.answer]
     rest = {"no": "holds the rest", "yes": "breaks the rest", "unknown": "is not shown to hold the rest"}[harm.answer]
     return f"On the same questions {target}, {versus}, and {rest} (margin {_size(limits.margin)} points)."
 
 
 def warnings(
-    groups: Groups,
+    by_role: PairsByRole,
     rest: Outcomes,
     unpaired: Sequence[Unpaired],
     calibration: JudgeCalibration | None,
@@ -96,24 +96,24 @@ def warnings(
 ) -> list[str]:
     """What a reader must know beside the reasons."""
     found = [_ungraded(unpaired)] if unpaired else []
-    found += _about_judges(groups, calibration)
-    found += _about_clusters(groups.targeted, "targeted") + _about_clusters(groups.rest, "rest")
-    if groups.rest and rest.noise is None:
+    found += _about_judges(by_role, calibration)
+    found += _about_groups(by_role.targeted, "targeted") + _about_groups(by_role.rest, "rest")
+    if by_role.rest and rest.noise is None:
         found.append("The base was asked once, so its noise is not measured and counted as none: ask it twice.")
     found += _about_noise(rest, limits)
-    flaky = [p.question_id for p in groups.rest if p.is_flaky]
+    flaky = [p.question_id for p in by_role.rest if p.is_flaky]
     if flaky:
         found.append(
             f"{len(flaky)} rest questions are flaky in the base itself and count as noise: {name_some(flaky)}."
         )
-    if not groups.anchored and not groups.trained:
+    if not by_role.anchored and not by_role.trained:
         found.append("No question is marked as trained on: if rows came from these questions, held_out is wrong.")
     return found
 
 
 def _what_broke(found: Harm, losses: str) -> list[str]:
     reasons = []
-    if found.lost > found.explained and not found.noise_unknown:
+    if found.regressions > found.explained and not found.noise_unknown:
         reasons.append(f"Something else broke: {losses}; margin and noise explain up to {found.explained}.")
     if found.net_worse:
         reasons.append(
@@ -132,9 +132,9 @@ def _needed(more: int | None, kind: str) -> list[str]:
     return [f"About {more:,} more {kind} questions would settle it at 80 % power."]
 
 
-def _about_clusters(pairs: Sequence[Pair], kind: str) -> list[str]:
+def _about_groups(pairs: Sequence[Pair], kind: str) -> list[str]:
     """Where most questions hang together, few independent ones are left to decide."""
-    sizes = Counter(p.cluster for p in pairs if p.cluster is not None)
+    sizes = Counter(p.group for p in pairs if p.group is not None)
     if not sizes:
         return []
     name, size = max(sizes.items(), key=lambda item: item[1])
@@ -146,17 +146,17 @@ def _about_clusters(pairs: Sequence[Pair], kind: str) -> list[str]:
     ]
 
 
-def _about_judges(groups: Groups, calibration: JudgeCalibration | None) -> list[str]:
+def _about_judges(by_role: PairsByRole, calibration: JudgeCalibration | None) -> list[str]:
     told = []
-    if groups.judged:
+    if by_role.judged:
         why = "has no calibration"
         if calibration is not None:
-            why = "is not the one that the calibration is of" if groups.judge else "cannot tell a pass from a fail"
+            why = "is not the one that the calibration is of" if by_role.judge else "cannot tell a pass from a fail"
         told.append(
-            f"{len(groups.judged)} held-out questions were graded by a judge that {why}: shown, but they decide nothing. "
+            f"{len(by_role.judged)} held-out questions were graded by a judge that {why}: shown, but they decide nothing. "
             "`burnish judge calibrate` with labelled answers makes them count."
         )
-    elif calibration is not None and not any(p.judges for p in groups.targeted + groups.rest):
+    elif calibration is not None and not any(p.judges for p in by_role.targeted + by_role.rest):
         told.append("The calibration was not used: no held-out question was graded by its judge.")
     return told
 

@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 
 from burnish.statistics import (
-    benjamini_hochberg,
     cohens_kappa,
     compare_scores,
     design_effect,
@@ -39,22 +38,22 @@ def test_sign_flip_of_single_pass_fail_questions_is_mcnemar(gained: int, lost: i
 
 
 @pytest.mark.parametrize(
-    ("differences", "clusters"),
+    ("differences", "groups"),
     [
         ([1, 1, 1, -1, 0, 1, 1, -1], [0, 0, 1, 1, 2, 2, 3, 4]),
         ([0.5, 1, 1 / 3, -0.5, 2 / 3], None),
         ([1, 1, 0.5, -0.5, 1], ["a", "a", "b", "c", "c"]),
     ],
 )
-def test_sign_flip_by_enumeration(differences: list[float], clusters: list[object] | None) -> None:
-    labels = clusters or list(range(len(differences)))
+def test_sign_flip_by_enumeration(differences: list[float], groups: list[object] | None) -> None:
+    labels = groups or list(range(len(differences)))
     sums = [sum(d for d, c in zip(differences, labels, strict=True) if c == name) for name in sorted(set(labels))]
     flipped = [
         sum(s * abs(v) for s, v in zip(signs, sums, strict=True))
         for signs in itertools.product((1, -1), repeat=len(sums))
     ]
     expected = sum(total >= sum(sums) - 1e-9 for total in flipped) / len(flipped)
-    assert sign_flip_exact(differences, clusters) == pytest.approx(expected)
+    assert sign_flip_exact(differences, groups) == pytest.approx(expected)
 
 
 def test_sign_flip_of_real_scores_and_bad_input() -> None:
@@ -70,14 +69,14 @@ def test_sign_flip_of_real_scores_and_bad_input() -> None:
         sign_flip_exact([1.0], ["a", "b"])
 
 
-def test_design_effect_of_identical_copies_is_their_number_and_more_for_few_clusters() -> None:
+def test_design_effect_of_identical_copies_is_their_number_and_more_for_few_groups() -> None:
     alone = np.random.default_rng(1).choice([1.0, -1.0, 0.0], size=400)
-    clusters = np.repeat(np.arange(400), 4)
+    groups = np.repeat(np.arange(400), 4)
     assert design_effect(alone) == design_effect(np.zeros(10)) == 1.0
-    assert design_effect(np.repeat(alone, 4), clusters) == pytest.approx(4, rel=0.03)
-    few = design_effect(np.repeat(alone[:8], 4), clusters[:32])
+    assert design_effect(np.repeat(alone, 4), groups) == pytest.approx(4, rel=0.03)
+    few = design_effect(np.repeat(alone[:8], 4), groups[:32])
     assert few > 4
-    assert paired_interval(np.repeat(alone, 4), clusters) == pytest.approx(paired_interval(alone), abs=0.005)
+    assert paired_interval(np.repeat(alone, 4), groups) == pytest.approx(paired_interval(alone), abs=0.005)
 
 
 def test_paired_interval_of_independent_questions_is_tangos() -> None:
@@ -125,12 +124,6 @@ def test_noninferiority_edges_and_power() -> None:
         noninferiority_p(0, 0, 10, 0.0)
     with pytest.raises(ValueError, match="does not allow"):
         noninferiority_power(10, 0.1, delta=0.2)
-
-
-def test_benjamini_hochberg() -> None:
-    """Sorted 0.005, 0.01, 0.03, 0.04 times 4/1, 4/2, 4/3, 4/4, made monotone from the largest."""
-    assert benjamini_hochberg([0.01, 0.04, 0.03, 0.005]) == pytest.approx([0.02, 0.04, 0.04, 0.02])
-    assert benjamini_hochberg([]) == []
 
 
 def test_detectable_difference_has_the_power() -> None:
