@@ -95,7 +95,7 @@ def test_claims_apart_and_joined_by_the_table_are_decide_on_rows(setting: Settin
         of_rows, of_draws = outcomes(groups.rest), seen[1].outcomes(index)
         assert of_draws.difference == pytest.approx(of_rows.difference)
         assert list(of_draws.stable) == list(of_rows.stable)
-        assert list(of_draws.regressed) == list(of_rows.regressed)
+        assert list(of_draws.regression) == list(of_rows.regression)
         assert of_draws.self_loss == pytest.approx(of_rows.self_loss)
         for found, arrived, judge in (
             (verdict.targeted, seen[0], judge_target),
