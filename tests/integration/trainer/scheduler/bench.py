@@ -136,8 +136,11 @@ class Bench:
         return [event.message for event in self.repository.events_after(job_id, 0, 1000) if event.message]
 
     async def until(self, job_id: str, condition: Callable[[Job], bool]) -> Job:
-        await until(lambda: condition(self.repository.get(job_id)), lambda: f"{job_id}: {self.messages(job_id)}")
-        return self.repository.get(job_id)
+        deadline = time.monotonic() + WAIT_SECONDS
+        while not condition(job := self.repository.get(job_id)):
+            assert time.monotonic() < deadline, f"{job} {self.messages(job_id)}"
+            await asyncio.sleep(0.02)
+        return job
 
     async def engine_has_looked(self) -> None:
         """Wait until the engine has tried to claim once more."""

@@ -61,7 +61,7 @@ def test_a_job_gets_different_gpus_the_idlest_first() -> None:
     assert pool.free() == ("cuda:1",)
     pool.take(["cuda:1"])
     assert pool.free() == ()
-    pool.give_back(["cuda:0"])
+    pool.release(["cuda:0"])
     assert pool.free() == ("cuda:0",)
 
 
