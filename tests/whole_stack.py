@@ -52,6 +52,12 @@ class WholeStack(Home):
     def is_up(self) -> bool:
         return bool(self.state().get("phase") == "running")
 
+    def down(self) -> None:
+        """As a user ends it; nothing of it may be left."""
+        ended = self.burnish("down")
+        assert (ended.returncode, "has ended" in ended.stdout) == (0, True), ended.stdout + ended.stderr
+        assert self.processes() == []
+
     def restarts(self) -> dict[str, int]:
         """How often each part had to be started again."""
         return {part["name"]: part["restarts"] for part in self.state().get("parts", ())}
@@ -86,8 +92,6 @@ def running(folder: Path) -> Iterator[WholeStack]:
             assert started.returncode == 0, started.stdout + started.stderr
             yield replace(stack, told_by_up=started.stdout)
             if stack.is_up():
-                ended = stack.burnish("down")
-                assert (ended.returncode, "has ended" in ended.stdout) == (0, True), ended.stdout + ended.stderr
-                assert stack.processes() == []
+                stack.down()
         finally:
             control.down(stack.path)

@@ -14,6 +14,7 @@ import psutil
 import pytest
 from adapter_making import CONFIG, WEIGHTS, make_manifest, publish
 from safetensors.numpy import load, save
+from whole_stack import WholeStack
 
 from burnish.errors import UnavailableError
 from burnish.schemas.adapter import AdapterManifest
@@ -236,10 +237,11 @@ def test_a_killed_engine_core_is_503_and_then_back_with_its_adapters(server, ref
 
 
 @pytest.mark.ends_the_stack
-def test_a_killed_server_leaves_no_vllm_behind(server):
+def test_a_killed_server_leaves_no_vllm_behind_and_down_ends_the_rest(server, whole_stack: WholeStack):
     left = engine_processes(server)
     assert len(left) >= 3
     server.process.kill()
     server.process.wait(timeout=15)
     _, alive = psutil.wait_procs(left, timeout=15)
     assert alive == []
+    whole_stack.down()
