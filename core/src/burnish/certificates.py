@@ -37,7 +37,7 @@ class Pair:
         return f"Pair(expires_at={self.expires_at})"
 
 
-class DoorCertificate:
+class ServerCertificate:
     """What one door shows its callers, from two PEM files. Checked when made; replaced files are taken up while running.
 
     Renewal needs no restart: at the next connection after either file has changed, both are read and checked again. A pair

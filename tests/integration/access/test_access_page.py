@@ -11,7 +11,7 @@ from pathlib import Path
 
 import typer
 
-from burnish.certificates import DoorCertificate, host_names, read_authorities
+from burnish.certificates import ServerCertificate, host_names, read_authorities
 from burnish_client.cli import app as cli
 
 PAGE = Path(__file__).parents[3] / "docs" / "access.md"
@@ -23,7 +23,7 @@ def test_the_five_commands_make_a_certificate_that_verifies(tmp_path: Path) -> N
     assert len(commands) == 5
     for command in commands:
         subprocess.run(command, shell=True, cwd=tmp_path, check=True, capture_output=True, timeout=30)
-    endpoint = DoorCertificate(tmp_path / "server.pem", tmp_path / "server.key")
+    endpoint = ServerCertificate(tmp_path / "server.pem", tmp_path / "server.key")
     assert host_names(endpoint.current().certificate) == ["localhost", "gpu.example", "127.0.0.1"]
     trusting = ssl.create_default_context(cadata=read_authorities("BURNISH_CA", tmp_path / "ca.pem").decode())
     trusting.verify_flags |= ssl.VERIFY_X509_STRICT  # what later Pythons ask for by themselves
@@ -38,7 +38,7 @@ def test_the_five_commands_make_a_certificate_that_verifies(tmp_path: Path) -> N
         thread.join()
 
 
-def _answer_once(listener: socket.socket, endpoint: DoorCertificate) -> None:
+def _answer_once(listener: socket.socket, endpoint: ServerCertificate) -> None:
     plain, _ = listener.accept()
     with plain, endpoint.ssl_context().wrap_socket(plain, server_side=True):
         pass

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 from certificate_making import Authority
 
-from burnish.certificates import DoorCertificate, Pair, host_names, pinned, read_authorities
+from burnish.certificates import Pair, ServerCertificate, host_names, pinned, read_authorities
 from burnish.errors import PreconditionError
 
 
@@ -26,14 +26,14 @@ def authority(tmp_path: Path) -> Authority:
 
 def refusal(certificate: Path | None, key: Path | None) -> str:
     with pytest.raises(PreconditionError) as refused:
-        DoorCertificate.from_settings(certificate, key)
+        ServerCertificate.from_settings(certificate, key)
     assert "\n" not in refused.value.message
     return refused.value.message
 
 
 def test_neither_is_no_tls_and_one_alone_is_refused(authority: Authority) -> None:
     certificate, key = authority.issue("good")
-    assert DoorCertificate.from_settings(None, None) is None
+    assert ServerCertificate.from_settings(None, None) is None
     assert refusal(certificate, None).startswith("BURNISH_TLS_CERTIFICATE is set but BURNISH_TLS_KEY is not")
     assert refusal(None, key).startswith("BURNISH_TLS_KEY is set but BURNISH_TLS_CERTIFICATE is not")
 
@@ -78,12 +78,12 @@ def test_an_authority_file_is_checked_under_the_name_it_was_given_by(authority: 
 
 
 def test_a_pair_does_not_show_its_key(authority: Authority) -> None:
-    door = DoorCertificate(*authority.issue("good"))
+    door = ServerCertificate(*authority.issue("good"))
     assert "BEGIN" not in repr(door.current())
 
 
 @contextmanager
-def serving(door: DoorCertificate) -> Iterator[int]:
+def serving(door: ServerCertificate) -> Iterator[int]:
     """A TLS server that shakes hands and closes; its port."""
     context = door.ssl_context()
     with socket.create_server(("127.0.0.1", 0)) as listener:
@@ -116,14 +116,14 @@ def shown(port: int, trusting: ssl.SSLContext, name: str | None = None) -> str:
         return str(dict(entry[0] for entry in subject)["commonName"])  # type: ignore[index, misc]
 
 
-def replace(door: DoorCertificate, pair: tuple[Path, Path]) -> None:
+def replace(door: ServerCertificate, pair: tuple[Path, Path]) -> None:
     for source, target in zip(pair, (door.certificate, door.key), strict=True):
         shutil.copy(source, target)
 
 
 @pytest.mark.parametrize("name", ["localhost", "127.0.0.1"])  # an address sends no name (SNI)
 def test_replaced_files_are_shown_at_the_next_connection(authority: Authority, tmp_path: Path, name: str) -> None:
-    door = DoorCertificate(*(Path(shutil.copy(file, tmp_path)) for file in authority.issue("first")))
+    door = ServerCertificate(*(Path(shutil.copy(file, tmp_path)) for file in authority.issue("first")))
     trusting = ssl.create_default_context(cafile=authority.ca)
     with serving(door) as port:
         assert shown(port, trusting, name) == "first"
@@ -136,7 +136,7 @@ def test_replaced_files_are_shown_at_the_next_connection(authority: Authority, t
 def test_a_bad_replacement_is_logged_and_the_pair_of_before_stays(
     authority: Authority, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    door = DoorCertificate(*(Path(shutil.copy(file, tmp_path)) for file in authority.issue("first")))
+    door = ServerCertificate(*(Path(shutil.copy(file, tmp_path)) for file in authority.issue("first")))
     trusting, second = ssl.create_default_context(cafile=authority.ca), authority.issue("second")
     with serving(door) as port, caplog.at_level(logging.WARNING):
         shutil.copy(second[0], door.certificate)  # its key is still the first one's
@@ -150,7 +150,7 @@ def test_a_bad_replacement_is_logged_and_the_pair_of_before_stays(
 
 def test_every_consumer_is_told_of_a_change(authority: Authority, tmp_path: Path) -> None:
     """Two servers on one certificate, as the trainer's gRPC and metrics doors are."""
-    door = DoorCertificate(*(Path(shutil.copy(file, tmp_path)) for file in authority.issue("first")))
+    door = ServerCertificate(*(Path(shutil.copy(file, tmp_path)) for file in authority.issue("first")))
     trusting = ssl.create_default_context(cafile=authority.ca)
     with serving(door) as one, serving(door) as other:
         replace(door, authority.issue("second"))
@@ -161,8 +161,8 @@ def test_every_consumer_is_told_of_a_change(authority: Authority, tmp_path: Path
 
 def test_one_that_expires_soon_is_warned_of(authority: Authority, caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.INFO):
-        DoorCertificate(*authority.issue("long"))
-        DoorCertificate(*authority.issue("soon", days=(-1, 3)))
+        ServerCertificate(*authority.issue("long"))
+        ServerCertificate(*authority.issue("soon", days=(-1, 3)))
     levels = {record.getMessage().rpartition("/")[2].split(".")[0]: record.levelname for record in caplog.records}
     assert levels == {"long": "INFO", "soon": "WARNING"}
 
@@ -170,7 +170,7 @@ def test_one_that_expires_soon_is_warned_of(authority: Authority, caplog: pytest
 def test_ones_own_door_is_asked_by_its_certificate_under_any_name(authority: Authority, tmp_path: Path) -> None:
     certificate, key = authority.issue("elsewhere", names=("gpu.example", "*.wild.example", "10.0.0.7"))
     assert host_names(certificate.read_bytes()) == ["gpu.example", "*.wild.example", "10.0.0.7"]
-    with serving(DoorCertificate(certificate, key)) as port:
+    with serving(ServerCertificate(certificate, key)) as port:
         assert shown(port, pinned(certificate)) == "elsewhere"
         another = Authority(tmp_path / "another").issue("another")[0]
         with pytest.raises(ssl.SSLCertVerificationError):

@@ -8,7 +8,7 @@ from pydantic import Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from burnish import credentials
-from burnish.certificates import DoorCertificate, read_authorities
+from burnish.certificates import ServerCertificate, read_authorities
 from burnish.errors import PreconditionError
 from burnish.schemas.models import RECORD
 
@@ -48,7 +48,7 @@ class StackSettings(BaseSettings):
         """Raise PreconditionError if set-up is not done, or if the parts would refuse a credential or certificate."""
         if self.token is not None:
             credentials.check("BURNISH_TOKEN", self.token.get_secret_value())
-        DoorCertificate.from_settings(self.tls_certificate, self.tls_key)
+        ServerCertificate.from_settings(self.tls_certificate, self.tls_key)
         if self.ca is not None:
             read_authorities("BURNISH_CA", self.ca)
         if not (self.base_model / RECORD).is_file():

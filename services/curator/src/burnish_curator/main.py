@@ -11,7 +11,7 @@ from pydantic import ValidationError
 from tokenizers import Tokenizer
 
 from burnish import credentials
-from burnish.certificates import DoorCertificate
+from burnish.certificates import ServerCertificate
 from burnish.curation.lengths import CharacterLengths, Lengths, TokenLengths, load_chat_template
 from burnish.errors import BurnishError
 from burnish.schemas.models import RECORD, read_record
@@ -33,7 +33,7 @@ def main() -> None:
 
 
 def run(
-    curator: CuratorSettings, where: StoreSettings, access: AccessSettings, certificate: DoorCertificate | None
+    curator: CuratorSettings, where: StoreSettings, access: AccessSettings, certificate: ServerCertificate | None
 ) -> None:
     token = access.token.get_secret_value()
     credentials.check_all(token, where.access_key, where.secret_key.get_secret_value())

@@ -7,7 +7,7 @@ import os
 import sys
 
 from burnish import credentials
-from burnish.certificates import DoorCertificate
+from burnish.certificates import ServerCertificate
 from burnish.errors import BurnishError
 from burnish.telemetry import logs
 from burnish.telemetry.tracing import Tracing, endpoint
@@ -22,7 +22,7 @@ from burnish_inference.settings import InferenceSettings, S3Settings, TlsSetting
 log = logging.getLogger("burnish_inference")
 
 
-async def run(settings: InferenceSettings, s3: S3Settings, token: str, certificate: DoorCertificate | None) -> None:
+async def run(settings: InferenceSettings, s3: S3Settings, token: str, certificate: ServerCertificate | None) -> None:
     credentials.check_all(token, s3.access_key.get_secret_value(), s3.secret_key.get_secret_value())
     base, device = BaseModel.open(settings.base_model), pick_device(settings)
     listener = listen(settings.host, settings.port)

@@ -8,7 +8,7 @@ import signal
 import sys
 
 from burnish import credentials
-from burnish.certificates import DoorCertificate
+from burnish.certificates import ServerCertificate
 from burnish.errors import PreconditionError
 from burnish.schemas.base import BaseModelRef
 from burnish.schemas.models import read_record
@@ -34,7 +34,7 @@ from burnish_trainer.settings import S3Settings, TlsSettings, TokenSettings, Tra
 log = logging.getLogger(__name__)
 
 
-async def serve(settings: TrainerSettings, s3: S3Settings, token: str, certificate: DoorCertificate | None) -> None:
+async def serve(settings: TrainerSettings, s3: S3Settings, token: str, certificate: ServerCertificate | None) -> None:
     """Serve until SIGTERM or SIGINT; then let workers save and end."""
     work_dir = WorkDir(settings.work_dir)
     record = read_record(settings.base_model)

@@ -8,7 +8,7 @@ from typing import Literal, cast, get_args
 from pydantic import Field, SecretStr, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from burnish.certificates import DoorCertificate
+from burnish.certificates import ServerCertificate
 from burnish.objectstores.s3 import S3ObjectStore
 from burnish_trainer.artifacts.checkpoint_models import Keep
 
@@ -72,9 +72,9 @@ class TlsSettings(BaseSettings):
     certificate: Path | None = Field(default=None, description="PEM file: the certificate, then those of its issuers")
     key: Path | None = Field(default=None, description="PEM file: the certificate's private key, without passphrase")
 
-    def open(self) -> DoorCertificate | None:
+    def open(self) -> ServerCertificate | None:
         """None without TLS. Raises PreconditionError that names what is wrong with which file."""
-        return DoorCertificate.from_settings(self.certificate, self.key)
+        return ServerCertificate.from_settings(self.certificate, self.key)
 
 
 class ReportSettings(BaseSettings):

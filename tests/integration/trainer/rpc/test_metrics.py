@@ -12,7 +12,7 @@ from certificate_making import Authority
 from integration.trainer.queue.jobs import pending, ready, running
 from unit.trainer.made import job_spec
 
-from burnish.certificates import DoorCertificate
+from burnish.certificates import ServerCertificate
 from burnish.errors import PreconditionError, UnavailableError
 from burnish.schemas.base import VersionRef
 from burnish.schemas.job_state import JobState
@@ -130,6 +130,6 @@ async def test_with_a_certificate_the_page_speaks_tls(tmp_path: Path) -> None:
     authority = Authority(tmp_path)
     trusted = ssl.create_default_context(cafile=str(authority.ca))
     page = MetricsPage(TrainerMetrics().registry, TOKEN)
-    with serving(page, "127.0.0.1", 0, DoorCertificate(*authority.issue("trainer"))) as port:
+    with serving(page, "127.0.0.1", 0, ServerCertificate(*authority.issue("trainer"))) as port:
         async with httpx.AsyncClient(trust_env=False, verify=trusted, headers=ALLOWED) as caller:
             assert (await caller.get(f"https://127.0.0.1:{port}/metrics")).status_code == 200

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 import uvicorn
 from fastapi import FastAPI
 
-from burnish.certificates import DoorCertificate
+from burnish.certificates import ServerCertificate
 from burnish.errors import PreconditionError
 from burnish_inference.engine.supervisor import Supervisor
 
@@ -45,7 +45,7 @@ async def serve(
     listener: socket.socket,
     drain_seconds: int,
     engine: Supervisor,
-    certificate: DoorCertificate | None = None,
+    certificate: ServerCertificate | None = None,
 ) -> None:
     """Serve over TLS if there is a certificate. On SIGTERM or SIGINT no new connections are taken, and running requests get drain_seconds.
 

@@ -12,7 +12,7 @@ from typing import Any, TypeAlias
 import uvicorn
 from prometheus_client import CollectorRegistry, make_asgi_app
 
-from burnish.certificates import DoorCertificate
+from burnish.certificates import ServerCertificate
 from burnish.errors import PreconditionError
 
 Receive: TypeAlias = Callable[[], Awaitable[MutableMapping[str, Any]]]
@@ -48,7 +48,7 @@ async def _refuse(send: Send, status: int, reason: str) -> None:
 
 @contextlib.contextmanager
 def serving(
-    page: MetricsPage, host: str, port: int | None, certificate: DoorCertificate | None = None
+    page: MetricsPage, host: str, port: int | None, certificate: ServerCertificate | None = None
 ) -> Iterator[int | None]:
     """Serve the page inside the block; yields the port. port: 0 takes a free one, None serves nothing.
 

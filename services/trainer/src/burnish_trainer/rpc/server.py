@@ -10,7 +10,7 @@ import grpc.aio
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
-from burnish.certificates import DoorCertificate, Pair
+from burnish.certificates import Pair, ServerCertificate
 from burnish.errors import PreconditionError
 from burnish.telemetry.tracing import Tracing
 from burnish_protos.trainer.v1.trainer_pb2_grpc import add_TrainerServicer_to_server
@@ -59,7 +59,7 @@ def build_server(
     return server
 
 
-def open_port(server: grpc.aio.Server, address: str, certificate: DoorCertificate | None) -> int:
+def open_port(server: grpc.aio.Server, address: str, certificate: ServerCertificate | None) -> int:
     """Have the server listen on `host:port`, with TLS if there is a certificate. Returns the port: port 0 picks a free one.
 
     Raises PreconditionError if the address is taken or is not this machine's.
@@ -74,7 +74,7 @@ def open_port(server: grpc.aio.Server, address: str, certificate: DoorCertificat
         ) from error
 
 
-def server_credentials(certificate: DoorCertificate) -> grpc.ServerCredentials:
+def server_credentials(certificate: ServerCertificate) -> grpc.ServerCredentials:
     """gRPC asks at every handshake whether the files have changed, as the HTTP servers do."""
     shown = certificate.current()
 
