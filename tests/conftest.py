@@ -29,7 +29,7 @@ STACK, TRAINER = "stack", "trainer"
 SLOWEST = 20
 STACK_TEST_SECONDS = 1500  # the first test of the stack waits for its start and for the whole walk-through
 # Groups in the order in which they are given out; a file goes by the folder that stands first here.
-ORDER = (STACK, TRAINER, "integration", "browser", "unit/trainer", "contract", "")
+ORDER = (STACK, TRAINER, "integration/trainer", "integration", "browser", "contract", "")
 
 
 def group_of(item: pytest.Item) -> str:
