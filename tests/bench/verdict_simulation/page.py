@@ -193,7 +193,7 @@ def _simulated(draws: int) -> list[str]:
         "- **Churn**: questions that change for no net effect: 0, 1 or 10 %, half of them fixed and half broken.",
         f"- **Documents**: {CLUSTER_SIZE} questions each; the true change has an intra-cluster correlation of {INTRA_CLUSTER_CORRELATION} (design effect {1 + (CLUSTER_SIZE - 1) * INTRA_CLUSTER_CORRELATION}).",
         "- **Noise**: the probability that two samples of one model for one question differ: 0, 5, 10 %. It comes from flaky questions (0, 15, 30 % of all), whose pass probability is Beta(1, 2) on the target and Beta(2, 1) on the rest. The base is asked twice and the candidate once, or both five times.",
-        "- Target and rest are drawn independently and joined draw by draw through the verdict's own table. A unit test checks that this is what `burnish.verdict.decision.decide` says of the same draws as rows.",
+        "- Target and rest are drawn independently and joined draw by draw through the verdict's own table. A unit test checks that this is what `burnish.verdict.decide` says of the same draws as rows.",
         "- Questions are a random sample of those that the user cares about. Slices and judges are not part of this simulation.",
         "",
     ]

@@ -2,7 +2,7 @@
 
 A claim looks at its own group only, and the groups are drawn independently: so each of the 3 targets and 4 rests of a
 setting is drawn and judged once, and the 12 experiments join them draw by draw through burnish.verdict.decision.TABLE.
-tests/unit/bench holds that this equals burnish.verdict.decision.decide on the same draws written out as eval rows.
+tests/unit/bench holds that this equals burnish.verdict.decide on the same draws written out as eval rows.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from bench.verdict_simulation.draws import Booleans, Draws, Floats, draw
 from bench.verdict_simulation.rivals import RIVALS, FirstAnswers, first_answers
 
 from burnish.statistics import paired_interval
-from burnish.verdict.claims import Answer, Outcomes, Thresholds, find_harm, find_improvement
+from burnish.verdict import Answer, Outcomes, Thresholds, find_harm, find_improvement
 from burnish.verdict.decision import TABLE
 
 LIMITS = Thresholds()

@@ -17,8 +17,7 @@ from burnish.errors import InvalidInputError, LeakageError
 from burnish.schemas.base import Message
 from burnish.schemas.benchmark import GraderSpec
 from burnish.schemas.dataset import DatasetCounts, DatasetManifest, DatasetSpec, LengthStatistics, Split
-from burnish.verdict.decision import decide
-from burnish.verdict.pairing import read_rows
+from burnish.verdict import decide, read_rows
 from burnish_client import evaluation
 from burnish_client.evaluation import (
     BaselineSettings,

@@ -11,7 +11,7 @@ from inference_server import InferenceServer
 from burnish.schemas.benchmark import BenchmarkQuestion, GraderSpec
 from burnish.schemas.evaluation import EvalRow, JudgeCalibration
 from burnish.schemas.models import read_record
-from burnish.verdict.decision import decide
+from burnish.verdict import decide
 from burnish_client.evaluation import (
     Answer,
     Endpoint,

@@ -17,9 +17,8 @@ from bench.verdict_simulation.scoring import arrays, judge_rest, judge_target, r
 
 from burnish.schemas.evaluation import EvalRow
 from burnish.statistics import mcnemar_power, noninferiority_power
-from burnish.verdict.comparisons import PairsByRole, outcomes
-from burnish.verdict.decision import TABLE, decide
-from burnish.verdict.pairing import pair
+from burnish.verdict import PairsByRole, decide, outcomes, pair
+from burnish.verdict.decision import TABLE
 
 NOISY, AVERAGED = SAMPLINGS[2], SAMPLINGS[3]
 SETTINGS = [Setting(200, 0.10, True, NOISY), Setting(200, 0.01, False, AVERAGED)]

@@ -11,8 +11,7 @@ from burnish.schemas.dataset import DatasetCounts, DatasetManifest, DatasetSpec,
 from burnish.schemas.evaluation import EvalRow
 from burnish.schemas.methods import Method
 from burnish.testing import eval_side
-from burnish.verdict.claims import Thresholds
-from burnish.verdict.decision import decide
+from burnish.verdict import Thresholds, decide
 from burnish_client.sdk.trainer import TuningJob, TuningSpec, to_dict
 from burnish_client.tuning.compare import (
     PlannedMethod,

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from burnish.schemas.evaluation import EvalManifest, EvalRow
-from burnish.verdict.decision import decide
+from burnish.verdict import decide
 from burnish_client.demo import FULL, SMALL, NotImprovedError
 from burnish_client.demo.clock import Clock
 from burnish_client.demo.main_job import check_improved

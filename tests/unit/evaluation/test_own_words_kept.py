@@ -10,7 +10,7 @@ import pytest
 from burnish.reporting import ReportMeta
 from burnish.reporting.own_words import BEGIN, END
 from burnish.testing import eval_side
-from burnish.verdict.decision import decide
+from burnish.verdict import decide
 from burnish_client.evaluation import Endpoint, EvalRequest, output
 
 WORDS = "\n\nAsk *two* people next time.\n\n"

@@ -25,8 +25,7 @@ from burnish.schemas.evaluation import (
 from burnish.schemas.runlog import FailureCluster
 from burnish.schemas.tuning import Finding, RunEstimate, RunMeasurement
 from burnish.statistics import mcnemar_exact, tango_interval
-from burnish.verdict.decision import decide
-from burnish.verdict.pairing import pair
+from burnish.verdict import decide, pair
 
 HOSTILE = "<script>document.title='owned'</script><img src=http://127.0.0.1:9/x onerror=document.title='owned'>`|</pre>\u202egnp"
 SLICES = ("json-location", "one-word", "parameters", "docstring")

@@ -10,7 +10,7 @@ from burnish.reporting.sentences import pattern_sentence
 from burnish.schemas.benchmark import BenchmarkQuestion, GraderSpec
 from burnish.schemas.evaluation import EvalRow
 from burnish.testing import eval_side
-from burnish.verdict.pairing import pair
+from burnish.verdict import pair
 
 
 def traits(

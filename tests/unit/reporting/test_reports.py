@@ -19,8 +19,7 @@ from burnish.reporting.visible import visible
 from burnish.schemas.evaluation import EXIT_CODES, VerdictName
 from burnish.schemas.tuning import Finding
 from burnish.testing import eval_side
-from burnish.verdict.decision import decide
-from burnish.verdict.pairing import pair
+from burnish.verdict import decide, pair
 
 
 @pytest.fixture(scope="module")

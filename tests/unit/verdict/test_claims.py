@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from burnish.verdict.claims import Outcomes, Thresholds, find_harm, find_improvement
+from burnish.verdict import Outcomes, Thresholds, find_harm, find_improvement
 
 LIMITS = Thresholds()
 RUNS = 400

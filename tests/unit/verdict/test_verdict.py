@@ -9,7 +9,7 @@ import pytest
 from burnish.errors import InvalidInputError
 from burnish.schemas.evaluation import EvalRow, JudgeCalibration, Verdict
 from burnish.testing import eval_row, eval_side
-from burnish.verdict.decision import Thresholds, decide
+from burnish.verdict import Thresholds, decide
 
 FIXED = (["FF"] * 20, ["P"] * 20)  # base, candidate
 UNMOVED = (["FF"] * 60, ["F"] * 60)

@@ -21,7 +21,7 @@ from burnish.schemas.adapter import AdapterManifest
 from burnish.schemas.benchmark import BenchmarkManifest, BenchmarkQuestion
 from burnish.schemas.dataset import DatasetManifest, DatasetSpec
 from burnish.schemas.runlog import RunLogLine
-from burnish.verdict.claims import Thresholds
+from burnish.verdict import Thresholds
 from burnish_client.cli.views import console, data_text, stack_text
 from burnish_client.cli.views.answers import answer_progress
 from burnish_client.cli.views.evaluation import show_verdict

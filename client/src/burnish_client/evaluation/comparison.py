@@ -16,8 +16,7 @@ from burnish.reporting import ReportMeta
 from burnish.schemas.benchmark import BenchmarkQuestion
 from burnish.schemas.dataset import DatasetManifest, Split
 from burnish.schemas.evaluation import Cost, EvalManifest, EvalRow, Forgetting, Verdict
-from burnish.verdict.decision import decide
-from burnish.verdict.pairing import name_some
+from burnish.verdict import decide, name_some
 from burnish_client.evaluation import output
 from burnish_client.evaluation.answers import AnswerCache, model_digest_of
 from burnish_client.evaluation.ask import ProgressCallback, Side, ask_sides

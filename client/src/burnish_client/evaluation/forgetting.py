@@ -31,8 +31,7 @@ from burnish.schemas.base import Frozen
 from burnish.schemas.benchmark import BenchmarkQuestion
 from burnish.schemas.evaluation import Forgetting, ProbeCategory
 from burnish.statistics import holm
-from burnish.verdict.decision import compare
-from burnish.verdict.pairing import Pair, name_some, pair
+from burnish.verdict import Pair, compare, name_some, pair
 from burnish_client.evaluation.answers import Answer
 from burnish_client.evaluation.ask import ProgressCallback, Side, ask_sides
 from burnish_client.evaluation.chat import Unanswered, attempts, excerpt, http_client

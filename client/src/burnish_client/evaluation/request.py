@@ -24,7 +24,7 @@ from burnish.schemas.benchmark import BenchmarkManifest, BenchmarkQuestion
 from burnish.schemas.dataset import DatasetManifest
 from burnish.schemas.evaluation import JudgeCalibration
 from burnish.schemas.runlog import FailureCluster, RunLogLine
-from burnish.verdict.claims import Thresholds
+from burnish.verdict import Thresholds
 from burnish_client.config.endpoints import ClientSettings
 from burnish_client.sdk.http import LOOPBACK
 

@@ -15,8 +15,7 @@ from burnish.schemas.base import Frozen
 from burnish.schemas.dataset import DatasetFormat, DatasetManifest, DatasetSpec
 from burnish.schemas.evaluation import JudgeCalibration
 from burnish.schemas.methods import METHODS, Method
-from burnish.verdict.claims import Thresholds
-from burnish.verdict.pairing import name_some
+from burnish.verdict import Thresholds, name_some
 from burnish_client.evaluation import Evaluation
 from burnish_client.evaluation.forgetting import BASE_ANSWERS, BASE_TEXTS
 from burnish_client.sdk.trainer import TuningJob, TuningSpec, job_state, to_dict

@@ -11,10 +11,18 @@ from burnish.schemas.base import Frozen
 from burnish.schemas.evaluation import Comparison, EvalRow, JudgeCalibration, Verdict
 from burnish.schemas.methods import Method
 from burnish.statistics import holm, needs_questions, noninferiority, prudent_design_effect
-from burnish.verdict import pairing
-from burnish.verdict.claims import Answer, Outcomes, Thresholds, find_harm, find_improvement
-from burnish.verdict.comparisons import PairsByRole, compare, outcomes
-from burnish.verdict.decision import usable_calibration
+from burnish.verdict import (
+    Answer,
+    Outcomes,
+    PairsByRole,
+    Thresholds,
+    compare,
+    find_harm,
+    find_improvement,
+    outcomes,
+    pairing,
+    usable_calibration,
+)
 
 
 class MethodResult(Frozen):
@@ -75,7 +83,7 @@ def claims_of(
     limits: Thresholds,
     calibration: JudgeCalibration | None = None,
 ) -> tuple[Answer, Answer]:
-    """(improved, broke) as burnish.verdict.decision.decide finds them, which says one word for both."""
+    """(improved, broke) as burnish.verdict.decide finds them, which says one word for both."""
     groups = PairsByRole(pairing.pair(base, candidate), usable_calibration(calibration))
     improvement = find_improvement(outcomes(groups.targeted, groups.judge), limits, groups.missing_targeted)
     harm = find_harm(outcomes(groups.rest, groups.judge), limits, groups.missing_rest)

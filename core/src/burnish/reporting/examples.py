@@ -11,7 +11,7 @@ from burnish.reporting.differences import Segment, mark_differences
 from burnish.reporting.visible import visible
 from burnish.schemas.benchmark import BenchmarkQuestion
 from burnish.schemas.evaluation import EvalRow
-from burnish.verdict.pairing import Pair
+from burnish.verdict import Pair
 
 Outcome = Literal["regression", "regressed", "fixed", "still failing"]
 ORDER: tuple[Outcome, ...] = ("regression", "regressed", "fixed")

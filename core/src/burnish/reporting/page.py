@@ -19,7 +19,7 @@ from burnish.reporting.patterns import regression_traits
 from burnish.reporting.training import finding_sentence, finding_tag, foretold, run_facts
 from burnish.reporting.visible import visible
 from burnish.schemas.evaluation import Comparison, Cost, EvalRow, Verdict
-from burnish.verdict.pairing import Pair, pair
+from burnish.verdict import Pair, pair
 
 MOST_DISCORDANT = 500
 MOST_STILL_FAILING = 25

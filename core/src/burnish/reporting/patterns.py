@@ -11,7 +11,7 @@ from scipy.stats import fisher_exact
 from burnish.schemas.benchmark import BenchmarkQuestion
 from burnish.schemas.evaluation import EvalRow
 from burnish.statistics import holm
-from burnish.verdict.pairing import Pair
+from burnish.verdict import Pair
 
 LEVEL = 0.05
 LEAST_SHARING = 2  # one question is no pattern

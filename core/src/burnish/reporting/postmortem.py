@@ -15,7 +15,7 @@ from burnish.reporting.sentences import headline, interval, p_value, pattern_sen
 from burnish.reporting.training import finding_sentence, finding_tag, foretold, method_name
 from burnish.schemas.adapter import AdapterManifest
 from burnish.schemas.evaluation import ArmComparison, Comparison, EvalRow, Verdict
-from burnish.verdict.pairing import Pair, pair
+from burnish.verdict import Pair, pair
 
 MOST_REGRESSIONS_NAMED = 20
 # Ways of failing that a stricter output (guided decoding, a schema, a firmer instruction) might prevent without training.

@@ -172,7 +172,7 @@ class SliceComparison(Comparison):
 
 
 class Verdict(Frozen):
-    """The decision and every number that led to it. Computed by burnish.verdict.decision.decide from two lists of EvalRow."""
+    """The decision and every number that led to it. Computed by burnish.verdict.decide from two lists of EvalRow."""
 
     verdict: VerdictName
     targeted: Comparison = Field(description="held-out targeted questions")

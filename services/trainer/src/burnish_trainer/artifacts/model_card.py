@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from burnish.schemas.adapter import AdapterManifest
 from burnish.schemas.dataset import DatasetManifest
@@ -94,7 +94,7 @@ def _data(manifest: AdapterManifest, dataset: DatasetManifest | None) -> str:
 
 def _method(manifest: AdapterManifest) -> str:
     scale = "alpha / √rank (rsLoRA)" if manifest.use_rslora else "alpha / rank"
-    rows = [
+    rows: list[Sequence[object]] = [
         ["method", _trained_by(manifest)],
         *_hyperparameters(manifest),
         ["scale of the adapter", scale],

@@ -112,12 +112,12 @@ def job_message(job: Job) -> pb.TuningJob:
 
 def spec_message(spec: JobSpec) -> pb.TuningSpec:
     """With every default filled in. A choice that the proto has no value for (backend auto) stays unspecified."""
-    fields = spec.model_dump(exclude={"method", "params"})
+    fields = spec.model_dump(exclude={"method", "params"}) | {spec.method: spec.params}
     for name, descriptor in pb.TuningSpec.DESCRIPTOR.fields_by_name.items():
         if descriptor.enum_type is not None:
             value = descriptor.enum_type.values_by_name.get(f"{name}_{fields[name]}".upper())
             fields[name] = value.number if value else 0
-    return pb.TuningSpec(**fields, **{spec.method: spec.params})
+    return pb.TuningSpec(**fields)
 
 
 def preview_message(spec: JobSpec, preview: Preview) -> pb.TuningJobPreview:

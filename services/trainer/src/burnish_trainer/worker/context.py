@@ -22,7 +22,7 @@ from burnish_trainer.artifacts.adapters import RunRecord
 from burnish_trainer.artifacts.checkpoints import FOLDER, Checkpoints
 from burnish_trainer.data import rows
 from burnish_trainer.data.batches import BatchSchedule, schedule_rows
-from burnish_trainer.data.tokens import EncodedRow, Tokenizer, encode_records
+from burnish_trainer.data.tokens import EncodedRow, encode_records
 from burnish_trainer.executors.events import EventWriter, Note
 from burnish_trainer.hardware.backends import Choice, Device, DType
 from burnish_trainer.settings import Tracker
@@ -103,10 +103,11 @@ class RunContext:
         return Checkpoints(self.store, self.job_id, self.folder / FOLDER)
 
     @cached_property
-    def tokenizer(self) -> Tokenizer:
+    def tokenizer(self) -> Any:
+        """A transformers tokenizer, which encode_records and TRL's trainers take alike."""
         from transformers import AutoTokenizer  # after the backend, which may patch it
 
-        tokenizer: Tokenizer = AutoTokenizer.from_pretrained(str(self.base_model_folder), local_files_only=True)
+        tokenizer: Any = AutoTokenizer.from_pretrained(str(self.base_model_folder), local_files_only=True)
         return tokenizer
 
     def training_rows(self) -> TrainingRows:

@@ -50,7 +50,7 @@ def plan(
     At 80 % power and a one-sided level of 5 %. A document's questions are counted as one, the worst case.
     """
     from burnish.errors import InvalidInputError
-    from burnish.verdict.pairing import read_rows
+    from burnish.verdict import read_rows
 
     if benchmark and base:
         raise InvalidInputError("give --benchmark or --base, not both: each has the questions")

@@ -158,7 +158,7 @@ def evaluate(
     from dataclasses import replace
     from functools import partial
 
-    from burnish.verdict.decision import Thresholds
+    from burnish.verdict import Thresholds
     from burnish_client import evaluation
     from burnish_client.cli.views import answers
     from burnish_client.cli.views.evaluation import show_evaluation

@@ -27,8 +27,7 @@ def verdict(
     Exit code: 0 ship, 10 investigate, 11 data-quality, 12 stop, 13 inconclusive, 2 bad input.
     """
     from burnish.schemas.evaluation import EXIT_CODES
-    from burnish.verdict.decision import Thresholds, decide
-    from burnish.verdict.pairing import read_rows
+    from burnish.verdict import Thresholds, decide, read_rows
     from burnish_client.cli.views.evaluation import show_verdict
     from burnish_client.evaluation.calibration import read_calibration
 

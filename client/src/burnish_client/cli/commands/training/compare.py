@@ -85,7 +85,7 @@ def compare(
     import asyncio
     from dataclasses import replace
 
-    from burnish.verdict.decision import Thresholds
+    from burnish.verdict import Thresholds
     from burnish_client import evaluation
     from burnish_client.cli.views import answers, following
     from burnish_client.cli.views.evaluation import show_methods
