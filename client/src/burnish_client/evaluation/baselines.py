@@ -19,9 +19,8 @@ from scipy.sparse import csr_array
 
 from burnish.curation.exports import parse_rows
 from burnish.curation.leakage import check_leaks, guarded_keys
-from burnish.curation.targets import message_key
 from burnish.errors import InvalidInputError
-from burnish.schemas.base import Message
+from burnish.schemas.base import Message, message_key
 from burnish.schemas.benchmark import BenchmarkQuestion
 from burnish.schemas.dataset import DatasetFormat, DpoRow, Split
 from burnish.schemas.evaluation import ArmRecord

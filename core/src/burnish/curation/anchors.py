@@ -7,11 +7,11 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from burnish.curation.splitting import hash_rank
-from burnish.curation.targets import always_passing, is_answered, message_key
+from burnish.curation.targets import always_passing, is_answered
 from burnish.diagnosis.clusters import RunCodes
 from burnish.runlogs.prompts import prompt_messages
 from burnish.runlogs.reader import RunLogReader
-from burnish.schemas.base import Message
+from burnish.schemas.base import Message, message_key
 
 BENCHMARK_ONLY = "anchor: benchmark_only"
 GUARDED = "anchor: a targeted or guarded question has the same prompt"

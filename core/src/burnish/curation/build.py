@@ -17,7 +17,6 @@ from burnish.curation.targets import (
     Examples,
     Target,
     collect_examples,
-    message_key,
     prompt_keys,
     read_targets,
 )
@@ -26,7 +25,7 @@ from burnish.digests import canonical_json, sha256_hex, version_of
 from burnish.errors import PreconditionError
 from burnish.jsonl import to_jsonl
 from burnish.runlogs.reader import RunLogReader
-from burnish.schemas.base import FileEntry, Message, Parent
+from burnish.schemas.base import FileEntry, Message, Parent, message_key
 from burnish.schemas.benchmark import BenchmarkQuestion
 from burnish.schemas.dataset import DatasetCounts, DatasetManifest, DatasetSpec, DpoRow, KtoRow, SftRow, Split
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 
-from burnish.curation.targets import message_key
 from burnish.errors import LeakageError
+from burnish.schemas.base import message_key
 from burnish.schemas.benchmark import BenchmarkQuestion
 
 NAMED = 10

@@ -12,10 +12,9 @@ import orjson
 
 from burnish.curation.review import Correction, first_failures
 from burnish.diagnosis.clusters import RunCodes
-from burnish.digests import prompt_key
 from burnish.runlogs.prompts import prompt_messages
 from burnish.runlogs.reader import RunLogReader
-from burnish.schemas.base import Message
+from burnish.schemas.base import Message, message_key
 from burnish.schemas.runlog import RunLogLine
 
 NO_CORRECTION = "no correction"
@@ -63,11 +62,6 @@ class Examples:
 
     examples: list[Example] = field(default_factory=list)
     discarded: Counter[str] = field(default_factory=Counter)
-
-
-def message_key(prompt: Iterable[Message]) -> str:
-    """burnish.digests.prompt_key of typed messages."""
-    return prompt_key(message.model_dump() for message in prompt)
 
 
 def is_answered(prompt: Sequence[Message]) -> bool:

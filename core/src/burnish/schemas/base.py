@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import UTC, datetime
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from burnish import __version__
+from burnish.digests import prompt_key
 from burnish.errors import InvalidInputError
 from burnish.layout import check_name
 
@@ -23,6 +25,11 @@ class Message(Frozen):
 
     role: Literal["system", "user", "assistant", "tool"]
     content: str
+
+
+def message_key(prompt: Iterable[Message]) -> str:
+    """burnish.digests.prompt_key of typed messages."""
+    return prompt_key(message.model_dump() for message in prompt)
 
 
 class VersionRef(Frozen):

@@ -9,12 +9,11 @@ from functools import cached_property
 
 from pydantic import ValidationError
 
-from burnish.curation.targets import message_key
 from burnish.errors import CorruptDataError, validation_problems
 from burnish.layout import dataset as dataset_key
 from burnish.objectstores.verified import get_verified
 from burnish.ports import ObjectStore
-from burnish.schemas.base import Message, VersionRef
+from burnish.schemas.base import Message, VersionRef, message_key
 from burnish.schemas.dataset import DatasetFormat, DatasetManifest, DpoRow, KtoRow, SftRow
 
 StoredRow = SftRow | DpoRow | KtoRow

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from burnish.curation.leakage import guarded_keys
-from burnish.curation.targets import message_key
+from burnish.schemas.base import message_key
 from burnish.schemas.benchmark import BenchmarkQuestion
 from burnish.schemas.dataset import Split
 from burnish.schemas.tuning import Finding
