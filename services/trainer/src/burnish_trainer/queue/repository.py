@@ -134,7 +134,7 @@ class JobRepository:
         open_states = [state for state in JobState if not state.ended]
         query = select(JobRow.state, func.count()).where(JobRow.state.in_(open_states)).group_by(JobRow.state)
         with self._database.reading() as session:
-            counted = dict(session.execute(query).tuples().all())
+            counted = dict(session.execute(query).all())
         return {state: counted.get(state, 0) for state in open_states}
 
     def events_after(self, job_id: str, after_sequence: int, limit: int) -> list[JobEvent]:
