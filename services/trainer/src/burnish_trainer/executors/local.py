@@ -136,7 +136,7 @@ class LocalExecutor:
             with (self._attempt_folder(job_id, attempt) / "events.jsonl").open("rb") as events:
                 events.seek(offset)
                 return events.read()
-        except FileNotFoundError:
+        except (FileNotFoundError, NotADirectoryError):
             return b""
 
     def close(self) -> None:
