@@ -332,9 +332,9 @@ def test_an_accepted_refusal_is_a_warning_that_says_so(base: BaseModel, small: d
 def test_what_cannot_be_accepted_stays_a_refusal(base: BaseModel, small: dict[str, Rows]) -> None:
     train, validation = parted(small["sft"])
     empty_completion(train)
-    preparation = look(base, train, validation, accepted_findings=["every-label-masked"])
-    assert preparation.refused
-    assert by_code(preparation)["every-label-masked"].message.endswith("(every-label-masked cannot be accepted)")
+    found = by_code(look(base, train, validation, accepted_findings=["every-label-masked"]))
+    assert found["every-label-masked"].severity == "refusal"
+    assert found["every-label-masked"].message.endswith("(every-label-masked cannot be accepted)")
 
 
 def test_a_refused_job_is_still_counted_where_its_rows_can_be(base: BaseModel, small: dict[str, Rows]) -> None:
