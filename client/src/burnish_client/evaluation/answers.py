@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import fcntl
-import os
 import sqlite3
-import time
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, Self
@@ -13,7 +10,8 @@ from typing import Any, Self
 from pydantic import ValidationError
 
 from burnish.digests import canonical_json, sha256_hex
-from burnish.errors import CorruptDataError, PreconditionError
+from burnish.errors import CorruptDataError
+from burnish.jsonl import AppendLog
 from burnish.schemas.base import Frozen
 
 FSYNC_EVERY_SECONDS = 1.0
@@ -65,25 +63,17 @@ class AnswerLog:
         self._answers: dict[AnswerKey, Answer] = {}
 
     def __enter__(self) -> Self:
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        self._handle = self.path.open("a+b")
+        self._log = AppendLog(self.path, sync_every_seconds=FSYNC_EVERY_SECONDS, exclusive=True)
         try:
-            fcntl.flock(self._handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            self._load()
-        except BlockingIOError as error:
-            self._handle.close()
-            raise PreconditionError(
-                f"{self.path} is being written by another run: wait for it, or choose another folder"
-            ) from error
+            for answer in self._log.parsed(Answer.model_validate_json, "an answer"):
+                self._answers[answer.key] = answer
         except BaseException:
-            self._handle.close()
+            self._log.close()
             raise
-        self._synced_at = time.monotonic()
         return self
 
     def __exit__(self, *exception: object) -> None:
-        self._sync()
-        self._handle.close()
+        self._log.close()
 
     def get(self, key: AnswerKey) -> Answer | None:
         """The logged answer; None if the question is still to be asked (also if it ended in an error)."""
@@ -92,35 +82,13 @@ class AnswerLog:
 
     def append(self, answer: Answer) -> None:
         self._answers[answer.key] = answer
-        self._handle.write(answer.model_dump_json(exclude_none=True).encode() + b"\n")
-        self._handle.flush()
-        if time.monotonic() - self._synced_at >= FSYNC_EVERY_SECONDS:
-            self._sync()
+        self._log.append(answer.model_dump_json(exclude_none=True).encode())
 
     def extend(self, answers: Iterable[Answer]) -> None:
         """Append those that are not there yet."""
         for answer in answers:
             if self.get(answer.key) is None:
                 self.append(answer)
-
-    def _load(self) -> None:
-        self._handle.seek(0)
-        content = self._handle.read()
-        whole = content[: content.rfind(b"\n") + 1]
-        if len(whole) < len(content):
-            self._handle.truncate(len(whole))
-        for number, line in enumerate(whole.splitlines(), start=1):
-            try:
-                answer = Answer.model_validate_json(line)
-            except ValidationError as error:
-                raise CorruptDataError(
-                    f"{self.path} line {number}: not an answer: {error.errors()[0]['msg']}"
-                ) from error
-            self._answers[answer.key] = answer
-
-    def _sync(self) -> None:
-        os.fsync(self._handle.fileno())
-        self._synced_at = time.monotonic()
 
 
 class AnswerCache:

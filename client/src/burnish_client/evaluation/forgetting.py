@@ -9,15 +9,16 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from contextlib import AsyncExitStack
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import httpx
-from pydantic import ValidationError
 
 from burnish.digests import sha256_hex
-from burnish.errors import CorruptDataError, IncompatibleAdapterError, InvalidInputError, UnavailableError
+from burnish.errors import IncompatibleAdapterError, InvalidInputError, UnavailableError
+from burnish.jsonl import AppendLog
 from burnish.probe import (
     MAX_TOKENS,
     ProbeText,
@@ -32,7 +33,7 @@ from burnish.schemas.benchmark import BenchmarkQuestion
 from burnish.schemas.evaluation import Forgetting, ProbeCategory
 from burnish.statistics import holm
 from burnish.verdict import Pair, compare, name_some, pair
-from burnish_client.evaluation.answers import Answer
+from burnish_client.evaluation.answers import FSYNC_EVERY_SECONDS, Answer
 from burnish_client.evaluation.ask import ProgressCallback, Side, ask_sides
 from burnish_client.evaluation.chat import Unanswered, attempts, excerpt, http_client
 from burnish_client.evaluation.grade import eval_rows
@@ -185,29 +186,36 @@ async def score_texts(
     there is not asked again. Raises NoPromptLogprobs, UnavailableError if an endpoint does not answer, and what
     concerns every request: wrong token, unknown model, an adapter that does not fit.
     """
-    known = [_read(side.out) for side in sides]
-    places = asyncio.Semaphore(min(concurrency, MOST_AT_ONCE))
-    clients = {endpoint: http_client(endpoint) for endpoint in dict.fromkeys(side.endpoint for side in sides)}
+    async with AsyncExitStack() as stack:
+        logs = [stack.enter_context(AppendLog(s.out, sync_every_seconds=FSYNC_EVERY_SECONDS)) for s in sides]
+        known = [_known_scores(log) for log in logs]
+        places = asyncio.Semaphore(min(concurrency, MOST_AT_ONCE))
+        clients = {
+            endpoint: await stack.enter_async_context(http_client(endpoint))
+            for endpoint in dict.fromkeys(side.endpoint for side in sides)
+        }
 
-    async def score(index: int, text: ProbeText) -> TextScore:
-        side, digest = sides[index], sha256_hex(text.text.encode())
-        scored = known[index].get((side.model, digest))
-        if scored is None:
-            async with places:
-                tokens, nats = await _ask(clients[side.endpoint], side.endpoint, side.model, text.text)
-            scored = ScoredText(model=side.model, text_digest=digest, tokens=tokens, nats=nats)
-            _append(side.out, scored)
-        return TextScore(text.text_id, scored.tokens, scored.nats)
+        async def score(index: int, text: ProbeText) -> TextScore:
+            side, digest = sides[index], sha256_hex(text.text.encode())
+            scored = known[index].get((side.model, digest))
+            if scored is None:
+                async with places:
+                    tokens, nats = await _ask(clients[side.endpoint], side.endpoint, side.model, text.text)
+                scored = ScoredText(model=side.model, text_digest=digest, tokens=tokens, nats=nats)
+                logs[index].append(scored.model_dump_json().encode())
+            return TextScore(text.text_id, scored.tokens, scored.nats)
 
-    try:
-        async with asyncio.TaskGroup() as group:
-            rows = [[group.create_task(score(index, text)) for index in range(len(sides))] for text in texts]
-    except BaseExceptionGroup as failures:
-        raise failures.exceptions[0] from None
-    finally:
-        for client in clients.values():
-            await client.aclose()
-    return [[row[index].result() for row in rows] for index in range(len(sides))]
+        try:
+            async with asyncio.TaskGroup() as group:
+                rows = [[group.create_task(score(index, text)) for index in range(len(sides))] for text in texts]
+        except BaseExceptionGroup as failures:
+            raise failures.exceptions[0] from None
+        return [[row[index].result() for row in rows] for index in range(len(sides))]
+
+
+def _known_scores(log: AppendLog) -> dict[tuple[str, str], ScoredText]:
+    scores = log.parsed(ScoredText.model_validate_json, "a text score")
+    return {(scored.model, scored.text_digest): scored for scored in scores}
 
 
 async def _ask(client: httpx.AsyncClient, endpoint: Endpoint, model: str, text: str) -> tuple[int, float]:
@@ -257,28 +265,3 @@ def _sum_up(logprobs: list[float | None], prompt_tokens: Any) -> tuple[int, floa
     if len(predicted) + 1 != len(logprobs):
         raise NoPromptLogprobs("the endpoint left out log-probabilities of some tokens of the prompt")
     return len(predicted), -sum(predicted)
-
-
-def _read(log: Path) -> dict[tuple[str, str], ScoredText]:
-    """The whole lines; a last one cut short by a crash is asked again."""
-    if not log.is_file():
-        return {}
-    found = {}
-    content = log.read_bytes()
-    whole = content[: content.rfind(b"\n") + 1]
-    for number, line in enumerate(whole.splitlines(), start=1):
-        try:
-            scored = ScoredText.model_validate_json(line)
-        except ValidationError as error:
-            raise CorruptDataError(f"{log} line {number}: not a text score: {error.errors()[0]['msg']}") from error
-        found[scored.model, scored.text_digest] = scored
-    if len(whole) < len(content):
-        with log.open("r+b") as handle:
-            handle.truncate(len(whole))
-    return found
-
-
-def _append(log: Path, scored: ScoredText) -> None:
-    log.parent.mkdir(parents=True, exist_ok=True)
-    with log.open("ab") as handle:
-        handle.write(scored.model_dump_json().encode() + b"\n")

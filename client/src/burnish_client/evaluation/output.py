@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING
 
 from burnish.digests import canonical_json, file_sha256, version_of
 from burnish.errors import AlreadyExistsError, InvalidInputError
+from burnish.files import write_atomically
+from burnish.jsonl import to_jsonl
 from burnish.reporting import ReportMeta, postmortem_md, report_html
 from burnish.schemas.base import FileEntry, Parent
 from burnish.schemas.evaluation import ArmRecord, Cost, EvalManifest, EvalRow, Verdict
@@ -39,7 +41,7 @@ FORGETTING = "forgetting.json"
 
 def eval_id(rows: Mapping[str, Sequence[EvalRow]], compared: Sequence[str]) -> str:
     """Digest of the rows of all sides, in order, and of what was compared on what."""
-    return version_of(*map(jsonl, rows.values()), canonical_json(list(compared)))
+    return version_of(*map(to_jsonl, rows.values()), canonical_json(list(compared)))
 
 
 def write(
@@ -55,7 +57,7 @@ def write(
     rows: file name -> rows, BASE and CANDIDATE among them. A person's words in an earlier postmortem are kept.
     """
     base, candidate = rows[BASE], rows[CANDIDATE]
-    files = {name: jsonl(side) for name, side in rows.items()}
+    files = {name: to_jsonl(side) for name, side in rows.items()}
     files[VERDICT] = verdict.model_dump_json(indent=2).encode() + b"\n"
     files[REPORT] = report_html(verdict, base, candidate, meta).encode(errors="surrogateescape")
     files[POSTMORTEM] = _postmortem(folder / POSTMORTEM, verdict, base, candidate, meta).encode(
@@ -66,19 +68,8 @@ def write(
     files[COSTS] = canonical_json([cost.model_dump() for cost in meta.costs]) + b"\n"
     files[REQUEST] = request.model_dump_json(indent=2).encode() + b"\n"
     for name, content in files.items():
-        _replace(folder / name, content)
+        write_atomically(folder / name, content, survives_power_cut=False)
     return _manifest(folder, meta, verdict, baselines, list(files))
-
-
-def jsonl(rows: Sequence[EvalRow]) -> bytes:
-    return b"".join(row.model_dump_json().encode() + b"\n" for row in rows)
-
-
-def _replace(path: Path, content: bytes) -> None:
-    """A reader sees the old file or the new one, never half of it."""
-    beside = path.with_name(path.name + ".part")
-    beside.write_bytes(content)
-    beside.replace(path)
 
 
 def _postmortem(
