@@ -165,7 +165,7 @@ def host_names(pem: bytes) -> list[str]:
 
 
 def pinned(certificate: Path) -> ssl.SSLContext:
-    """For asking one's own door on loopback, under whatever name: trusts the certificates of its file and no authority."""
+    """For a request to one's own endpoint on loopback, whatever its name: trusts the certificates of its file and no authority."""
     context = ssl.create_default_context(cafile=certificate)
     context.check_hostname = False
     context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN

@@ -107,7 +107,7 @@ class NotFoundError(BurnishError):
 
 
 class AlreadyExistsError(BurnishError):
-    """Another thing stands under this id or name with other content. Choose another id."""
+    """This id or name is taken by something with other content. Choose another id."""
 
     code = Code.ALREADY_EXISTS
 

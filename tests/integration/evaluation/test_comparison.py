@@ -147,7 +147,7 @@ async def test_baselines_are_asked_of_the_base_beside_the_sides_and_decided_on(
     sides = [(cost.side, cost.asked) for cost in result.costs]
     assert sides == [("base", 400), ("candidate", 200), ("arm:few-shot", 200), ("arm:prompt", 200)]
     rows = {arm.name: (arm.what, read_rows(tmp_path / arm.file)) for arm in result.manifest.arms}
-    assert decide(result.base_rows, result.candidate_rows, arms=rows) == result.verdict
+    assert decide(result.base_rows, result.candidate_rows, baselines=rows) == result.verdict
 
     log = tmp_path / "answers-arm-prompt.jsonl"
     log.write_bytes(b"".join(log.read_bytes().splitlines(keepends=True)[:-3]) + b'{"model": "ba')

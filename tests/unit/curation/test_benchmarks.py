@@ -39,7 +39,7 @@ def test_the_version_is_of_the_questions_not_of_their_spelling() -> None:
     ("lines", "expected"),
     [
         ((question("q1"), "{"), "line 2: not JSON"),
-        ((question("q1"), question("q1")), "line 2: question_id 'q1' stands on line 1 already"),
+        ((question("q1"), question("q1")), "line 2: question_id 'q1' is already on line 1"),
         ((question("q1", grader={"name": "nonsense"}),), "line 1: grader 'nonsense' does not exist"),
         ((question("q1", grader={"name": "exact", "args": {"x": 1}}),), "line 1: .*x"),
         ((question("q1", messages=[]),), "line 1: line: Value error, give exactly one of `prompt` and `messages`"),

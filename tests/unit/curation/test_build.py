@@ -295,7 +295,7 @@ def test_a_benchmark_with_the_same_ids_is_no_leak(workshop: Workshop) -> None:
     assert [(p.kind, p.name, p.digest) for p in built.manifest.parents][2] == ("benchmark", "b", "1")
 
 
-def test_the_leak_guard_names_both_sides() -> None:
+def test_the_contamination_check_names_both_sides() -> None:
     with pytest.raises(
         LeakageError, match=r"2 training row.*t1 has the prompt of held-out question h1; t1 .* benchmark question b1"
     ):

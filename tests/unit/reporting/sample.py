@@ -11,7 +11,7 @@ from burnish.schemas.base import BaseModelRef
 from burnish.schemas.benchmark import BenchmarkQuestion, GraderSpec
 from burnish.schemas.dataset import DatasetCounts, DatasetManifest, DatasetSpec, LengthStatistics, Split
 from burnish.schemas.evaluation import (
-    ArmComparison,
+    BaselineComparison,
     Comparison,
     Cost,
     EvalRow,
@@ -210,8 +210,8 @@ def _scores(base: float, candidate: float, low: float, high: float) -> ScoreComp
     )
 
 
-def _arm(name: str, gained: int, lost: int, rest_lost: int, *, does_it: bool) -> ArmComparison:
-    return ArmComparison(
+def _arm(name: str, gained: int, lost: int, rest_lost: int, *, does_it: bool) -> BaselineComparison:
+    return BaselineComparison(
         name=name,
         what="The corrections nearest to the question stand in the prompt as examples.",
         targeted=_comparison(40, gained, lost),

@@ -12,10 +12,10 @@ import pytest
 from unit.reporting.sample import HOSTILE, Sample, make_rich_sample, make_sample
 
 from burnish.reporting import ReportMeta, headline, postmortem_md, report_html
+from burnish.reporting.escaping import visible
 from burnish.reporting.page import MOST_DISCORDANT
 from burnish.reporting.sentences import HEADLINES
 from burnish.reporting.training import finding_sentence
-from burnish.reporting.visible import visible
 from burnish.schemas.evaluation import EXIT_CODES, VerdictName
 from burnish.schemas.tuning import Finding
 from burnish.testing import eval_side

@@ -400,7 +400,7 @@ def test_a_cheaper_baseline_that_does_it_is_said_first_and_does_not_change_the_w
     verdict = decide(
         base,
         candidate,
-        arms={
+        baselines={
             "few-shot": arm_of("P", ["P"] * 150),
             "prompt": arm_of("F", ["P"] * 150),
             "harmful": arm_of("P", ["F"] * 30 + ["P"] * 120),
@@ -421,7 +421,7 @@ def test_a_cheaper_baseline_that_does_it_is_said_first_and_does_not_change_the_w
 def test_an_arm_behind_the_adapter_does_not_do_it() -> None:
     base = eval_side(["FF"] * 40, prefix="t", targeted=True) + eval_side(["PP"] * 150, prefix="r")
     arm = eval_side(["P"] * 30 + ["F"] * 10, prefix="t", targeted=True) + eval_side(["P"] * 150, prefix="r")
-    verdict = decide(base, arm_of("P", ["P"] * 150)[1], arms={"few-shot": ("examples", arm)})
+    verdict = decide(base, arm_of("P", ["P"] * 150)[1], baselines={"few-shot": ("examples", arm)})
     assert verdict.cheaper_rung is None
     assert "it improves the target" in verdict.arms[0].reason
 
@@ -431,4 +431,4 @@ def test_a_baseline_on_other_questions_is_refused() -> None:
     with pytest.raises(
         InvalidInputError, match=r"stand in base only .*: evaluate baseline few-shot on the same questions"
     ):
-        decide(base, base, arms={"few-shot": ("examples", base[:2])})
+        decide(base, base, baselines={"few-shot": ("examples", base[:2])})

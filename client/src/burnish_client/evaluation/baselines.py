@@ -23,7 +23,7 @@ from burnish.errors import InvalidInputError
 from burnish.schemas.base import Message, message_key
 from burnish.schemas.benchmark import BenchmarkQuestion
 from burnish.schemas.dataset import DatasetFormat, DpoRow, Split
-from burnish.schemas.evaluation import ArmRecord
+from burnish.schemas.evaluation import BaselineRecord
 from burnish_client.evaluation.answer_format import formats_of
 from burnish_client.evaluation.ask import Wording
 from burnish_client.evaluation.request import BaselineName, BaselineSettings, Correction
@@ -48,9 +48,9 @@ class Baseline:
     def file(self) -> str:
         return f"arm-{self.name}.jsonl"
 
-    def record(self, questions: int) -> ArmRecord:
+    def record(self, questions: int) -> BaselineRecord:
         changed = len(self.wordings)
-        return ArmRecord(
+        return BaselineRecord(
             name=self.name,
             what=self.what,
             file=self.file,

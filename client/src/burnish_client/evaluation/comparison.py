@@ -115,7 +115,7 @@ async def evaluate(
         rows[CANDIDATE],
         thresholds=request.thresholds,
         calibration=request.calibration,
-        arms={baseline.name: (baseline.what, rows[baseline.file]) for baseline in baselines},
+        baselines={baseline.name: (baseline.what, rows[baseline.file]) for baseline in baselines},
     )
     forgetting = None
     if request.forgetting:

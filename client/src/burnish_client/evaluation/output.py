@@ -17,7 +17,7 @@ from burnish.files import write_atomically
 from burnish.jsonl import to_jsonl
 from burnish.reporting import ReportMeta, postmortem_md, report_html
 from burnish.schemas.base import FileEntry, Parent
-from burnish.schemas.evaluation import ArmRecord, Cost, EvalManifest, EvalRow, Verdict
+from burnish.schemas.evaluation import BaselineRecord, Cost, EvalManifest, EvalRow, Verdict
 from burnish_client.evaluation.answers import Answer
 from burnish_client.evaluation.request import EvalRequest, Prices
 
@@ -50,7 +50,7 @@ def write(
     verdict: Verdict,
     rows: Mapping[str, Sequence[EvalRow]],
     meta: ReportMeta,
-    baselines: Sequence[ArmRecord] = (),
+    baselines: Sequence[BaselineRecord] = (),
 ) -> EvalManifest:
     """Write every file, each in one step, and return the manifest that names them.
 
@@ -90,7 +90,7 @@ def _postmortem(
 
 
 def _manifest(
-    folder: Path, meta: ReportMeta, verdict: Verdict, baselines: Sequence[ArmRecord], names: Sequence[str]
+    folder: Path, meta: ReportMeta, verdict: Verdict, baselines: Sequence[BaselineRecord], names: Sequence[str]
 ) -> EvalManifest:
     name, _, version = meta.benchmark.partition("/")
     dataset, adapter = meta.dataset, meta.adapter

@@ -39,7 +39,7 @@ def build_benchmark(chunks: Iterable[bytes], name: str) -> BuiltBenchmark:
             continue
         earlier = first_line.setdefault(row.question_id, number)
         if earlier != number:
-            faults.append(f"line {number}: question_id {row.question_id!r} stands on line {earlier} already")
+            faults.append(f"line {number}: question_id {row.question_id!r} is already on line {earlier}")
         try:
             grading.check(row.grader)
         except InvalidInputError as error:

@@ -6,8 +6,9 @@ from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
 from burnish.curation.anchors import Anchor, AnchorRules, choose_anchors
-from burnish.curation.card import dataset_card
 from burnish.curation.leakage import check_leaks, guarded_keys
 from burnish.curation.lengths import Lengths
 from burnish.curation.review import Correction
@@ -34,6 +35,14 @@ TRAIN = "train.jsonl"
 VALIDATION = "validation.jsonl"
 CARD = "README.md"
 EMPTY_WRONG = "unwanted answer: it is empty"
+_ENVIRONMENT = Environment(
+    loader=PackageLoader("burnish.curation", "."),
+    undefined=StrictUndefined,
+    trim_blocks=True,
+    lstrip_blocks=True,
+    keep_trailing_newline=True,
+    autoescape=False,  # Markdown; names and labels are the user's own
+)
 
 
 @dataclass(frozen=True)
@@ -230,7 +239,7 @@ def _seal(
         lengths=lengths.summary(_measure(rows.all, lengths)),
         parents=_parents(spec, split, corrections),
     )
-    files[CARD] = dataset_card(manifest).encode()
+    files[CARD] = _dataset_card(manifest).encode()
     entries = [FileEntry(path=name, size_bytes=len(data), sha256=sha256_hex(data)) for name, data in files.items()]
     return BuiltDataset(manifest.model_copy(update={"files": entries}), files)
 
@@ -253,3 +262,13 @@ def _parents(spec: DatasetSpec, split: Split, corrections: Mapping[str, Correcti
         name, _, version = spec.benchmark.partition("/")
         parents.append(Parent(kind="benchmark", name=name, digest=version))
     return parents
+
+
+def _dataset_card(manifest: DatasetManifest) -> str:
+    """README.md of the version, for a person who meets the folder; without a date, so that the same version has the same card."""
+    wanted = round(manifest.spec.anchor_ratio * manifest.counts.corrections) if manifest.spec.format != "dpo" else 0
+    counts = manifest.counts
+    unwanted = counts.train + counts.validation - counts.corrections - counts.anchors
+    share = round(100 * manifest.counts.held_out / len(manifest.split.targeted))
+    template = _ENVIRONMENT.get_template("dataset_card.md.jinja")
+    return template.render(m=manifest, wanted_anchors=wanted, unwanted=unwanted, share=share)

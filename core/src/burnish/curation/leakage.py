@@ -1,4 +1,4 @@
-"""The leak guard: no training row may carry a prompt that an evaluation will ask."""
+"""The contamination check: no training row may carry a prompt that an evaluation will ask."""
 
 from __future__ import annotations
 

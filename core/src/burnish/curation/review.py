@@ -62,7 +62,7 @@ def first_failures(codes: RunCodes, labels: Sequence[str]) -> np.ndarray:
 def review_items(
     log: RunLogReader, codes: RunCodes, labels: Sequence[str], corrections: Mapping[str, Correction] | None = None
 ) -> Iterator[ReviewItem]:
-    """One item a question, in the order of the log; a correction that already stands is filled in."""
+    """One item a question, in the order of the log; an earlier correction is filled in."""
     standing = corrections or {}
     rows = first_failures(codes, labels)
     for row in log.table(rows, _ITEM_COLUMNS).to_pylist():

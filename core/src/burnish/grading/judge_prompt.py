@@ -82,7 +82,7 @@ def parse_pair(reply: str, *, bare: bool = False) -> tuple[Preference, str]:
 
 
 def pair_score(as_first: Preference, as_second: Preference) -> float:
-    """1 better, 0 worse, 0.5 tie: of an answer that stood first in one asking and second in the other; disagreement is a tie."""
+    """1 better, 0 worse, 0.5 tie: of an answer that came first in one sample and second in the other; disagreement is a tie."""
     if (as_first, as_second) == ("first", "second"):
         return 1.0
     return 0.0 if (as_first, as_second) == ("second", "first") else 0.5

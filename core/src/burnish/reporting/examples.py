@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from burnish.reporting.differences import Segment, mark_differences
-from burnish.reporting.visible import visible
+from burnish.reporting.escaping import visible
 from burnish.schemas.benchmark import BenchmarkQuestion
 from burnish.schemas.evaluation import EvalRow
 from burnish.verdict import Pair

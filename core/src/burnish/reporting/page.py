@@ -13,11 +13,10 @@ from markupsafe import Markup
 
 from burnish.reporting import examples, sentences
 from burnish.reporting.axis import Axis, axis_over
-from burnish.reporting.lineage import lineage, method
-from burnish.reporting.meta import ReportMeta
+from burnish.reporting.escaping import visible
+from burnish.reporting.meta import ReportMeta, lineage, method
 from burnish.reporting.patterns import regression_traits
 from burnish.reporting.training import finding_sentence, finding_tag, foretold, run_facts
-from burnish.reporting.visible import visible
 from burnish.schemas.evaluation import Comparison, Cost, EvalRow, Verdict
 from burnish.verdict import Pair, pair
 

@@ -6,15 +6,14 @@ from collections import Counter
 from collections.abc import Sequence
 
 from burnish.reporting import examples
-from burnish.reporting.lineage import lineage
-from burnish.reporting.markdown import code, counts, line
-from burnish.reporting.meta import ReportMeta
+from burnish.reporting.escaping import code, counts, line
+from burnish.reporting.meta import ReportMeta, lineage
 from burnish.reporting.own_words import own_words, with_words
 from burnish.reporting.patterns import regression_traits
 from burnish.reporting.sentences import headline, interval, p_value, pattern_sentence, percent, points
 from burnish.reporting.training import finding_sentence, finding_tag, foretold, method_name
 from burnish.schemas.adapter import AdapterManifest
-from burnish.schemas.evaluation import ArmComparison, Comparison, EvalRow, Verdict
+from burnish.schemas.evaluation import BaselineComparison, Comparison, EvalRow, Verdict
 from burnish.verdict import Pair, pair
 
 MOST_REGRESSIONS_NAMED = 20
@@ -206,7 +205,7 @@ def _was_needed(verdict: Verdict) -> str:
     return f"- **Open.** It is not shown that training improved the cluster, and {tried}."
 
 
-def _baseline(baseline: ArmComparison) -> str:
+def _baseline(baseline: BaselineComparison) -> str:
     does = "does it" if baseline.does_it else "does not do it"
     return (
         f"- {code(baseline.name)} {does}: {line(baseline.reason)} Target {percent(baseline.targeted.base)} → {percent(baseline.targeted.candidate)}, "

@@ -105,7 +105,7 @@ class NoiseFloor(Frozen):
     flaky: dict[str, float] = Field(default={}, description="question_id -> flip rate of the flaky rest questions")
 
 
-class ArmComparison(Frozen):
+class BaselineComparison(Frozen):
     """A baseline: the base model with a cheaper means than training, on the same questions."""
 
     name: str
@@ -207,13 +207,13 @@ class Verdict(Frozen):
     judged: Comparison | None = Field(
         default=None, description="questions graded by an uncalibrated judge: shown, never decisive"
     )
-    arms: list[ArmComparison] = []
+    arms: list[BaselineComparison] = []
     cheaper_rung: str | None = Field(default=None, description="name of the baseline that does it, None if none does")
     reasons: list[str] = Field(description="sentences, most decisive first")
     warnings: list[str] = []
 
 
-class ArmRecord(Frozen):
+class BaselineRecord(Frozen):
     """What a baseline did, so that its rows can be read and made again."""
 
     name: str
@@ -233,4 +233,4 @@ class EvalManifest(Manifest):
     benchmark: str
     dataset: str | None = None
     verdict: VerdictName
-    arms: list[ArmRecord] = []
+    arms: list[BaselineRecord] = []

@@ -30,7 +30,7 @@ def disagreement_rate(samples: Sequence[Sequence[bool]]) -> float | None:
 
 
 def self_loss_rate(samples: Sequence[Sequence[bool]]) -> float | None:
-    """How often one more asking of the same model fails a question that all its other askings passed.
+    """How often one more sample of the same model fails a question that all its other samples passed.
 
     samples: one sequence of outcomes a question. Leave-one-out over those with two or more: a question with exactly one
     failure in m counts 1/m as such a loss, one without failure as none. This is the rate of "regressions" of a

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from burnish.schemas.evaluation import ArmComparison, EvalRow, JudgeCalibration, Regression, Verdict, VerdictName
+from burnish.schemas.evaluation import BaselineComparison, EvalRow, JudgeCalibration, Regression, Verdict, VerdictName
 from burnish.statistics import noninferiority, youden_index
 from burnish.verdict import reasons
 from burnish.verdict.claims import Answer, Harm, Improvement, Thresholds, find_harm, find_improvement
@@ -24,7 +24,7 @@ from burnish.verdict.comparisons import (
 )
 from burnish.verdict.pairing import Pair, pair
 
-Arms = Mapping[str, tuple[str, Sequence[EvalRow]]]
+Baselines = Mapping[str, tuple[str, Sequence[EvalRow]]]
 
 TABLE: dict[tuple[Answer, Answer], VerdictName] = {  # (improved, broke)
     ("yes", "no"): "ship",
@@ -46,7 +46,7 @@ def decide(
     *,
     thresholds: Thresholds | None = None,
     calibration: JudgeCalibration | None = None,
-    arms: Arms | None = None,
+    baselines: Baselines | None = None,
 ) -> Verdict:
     """The verdict on a candidate, by two claims and one table.
 
@@ -68,7 +68,7 @@ def decide(
     Questions that were trained on are shown and never decide. Nor do those that a judge graded, unless `calibration` is that
     judge's and shows that it can tell a pass from a fail: then delta and interval are corrected for its errors (Rogan–Gladen),
     and the margin is shrunk by the least that it sees of a true difference.
-    arms: name -> (what it does, its rows): the base by cheaper means. A baseline does it if it improves the target, holds the rest
+    baselines: name -> (what it does, its rows): the base by cheaper means. A baseline does it if it improves the target, holds the rest
     as well as the candidate does, and on the target is either shown to be worse than the candidate by less than arm_margin, or is
     estimated at least as good: an adapter that is not ahead has not earned its cost, and few questions show no equivalence.
     That leads the reasons; it never changes the word.
@@ -84,7 +84,7 @@ def decide(
     harm = find_harm(rest_outcomes, limits, by_role.missing_rest)
     compared = [
         _compare_baseline(name, what, rows, base, candidate, (improvement, harm), by_role, limits)
-        for name, (what, rows) in (arms or {}).items()
+        for name, (what, rows) in (baselines or {}).items()
     ]
     first, last = reasons.baseline_reasons(compared)
     noise = noise_floor(by_role.rest)
@@ -136,7 +136,7 @@ def _compare_baseline(
     claims: tuple[Improvement, Harm],
     decided: PairsByRole,
     limits: Thresholds,
-) -> ArmComparison:
+) -> BaselineComparison:
     """One baseline against the base, and against the candidate on the questions that decide the target."""
     side = f"baseline {name}"
     against_base = pair(base, rows, ("base", side))
@@ -157,7 +157,7 @@ def _compare_baseline(
     bound, p_value = noninferiority(difference.difference, difference.group, limits.arm_margin, limits.alpha)
     as_good = p_value < limits.alpha or (comparison.delta is not None and comparison.delta >= 0)
     held = HELD_BEST_FIRST.index(harm.answer) <= HELD_BEST_FIRST.index(claims[1].answer)
-    return ArmComparison(
+    return BaselineComparison(
         name=name,
         what=what,
         targeted=compare(baseline_targeted, "greater", decided.judge),

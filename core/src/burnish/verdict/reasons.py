@@ -6,7 +6,7 @@ import math
 from collections import Counter
 from collections.abc import Sequence
 
-from burnish.schemas.evaluation import ArmComparison, Comparison, JudgeCalibration
+from burnish.schemas.evaluation import BaselineComparison, Comparison, JudgeCalibration
 from burnish.statistics import required_rest_questions
 from burnish.verdict.claims import Harm, Improvement, Outcomes, Thresholds
 from burnish.verdict.comparisons import PairsByRole
@@ -14,7 +14,7 @@ from burnish.verdict.pairing import Pair, Unpaired, name_some
 
 
 def improvement_reasons(found: Improvement, targeted: Comparison, limits: Thresholds) -> list[str]:
-    """Why the target is said to have improved, or not, or neither."""
+    """Why the verdict finds that the target improved, or did not, or neither."""
     if found.n == 0:
         return ["No held-out targeted question could be compared, so nothing shows whether it improved."]
     numbers = f"{_change(targeted)}; {targeted.gained} fixed, {targeted.lost} regressed, one-sided exact p = {_p(found.p_value)}"
@@ -34,7 +34,7 @@ def improvement_reasons(found: Improvement, targeted: Comparison, limits: Thresh
 
 
 def harm_reasons(found: Harm, rest: Comparison, limits: Thresholds) -> list[str]:
-    """Why the rest is said to have held, or broken, or neither, most decisive first."""
+    """Why the verdict finds that the rest held, or broke, or neither, most decisive first."""
     if found.n == 0:
         return ["No question outside the target could be compared, so nothing shows that the rest held."]
     overall = f"Rest: {_change(rest)}."
@@ -63,7 +63,7 @@ def harm_reasons(found: Harm, rest: Comparison, limits: Thresholds) -> list[str]
     ]
 
 
-def baseline_reasons(baselines: Sequence[ArmComparison]) -> tuple[list[str], list[str]]:
+def baseline_reasons(baselines: Sequence[BaselineComparison]) -> tuple[list[str], list[str]]:
     """(first, last): the baselines that do it lead, those that do not are told at the end."""
     first = [
         f"A cheaper baseline does it: {one.name} ({one.what.rstrip('.')}). {one.reason}"

@@ -1,4 +1,4 @@
-"""Grader: the expected text stands somewhere in the answer."""
+"""Grader: the expected text is somewhere in the answer."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from burnish.grading.text import canonical, fold, visible
 
 @grader
 def contains(answer: str, expected: str, *, case_sensitive: bool = False, whole_words: bool = False) -> Grade:
-    """The expected text stands in the answer; case folded (NFKC) and white space collapsed unless case_sensitive.
+    """The expected text is in the answer; case folded (NFKC) and white space collapsed unless case_sensitive.
 
     whole_words: not inside a longer word ("art" is not in "start").
     """

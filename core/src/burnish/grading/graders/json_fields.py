@@ -102,8 +102,8 @@ def _describe(names: list[str], wanted: dict[str, Any], got: dict[str, Any]) -> 
     parts = []
     for name in names:
         value = got.get(name, missing)
-        said = "nothing" if value is missing else _short(value)
-        parts.append(f"{name}: expected {_short(wanted.get(name))}, got {said}")
+        actual = "nothing" if value is missing else _short(value)
+        parts.append(f"{name}: expected {_short(wanted.get(name))}, got {actual}")
     return "; ".join(parts)
 
 

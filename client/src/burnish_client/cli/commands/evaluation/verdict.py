@@ -31,13 +31,13 @@ def verdict(
     from burnish_client.cli.views.evaluation import show_verdict
     from burnish_client.evaluation.calibration import read_calibration
 
-    arms = {name: (f"results in {path.name}", read_rows(path)) for name, path in map(_arm, arm or [])}
+    baselines = {name: (f"results in {path.name}", read_rows(path)) for name, path in map(_arm, arm or [])}
     decision = decide(
         read_rows(base),
         read_rows(candidate),
         thresholds=Thresholds(margin=margin / 100),
         calibration=read_calibration(calibration) if calibration else None,
-        arms=arms,
+        baselines=baselines,
     )
     if json:
         console.print_json(decision.model_dump(mode="json"))
