@@ -303,24 +303,27 @@ class TrainerClient(ServiceClient):
 
     def wait(self, job_id: str, timeout_seconds: float) -> TuningJob:
         """Block until the job has ended. DeadlineError after timeout_seconds (the job continues)."""
-        return self._poll(job_id, lambda state: state.ended, timeout_seconds)
+        return self._poll(job_id, lambda state: state.ended, timeout_seconds, "runs on")
 
     def wait_paused(self, job_id: str, timeout_seconds: float) -> TuningJob:
         """Block until a job that was asked to pause is paused. DeadlineError after timeout_seconds (the job still pauses).
 
         Raises PreconditionError if the job ended before it could pause.
         """
-        job = self._poll(job_id, lambda state: state is JobState.PAUSED or state.ended, timeout_seconds)
+        job = self._poll(job_id, lambda state: state is JobState.PAUSED or state.ended, timeout_seconds, "still saves")
         if (state := job_state(job.state)).ended:
             raise PreconditionError(f"{job_id} {state} before it was paused", job_id=job_id, state=state)
         return job
 
-    def _poll(self, job_id: str, is_reached: Callable[[JobState], bool], timeout_seconds: float) -> TuningJob:
+    def _poll(
+        self, job_id: str, is_reached: Callable[[JobState], bool], timeout_seconds: float, meanwhile: str
+    ) -> TuningJob:
         deadline = time.monotonic() + timeout_seconds
         while not is_reached(state := job_state((job := self.get_job(job_id)).state)):
             if time.monotonic() > deadline:
                 raise DeadlineError(
-                    f"{job_id} is still {state} after {timeout_seconds:.0f} s: `burnish jobs watch {job_id}` follows it",
+                    f"{job_id} is still {state} after {timeout_seconds:.0f} s and {meanwhile}: "
+                    f"`burnish jobs watch {job_id}` follows it",
                     job_id=job_id,
                 )
             time.sleep(0.2)
