@@ -39,26 +39,26 @@ def correction(question_id: str, text: str = "right") -> Correction:
     return Correction(question_id, "not-json", text)
 
 
-def test_the_newest_correction_stands_and_is_counted(engine: Engine) -> None:
+def test_the_newest_correction_is_the_current_one_and_is_counted(engine: Engine) -> None:
     repository = CorrectionRepository(engine)
     assert repository.save("log", [correction("q1"), correction("q2", "ünï\n'\"; --")]) == 0
     assert repository.save("log", [correction("q1", "better"), correction("q2", "ünï\n'\"; --"), correction("q3")]) == 1
     assert repository.save("other", [correction("q1", "elsewhere")]) == 0
-    assert repository.standing("log") == {
+    assert repository.current("log") == {
         "q1": correction("q1", "better"),
         "q2": correction("q2", "ünï\n'\"; --"),
         "q3": correction("q3"),
     }
     repository.remove("log", "q1")
     repository.remove("log", "never there")
-    assert set(repository.standing("log")) == {"q2", "q3"}
-    assert repository.standing("other") == {"q1": correction("q1", "elsewhere")}
+    assert set(repository.current("log")) == {"q2", "q3"}
+    assert repository.current("other") == {"q1": correction("q1", "elsewhere")}
 
 
 def test_a_large_review_is_saved_whole(engine: Engine) -> None:
     repository = CorrectionRepository(engine)
     assert repository.save("log", [correction(f"q{n}") for n in range(2500)]) == 0
-    assert len(repository.standing("log")) == 2500
+    assert len(repository.current("log")) == 2500
     assert repository.save("log", []) == 0
 
 
@@ -70,9 +70,9 @@ def test_writers_wait_for_each_other(engine: Engine) -> None:
 
     with ThreadPoolExecutor(6) as pool:
         list(pool.map(save, range(6)))
-    standing = repository.standing("log")
-    assert len(standing) == 20
-    assert all(c.corrected_output.startswith("by ") for c in standing.values())
+    saved = repository.current("log")
+    assert len(saved) == 20
+    assert all(c.corrected_output.startswith("by ") for c in saved.values())
 
 
 def test_several_processes_may_open_a_new_database_at_once(url: str, engine: Engine) -> None:
@@ -82,7 +82,7 @@ def test_several_processes_may_open_a_new_database_at_once(url: str, engine: Eng
     with ThreadPoolExecutor(4) as pool:
         engines = list(pool.map(open_database, [url] * 4))
     for opened in engines:
-        assert CorrectionRepository(opened).standing("log") == {}
+        assert CorrectionRepository(opened).current("log") == {}
         opened.dispose()
 
 
