@@ -6,7 +6,7 @@ export OMP_WAIT_POLICY := PASSIVE
 # Empty: bytecode is kept also where the environment forbids it, else each process compiles torch and its kin anew (16 s, not 7).
 export PYTHONDONTWRITEBYTECODE :=
 # A worker a core, at most four, since each may hold a model; tests/conftest.py says what stays together and what goes first.
-SIDE_BY_SIDE := -n logical --maxprocesses 4 --dist loadgroup --no-loadscope-reorder
+SIDE_BY_SIDE := -n logical --maxprocesses 4 --dist loadscope --no-loadscope-reorder
 
 demo: setup ## the main job on a real model: failures → adapter → verdict (ARGS="--seed 7")
 	.venv/bin/burnish demo $(ARGS)

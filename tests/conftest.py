@@ -3,8 +3,8 @@
 Shared by a whole session: `whole_stack` (all four parts, vLLM with SmolLM2 included), `seaweed` (an S3 server; one a worker),
 `base_model_dir`. A test takes names of its own in them and leaves them as they were.
 
-Side by side: a group of tests goes to one worker, in order. All users of the stack are a group, and so are all users of the
-trainer of tests/integration/trainer, and otherwise each file. Long groups are given out first, so that no worker is left with one.
+Side by side: a group of tests goes to one worker, in order. The folders that use the stack are a group, so are the files of
+tests/integration/trainer that start a trainer process, and otherwise each file is one. Long groups are given out first, so that no worker is left with one.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from collections import Counter
 from collections.abc import Iterator
 from itertools import chain
 from pathlib import Path
+from typing import Any
 
 import pytest
 from whole_stack import WholeStack, running
@@ -26,25 +27,33 @@ from burnish.testing import Seaweed, running_seaweed
 TESTS = Path(__file__).resolve().parent
 REPOSITORY = TESTS.parent
 STACK, TRAINER = "stack", "trainer"
+USE_THE_STACK = (
+    "e2e/",
+    "integration/inference/",
+    *(
+        f"integration/client/test_{name}"
+        for name in ("command_loop", "eval_command", "training_commands", "tuning_commands")
+    ),
+)
 SLOWEST = 20
 STACK_TEST_SECONDS = 1500  # the first test of the stack waits for its start and for the whole walk-through
 # Groups in the order in which they are given out; a file goes by the folder that stands first here.
 ORDER = (STACK, TRAINER, "integration/trainer", "integration", "browser", "contract", "")
 
 
-def group_of(item: pytest.Item) -> str:
-    """The group that a test belongs to."""
-    fixtures, folder = getattr(item, "fixturenames", ()), item.path.relative_to(TESTS).with_suffix("").as_posix()
-    if "whole_stack" in fixtures:
+def group_of(nodeid: str) -> str:
+    """The group that a test belongs to, by its file."""
+    file = nodeid.partition("::")[0].removeprefix("tests/").removesuffix(".py")
+    if file.startswith(USE_THE_STACK):
         return STACK
-    if "trainer" in fixtures and folder.startswith("integration/trainer/"):
+    if file.startswith("integration/trainer/test_"):
         return TRAINER
-    return "browser" if folder.startswith("browser/") else folder
+    return "browser" if file.startswith("browser/") else file
 
 
 def place_of(item: pytest.Item) -> tuple[int, bool]:
     """Sorts tests: by the order of their groups, and within the stack's group those that end it last."""
-    group = group_of(item)
+    group = group_of(item.nodeid)
     return next(n for n, prefix in enumerate(ORDER) if group.startswith(prefix)), "ends_the_stack" in item.keywords
 
 
@@ -52,10 +61,23 @@ def place_of(item: pytest.Item) -> tuple[int, bool]:
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=place_of)
     for item in items:
-        group = group_of(item)
-        item.add_marker(pytest.mark.xdist_group(group))
-        if group == STACK and item.get_closest_marker("timeout") is None:
+        uses_it = "whole_stack" in getattr(item, "fixturenames", ())
+        if uses_it and group_of(item.nodeid) != STACK:
+            raise pytest.UsageError(f"{item.nodeid} uses the stack of the session: add its file to USE_THE_STACK")
+        if uses_it and item.get_closest_marker("timeout") is None:
             item.add_marker(pytest.mark.timeout(STACK_TEST_SECONDS))
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """One worker a group. xdist's own loadgroup leaves the tests of a group apart under pytest 9.2: it renames items in vain."""
+    from xdist.scheduler import LoadScopeScheduling
+
+    class ByGroup(LoadScopeScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            return group_of(nodeid)
+
+    return ByGroup(config, log)
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
@@ -63,7 +85,7 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     seconds: Counter[str] = Counter()
     for report in chain.from_iterable(terminalreporter.stats.values()):
         if isinstance(report, pytest.TestReport):
-            seconds[report.nodeid.rpartition("@")[0] or report.nodeid] += report.duration
+            seconds[report.nodeid] += report.duration
     if len(seconds) > SLOWEST:
         terminalreporter.section(f"slowest {SLOWEST} tests")
         for nodeid, took in seconds.most_common(SLOWEST):

@@ -1,4 +1,4 @@
-"""Certificates: those that a service's door shows, and the authorities that a caller trusts. Read, checked, read again.
+"""Certificates: those that a server presents, and the authorities that a caller trusts. Read, checked, read again.
 
 Called by the services' settings, by the embedded stack and by the client. cryptography is imported where it is needed,
 so that commands without TLS start fast.
@@ -27,7 +27,7 @@ _Stamp = tuple[tuple[int, int, int], ...]
 
 @dataclass(frozen=True)
 class Pair:
-    """The bytes of a checked certificate chain (the door's own first) and its private key, both PEM."""
+    """The bytes of a checked certificate chain (the server's own first) and its private key, both PEM."""
 
     certificate: bytes
     key: bytes
@@ -38,7 +38,7 @@ class Pair:
 
 
 class ServerCertificate:
-    """What one door shows its callers, from two PEM files. Checked when made; replaced files are taken up while running.
+    """What a server presents to its callers, from two PEM files. Checked when made; replaced files are taken up while running.
 
     Renewal needs no restart: at the next connection after either file has changed, both are read and checked again. A pair
     that does not pass (one file is not replaced yet, the new one has expired) is logged and the one before stays. Thread-safe.

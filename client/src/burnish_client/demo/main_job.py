@@ -166,14 +166,14 @@ class MainJob:
                 self.folder / "answers-base.jsonl",
                 samples=self.recipe.base_samples,
             )
-            asking = ask_sides(
+            asked = ask_sides(
                 [side],
                 questions,
                 sampling=self.sampling,
                 concurrency=self.recipe.concurrency,
                 progress=progress,
             )
-            (answers,) = asyncio.run(asking)
+            (answers,) = asyncio.run(asked)
         lines = make_run_log(questions, answers, run_id="base")
         path = self.folder / "runlog.jsonl"
         path.write_bytes(_jsonl(lines))

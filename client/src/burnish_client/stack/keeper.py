@@ -88,7 +88,7 @@ class Keeper:
             await asyncio.sleep(POLL_SECONDS)
 
     async def keep(self) -> None:
-        """Watch over the started part for ever. Returns only if it was given up."""
+        """Watch over the started part. Returns only if it was given up."""
         while True:
             reason = await self._until_down()
             await self._end_process()

@@ -229,7 +229,7 @@ def _none_eligible(results: Sequence[MethodResult]) -> Recommendation:
         return Recommendation(
             settled=True,
             method=None,
-            sentence=f"None of them: {states}. Look at the training data, or at a cheaper rung.",
+            sentence=f"None of them: {states}. Look at the training data, or at a cheaper baseline.",
         )
     needed = [r.verdict.needs_questions for r in results if r.verdict and r.verdict.needs_questions is not None]
     more = f" About {max(needed)} more held-out targeted questions would settle it." if needed else ""

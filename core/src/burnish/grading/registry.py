@@ -1,4 +1,4 @@
-"""What a grade is, how a grader is registered, and the one door through which every answer is graded."""
+"""What a grade is, how a grader is registered, and the one function that grades every answer."""
 
 from __future__ import annotations
 

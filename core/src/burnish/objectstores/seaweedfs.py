@@ -68,7 +68,7 @@ def binary() -> Path:
 
 
 def command(data_dir: Path, ports: Ports) -> list[str]:
-    """argv of a server that keeps all it has under data_dir and listens on loopback only. Telemetry and every door not needed are off."""
+    """argv of a server that keeps all it has under data_dir and listens on loopback only. Telemetry and every endpoint not needed are off."""
     return [
         str(binary()),
         "mini",
@@ -130,7 +130,7 @@ def wait_ready(
 
 
 def _write_once(store: S3ObjectStore) -> None:
-    """A listening S3 door is not enough: volumes register a moment later, and only a write shows it."""
+    """A listening S3 port is not enough: volumes register a moment later, and only a write shows it."""
     host, port = store.endpoint.rsplit(":", 1)
     socket.create_connection((host, int(port)), timeout=1).close()
     store.ensure_bucket()

@@ -100,7 +100,7 @@ class NoiseFloor(Frozen):
     samples: int = Field(description="base samples a question")
     flip_rate: float | None = Field(description="share of rest questions whose base samples disagree")
     self_loss_rate: float | None = Field(
-        description="how often one more asking fails a question that every other asking passed"
+        description="how often one more sample fails a question that every other sample passed"
     )
     flaky: dict[str, float] = Field(default={}, description="question_id -> flip rate of the flaky rest questions")
 

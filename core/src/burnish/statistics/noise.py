@@ -16,7 +16,7 @@ def flip_rate(samples: Sequence[Sequence[bool]]) -> float | None:
 
 
 def disagreement_rate(samples: Sequence[Sequence[bool]]) -> float | None:
-    """How often two askings of one question differ, mean over the questions asked at least twice; None where there is none.
+    """How often two samples of one question differ, mean over the questions with at least two; None if there is none.
 
     Unbiased: of m outcomes with k passes, k (m − k) of the m (m − 1) / 2 pairs differ. This is the discordance that a candidate
     equal to the base has against it, one sample of either.

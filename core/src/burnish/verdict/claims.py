@@ -64,7 +64,7 @@ class Outcomes:
     (ints or strings), None = each question alone. slice: labels, None = one slice. stable: the base passes in each of
     its samples. regression: stable, and the candidate fails by majority. judged: graded by a judge that `judge` calibrates.
     self_loss: how often the base, asked once more, fails a stable question; None if it was asked once. noise: how often two
-    askings of the base differ; None likewise. samples: as many of either side as the differences average.
+    samples of the base differ; None likewise. samples: as many of either side as the differences average.
     """
 
     difference: NDArray[np.float64]

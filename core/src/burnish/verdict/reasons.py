@@ -174,7 +174,7 @@ def _about_noise(rest: Outcomes, limits: Thresholds) -> list[str]:
     )
     count = "more than 100,000" if needed is None else f"about {needed:,}"
     return [
-        f"Two askings of the base differ on {rest.noise:.1%} of the rest questions: this noise alone needs {count} of them to "
+        f"Two samples of the base differ on {rest.noise:.1%} of the rest questions: this noise alone needs {count} of them to "
         f"show a margin of {_size(limits.margin)} points, and there are {rest.n}. Ask both sides {samples} times."
     ]
 

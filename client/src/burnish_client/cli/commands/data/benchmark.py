@@ -121,8 +121,8 @@ def run_benchmark(
     side = evaluation.Side(evaluation.Endpoint.from_settings(settings), model, answers_file, samples)
     sampling = evaluation.Sampling(max_tokens=max_tokens, temperature=temperature, seed=seed)
     with answers.resumable("answers", answers_file) as progress:
-        asking = evaluation.ask_sides([side], questions, sampling=sampling, concurrency=concurrency, progress=progress)
-        (given,) = asyncio.run(asking)
+        asked = evaluation.ask_sides([side], questions, sampling=sampling, concurrency=concurrency, progress=progress)
+        (given,) = asyncio.run(asked)
     lines = evaluation.make_run_log(questions, given, f"{manifest.name}-{manifest.version}")
     written = console.write_output((line.model_dump_json(exclude_none=True).encode() + b"\n" for line in lines), output)
     passed = sum(1 for line in lines if line.grade == "correct")

@@ -107,7 +107,7 @@ def make_plan(
 
 
 def _samples(rest: int, discordance: float, noise: float, margin: float) -> int | None:
-    """Askings of each side that bring the noise down far enough; None where fifty do not."""
+    """Samples of each side that bring the noise down far enough; None if fifty do not."""
     from burnish.statistics import required_rest_questions
 
     for samples in range(2, 51):
@@ -138,7 +138,7 @@ def _cluster_size(names: Sequence[str]) -> float:
 
 
 def _counts(rows: Sequence[EvalRow]) -> dict[str, Any]:
-    """Held-out questions of either kind, their mean cluster size, and how often two askings of a rest question differ."""
+    """Held-out questions of either kind, their mean cluster size, and how often two samples of a rest question differ."""
     from burnish.statistics import disagreement_rate
 
     held_out = {row.question_id: row for row in rows if row.held_out}
