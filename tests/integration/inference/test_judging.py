@@ -30,6 +30,7 @@ pytestmark = [pytest.mark.vllm, pytest.mark.model]
 
 RUBRIC = "The answer names the same city as the expected answer."
 CITIES = ["Paris", "Rome", "Oslo", "Lima", "Cairo", "Tokyo", "Delhi", "Seoul", "Quito", "Accra", "Bern", "Riga"]
+CITIES += ["Sofia", "Tunis", "Doha", "Hanoi", "Kyiv", "Baku", "Dakar", "Minsk"]
 
 
 @pytest.fixture(scope="module")
@@ -49,7 +50,7 @@ def calibration(judge: JudgeSettings, tmp_path_factory: pytest.TempPathFactory) 
 
 
 def test_a_poor_judge_keeps_to_the_schema_and_is_found_to_be_poor(calibration: JudgeCalibration) -> None:
-    assert (calibration.n, calibration.positives) == (24, 12)
+    assert (calibration.n, calibration.positives) == (40, 20)
     assert calibration.kappa_low <= 0
 
 
