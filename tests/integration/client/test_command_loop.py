@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -91,7 +92,8 @@ def test_the_loop_up_to_training(run: Here, run_log: Path, tmp_path: Path) -> No
     assert len(lines) == judged["counts"]["train"]
     assert {json.loads(line)["label"] for line in lines} == {True, False}
     for words in (["runs", "ls"], ["dataset", "ls"], ["diagnose"], ["status"]):
-        assert all(len(line) <= 80 for line in run(*words).stdout.splitlines()), words
+        lines = run(*words).stdout.replace(os.environ["BURNISH_HOME"], "HOME").splitlines()  # a path is never broken
+        assert all(len(line) <= 80 for line in lines), words
 
 
 def test_errors_name_what_there_is(run: Here, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
