@@ -103,7 +103,7 @@ async def test_filters_by_keyboard(browser: Browser, report: Path, sample: Sampl
     assert await page.get_by_role("radio", name="Regressions").is_checked()
     assert len(await visible_names(page)) == len(sample.verdict.regressions)
     await page.keyboard.press("ArrowRight")
-    assert await page.get_by_role("radio", name="Lost").is_checked()
+    assert await page.get_by_role("radio", name="Regressed").is_checked()
     assert len(await visible_names(page)) >= len(sample.verdict.regressions)
     for expected in ("slice", "label", "group", "text"):
         await page.keyboard.press("Tab")
