@@ -39,6 +39,12 @@ class EvalRow(Frozen):
         default=None,
         description="digest of judge model and rubric where a judge graded; binds the row to a calibration",
     )
+    chance: float | None = Field(
+        default=None,
+        ge=0,
+        le=1,
+        description="how often a blind guess passes, if the answers are a closed list; None: no such list is known",
+    )
     prompt_tokens: int | None = None
     completion_tokens: int | None = None
 
