@@ -10,11 +10,13 @@ from bench.verdict_simulation.cells import CLUSTER_SIZE, HIGH_CHURN, MARGIN, Cel
 from bench.verdict_simulation.draws import difference_variance
 from bench.verdict_simulation.limits import Limit, ship_limit
 from bench.verdict_simulation.scoring import Experiment, Outcome
+from bench.verdict_simulation.selection import Found, Null
 
 MOST_FALSE_SHIPS = 0.05
 LEAST_SHIPS, SHIPS_FROM_N, SHIP_TOLERANCE = 0.90, 200, 0.05
 COVERAGE, COVERAGE_FROM_N = (0.93, 0.975), 50
 FEW_DISCORDANT = 5.0
+FEW_DISCORDANT_DOCUMENTS = 20.0  # the prudent design effect is drawn to the worst case by four of them
 STANDARD_ERRORS = 2
 
 
@@ -24,7 +26,7 @@ class Check:
 
     bar: str
     where: str
-    setting: Setting
+    setting: Setting | Null
     value: float
     passed: bool
 
@@ -62,8 +64,26 @@ def all_checks(outcomes: Sequence[Outcome]) -> list[Check]:
     return [check for o in outcomes for check in [*_false_ships(o), *_ships(o), *_coverage(o)]]
 
 
+def null_checks(found: Sequence[Found]) -> list[Check]:
+    """Nulls only: of a candidate that learnt nothing neither word may be said."""
+    return [
+        Check(bar, f"{describe_null(f.null)}", f.null, share, share <= _most_false(f.draws))
+        for f in found
+        if not f.null.learned
+        for bar, share in (("false-improved", f.improved), ("null-ship", f.shipped))
+    ]
+
+
+def describe_null(null: Null) -> str:
+    return f"{null.kind}, base {100 * null.base:.0f} %, {100 * null.redrawn:.0f} % answered anew"
+
+
+def _most_false(draws: int) -> float:
+    return MOST_FALSE_SHIPS + STANDARD_ERRORS * _error(MOST_FALSE_SHIPS, draws)
+
+
 def _false_ships(outcome: Outcome) -> list[Check]:
-    allowed = MOST_FALSE_SHIPS + STANDARD_ERRORS * _error(MOST_FALSE_SHIPS, outcome.draws)
+    allowed = _most_false(outcome.draws)
     return [
         Check(
             "false-ship",
@@ -107,10 +127,11 @@ def _coverage(outcome: Outcome) -> list[Check]:
 
 
 def is_discrete(setting: Setting, group: str, effect: float) -> bool:
-    """Fewer than FEW_DISCORDANT independent discordant pairs are expected: no honest interval comes close to 95 %."""
+    """Fewer independent discordant pairs, or documents, are expected than a 95 % interval needs to cover no more than that."""
     side: Group = "target" if group == "target" else "rest"
     pairs = setting.n / (CLUSTER_SIZE if setting.clustered else 1)
-    return pairs * difference_variance(Cell(setting, side, effect)) < FEW_DISCORDANT
+    few = FEW_DISCORDANT_DOCUMENTS if setting.clustered else FEW_DISCORDANT
+    return pairs * difference_variance(Cell(setting, side, effect)) < few
 
 
 def _error(share: float, draws: int) -> float:

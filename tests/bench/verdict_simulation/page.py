@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 
 from bench.verdict_simulation.bars import (
     FEW_DISCORDANT,
+    FEW_DISCORDANT_DOCUMENTS,
     SHIP_TOLERANCE,
     Check,
     at,
@@ -27,18 +28,40 @@ from bench.verdict_simulation.cells import (
 )
 from bench.verdict_simulation.rivals import RIVALS
 from bench.verdict_simulation.scoring import Experiment, Outcome
+from bench.verdict_simulation.selection import (
+    HELD_OUT,
+    KINDS,
+    LEARNER_BASES,
+    LEARNS,
+    QUESTIONS,
+    SLICES,
+    Found,
+)
 
 BARS = {
     "false-ship": "false-ship ≤ 5 % wherever the target did not improve or the rest lost 2 points or more",
     "ship": "ship at n ≥ 200, +30 points, no harm: ≥ 90 %, or within 5 points of what a test can reach",
     "coverage": "95 % intervals cover 93 to 97.5 % at n ≥ 50",
+    "false-improved": '"the target improved" ≤ 5 % of a candidate no better than the base, with targets chosen by its failures',
+    "null-ship": "ship ≤ 5 % of the same",
+}
+KIND_WORDS = {
+    "plain": "all failures targeted",
+    "noise": "the same, 10 % noise, base asked twice",
+    "slices": f"{SLICES} slices, failures of the worst targeted",
+    "documents": f"all failures targeted, documents of {CLUSTER_SIZE}",
 }
 QUIET, NOISY, AVERAGED = SAMPLINGS[0], SAMPLINGS[2], SAMPLINGS[3]
 RIVALS_SIZE = 200
 
 
 def page(
-    outcomes: Sequence[Outcome], checks: Sequence[Check], draws: int, confirm: int, sizes: Sequence[int] = SIZES
+    outcomes: Sequence[Outcome],
+    nulls: Sequence[Found],
+    checks: Sequence[Check],
+    draws: int,
+    confirm: int,
+    sizes: Sequence[int] = SIZES,
 ) -> str:
     """sizes: those that the outcomes hold, whole."""
     return "\n".join(
@@ -46,10 +69,11 @@ def page(
             "# How often the verdict is wrong",
             "",
             "`make bench-verdict` writes this page; do not edit it. Every number is a share of simulated experiments whose truth is known.",
-            "Every experiment, one a line: [verdict-error-rates.csv](verdict-error-rates.csv).",
+            "Every experiment, one a line: [verdict-error-rates.csv](verdict-error-rates.csv), [verdict-null-rates.csv](verdict-null-rates.csv).",
             "",
             *_short(outcomes),
             *_bars(checks, draws, confirm),
+            *_selection(nulls),
             *_main_table(outcomes, sizes),
             *_rivals(outcomes, sizes),
             *_simulated(draws),
@@ -109,9 +133,53 @@ def _bars(checks: Sequence[Check], draws: int, confirm: int) -> list[str]:
         "",
         f"{draws:,} draws a cell give 5 % a standard error of {100 * math.sqrt(0.05 * 0.95 / draws):.1f} points. A number misses its bar if it is beyond it by more than two standard errors.",
         f"A setting that misses is simulated again with {confirm:,} fresh draws, which count instead.",
-        f"If fewer than {FEW_DISCORDANT:.0f} independent discordant pairs are expected, an interval that holds its level must cover more than it promises: only the lower end of the coverage bar applies.",
+        f"If fewer than {FEW_DISCORDANT:.0f} independent discordant pairs (or {FEW_DISCORDANT_DOCUMENTS:.0f} documents, whose questions are taken to hang together until they show that they do not) are expected, an interval that holds its level must cover more than it promises: only the lower end of the coverage bar applies.",
         "",
     ]
+
+
+def _selection(found: Sequence[Found]) -> list[str]:
+    """Regression to the mean: worst null of each kind, and what the check costs a candidate that learnt."""
+    lines = [
+        "## Targets chosen because the base failed them",
+        "",
+        f"The null that people have: {QUESTIONS} questions, targets are what the base failed, {100 * HELD_OUT:.0f} % of them held out, and a candidate with exactly the base's ability answers a share of all "
+        "questions anew. Some failures then pass, whatever it learnt. Burnish says *improved* only if over all questions, or over one slice, more were fixed than regressed.",
+        "Worst over base pass rates of 10 to 95 % and 5 to 100 % answered anew; in brackets: without that check. *Learnt*: how often it says *improved* of a candidate that learnt 90 % of the target "
+        "and changes 5 % of its answers for nothing.",
+        "",
+        "| benchmark | false *improved* | false *ship* | learnt, base 30 % | learnt, base 50 % | learnt, base 90 % |",
+        "| --- | ---: | ---: | ---: | ---: | ---: |",
+    ]
+    for kind in KINDS:
+        nulls = [f for f in found if f.null.kind == kind and not f.null.learned]
+        cells = [
+            f"{_percent(max(f.improved for f in nulls))} ({_percent(max(f.without for f in nulls))})",
+            _percent(max(f.shipped for f in nulls)),
+        ]
+        for base in LEARNER_BASES:
+            learner = next(f for f in found if (f.null.kind, f.null.base, f.null.learned) == (kind, base, max(LEARNS)))
+            cells.append(f"{_percent(learner.improved)} ({_percent(learner.without)})")
+        lines.append(f"| {KIND_WORDS[kind]} | {' | '.join(cells)} |")
+    return [*lines, ""]
+
+
+def null_csv(found: Sequence[Found]) -> str:
+    """A line a null or learner."""
+    head = "kind,base,answered_anew,learned,draws,improved,shipped,improved_without_check"
+    lines = [
+        ",".join(
+            map(
+                str,
+                [
+                    *(f.null.kind, f.null.base, f.null.redrawn, f.null.learned, f.draws),
+                    *(f"{share:.4f}" for share in (f.improved, f.shipped, f.without)),
+                ],
+            )
+        )
+        for f in found
+    ]
+    return "\n".join([head, *lines]) + "\n"
 
 
 def _main_table(outcomes: Sequence[Outcome], sizes: Sequence[int]) -> list[str]:

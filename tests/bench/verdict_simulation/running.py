@@ -10,21 +10,23 @@ from dataclasses import asdict, dataclass
 from functools import cache
 from multiprocessing import get_context
 from pathlib import Path
+from typing import Any
 
 from bench.verdict_simulation.cells import Setting
 from bench.verdict_simulation.scoring import Experiment, Outcome, run_setting
+from bench.verdict_simulation.selection import Found, Null, score_null
 
 import burnish.statistics
-import burnish.verdict.claims
+import burnish.verdict
 
 PROCESSES = min(2, os.cpu_count() or 1)
 
 
 @dataclass(frozen=True)
 class Work:
-    """One setting to simulate, and the folder that keeps its outcome."""
+    """One setting or null to simulate, and the folder that keeps its outcome."""
 
-    setting: Setting
+    setting: Setting | Null
     draws: int
     seed: int
     kept: Path
@@ -37,29 +39,45 @@ class Work:
 
 def run_all(settings: Sequence[Setting], draws: int, seed: int, kept: Path) -> list[Outcome]:
     """Outcomes in the order of settings. The largest are begun first, so that both cores end together."""
+    found = _run_all(sorted(settings, key=lambda s: -s.n), draws, seed, kept)
+    by_setting = {work.setting: _outcome(work, outcome) for work, outcome in found}
+    return [by_setting[setting] for setting in settings]
+
+
+def run_nulls(nulls: Sequence[Null], draws: int, seed: int, kept: Path) -> list[Found]:
+    """What was found of each null, in their order."""
+    return [Found(**{**found, "null": work.setting}) for work, found in _run_all(nulls, draws, seed, kept)]
+
+
+def _run_all(
+    settings: Sequence[Setting] | Sequence[Null], draws: int, seed: int, kept: Path
+) -> list[tuple[Work, dict[str, Any]]]:
     kept.mkdir(parents=True, exist_ok=True)
     work = [Work(setting, draws, seed, kept) for setting in settings]
-    todo = sorted((w for w in work if not w.file.exists()), key=lambda w: -w.setting.n)
+    todo = [w for w in work if not w.file.exists()]
     with get_context("fork").Pool(PROCESSES) as pool:
         for done, setting in enumerate(pool.imap_unordered(_run, todo, chunksize=1), start=1):
             print(f"{done}/{len(todo)} {setting}", flush=True)
-    return [_read(w) for w in work]
+    return [(w, json.loads(w.file.read_text())) for w in work]
 
 
-def _run(work: Work) -> Setting:
-    outcome = run_setting(work.setting, work.draws, work.seed)
-    found = {
-        "experiments": [asdict(experiment) for experiment in outcome.experiments],
-        "coverage": [[*key, share] for key, share in outcome.coverage.items()],
-    }
+def _run(work: Work) -> Setting | Null:
+    if isinstance(work.setting, Null):
+        found = asdict(score_null(work.setting, work.draws, work.seed))
+    else:
+        outcome = run_setting(work.setting, work.draws, work.seed)
+        found = {
+            "experiments": [asdict(experiment) for experiment in outcome.experiments],
+            "coverage": [[*key, share] for key, share in outcome.coverage.items()],
+        }
     written = work.file.with_suffix(f".{os.getpid()}")
     written.write_text(json.dumps(found))
     written.rename(work.file)
     return work.setting
 
 
-def _read(work: Work) -> Outcome:
-    found = json.loads(work.file.read_text())
+def _outcome(work: Work, found: dict[str, Any]) -> Outcome:
+    assert isinstance(work.setting, Setting)
     return Outcome(
         setting=work.setting,
         draws=work.draws,
@@ -71,8 +89,9 @@ def _read(work: Work) -> Outcome:
 @cache
 def _sources() -> str:
     """Digest of the code that decides and of the code that draws: an outcome of other code is not this one."""
-    folders = [Path(burnish.statistics.__file__).parent, Path(__file__).parent]
-    files = [Path(burnish.verdict.claims.__file__)]
-    files += [path for folder in folders for path in sorted(folder.glob("*.py"))]
-    deciding = [path for path in files if path.name not in ("page.py", "bars.py", "limits.py", "running.py")]
+    folders = [Path(module.__file__ or "").parent for module in (burnish.statistics, burnish.verdict)]
+    folders.append(Path(__file__).parent)
+    files = [path for folder in folders for path in sorted(folder.glob("*.py"))]
+    undecided = ("page.py", "bars.py", "limits.py", "running.py", "reasons.py")
+    deciding = [path for path in files if path.name not in undecided]
     return hashlib.sha256(b"".join(path.read_bytes() for path in deciding)).hexdigest()

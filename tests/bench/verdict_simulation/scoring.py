@@ -1,7 +1,7 @@
 """Each draw decided by the verdict's own two claims and table, and by the rivals; a setting's rates out.
 
-A claim looks at its own group only, and the groups are drawn independently: so each of the 3 targets and 4 rests of a
-setting is drawn and judged once, and the 12 experiments join them draw by draw through burnish.verdict.decision.TABLE.
+The groups are drawn independently: so each of the 3 targets and 4 rests of a setting is drawn and judged once, and the 12
+experiments join them draw by draw: an improvement is held against the questions of both, then burnish.verdict.decision.TABLE.
 tests/unit/bench holds that this equals burnish.verdict.decide on the same draws written out as eval rows.
 """
 
@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -18,21 +19,39 @@ from bench.verdict_simulation.draws import Booleans, Draws, Floats, draw
 from bench.verdict_simulation.rivals import RIVALS, FirstAnswers, first_answers
 
 from burnish.statistics import paired_interval
-from burnish.verdict import Answer, Outcomes, Thresholds, find_harm, find_improvement
+from burnish.verdict import (
+    Answer,
+    Improvement,
+    Outcomes,
+    Population,
+    Thresholds,
+    find_harm,
+    find_improvement,
+    find_overall,
+    withstand_selection,
+)
 from burnish.verdict.decision import TABLE
 
 LIMITS = Thresholds()
 Interval = tuple[float, float]
-Judged = tuple[Answer, Interval]
+
+
+class Judged(NamedTuple):
+    """One draw of one cell. improvement: of a target's claim, which is still to be held against all questions."""
+
+    answer: Answer
+    interval: Interval
+    improvement: Improvement | None = None
 
 
 @dataclass(frozen=True)
 class Scored:
-    """One cell over all its draws. answers: of its claim. covered: the 95 % interval contains the true effect."""
+    """One cell over all its draws. covered: the 95 % interval contains the true effect."""
 
-    answers: list[Answer]
+    judged: list[Judged]
     covered: Booleans
     first: FirstAnswers
+    seen: Arrays
 
 
 @dataclass(frozen=True)
@@ -60,6 +79,7 @@ class Arrays:
     """What the claims look at, a row a draw: (draws, questions), self_loss (draws,), NaN where no question always passes."""
 
     difference: Floats
+    base: Floats
     stable: Booleans
     regression: Booleans
     self_loss: Floats
@@ -89,6 +109,7 @@ def arrays(draws: Draws, clustered: bool) -> Arrays:
     held, almost = stable.sum(axis=1), (failures == 1).sum(axis=1) / base_samples
     return Arrays(
         difference=(candidate.sum(axis=2) - base.sum(axis=2)) / samples,
+        base=base.sum(axis=2) / samples,
         stable=stable,
         regression=stable & ~passed,
         self_loss=np.where(held + almost > 0, almost / np.maximum(held + almost, 1e-12), np.nan),
@@ -100,12 +121,12 @@ def arrays(draws: Draws, clustered: bool) -> Arrays:
 def judge_target(outcomes: Outcomes) -> Judged:
     found = find_improvement(outcomes, LIMITS, details=False)
     assert found.interval is not None
-    return found.answer, found.interval
+    return Judged(found.answer, found.interval, found)
 
 
 def judge_rest(outcomes: Outcomes) -> Judged:
     found = find_harm(outcomes, LIMITS, details=False)
-    return found.answer, paired_interval(outcomes.difference, outcomes.group)
+    return Judged(found.answer, paired_interval(outcomes.difference, outcomes.group))
 
 
 def score_cell(cell: Cell, draws: int, seed: int) -> Scored:
@@ -119,8 +140,8 @@ def score_cell(cell: Cell, draws: int, seed: int) -> Scored:
         if key not in known:
             known[key] = judge(seen.outcomes(index))
         judged.append(known[key])
-    covered = [low <= cell.effect <= high for _, (low, high) in judged]
-    return Scored([answer for answer, _ in judged], np.array(covered), first_answers(drawn))
+    covered = [found.interval[0] <= cell.effect <= found.interval[1] for found in judged]
+    return Scored(judged, np.array(covered), first_answers(drawn), seen)
 
 
 def _keys(seen: Arrays, losses_count: bool) -> list[bytes]:
@@ -151,11 +172,39 @@ def run_setting(setting: Setting, draws: int, seed: int) -> Outcome:
     )
 
 
+def verdicts(target: Scored, rest: Scored) -> list[str]:
+    """The word of each draw."""
+    words = []
+    for index, (of_target, of_rest) in enumerate(zip(target.judged, rest.judged, strict=True)):
+        improved = of_target.answer
+        if improved == "yes" and of_target.improvement is not None:
+            overall = find_overall(_population(target.seen, rest.seen, index))
+            base_rate = float(target.seen.base[index].mean())
+            improved = withstand_selection(of_target.improvement, base_rate, overall, LIMITS).answer
+        words.append(TABLE[improved, of_rest.answer])
+    return words
+
+
+def _population(target: Arrays, rest: Arrays, index: int) -> Population:
+    """All questions of one draw, none of them trained on."""
+    n = target.difference.shape[1]
+    group = None
+    if target.clusters is not None and rest.clusters is not None:
+        group = np.concatenate([target.clusters, rest.clusters + target.clusters.max() + 1])
+    return Population(
+        difference=np.concatenate([target.difference[index], rest.difference[index]]),
+        base=np.concatenate([target.base[index], rest.base[index]]),
+        weight=np.ones(n + rest.difference.shape[1]),
+        targeted=np.arange(n + rest.difference.shape[1]) < n,
+        group=group,
+    )
+
+
 def _join(gain: float, target: Scored, effect: float, rest: Scored) -> Experiment:
-    names = Counter(TABLE[pair] for pair in zip(target.answers, rest.answers, strict=True))
+    names = Counter(verdicts(target, rest))
     return Experiment(
         gain=gain,
         harm=abs(effect),
-        verdicts={name: count / len(target.answers) for name, count in names.items()},
+        verdicts={name: count / len(target.judged) for name, count in names.items()},
         rivals={name: float(ships(target.first, rest.first).mean()) for name, ships in RIVALS.items()},
     )

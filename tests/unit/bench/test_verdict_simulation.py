@@ -6,19 +6,19 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from bench.verdict_simulation.bars import all_checks, must_not_ship
+from bench.verdict_simulation.bars import all_checks, must_not_ship, null_checks
 from bench.verdict_simulation.cells import INTRA_CLUSTER_CORRELATION, SAMPLINGS, Cell, Setting, all_settings, cells_of
 from bench.verdict_simulation.draws import BASE_RATE, Draws, difference_variance, draw
 from bench.verdict_simulation.limits import noninferiority_limit
-from bench.verdict_simulation.page import csv, page
+from bench.verdict_simulation.page import csv, null_csv, page
 from bench.verdict_simulation.rivals import RIVALS, FirstAnswers
-from bench.verdict_simulation.running import run_all
-from bench.verdict_simulation.scoring import arrays, judge_rest, judge_target, run_setting, score_cell
+from bench.verdict_simulation.running import run_all, run_nulls
+from bench.verdict_simulation.scoring import arrays, judge_rest, judge_target, run_setting, score_cell, verdicts
+from bench.verdict_simulation.selection import all_learners, all_nulls
 
 from burnish.schemas.evaluation import EvalRow
 from burnish.statistics import mcnemar_power, noninferiority_power
 from burnish.verdict import PairsByRole, decide, outcomes, pair
-from burnish.verdict.decision import TABLE
 
 NOISY, AVERAGED = SAMPLINGS[2], SAMPLINGS[3]
 SETTINGS = [Setting(200, 0.10, True, NOISY), Setting(200, 0.01, False, AVERAGED)]
@@ -84,12 +84,12 @@ def test_claims_apart_and_joined_by_the_table_are_decide_on_rows(setting: Settin
     draws = 12
     cells = Cell(setting, "target", gain), Cell(setting, "rest", harm)
     target, rest = (draw(cell, draws, seed=7) for cell in cells)
-    scored = [score_cell(cell, draws, seed=7).answers for cell in cells]
+    words = verdicts(*(score_cell(cell, draws, seed=7) for cell in cells))
     seen = [arrays(drawn, setting.clustered) for drawn in (target, rest)]
     for index in range(draws):
         sides = [_rows(target, index, True, setting.clustered), _rows(rest, index, False, setting.clustered)]
         verdict = decide([*sides[0][0], *sides[1][0]], [*sides[0][1], *sides[1][1]])
-        assert verdict.verdict == TABLE[scored[0][index], scored[1][index]]
+        assert verdict.verdict == words[index]
         groups = PairsByRole(pair([*sides[0][0], *sides[1][0]], [*sides[0][1], *sides[1][1]]))
         of_rows, of_draws = outcomes(groups.rest), seen[1].outcomes(index)
         assert of_draws.difference == pytest.approx(of_rows.difference)
@@ -100,7 +100,7 @@ def test_claims_apart_and_joined_by_the_table_are_decide_on_rows(setting: Settin
             (verdict.targeted, seen[0], judge_target),
             (verdict.rest, seen[1], judge_rest),
         ):
-            _, interval = judge(arrived.outcomes(index))
+            interval = judge(arrived.outcomes(index)).interval
             assert (found.ci_low, found.ci_high) == pytest.approx(interval)
 
 
@@ -116,8 +116,10 @@ def test_no_test_of_non_inferiority_beats_the_limit() -> None:
 
 def test_a_target_finding_has_the_power_that_theory_gives_it() -> None:
     setting = Setting(50, 0.10, False, SAMPLINGS[0])
-    answers = score_cell(Cell(setting, "target", 0.10), 1000, seed=2).answers
-    assert answers.count("yes") / 1000 == pytest.approx(mcnemar_power(50, 0.15, 0.05), abs=0.05)
+    judged = score_cell(Cell(setting, "target", 0.10), 1000, seed=2).judged
+    assert sum(found.answer == "yes" for found in judged) / 1000 == pytest.approx(
+        mcnemar_power(50, 0.15, 0.05), abs=0.05
+    )
 
 
 def test_rivals_do_as_they_say() -> None:
@@ -148,4 +150,9 @@ def test_a_small_run_has_no_false_ship_to_speak_of_and_writes_its_page(tmp_path:
     assert {check.bar for check in checks} == {"false-ship"}
     assert not [e for o in found for e in o.experiments if must_not_ship(e) and e.verdicts.get("ship", 0) > 0.5]
     assert csv(found).count("\n") == 1 + 12 * len(settings)
-    assert "FAIL" in page(found, checks, 4, 4, sizes=(20,)) or all(check.passed for check in checks)
+    nulls = run_nulls([null for null in [*all_nulls(), *all_learners()] if null.redrawn == 0.05], 2, 1, tmp_path)
+    assert null_csv(nulls).count("\n") == 1 + len(nulls)
+    checks += null_checks(nulls)
+    written = page(found, nulls, checks, 4, 4, sizes=(20,))
+    assert "FAIL" in written or all(check.passed for check in checks)
+    assert "Targets chosen because the base failed them" in written

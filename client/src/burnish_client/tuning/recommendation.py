@@ -17,8 +17,7 @@ from burnish.verdict import (
     PairsByRole,
     Thresholds,
     compare,
-    find_harm,
-    find_improvement,
+    find_claims,
     outcomes,
     pairing,
     usable_calibration,
@@ -84,9 +83,9 @@ def claims_of(
     calibration: JudgeCalibration | None = None,
 ) -> tuple[Answer, Answer]:
     """(improved, broke) as burnish.verdict.decide finds them, which says one word for both."""
-    groups = PairsByRole(pairing.pair(base, candidate), usable_calibration(calibration))
-    improvement = find_improvement(outcomes(groups.targeted, groups.judge), limits, groups.missing_targeted)
-    harm = find_harm(outcomes(groups.rest, groups.judge), limits, groups.missing_rest)
+    improvement, harm, _ = find_claims(
+        PairsByRole(pairing.pair(base, candidate), usable_calibration(calibration)), limits
+    )
     return improvement.answer, harm.answer
 
 

@@ -132,8 +132,19 @@ def _improvement(verdict: Verdict) -> str:
         ("Rest, held out (decides)", verdict.rest),
         ("Rest, used as anchors (shown only)", verdict.anchored),
     ]
+    if verdict.overall is not None:
+        rows.append(("All, weighted to the benchmark (held against the first)", verdict.overall))
     head = "| questions | n | base | candidate | change, points | 95 % interval | fixed | regressed | p |\n| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: |"
-    return "\n".join([head, *(_table_row(name, comparison) for name, comparison in rows)])
+    table = "\n".join([head, *(_table_row(name, comparison) for name, comparison in rows)])
+    floors = [
+        f"{what}: {percent(share)}"
+        for what, share in (
+            ("Chance level of the target", verdict.chance),
+            ("Recovery floor (failed questions that a mere change of answers brings back)", verdict.recovery_floor),
+        )
+        if share is not None
+    ]
+    return f"{table}\n\n{'. '.join(floors)}." if floors else table
 
 
 def _table_row(name: str, c: Comparison) -> str:

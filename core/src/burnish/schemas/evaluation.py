@@ -104,6 +104,7 @@ class NoiseFloor(Frozen):
     """What the base does to its own results when asked again (A/A). None: asked once."""
 
     samples: int = Field(description="base samples a question")
+    questions: int = Field(default=0, description="rest questions that the base was asked more than once")
     flip_rate: float | None = Field(description="share of rest questions whose base samples disagree")
     self_loss_rate: float | None = Field(
         description="how often one more sample fails a question that every other sample passed"
@@ -207,6 +208,23 @@ class Verdict(Frozen):
     )
     targeted_score: ScoreComparison | None = None
     rest_score: ScoreComparison | None = None
+    overall: Comparison | None = Field(
+        default=None,
+        description="all held-out questions, weighted to the whole benchmark; p_value: one-sided, that the target improved "
+        "by more than its selection explains",
+    )
+    chance: float | None = Field(
+        default=None,
+        ge=0,
+        le=1,
+        description="pass rate of a guess on the held-out targeted questions, if known for each",
+    )
+    recovery_floor: float | None = Field(
+        default=None,
+        ge=0,
+        le=1,
+        description="share of failed questions that a mere change of answers brings back, measured by what it loses",
+    )
     noise: NoiseFloor | None = None
     clusters: int = Field(default=0, description="independent groups of questions among those that decide")
     calibration: JudgeCalibration | None = Field(default=None, description="of the judge that graded rows, if any")

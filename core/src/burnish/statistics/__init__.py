@@ -26,9 +26,11 @@ from burnish.statistics.noninferiority import (
 from burnish.statistics.power import detectable_difference, mcnemar_power, needs_questions, required_questions
 from burnish.statistics.scores import compare_scores, mean_interval
 from burnish.statistics.sign_flip import sign_flip_exact
+from burnish.statistics.weighted import WeightedChange, weighted_change
 
 __all__ = [
     "Alternative",
+    "WeightedChange",
     "cohens_kappa",
     "compare_scores",
     "design_effect",
@@ -54,6 +56,7 @@ __all__ = [
     "sign_flip_exact",
     "tail_probability",
     "tango_interval",
+    "weighted_change",
     "wilson_interval",
     "youden_index",
 ]

@@ -49,10 +49,11 @@ def tango_interval(fixed: float, regressed: float, n: float, confidence: float =
 def paired_interval(differences: ArrayLike, groups: Groups = None, confidence: float = 0.95) -> tuple[float, float]:
     """Two-sided interval of the mean difference that respects groups and several samples a question.
 
-    differences: (N,) candidate − base in [-1, 1] a question. Tango's interval on `effective_counts`, each over the design effect.
+    differences: (N,) candidate − base in [-1, 1] a question. Tango's interval on `effective_counts`, each over the prudent design
+    effect: a few groups without a change prove little.
     Source: Rao & Scott 1992, Biometrics 48:577–585 (effective counts); Tango 1998.
     """
-    fixed, regressed, n = effective_counts(differences, design_effect(differences, groups))
+    fixed, regressed, n = effective_counts(differences, prudent_design_effect(differences, groups))
     return tango_interval(fixed, regressed, n, confidence)
 
 
@@ -92,7 +93,7 @@ def design_effect(differences: ArrayLike, groups: Groups = None) -> float:
     counts = group_sums(np.ones(n), groups)
     count = sums.size
     robust = float(((sums - counts * array.mean()) ** 2).sum()) * count / (count - 1)
-    return float(np.clip(robust * _few_groups(count) / independent, 1.0, n))
+    return float(np.clip(robust * few_groups(count) / independent, 1.0, n))
 
 
 def prudent_design_effect(differences: ArrayLike, groups: Groups = None) -> float:
@@ -113,7 +114,7 @@ def prudent_design_effect(differences: ArrayLike, groups: Groups = None) -> floa
 
 
 @cache
-def _few_groups(count: int) -> float:
+def few_groups(count: int) -> float:
     """(t quantile with count − 1 degrees / normal quantile)² at 97.5 %."""
     return float(t.ppf(0.975, count - 1) / norm.ppf(0.975)) ** 2
 

@@ -14,7 +14,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from burnish.statistics import (
-    design_effect,
     effective_counts,
     holm,
     needs_questions,
@@ -26,6 +25,7 @@ from burnish.statistics import (
     rogan_gladen_delta,
     sign_flip_exact,
     tail_probability,
+    wilson_interval,
     youden_index,
 )
 
@@ -97,7 +97,10 @@ class Outcomes:
 
 @dataclass(frozen=True)
 class Improvement:
-    """Superiority on the target. delta and interval corrected for a judge's errors; p_value one-sided."""
+    """Superiority on the target. delta and interval corrected for a judge's errors; p_value one-sided.
+
+    explained_by_selection: it looks improved, and that the base failed these questions explains it (burnish.verdict.selection).
+    """
 
     answer: Answer
     n: int
@@ -106,6 +109,7 @@ class Improvement:
     p_value: float | None = None
     too_many_missing: bool = False
     needs: int | None = None
+    explained_by_selection: bool = False
 
 
 @dataclass(frozen=True)
@@ -183,7 +187,7 @@ def find_harm(rest: Outcomes, limits: Thresholds, missing: float = 0.0, *, detai
     net_worse = worse_p < limits.alpha and delta <= -limits.margin
     bad_slices = find_bad_slices(rest, limits)
     effect = prudent_design_effect(rest.difference, rest.group)
-    counts, margin = effective_counts(rest.difference, effect), limits.margin * _least_youden(rest)
+    counts, margin = effective_counts(rest.difference, effect), visible_margin(rest, limits.margin)
     p_value = noninferiority_p(*counts, margin)
     too_many = missing > limits.most_missing
     guarded = regressions > explained and rest.self_loss is not None
@@ -220,16 +224,18 @@ def find_harm(rest: Outcomes, limits: Thresholds, missing: float = 0.0, *, detai
 def explained_losses(rest: Outcomes, limits: Thresholds) -> tuple[int, int, int]:
     """(regressions, stable, explained): how many stable questions regressed, of how many, and the most that is still likely.
 
-    Exact binomial at the rate margin + self-loss, on counts over the design effect of the losses if groups regress together.
+    Exact binomial at the rate margin + noise, on counts over the design effect of the losses if groups regress together. Noise
+    is the base's self-loss, or what the judge's own errors make of a question that held, whichever is larger (a
+    repeated base measures both).
     """
     if rest.stable is None or rest.regression is None:
         return 0, 0, 0
     stable = rest.stable
     regressions_N = rest.regression[stable].astype(np.float64)
     groups = None if rest.group is None else rest.group[stable]
-    effect = design_effect(-regressions_N, groups)
+    effect = prudent_design_effect(-regressions_N, groups)
     chances, regressions = math.floor(stable.sum() / effect + 1e-9), int(regressions_N.sum())
-    rate = min(1.0, limits.margin + (rest.self_loss or 0.0))
+    rate = min(1.0, limits.margin + max(rest.self_loss or 0.0, _judge_loss_rate(rest)))
     explained = 0
     while explained < chances and tail_probability(explained + 1, chances, rate) >= limits.alpha:
         explained += 1
@@ -238,6 +244,28 @@ def explained_losses(rest: Outcomes, limits: Thresholds) -> tuple[int, int, int]
         int(stable.sum()),
         math.ceil((explained + 1) * effect - 1e-9) - 1 if explained < chances else regressions,
     )
+
+
+def _judge_loss_rate(rest: Outcomes) -> float:
+    """How often a judge's errors alone make a regression of a stable question, at most (95 %); 0 if none was judged.
+
+    A question that passes in truth is lost at 1 − the true-positive rate; one that the judge had passed by error, at the
+    true-negative rate. How many are which follows from the share that it passed (Rogan–Gladen).
+    """
+    if not rest.has_judged or rest.stable is None:
+        return 0.0
+    assert rest.judged is not None
+    assert rest.judge is not None
+    judged_stable = rest.judged & rest.stable
+    if not judged_stable.any():
+        return 0.0
+    positive_rate = wilson_interval(*rest.judge.true_positives, confidence=0.90)[0]
+    negative_rate = rest.judge.true_negatives[0] / rest.judge.true_negatives[1]
+    passed = float(judged_stable.sum() / rest.judged.sum())
+    truly = min(1.0, max(0.0, (passed + negative_rate - 1) / max(positive_rate + negative_rate - 1, 1e-6)))
+    wrongly = (1 - truly) * (1 - negative_rate) / max(truly * positive_rate + (1 - truly) * (1 - negative_rate), 1e-6)
+    lost = (1 - wrongly) * (1 - positive_rate) + wrongly * negative_rate
+    return lost * float(judged_stable.sum() / rest.stable.sum())
 
 
 def find_bad_slices(rest: Outcomes, limits: Thresholds) -> list[BadSlice]:
@@ -300,14 +328,18 @@ def _part(outcomes: Outcomes, inside: NDArray[np.bool_]) -> tuple[float, float, 
     return float(difference.mean()), *paired_interval(difference, groups)
 
 
-def _least_youden(outcomes: Outcomes) -> float:
-    """A judged difference is J times the true one: the margin shrinks by the least J that the calibration allows."""
+def visible_margin(outcomes: Outcomes, margin: float) -> float:
+    """The least that is seen of a true loss of `margin`: a judged difference is J times the true one, others are seen whole.
+
+    Worst case: as much of the loss as fits is among the judged questions, at the least J that the calibration allows.
+    """
     if not outcomes.has_judged or outcomes.judge is None:
-        return 1.0
+        return margin
+    assert outcomes.judged is not None
     found = youden_index(outcomes.judge.true_positives, outcomes.judge.true_negatives)
     if found is None:
         raise ValueError("the judge cannot tell a pass from a fail: its rows must not decide")
-    return found[1]
+    return margin - min(float(outcomes.judged.mean()), margin) * (1 - found[1])
 
 
 def _targeted_needed(targeted: Outcomes, limits: Thresholds) -> int | None:

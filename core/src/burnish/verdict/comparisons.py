@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Callable, Collection, Sequence
 
 import numpy as np
+from numpy.typing import NDArray
 
 from burnish.schemas.evaluation import Comparison, JudgeCalibration, NoiseFloor, ScoreComparison, SliceComparison
 from burnish.statistics import (
@@ -18,6 +20,9 @@ from burnish.statistics import (
 )
 from burnish.verdict.claims import Judge, Outcomes, corrected_interval
 from burnish.verdict.pairing import Pair, Pairing
+from burnish.verdict.selection import Overall, Population
+
+LEAST_REPEATED = 50  # rest questions asked more than once, from which the base's noise counts as measured
 
 
 class PairsByRole:
@@ -34,9 +39,16 @@ class PairsByRole:
         self.rest = [p for p in held_out if not p.targeted and not p.judges - trusted]
         self.trained = [p for p in pairing.pairs if p.targeted and not p.held_out]
         self.anchored = [p for p in pairing.pairs if not p.targeted and not p.held_out]
+        self.calibrated = calibrated
         self.judge = None if calibrated is None else judge_counts(calibrated)
         self.missing_targeted = _missing_share(pairing, self.targeted, targeted=True)
         self.missing_rest = _missing_share(pairing, self.rest, targeted=False)
+
+    def only(self, questions: Collection[str]) -> PairsByRole:
+        """Itself, with these questions alone among those that decide."""
+        self.targeted = [p for p in self.targeted if p.question_id in questions]
+        self.rest = [p for p in self.rest if p.question_id in questions]
+        return self
 
 
 def judge_counts(calibration: JudgeCalibration) -> Judge:
@@ -60,10 +72,66 @@ def outcomes(pairs: Sequence[Pair], judge: Judge | None = None) -> Outcomes:
         regression=np.array([p.is_regression for p in pairs], dtype=bool),
         judged=np.array([bool(p.judges) for p in pairs], dtype=bool),
         judge=judge,
-        self_loss=self_loss_rate(base) if any(len(b) > 1 for b in base) else None,
-        noise=disagreement_rate(base),
+        self_loss=self_loss_rate(base) if _noise_is_measured(base) else None,
+        noise=disagreement_rate(base) if _noise_is_measured(base) else None,
         samples=min((p.samples for p in pairs), default=1),
     )
+
+
+def _noise_is_measured(base: Sequence[Sequence[bool]]) -> bool:
+    """Enough questions were asked twice: LEAST_REPEATED, or all if there are fewer."""
+    repeated = sum(len(passes) > 1 for passes in base)
+    return repeated > 0 and repeated >= min(len(base), LEAST_REPEATED)
+
+
+def population(by_role: PairsByRole) -> Population:
+    """All held-out questions that decide, each with the number of questions that it stands for.
+
+    A targeted question stands for those that were trained on too, one that the base passes for the replay rows too.
+    """
+    pairs = [*by_role.targeted, *by_role.rest]
+    left_out = [*by_role.trained, *by_role.anchored]
+    grouped = any(p.group is not None for p in pairs)
+    return Population(
+        difference=np.array([p.candidate_rate - p.base_rate for p in pairs], dtype=np.float64),
+        base=np.array([p.base_rate for p in pairs], dtype=np.float64),
+        weight=_stands_for(pairs, left_out, lambda p: (p.targeted, p.targeted or p.base_passed)),
+        targeted=np.array([p.targeted for p in pairs], dtype=bool),
+        weight_in_slice=_stands_for(pairs, left_out, lambda p: (p.targeted, p.targeted or p.base_passed, p.slice)),
+        group=np.array(_group_labels(pairs)) if grouped else None,
+        slice=np.array([p.slice for p in pairs]),
+    )
+
+
+def _stands_for(
+    pairs: Sequence[Pair], left_out: Sequence[Pair], kind: Callable[[Pair], tuple[object, ...]]
+) -> NDArray[np.float64]:
+    """(N,) questions of a pair's kind, over those of them that are held out."""
+    held, others = Counter(map(kind, pairs)), Counter(map(kind, left_out))
+    return np.array([1 + others[kind(p)] / held[kind(p)] for p in pairs], dtype=np.float64)
+
+
+def compare_overall(found: Overall | None) -> Comparison | None:
+    """The overall accuracy as a comparison; fixed and regressed in whole questions of the benchmark."""
+    if found is None:
+        return None
+    return Comparison(
+        n=found.n,
+        base=found.base,
+        candidate=found.candidate,
+        delta=found.delta,
+        ci_low=found.interval[0],
+        ci_high=found.interval[1],
+        p_value=found.p_value,
+        gained=round(found.fixed),
+        lost=round(found.regressed),
+    )
+
+
+def chance_level(pairs: Sequence[Pair]) -> float | None:
+    """Mean chance level; None unless each question has one."""
+    known = [p.chance for p in pairs if p.chance is not None]
+    return sum(known) / len(known) if known and len(known) == len(pairs) else None
 
 
 def compare(pairs: Sequence[Pair], alternative: Alternative = "two-sided", judge: Judge | None = None) -> Comparison:
@@ -122,6 +190,7 @@ def noise_floor(rest: Sequence[Pair]) -> NoiseFloor | None:
     base = [p.base for p in rest]
     return NoiseFloor(
         samples=max(len(passes) for passes in base),
+        questions=sum(len(passes) > 1 for passes in base),
         flip_rate=flip_rate(base),
         self_loss_rate=self_loss_rate(base),
         flaky={p.question_id: disagreement_rate([p.base]) or 0.0 for p in rest if p.is_flaky},

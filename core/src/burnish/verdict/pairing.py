@@ -24,6 +24,7 @@ class Pair:
     smaller of the two counts: the same rule on both sides, so that asking one side more often favours neither.
     base_passed, candidate_passed: by majority, a tie going to the first sample. base_rate, candidate_rate: share passed.
     base_score, candidate_score: mean score, None where a sample has none. judges: digests of the judges that graded any row.
+    chance: pass rate of a guess, None if unknown.
     """
 
     question_id: str
@@ -40,6 +41,7 @@ class Pair:
     judges: frozenset[str] = frozenset()
     base_score: float | None = None
     candidate_score: float | None = None
+    chance: float | None = None
 
     @property
     def samples(self) -> int:
@@ -231,6 +233,7 @@ def _pair_one(base: list[EvalRow], candidate: list[EvalRow], names: tuple[str, s
         judges=frozenset(row.judge for row in (*base, *candidate) if row.judge is not None and row.passed is not None),
         base_score=_mean_score(base, k),
         candidate_score=_mean_score(candidate, k),
+        chance=first.chance,
     )
 
 

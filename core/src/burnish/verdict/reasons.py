@@ -11,9 +11,14 @@ from burnish.statistics import required_rest_questions
 from burnish.verdict.claims import Harm, Improvement, Outcomes, Thresholds
 from burnish.verdict.comparisons import PairsByRole
 from burnish.verdict.pairing import Pair, Unpaired, name_some
+from burnish.verdict.selection import Overall
+
+LEAST_TRAINED = 5  # questions that were trained on, from which they are expected to improve significantly
 
 
-def improvement_reasons(found: Improvement, targeted: Comparison, limits: Thresholds) -> list[str]:
+def improvement_reasons(
+    found: Improvement, targeted: Comparison, overall: Overall | None, limits: Thresholds
+) -> list[str]:
     """Why the verdict finds that the target improved, or did not, or neither."""
     if found.n == 0:
         return ["No held-out targeted question could be compared, so nothing shows whether it improved."]
@@ -23,6 +28,14 @@ def improvement_reasons(found: Improvement, targeted: Comparison, limits: Thresh
             f"More than {limits.most_missing:.0%} of the held-out targeted questions could not be graded, too many to "
             f"conclude ({numbers})."
         ]
+    if found.explained_by_selection and overall is not None:
+        shown = "The target did not improve" if found.answer == "no" else "It is not shown that the target improved"
+        return [
+            f"{shown} by more than its selection explains: {numbers}. The base failed these questions when they were chosen, so a "
+            f"mere change of answers brings some back: {_percent(overall.recovery_floor)} of what the base failed, judged by what was "
+            f"lost elsewhere. Over all questions {overall.fixed:.0f} were fixed and {overall.regressed:.0f} regressed, "
+            f"p = {_p(overall.p_value)}."
+        ]
     if found.answer == "yes":
         return [f"The target improved: {numbers}."]
     if found.answer == "no":
@@ -30,6 +43,40 @@ def improvement_reasons(found: Improvement, targeted: Comparison, limits: Thresh
     return [
         f"Too few held-out targeted questions to tell whether it improved: {numbers}.",
         *_needed(found.needs, "targeted"),
+    ]
+
+
+def alarms(trained: Comparison, anchored: Comparison, overall: Overall | None, limits: Thresholds) -> list[str]:
+    """Signs that the adapter did not learn or did harm, which the two claims do not look at."""
+    found = []
+    if overall is not None and overall.delta < 0:
+        found.append(
+            f"Overall accuracy fell: {_percent(overall.base)} → {_percent(overall.candidate)} over all questions."
+        )
+    if trained.n >= LEAST_TRAINED and trained.base is not None and trained.candidate is not None:
+        redrawn = 0.0 if overall is None else max(0.0, overall.redrawn_gain(trained.base))
+        if trained.candidate - trained.base <= redrawn or (trained.p_value or 0.0) >= limits.alpha:
+            explained = f", and a mere change of answers explains {_points(redrawn)} points" if redrawn else ""
+            found.append(
+                f"The questions that it was trained on did not improve: {_change(trained)}{explained}. It has not learnt its rows."
+            )
+    if anchored.n and (anchored.delta or 0.0) < 0 and (anchored.p_value or 1.0) / 2 < limits.alpha:
+        found.append(f"The replay rows fell although they were trained on: {_change(anchored)}.")
+    return found
+
+
+def overall_reasons(overall: Overall | None, chance: float | None) -> list[str]:
+    """The accuracy over all questions, with what guessing and a mere change of answers would give."""
+    if overall is None:
+        return []
+    floors = [] if chance is None else [f"guessing passes {_percent(chance)} of the target"]
+    if overall.recovery_floor is not None:
+        floors.append(
+            f"a mere change of answers brings back {_percent(overall.recovery_floor)} of what the base failed"
+        )
+    told = f"; {' and '.join(floors)}" if floors else ""
+    return [
+        f"Overall: {_percent(overall.base)} → {_percent(overall.candidate)} over all questions, weighted to the whole benchmark{told}."
     ]
 
 
@@ -99,7 +146,7 @@ def warnings(
     found += _about_judges(by_role, calibration)
     found += _about_groups(by_role.targeted, "targeted") + _about_groups(by_role.rest, "rest")
     if by_role.rest and rest.noise is None:
-        found.append("The base was asked once, so its noise is not measured and counted as none: ask it twice.")
+        found.append(_unmeasured_noise(by_role.rest))
     found += _about_noise(rest, limits)
     flaky = [p.question_id for p in by_role.rest if p.is_flaky]
     if flaky:
@@ -161,6 +208,16 @@ def _about_judges(by_role: PairsByRole, calibration: JudgeCalibration | None) ->
     return told
 
 
+def _unmeasured_noise(rest: Sequence[Pair]) -> str:
+    repeated = sum(len(p.base) > 1 for p in rest)
+    if not repeated:
+        return "The base was asked once, so its noise is not measured and counted as none: ask it twice."
+    return (
+        f"Only {repeated} of {len(rest)} rest questions were asked more than once, too few to measure the base's noise, which counts as "
+        "none: ask all of them twice."
+    )
+
+
 def _about_noise(rest: Outcomes, limits: Thresholds) -> list[str]:
     """Where the base against itself could not be shown to hold the margin over so many questions."""
     if not rest.n or not rest.noise:
@@ -188,6 +245,10 @@ def _change(c: Comparison) -> str:
     """`10.0 % → 90.0 % of 30, change +80.0 points (95 % interval +58.1 to +90.2)`; only for n > 0."""
     rates = f"{100 * (c.base or 0):.1f} % → {100 * (c.candidate or 0):.1f} % of {c.n}"
     return f"{rates}, change {_points(c.delta)} points (95 % interval {_points(c.ci_low)} to {_points(c.ci_high)})"
+
+
+def _percent(share: float | None) -> str:
+    return "—" if share is None else f"{100 * share:.1f} %"
 
 
 def _points(share: float | None) -> str:

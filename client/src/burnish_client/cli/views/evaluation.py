@@ -40,6 +40,8 @@ def show_verdict(decision: Verdict) -> None:
     _add(shown, "targeted, trained on", decision.trained)
     _add(shown, "rest", decision.rest)
     _add(shown, "rest, anchors", decision.anchored)
+    if decision.overall:
+        _add(shown, "all, weighted", decision.overall)
     if decision.judged:
         _add(shown, "judged, undecided", decision.judged)
     for comparison in decision.slices:
