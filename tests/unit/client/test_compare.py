@@ -117,7 +117,7 @@ def test_the_only_eligible_one() -> None:
     _, found = judged(rows)
     assert (found.settled, found.method) == (True, "sft")
     assert found.sentence == (
-        "Take sft: sft improves the target and the rest holds; dpo improves the target and something else broke."
+        "Take sft: sft improves the target and the rest holds; dpo is not shown to improve the target and something else broke."
     )
 
 
