@@ -6,6 +6,7 @@ Real S3, gRPC, SmolLM2 and vLLM, in the stack of the session, which is up before
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -130,3 +131,22 @@ def test_lineage_goes_from_the_adapter_to_the_run_log(walked: Walked) -> None:
     assert (walked.folder / "result/report.html").stat().st_size > 5_000
     postmortem = (walked.folder / "result/postmortem.md").read_text()
     assert all(f"## {number}. " in postmortem for number in range(1, 6))
+
+
+@pytest.mark.vllm
+@pytest.mark.model
+def test_the_page_on_python_does_what_it_says(walked: Walked, whole_stack: WholeStack) -> None:
+    blocks = re.findall(r"^```python\n(.*?)^```", (REPO / "docs/sdk.md").read_text(), re.DOTALL | re.MULTILINE)
+    (walked.folder / "sdk_page.py").write_text("\n".join(blocks))
+    done = subprocess.run(
+        [sys.executable, "sdk_page.py"],
+        cwd=walked.folder,
+        env=whole_stack.environment,
+        capture_output=True,
+        text=True,
+        timeout=280,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert "from-python@" in done.stdout
+    assert (walked.folder / "from-python/report.html").is_file()
