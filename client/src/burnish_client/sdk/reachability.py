@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
 from typing import Literal
 
@@ -35,9 +36,8 @@ def check_services(addresses: Mapping[Service, str], token: str, ca: Path | None
 
 
 def _check(service: Service, address: str, token: str, ca: Path | None) -> ServiceAccess:
-    import burnish_client
-
-    client_class: type[ServiceClient] = getattr(burnish_client, f"{service.capitalize()}Client")
+    room = import_module(f"burnish_client.sdk.{service}")
+    client_class: type[ServiceClient] = getattr(room, f"{service.capitalize()}Client")
     try:
         with client_class(address, token, ca=ca, timeout_seconds=LIMIT_SECONDS) as client:
             client.check_access()
