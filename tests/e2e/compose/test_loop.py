@@ -182,4 +182,4 @@ def test_the_demo_says_when_no_stack_answers(tmp_path: Path) -> None:
         words, cwd=tmp_path, env=clean_environment(), capture_output=True, text=True, timeout=120, check=False
     )
     assert shut.returncode == 1
-    assert "the curator at http://127.0.0.1:1 does not answer" in " ".join(shut.stderr.split())
+    assert "curator at http://127.0.0.1:1 cannot be reached" in " ".join(shut.stderr.split())

@@ -94,7 +94,7 @@ def test_plain_callers_and_strangers_to_the_authority_are_turned_away(secured: S
     for noun in ("dataset", "jobs"):
         done = command(**plain)(noun, "ls", cwd=tmp_path)
         assert done.returncode == 1
-        assert "speaks TLS and was asked in plain" in " ".join(done.stderr.split())
+        assert "this endpoint uses TLS: write " in " ".join(done.stderr.split())
     with pytest.raises(urllib.error.URLError, match="CERTIFICATE_VERIFY_FAILED"):
         urllib.request.urlopen(secured.url("INFERENCE") + "/healthz", timeout=30)
     keys = [secured.variables["BURNISH_S3_ACCESS_KEY"], secured.variables["BURNISH_S3_SECRET_KEY"]]
