@@ -35,7 +35,8 @@ from burnish.schemas.base import Message
 from burnish.schemas.benchmark import BenchmarkQuestion
 from burnish.testing import running_seaweed
 from burnish_client.demo.stdlib_benchmark import generate
-from burnish_client.evaluation import Endpoint, Sampling, Side, ask_sides
+from burnish_client.evaluation.ask import Side, ask_sides
+from burnish_client.evaluation.request import Endpoint, Sampling
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 BASE = Path(os.environ.get("BURNISH_BASE_MODEL", REPOSITORY / ".cache/models/smollm2-135m-instruct")).resolve()

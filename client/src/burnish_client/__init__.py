@@ -10,42 +10,23 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from burnish.schemas.dataset import DatasetSpec
-    from burnish.verdict import Thresholds, decide, read_rows
-    from burnish_client.config.endpoints import ClientSettings
-    from burnish_client.evaluation.comparison import Evaluation, evaluate
-    from burnish_client.evaluation.request import (
-        Endpoint,
-        EvalInputs,
-        EvalRequest,
-        Sampling,
-        read_benchmark,
-        run_log_rows,
-    )
-    from burnish_client.sdk.curator import CuratorClient
-    from burnish_client.sdk.inference import InferenceClient
-    from burnish_client.sdk.job_spec import tuning_spec
-    from burnish_client.sdk.trainer import TrainerClient
-
-__all__ = [
-    "ClientSettings",
-    "CuratorClient",
-    "DatasetSpec",
-    "Endpoint",
-    "EvalInputs",
-    "EvalRequest",
-    "Evaluation",
-    "InferenceClient",
-    "Sampling",
-    "Thresholds",
-    "TrainerClient",
-    "decide",
-    "evaluate",
-    "read_benchmark",
-    "read_rows",
-    "run_log_rows",
-    "tuning_spec",
-]
+    from burnish.schemas.dataset import DatasetSpec as DatasetSpec
+    from burnish.verdict import Thresholds as Thresholds
+    from burnish.verdict import decide as decide
+    from burnish.verdict import read_rows as read_rows
+    from burnish_client.config.endpoints import ClientSettings as ClientSettings
+    from burnish_client.evaluation.comparison import Evaluation as Evaluation
+    from burnish_client.evaluation.comparison import evaluate as evaluate
+    from burnish_client.evaluation.request import Endpoint as Endpoint
+    from burnish_client.evaluation.request import EvalInputs as EvalInputs
+    from burnish_client.evaluation.request import EvalRequest as EvalRequest
+    from burnish_client.evaluation.request import Sampling as Sampling
+    from burnish_client.evaluation.request import read_benchmark as read_benchmark
+    from burnish_client.evaluation.request import run_log_rows as run_log_rows
+    from burnish_client.sdk.curator import CuratorClient as CuratorClient
+    from burnish_client.sdk.inference import InferenceClient as InferenceClient
+    from burnish_client.sdk.job_spec import tuning_spec as tuning_spec
+    from burnish_client.sdk.trainer import TrainerClient as TrainerClient
 
 _MODULES = {
     "burnish.schemas.dataset": ("DatasetSpec",),
@@ -66,6 +47,7 @@ _MODULES = {
     "burnish_client.sdk.trainer": ("TrainerClient",),
 }
 _MODULE_OF = {name: module for module, names in _MODULES.items() for name in names}
+__all__ = sorted(_MODULE_OF)
 
 
 def __getattr__(name: str) -> Any:

@@ -6,9 +6,12 @@ Called by everything that must go on where a killed process stopped: an evaluati
 
 from __future__ import annotations
 
+import codecs
 import fcntl
+import gzip
 import os
 import time
+import zlib
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from threading import Lock
@@ -16,20 +19,45 @@ from typing import Self, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
-from burnish.errors import CorruptDataError, PreconditionError, validation_problems
+from burnish.errors import CorruptDataError, InvalidInputError, PreconditionError, validation_problems
 
 Record = TypeVar("Record")
+HEAD_BYTES = 1 << 16
 
 
-def to_jsonl(rows: Iterable[BaseModel]) -> bytes:
+def to_jsonl(rows: Iterable[BaseModel], *, exclude_none: bool = False) -> bytes:
     """One compact JSON object a line, fields in schema order; the same rows give the same bytes."""
-    return b"".join(row.model_dump_json().encode() + b"\n" for row in rows)
+    return b"".join(row.model_dump_json(exclude_none=exclude_none).encode() + b"\n" for row in rows)
 
 
 def whole_lines(content: bytes) -> tuple[list[bytes], int]:
     """The lines that end in a newline, without it, and how many bytes of `content` they take."""
     *lines, torn = content.split(b"\n")
     return lines, len(content) - len(torn)
+
+
+def check_is_jsonl(path: Path) -> None:
+    """Raise InvalidInputError, saying what to do, if a file (or a gzip, suffix .gz) begins as no JSONL of objects does.
+
+    A bad line among good ones is left to whoever reads the lines. Looks at the first HEAD_BYTES only.
+    """
+    try:
+        with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as handle:
+            head = handle.read(HEAD_BYTES).removeprefix(codecs.BOM_UTF8).lstrip()
+    except (gzip.BadGzipFile, EOFError, zlib.error) as error:
+        raise InvalidInputError(f"{path} is no whole gzip file ({error}): pack it again", file=path) from error
+    if head.startswith(b"["):
+        raise InvalidInputError(
+            f"{path} is one JSON array, and one object a line is wanted: `jq -c '.[]' {path} > rows.jsonl`", file=path
+        )
+    lines = head.splitlines()
+    if lines and not any(line.lstrip().startswith(b"{") for line in lines):
+        begins = lines[0].decode(errors="replace")[:60]
+        raise InvalidInputError(
+            f"{path} is not JSONL, it begins with {begins!r}: write one JSON object a line, also for CSV (docs/data.md has "
+            "the fields)",
+            file=path,
+        )
 
 
 class AppendLog:

@@ -20,7 +20,8 @@ from e2e.command import BURNISH, Run, command
 from e2e.compose.environment import REPO, clean_environment, make_env_file, why_no_engine
 from testcontainers.compose import DockerCompose
 
-from burnish_client.sdk.trainer import TrainerClient, TuningJob
+from burnish_client.sdk.trainer import TrainerClient
+from burnish_protos.trainer.v1.trainer_pb2 import TuningJob
 
 SERVICES = ("curator", "trainer", "inference", "objectstore")
 DOORS = ("CURATOR", "TRAINER", "INFERENCE")

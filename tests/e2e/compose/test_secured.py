@@ -21,7 +21,7 @@ from e2e.compose.environment import REPO
 from promql_names import expressions
 
 from burnish_client.sdk.job_spec import tuning_spec
-from burnish_client.sdk.trainer import TuningJob
+from burnish_protos.trainer.v1.trainer_pb2 import TuningJob
 
 pytestmark = [pytest.mark.timeout(1500), pytest.mark.vllm, pytest.mark.model]
 TRAINERS = ("trainer", "trainer-2")

@@ -18,8 +18,9 @@ from burnish.layout import adapter as adapter_key
 from burnish.objectstores.s3 import S3ObjectStore
 from burnish.probe import probe_questions
 from burnish_client.sdk.curator import CuratorClient
-from burnish_client.sdk.trainer import TrainerClient, TuningJob, job_state
+from burnish_client.sdk.trainer import TrainerClient, job_state
 from burnish_client.stack import control
+from burnish_protos.trainer.v1.trainer_pb2 import TuningJob
 
 pytestmark = pytest.mark.timeout(600)
 

@@ -18,7 +18,9 @@ from fastapi import FastAPI, Request
 from fastapi.responses import JSONResponse, Response
 
 from burnish.schemas.benchmark import BenchmarkQuestion
-from burnish_client.evaluation import Answer, Endpoint, Sampling, Side, ask_sides
+from burnish_client.evaluation.answers import Answer
+from burnish_client.evaluation.ask import Side, ask_sides
+from burnish_client.evaluation.request import Endpoint, Sampling
 
 
 @dataclass

@@ -16,8 +16,9 @@ from burnish.errors import (
     UnavailableError,
 )
 from burnish.objectstores.seaweedfs import Ports
-from burnish_client.evaluation import Endpoint, Progress, Sampling, Side, ask_sides
+from burnish_client.evaluation.ask import Progress, Side, ask_sides
 from burnish_client.evaluation.pace import LOCAL_START
+from burnish_client.evaluation.request import Endpoint, Sampling
 
 
 async def test_every_question_and_sample_is_asked_once(server: ChatServer, tmp_path: Path) -> None:

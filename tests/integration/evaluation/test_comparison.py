@@ -12,26 +12,18 @@ import pytest
 from integration.evaluation.chat_server import ChatServer, ask
 from unit.evaluation.questions import make_questions
 
+import burnish_client
 from burnish.digests import file_sha256
 from burnish.errors import InvalidInputError, LeakageError
 from burnish.schemas.base import Message
 from burnish.schemas.benchmark import GraderSpec
 from burnish.schemas.dataset import DatasetCounts, DatasetManifest, DatasetSpec, LengthStatistics, Split
 from burnish.verdict import decide, read_rows
-from burnish_client import evaluation
-from burnish_client.evaluation import (
-    BaselineSettings,
-    Correction,
-    Endpoint,
-    EvalInputs,
-    EvalRequest,
-    Evaluation,
-    Sampling,
-    baseline_names,
-    evaluate,
-    make_run_log,
-)
+from burnish_client.evaluation.baselines import baseline_names
+from burnish_client.evaluation.comparison import Evaluation, evaluate
+from burnish_client.evaluation.grade import make_run_log
 from burnish_client.evaluation.output import FILES
+from burnish_client.evaluation.request import BaselineSettings, Correction, Endpoint, EvalInputs, EvalRequest, Sampling
 
 TARGETED = [f"q{i:04d}" for i in range(30)]
 HELD_OUT = TARGETED[10:]
@@ -195,7 +187,8 @@ def test_the_example_in_the_documentation_runs(
     server.say = lambda model, prompt: says("base" if model == "base" else "candidate", prompt)
     marked = [q.model_copy(update={"extra": {"targeted": q.question_id in TARGETED}}) for q in make_questions(200)]
     Path("files.jsonl").write_text("".join(question.model_dump_json() + "\n" for question in marked))
-    names = vars(evaluation) | {"url": server.url, "asyncio": asyncio, "Path": Path}
+    public = {name: getattr(burnish_client, name) for name in burnish_client.__all__}
+    names = public | {"url": server.url, "asyncio": asyncio, "Path": Path}
     (example,) = doctest.DocTestFinder(recurse=False).find(evaluate, "evaluate", module=False, globs=names)
     assert len(example.examples) == 4
     assert doctest.DocTestRunner().run(example).failed == 0

@@ -10,7 +10,8 @@ from integration.evaluation.chat_server import ChatServer, ask, serving
 from unit.evaluation.questions import make_questions
 
 from burnish.errors import InvalidInputError, PreconditionError
-from burnish_client.evaluation import Endpoint, Sampling, Side, ask_sides
+from burnish_client.evaluation.ask import Side, ask_sides
+from burnish_client.evaluation.request import Endpoint, Sampling
 
 NO_SEED = "Unrecognized request argument supplied: seed"
 NO_MAX_TOKENS = (

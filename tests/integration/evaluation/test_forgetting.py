@@ -14,7 +14,7 @@ from integration.evaluation.chat_server import ChatServer, serving
 
 from burnish.errors import CorruptDataError, UnavailableError
 from burnish.probe import probe_questions, probe_texts, probe_version
-from burnish_client.evaluation import Endpoint, Side
+from burnish_client.evaluation.ask import Side
 from burnish_client.evaluation.forgetting import (
     CANDIDATE_TEXTS,
     NoPromptLogprobs,
@@ -22,6 +22,7 @@ from burnish_client.evaluation.forgetting import (
     measure_forgetting,
     score_texts,
 )
+from burnish_client.evaluation.request import Endpoint
 
 EXPECTED = {question.prompt: question.expected_answer for question in probe_questions()}
 FEW = probe_questions()[::8]

@@ -14,9 +14,11 @@ from unit.evaluation.questions import make_questions
 from burnish.errors import UnavailableError
 from burnish.grading.judge import judge_digest
 from burnish.schemas.benchmark import BenchmarkQuestion, GraderSpec
-from burnish_client.evaluation import Answer, Endpoint, JudgeSettings, eval_rows
+from burnish_client.evaluation.answers import Answer
 from burnish_client.evaluation.chat import prompt_digest
+from burnish_client.evaluation.grade import eval_rows
 from burnish_client.evaluation.judge import Judged, judge_digests, judge_sides
+from burnish_client.evaluation.request import Endpoint, JudgeSettings
 
 RUBRIC = "It says good."
 SINGLE = GraderSpec(name="judge", args={"rubric": RUBRIC})

@@ -13,14 +13,14 @@ from integration.evaluation.test_judge import block
 from burnish.errors import InvalidInputError, PreconditionError
 from burnish.grading.judge import judge_digest, rubric_digest
 from burnish.schemas.evaluation import JudgeCalibration
+from burnish.verdict import read_calibration
 from burnish_client.cli import app as cli
-from burnish_client.evaluation import Endpoint, JudgeSettings
 from burnish_client.evaluation.calibration import (
     HumanLabel,
     calibrate,
     check_calibration,
-    read_calibration,
 )
+from burnish_client.evaluation.request import Endpoint, JudgeSettings
 
 RUBRIC = "It says good."
 

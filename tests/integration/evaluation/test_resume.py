@@ -12,13 +12,13 @@ from pathlib import Path
 from integration.evaluation.chat_server import ChatServer, ask, serving
 from unit.evaluation.questions import make_questions
 
-from burnish_client.evaluation import Endpoint
+from burnish_client.evaluation.request import Endpoint
 
 CONCURRENCY = 4
 ASKER = """
 import asyncio, sys
 from pathlib import Path
-from burnish_client.evaluation import Endpoint
+from burnish_client.evaluation.request import Endpoint
 from integration.evaluation.chat_server import ask
 from unit.evaluation.questions import make_questions
 asyncio.run(ask(Endpoint(sys.argv[1]), "m", make_questions(200), concurrency=int(sys.argv[3]), out=Path(sys.argv[2])))

@@ -16,7 +16,7 @@ from burnish.grading import grade
 from burnish.probe import probe_questions, probe_texts, write_lm_eval_tasks
 from burnish.schemas.evaluation import Forgetting
 from burnish.schemas.models import BaseModelRecord, read_record
-from burnish_client.evaluation import Endpoint, Side
+from burnish_client.evaluation.ask import Side
 from burnish_client.evaluation.forgetting import (
     BASE_ANSWERS,
     CANDIDATE_TEXTS,
@@ -24,6 +24,7 @@ from burnish_client.evaluation.forgetting import (
     measure_forgetting,
     score_texts,
 )
+from burnish_client.evaluation.request import Endpoint
 
 pytestmark = [pytest.mark.vllm, pytest.mark.model]
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from importlib.metadata import version
 from pathlib import Path
 
 import click
@@ -67,6 +68,12 @@ def test_help_fits_in_80_columns_and_cuts_no_name(
     assert "Usage: burnish" in text
     assert all(len(line) <= 80 for line in text.splitlines())
     assert "…" not in text, "an option's name or help is cut short"
+
+
+def test_the_version_is_printed(burnish: Callable[..., Done]) -> None:
+    done = burnish("--version")
+    assert (done.code, done.stderr) == (0, "")
+    assert done.stdout == f"burnish {version('burnish-client')}\n"
 
 
 def test_a_wrong_command_line_is_bad_input(burnish: Callable[..., Done]) -> None:

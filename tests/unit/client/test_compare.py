@@ -12,14 +12,14 @@ from burnish.schemas.evaluation import EvalRow
 from burnish.schemas.methods import Method
 from burnish.testing import eval_side
 from burnish.verdict import Thresholds, decide
-from burnish_client.sdk.trainer import TuningJob, TuningSpec, to_dict
+from burnish_client.sdk.trainer import to_dict
 from burnish_client.tuning.compare import (
     PlannedMethod,
     adapter_name_of,
-    build_datasets,
     check_same_split,
     compare_id,
     methods_of,
+    plan_methods,
     start_jobs,
     values_by_method,
 )
@@ -31,6 +31,7 @@ from burnish_client.tuning.recommendation import (
     compare_pairs,
     recommend,
 )
+from burnish_protos.trainer.v1.trainer_pb2 import TuningJob, TuningSpec
 
 LIMITS = Thresholds()
 
@@ -219,12 +220,16 @@ SPEC = DatasetSpec(name="fixes", run_log_id="0" * 16, labels=["not_json"], seed=
 
 def test_one_dataset_a_format_from_the_same_spec() -> None:
     curator = Curator(sft={"anchors": ["z"]})
-    datasets = build_datasets(curator, ["sft", "dpo", "orpo"], SPEC)
+    planned = plan_methods(curator, {"sft": {}, "dpo": {}, "orpo": {"seed": 1}}, SPEC)
     assert [(spec.name, spec.format, spec.seed) for spec in curator.built] == [
         ("fixes-sft", "sft", 5),
         ("fixes-dpo", "dpo", 5),
     ]
-    assert datasets["orpo"] is datasets["dpo"]
+    assert planned[2].dataset == planned[1].dataset
+    assert [(method.adapter, method.values) for method in planned[1:]] == [
+        ("fixes-dpo", {}),
+        ("fixes-orpo", {"seed": 1}),
+    ]
 
 
 @pytest.mark.parametrize(
@@ -235,7 +240,7 @@ def test_other_splits_are_refused(split: dict[str, list[str]]) -> None:
     with pytest.raises(PreconditionError, match=r"do not have the same split: [12] questions"):
         check_same_split([manifest(SPEC), manifest(SPEC, **split)])
     with pytest.raises(PreconditionError, match="fixes-sft@"):
-        build_datasets(Curator(dpo=split), ["sft", "dpo"], SPEC)
+        plan_methods(Curator(dpo=split), {"sft": {}, "dpo": {}}, SPEC)
 
 
 def test_words_of_the_command_line() -> None:
@@ -273,11 +278,7 @@ class Trainer:
 
 
 def planned(methods: Sequence[Method] = ("sft", "dpo"), **values: float) -> list[PlannedMethod]:
-    datasets = build_datasets(Curator(), methods, SPEC)
-    return [
-        PlannedMethod(method=method, dataset=datasets[method], adapter=f"fixes-{method}", values=values)
-        for method in methods
-    ]
+    return plan_methods(Curator(), {method: dict(values) for method in methods}, SPEC)
 
 
 def test_the_same_command_finds_its_jobs_and_retries_only_when_told_to() -> None:

@@ -10,9 +10,9 @@ import pytest
 from unit.client.tuning_trainer import ScriptedTrainer
 
 from burnish.errors import AlreadyExistsError, NotFoundError, PreconditionError
-from burnish_client.sdk.trainer import TuningJob, TuningSpec
 from burnish_client.tuning.study import SweepSettings, default_name, open_study, read_study, request_id
 from burnish_client.tuning.sweep import Sweep, SweepResult, check_some_finished, read_result
+from burnish_protos.trainer.v1.trainer_pb2 import TuningJob, TuningSpec
 
 
 class Killed(BaseException):

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
-from typing import Annotated, Any, get_type_hints
+from typing import Annotated, Any
 
 import pytest
 import typer
 
 from burnish.errors import InvalidInputError
-from burnish_client.cli.options import training as train_options
-from burnish_client.cli.options.training import read_deadline, read_labels, spec_options, takes
+from burnish.schemas.methods import Method
+from burnish_client.cli.options.common import Options, grouped, option
+from burnish_client.cli.options.training import hyperparameter_options, read_deadline, read_labels, spec_values
 from burnish_client.sdk.job_spec import tuning_spec
 from burnish_client.sdk.trainer import final_series
 from burnish_protos.trainer.v1.trainer_pb2 import (
@@ -35,52 +36,53 @@ def test_a_parameter_of_another_method_is_refused() -> None:
         tuning_spec("ppo", **REFERENCE)  # type: ignore[arg-type]
 
 
+class Loud(Options):
+    loud: bool = option(False, "Shout.", names=["--loud"])
+
+
+class Name(Loud):
+    name: str = option(..., "Who.")
+
+
+def given_to(method: Method, *words: str) -> Options:
+    """The hyperparameters of a command line, as the command gets them."""
+    seen: list[Options] = []
+
+    def take(hyperparameters: Options) -> None:
+        seen.append(hyperparameters)
+
+    app = typer.Typer()
+    app.command()(grouped(take, hyperparameters=hyperparameter_options(method)))
+    typer.main.get_command(app)(list(words), standalone_mode=False)
+    return seen[0]
+
+
 def test_options_become_the_spec_they_stand_for() -> None:
-    given: dict[str, Any] = {
-        "dataset": "d",
-        "rank": 8,
-        "target_module": ["q_proj", "v_proj"],
-        "rslora": True,
-        "dora": False,
-        "devices": 2,
-        "accept": ["completion-cut"],
-        "desirable_weight": 1.5,
-        "initial_adapter": "first@0123456789abcdef",
-        "learning_rate": None,
-    }
-    spec = tuning_spec("kto", **REFERENCE, **spec_options("kto", given))
-    assert given == {"dataset": "d"}, "what is not of the spec is left"
+    words = "--rank 8 --target-module q_proj --target-module v_proj --rslora --devices 2 --desirable-weight 1.5"
+    given = given_to("kto", *words.split(), "--initial-adapter", "first@0123456789abcdef")
+    spec = tuning_spec("kto", **REFERENCE, **spec_values("kto", given))
     assert (spec.lora.rank, list(spec.lora.target_modules)) == (8, ["q_proj", "v_proj"])
     assert (spec.lora.use_rslora, spec.lora.HasField("use_dora")) == (True, False)
-    assert (spec.device_count, list(spec.accepted_findings)) == (2, ["completion-cut"])
+    assert spec.device_count == 2
     assert (spec.kto.desirable_weight, spec.kto.initial_adapter.name) == (1.5, "first")
     assert not spec.optimizer.HasField("learning_rate")
     with pytest.raises(InvalidInputError, match="name the version too"):
-        spec_options("dpo", {"initial_adapter": "first"})
+        spec_values("dpo", given_to("dpo", "--initial-adapter", "first"))
 
 
-def test_takes_gives_a_command_the_options_of_its_groups() -> None:
-    class Loud:
-        loud: bool = False
+def test_a_command_gets_each_group_of_its_options_as_one_object() -> None:
+    seen: list[tuple[int, dict[str, Any]]] = []
 
-    class Name(Loud):
-        name: Annotated[str, typer.Option()]
-
-    seen: list[dict[str, Any]] = []
-
-    @takes(Name)
-    def greet(given: dict[str, Any]) -> None:
+    def greet(group: Name, times: Annotated[int, typer.Option()] = 1) -> None:
         """Greet."""
-        seen.append(given)
+        seen.append((times, vars(group)))
 
     app = typer.Typer()
-    app.command()(greet)
-    typer.main.get_command(app)(["--name", "Ada"], standalone_mode=False)
-    assert seen == [{"loud": False, "name": "Ada"}]
-    groups = [
-        value for value in vars(train_options).values() if isinstance(value, type) and "Options" in value.__name__
-    ]
-    assert all(get_type_hints(group) for group in groups)
+    app.command()(grouped(greet))
+    typer.main.get_command(app)(["--name", "Ada", "--times", "2"], standalone_mode=False)
+    assert seen == [(2, {"loud": False, "name": "Ada"})]
+    with pytest.raises(typer.BadParameter):
+        typer.main.get_command(app)([], standalone_mode=False)
 
 
 @pytest.mark.parametrize(

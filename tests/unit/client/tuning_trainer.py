@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 
 from burnish.errors import AlreadyExistsError, InvalidInputError, PreconditionError
-from burnish_client.sdk.trainer import StepMetrics, TuningJob, TuningJobEvent, TuningSpec
+from burnish_protos.trainer.v1.trainer_pb2 import StepMetrics, TuningJob, TuningJobEvent, TuningSpec
 
 STEPS, EVALUATIONS = 50, 5
 Curve = Callable[[TuningSpec], list[float]]

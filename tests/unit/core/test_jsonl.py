@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gzip
 import json
+import re
 import resource
 import signal
 from pathlib import Path
@@ -10,8 +12,8 @@ from threading import Thread
 
 import pytest
 
-from burnish.errors import CorruptDataError, PreconditionError
-from burnish.jsonl import AppendLog, to_jsonl, whole_lines
+from burnish.errors import CorruptDataError, InvalidInputError, PreconditionError
+from burnish.jsonl import AppendLog, check_is_jsonl, to_jsonl, whole_lines
 from burnish.schemas.base import Message
 
 
@@ -21,6 +23,30 @@ def test_lines_without_their_newline_are_not_whole() -> None:
     assert whole_lines(b"one\ntwo\n") == ([b"one", b"two"], 8)
     assert whole_lines(b"one\n\ntorn") == ([b"one", b""], 5)
     assert whole_lines(b"a\rb\n") == ([b"a\rb"], 4)
+
+
+@pytest.mark.parametrize(
+    ("content", "told"),
+    [
+        ('[{"question_id": "a"}]', "one JSON array, and one object a line is wanted: `jq -c"),
+        ('\n[\n  {"question_id": "a"}\n]', "one JSON array"),
+        ("question_id,answer\na,b\n", "begins with 'question_id,answer': write one JSON object a line, also for CSV"),
+    ],
+)
+def test_what_is_no_jsonl_is_told_with_what_to_do(tmp_path: Path, content: str, told: str) -> None:
+    for file, packed in (("rows.jsonl", content.encode()), ("rows.jsonl.gz", gzip.compress(content.encode()))):
+        (tmp_path / file).write_bytes(packed)
+        with pytest.raises(InvalidInputError, match=re.escape(told)):
+            check_is_jsonl(tmp_path / file)
+    (tmp_path / "torn.gz").write_bytes(gzip.compress(content.encode())[:-9])
+    with pytest.raises(InvalidInputError, match="no whole gzip file"):
+        check_is_jsonl(tmp_path / "torn.gz")
+
+
+@pytest.mark.parametrize("content", ["", "\n", '{"a": 1}\n', '\ufeff{"a": 1}\n', 'a bad line\n{"a": 1}\n'])
+def test_a_bad_line_among_good_ones_is_left_to_the_reader(tmp_path: Path, content: str) -> None:
+    (tmp_path / "rows.jsonl").write_text(content)
+    check_is_jsonl(tmp_path / "rows.jsonl")
 
 
 def test_rows_become_lines() -> None:

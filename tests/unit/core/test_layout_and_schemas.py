@@ -44,6 +44,12 @@ def test_a_question_has_one_prompt() -> None:
             BenchmarkQuestion.model_validate({**fields, **bad})
 
 
+def test_a_bare_grader_is_told_how_to_write_it() -> None:
+    fields = {"question_id": "q", "prompt": "p", "expected_answer": "1", "grader": "number"}
+    with pytest.raises(ValidationError, match=r'write \{"name": "number"\}'):
+        BenchmarkQuestion.model_validate(fields)
+
+
 def test_rows_refuse_what_is_no_number_and_what_is_misspelt() -> None:
     row = {"question_id": "q", "targeted": True, "held_out": True, "passed": True}
     for bad in ({"score": float("nan")}, {"score": 1.01}, {"sample": -1}, {"heldout": True}):

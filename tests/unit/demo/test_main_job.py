@@ -12,7 +12,7 @@ from burnish_client.demo import FULL, SMALL, NotImprovedError
 from burnish_client.demo.clock import Clock
 from burnish_client.demo.main_job import check_improved
 from burnish_client.demo.stdlib_benchmark import quotas
-from burnish_client.evaluation import Evaluation
+from burnish_client.evaluation.comparison import Evaluation
 
 
 def rows(targeted_passed: int, rest_passed: int, samples: int) -> list[EvalRow]:

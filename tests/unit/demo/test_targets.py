@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 
 from burnish.errors import InvalidInputError, PreconditionError
+from burnish.jsonl import to_jsonl
 from burnish.schemas.runlog import Diagnosis, FailureCluster, ReviewItem
-from burnish_client.demo.targets import choose_target, fill_review_file, write_review_file
+from burnish_client.demo.targets import choose_target, fill_review_file
 
 
 def cluster(label: str, size: int, slices: dict[str, int], why_not: str | None = None) -> FailureCluster:
@@ -77,7 +78,7 @@ def item(question_id: str) -> ReviewItem:
 
 def test_the_review_file_is_filled_in_place_and_nothing_else_in_it_changes(tmp_path: Path):
     path, items = tmp_path / "review.jsonl", [item("a"), item("b")]
-    write_review_file(path, items)
+    path.write_bytes(to_jsonl(items))
     assert fill_review_file(path, {"a": "one", "b": "two", "c": "three"}) == 2
     filled = [ReviewItem.model_validate_json(line) for line in path.read_text().splitlines()]
     assert [i.corrected_output for i in filled] == ["one", "two"]
@@ -86,7 +87,7 @@ def test_the_review_file_is_filled_in_place_and_nothing_else_in_it_changes(tmp_p
 
 def test_a_question_without_a_known_good_answer_is_refused_and_the_file_stays(tmp_path: Path):
     path = tmp_path / "review.jsonl"
-    write_review_file(path, [item("a"), item("x")])
+    path.write_bytes(to_jsonl([item("a"), item("x")]))
     before = path.read_bytes()
     with pytest.raises(InvalidInputError, match="'x' is not in the benchmark"):
         fill_review_file(path, {"a": "one"})

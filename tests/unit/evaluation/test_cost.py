@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 from unit.evaluation.questions import make_answer
 
-from burnish_client.evaluation import Prices, costs
+from burnish_client.evaluation.output import costs
+from burnish_client.evaluation.request import Prices
 
 ASKED = make_answer(1, prompt_tokens=1000, completion_tokens=100, latency_ms=500.0)
 PRICES = Prices(prompt=2.0, completion=10.0, currency="EUR")

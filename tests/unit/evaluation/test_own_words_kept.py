@@ -11,7 +11,8 @@ from burnish.reporting import ReportMeta
 from burnish.reporting.own_words import BEGIN, END
 from burnish.testing import eval_side
 from burnish.verdict import decide
-from burnish_client.evaluation import Endpoint, EvalRequest, output
+from burnish_client.evaluation import output
+from burnish_client.evaluation.request import Endpoint, EvalRequest
 
 WORDS = "\n\nAsk *two* people next time.\n\n"
 

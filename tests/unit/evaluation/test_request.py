@@ -9,8 +9,8 @@ from pydantic import ValidationError
 from unit.evaluation.questions import make_questions
 
 from burnish.errors import InvalidInputError
-from burnish_client.evaluation import BaselineSettings, Endpoint, EvalRequest, JudgeSettings, Prices, Sampling
 from burnish_client.evaluation.comparison import split_of
+from burnish_client.evaluation.request import BaselineSettings, Endpoint, EvalRequest, JudgeSettings, Prices, Sampling
 
 ENDPOINT = Endpoint(
     "https://me:pass@host/v1", "candidate-token", without=frozenset({"seed", "logprobs"}), ca=Path("/here/ca.pem")

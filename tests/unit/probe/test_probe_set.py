@@ -11,7 +11,7 @@ import pytest
 
 from burnish.grading import grade
 from burnish.probe import CATEGORIES, MAX_TOKENS, probe_questions, probe_texts, probe_version
-from burnish_client.evaluation import check_questions
+from burnish_client.evaluation.grade import check_questions
 
 OPERATORS = {ast.Add: operator.add, ast.Sub: operator.sub, ast.Mult: operator.mul, ast.Div: operator.truediv}
 QUESTIONS = probe_questions()

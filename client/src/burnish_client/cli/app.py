@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Annotated, Any
 
 import typer
 from typer.core import TyperGroup
@@ -73,6 +73,18 @@ app = typer.Typer(
     add_completion=False,
     rich_markup_mode="rich",
 )
+
+
+@app.callback(invoke_without_command=True)
+def burnish(version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False) -> None:
+    """What `burnish` takes before a command."""
+    if version:
+        from importlib.metadata import version as version_of
+
+        console.out().print(f"burnish {version_of('burnish-client')}")
+        raise typer.Exit
+
+
 for _name, (_command, _panel) in COMMANDS.items():
     if isinstance(_command, typer.Typer):
         app.add_typer(_command, name=_name, rich_help_panel=_panel)

@@ -45,23 +45,20 @@ def find_endpoint_file(home: Path) -> EndpointFile:
     go to another one. One file gives everything; two are never mixed. Raises CorruptDataError, PreconditionError.
     """
     path = home / STATE_FILE
-    stack = _read_stack(path)
+    stack: dict[str, Any] | None = None
+    try:
+        stack = dict(orjson.loads(path.read_bytes()))
+    except FileNotFoundError:
+        pass
+    except orjson.JSONDecodeError as error:
+        raise CorruptDataError(
+            f"{path} is not JSON ({error}): end the stack with `burnish down`, remove the file and run `burnish up`"
+        ) from error
     if stack is None or stack.get("phase") == "stopped":
         login = login_file.read()
         if login is not None:
             return EndpointFile("login", login_file.path(), _known(login.model_dump()))
     return EndpointFile("none", path) if stack is None else EndpointFile("stack", path, _known(stack))
-
-
-def _read_stack(path: Path) -> dict[str, Any] | None:
-    try:
-        return dict(orjson.loads(path.read_bytes()))
-    except FileNotFoundError:
-        return None
-    except orjson.JSONDecodeError as error:
-        raise CorruptDataError(
-            f"{path} is not JSON ({error}): end the stack with `burnish down`, remove the file and run `burnish up`"
-        ) from error
 
 
 def _known(values: Mapping[str, Any]) -> dict[str, Any]:
@@ -125,9 +122,18 @@ class ClientSettings(BaseSettings):
 
     def secret_token(self) -> str:
         """The token as text. Raises PreconditionError that says how to get one."""
-        if self.token is None:
-            raise PreconditionError(self._why_no_token())
-        return self.token.get_secret_value()
+        if self.token is not None:
+            return self.token.get_secret_value()
+        named = " and ".join(VARIABLES[service] for service, name in FIELDS.items() if name in self._from_environment())
+        file = find_endpoint_file(self.home)
+        if named and "token" in file.values:
+            raise PreconditionError(
+                f"{named} is set but BURNISH_TOKEN is not: the token of {file.title} goes only to the addresses kept with it; "
+                f"set BURNISH_TOKEN too, or unset {named}"
+            )
+        raise PreconditionError(
+            f"no token: set BURNISH_TOKEN, or run `burnish up`, which writes one to {self.home / STATE_FILE}, or `burnish login`"
+        )
 
     def source(self, service: Service) -> Literal["variable", "stack", "login", "none"]:
         """What named the service's address."""
@@ -144,16 +150,6 @@ class ClientSettings(BaseSettings):
 
     def _from_environment(self) -> dict[str, Any]:
         return EnvSettingsSource(type(self))()
-
-    def _why_no_token(self) -> str:
-        named = " and ".join(VARIABLES[service] for service, name in FIELDS.items() if name in self._from_environment())
-        file = find_endpoint_file(self.home)
-        if named and "token" in file.values:
-            return (
-                f"{named} is set but BURNISH_TOKEN is not: the token of {file.title} goes only to the addresses kept with it; "
-                f"set BURNISH_TOKEN too, or unset {named}"
-            )
-        return f"no token: set BURNISH_TOKEN, or run `burnish up`, which writes one to {self.home / STATE_FILE}, or `burnish login`"
 
     def _why_no_address(self, service: Service) -> str:
         file = find_endpoint_file(self.home)

@@ -51,18 +51,13 @@ def read_here(environment: Mapping[str, str], path: Path = Path(".env")) -> EnvF
     host = "127.0.0.1" if bind in EVERY_INTERFACE else bind
     secure = "BURNISH_TLS_CERTIFICATE" in values or "BURNISH_TLS_DIR" in values
     ca = values.get("BURNISH_CA") or (f"{values['BURNISH_TLS_DIR']}/ca.pem" if "BURNISH_TLS_DIR" in values else None)
+    name, s = f"[{host}]" if ":" in host and not host.startswith("[") else host, "s" if secure else ""
+    addresses: dict[Service, str] = {}
+    for service, (variable, default) in PORTS.items():
+        published = f"{'grpc' if service == 'trainer' else 'http'}{s}://{name}:{values.get(variable, default)}"
+        addresses[service] = values.get(VARIABLES[service]) or published
     return EnvFile(
-        addresses={
-            service: values.get(VARIABLES[service]) or _address(service, host, values, secure=secure)
-            for service in PORTS
-        },
+        addresses=addresses,
         token=values.get("BURNISH_TOKEN"),
         ca=(path.parent / ca).absolute() if ca else None,
     )
-
-
-def _address(service: Service, host: str, values: Mapping[str, str], *, secure: bool) -> str:
-    variable, default = PORTS[service]
-    scheme = ("grpc" if service == "trainer" else "http") + ("s" if secure else "")
-    name = f"[{host}]" if ":" in host and not host.startswith("[") else host
-    return f"{scheme}://{name}:{values.get(variable, default)}"

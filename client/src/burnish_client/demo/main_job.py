@@ -7,16 +7,16 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 
 import orjson
-from pydantic import BaseModel
 
 from burnish.errors import BurnishError, Code
+from burnish.jsonl import to_jsonl
 from burnish.schemas.adapter import AdapterManifest
 from burnish.schemas.benchmark import BenchmarkManifest, BenchmarkQuestion
 from burnish.schemas.dataset import DatasetManifest, DatasetSpec
@@ -32,20 +32,13 @@ from burnish_client.demo.clock import Clock
 from burnish_client.demo.recipe import FULL, Recipe
 from burnish_client.demo.services import Services, open_services, settings_of_compose, settings_of_embedded
 from burnish_client.demo.stdlib_benchmark import generate
-from burnish_client.demo.targets import Target, choose_target, fill_review_file, write_review_file
+from burnish_client.demo.targets import Target, choose_target, fill_review_file
 from burnish_client.demo.training import train
-from burnish_client.evaluation import (
-    EvalInputs,
-    EvalRequest,
-    Evaluation,
-    Sampling,
-    Side,
-    ask_sides,
-    check_questions,
-    evaluate,
-    make_run_log,
-    store,
-)
+from burnish_client.evaluation.ask import Side, ask_sides
+from burnish_client.evaluation.comparison import Evaluation, evaluate
+from burnish_client.evaluation.grade import check_questions, make_run_log
+from burnish_client.evaluation.output import store
+from burnish_client.evaluation.request import EvalInputs, EvalRequest, Sampling
 from burnish_client.stack.control import Launch, interruptible
 from burnish_client.stack.settings import StackSettings
 
@@ -145,14 +138,15 @@ class MainJob:
             evaluation = self.evaluate(questions, benchmark, dataset, adapter, run_log, target)
         with step("Verdict"):
             store(self.services.curator, evaluation.manifest, evaluation.folder)
-            _show_verdict(evaluation)
+            show_verdict(evaluation.verdict)
+            _print(f"stored as eval {evaluation.manifest.id}; the adapter is {evaluation.manifest.candidate_model}")
         return evaluation
 
     def make_benchmark(self) -> tuple[list[BenchmarkQuestion], BenchmarkManifest]:
         questions = generate(self.seed, self.recipe.questions)
         check_questions(questions)
         path = self.folder / "benchmark.jsonl"
-        path.write_bytes(_jsonl(questions))
+        path.write_bytes(to_jsonl(questions, exclude_none=True))
         manifest = self.services.curator.import_benchmark(path, name=f"stdlib-seed-{self.seed}")
         _show_benchmark(questions, manifest, path)
         return questions, manifest
@@ -176,7 +170,7 @@ class MainJob:
             (answers,) = asyncio.run(asked)
         lines = make_run_log(questions, answers, run_id="base")
         path = self.folder / "runlog.jsonl"
-        path.write_bytes(_jsonl(lines))
+        path.write_bytes(to_jsonl(lines, exclude_none=True))
         failed = sum(answer.error is not None for answer in answers)
         _print(
             f"{self.services.base_model}: {len(lines)} graded answers, {failed} without one, in {console.path_text(path)}"
@@ -197,7 +191,7 @@ class MainJob:
     def correct(self, run_log_id: str, target: Target, questions: Sequence[BenchmarkQuestion]) -> None:
         curator, path = self.services.curator, self.folder / "review.jsonl"
         items = curator.export_review(run_log_id, target.labels)
-        write_review_file(path, items)
+        path.write_bytes(to_jsonl(items))
         _print(f"{len(items)} failed questions out, with an empty `corrected_output`: {console.path_text(path)}")
         filled = fill_review_file(path, {question.question_id: question.expected_answer for question in questions})
         _print(
@@ -261,10 +255,6 @@ def _print(line: str) -> None:
     console.out().print(line, soft_wrap=True, markup=False)
 
 
-def _jsonl(models: Iterable[BaseModel]) -> bytes:
-    return b"".join(model.model_dump_json(exclude_none=True).encode() + b"\n" for model in models)
-
-
 def _show_benchmark(questions: Sequence[BenchmarkQuestion], manifest: BenchmarkManifest, path: Path) -> None:
     shown = console.table("slice", ">questions", "grader", "~for example")
     for name, number in manifest.slices.items():
@@ -286,11 +276,6 @@ def _show_pass_rates(lines: Sequence[RunLogLine]) -> None:
     for name in sorted({line.slice or "" for line in lines}):
         shown.add_row(name, *(f"{passed[name, run]} of {asked[name, run]}" for run in runs))
     console.show_table(shown)
-
-
-def _show_verdict(done: Evaluation) -> None:
-    show_verdict(done.verdict)
-    _print(f"stored as eval {done.manifest.id}; the adapter is {done.manifest.candidate_model}")
 
 
 def _show_ending(done: Evaluation, clock: Clock, folder: Path) -> None:

@@ -11,7 +11,7 @@ from burnish.errors import PreconditionError
 from burnish_client import CuratorClient, InferenceClient, TrainerClient
 from burnish_client.config.endpoints import FIELDS, ClientSettings
 from burnish_client.config.env_file import EnvFile
-from burnish_client.evaluation import Endpoint
+from burnish_client.evaluation.request import Endpoint
 from burnish_client.stack.state import StackState
 
 

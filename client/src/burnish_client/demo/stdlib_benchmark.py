@@ -29,17 +29,13 @@ class Slice:
     question: Callable[[Function], str]
     answer: Callable[[Function], str]
     accepts: Callable[[Function], bool]
-    grader: GraderSpec
-    max_tokens: int
-    weight: int  # share of the benchmark, relative to the other slices
+    grader: GraderSpec = WHOLE_WORDS
+    max_tokens: int = 40
+    weight: int = 3  # share of the benchmark, relative to the other slices
 
 
 def signature_answer(function: Function) -> str:
     return json.dumps({"file": function.file, "symbol": function.name, "parameters": list(function.parameters)})
-
-
-def class_name(function: Function) -> str:
-    return function.symbol.rpartition(".")[0]
 
 
 def file_name(function: Function) -> str:
@@ -66,36 +62,24 @@ SLICES: tuple[Slice, ...] = (
         question=lambda f: "Which function is defined here?",
         answer=lambda f: f.name,
         accepts=lambda f: not f.is_special,
-        grader=WHOLE_WORDS,
-        max_tokens=40,
-        weight=3,
     ),
     Slice(
         name="class-of-method",
         question=lambda f: "Which class does this method belong to?",
-        answer=class_name,
+        answer=lambda f: f.symbol.rpartition(".")[0],
         accepts=lambda f: "." in f.symbol,
-        grader=WHOLE_WORDS,
-        max_tokens=40,
-        weight=3,
     ),
     Slice(
         name="file-name",
         question=lambda f: "What is the file called?",
         answer=file_name,
         accepts=lambda f: file_name(f) != "__init__.py",
-        grader=WHOLE_WORDS,
-        max_tokens=40,
-        weight=3,
     ),
     Slice(
         name="default-value",
         question=lambda f: f"Which value does {f.defaults[0][0]} have by default?",
         answer=default_value,
         accepts=lambda f: len(f.defaults) == 1 and 2 <= len(default_value(f)) <= 20 and default_value(f) != "...",
-        grader=WHOLE_WORDS,
-        max_tokens=40,
-        weight=3,
     ),
 )
 

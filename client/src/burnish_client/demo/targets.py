@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from burnish.errors import InvalidInputError, PreconditionError
+from burnish.jsonl import to_jsonl
 from burnish.schemas.runlog import Diagnosis, FailureCluster, ReviewItem
 
 
@@ -51,9 +52,6 @@ def fill_review_file(path: Path, known_good: Mapping[str, str]) -> int:
     unknown = [item.question_id for item in items if item.question_id not in known_good]
     if unknown:
         raise InvalidInputError(f"{path}: question {unknown[0]!r} is not in the benchmark", field="question_id")
-    write_review_file(path, [i.model_copy(update={"corrected_output": known_good[i.question_id]}) for i in items])
+    filled = [item.model_copy(update={"corrected_output": known_good[item.question_id]}) for item in items]
+    path.write_bytes(to_jsonl(filled))
     return len(items)
-
-
-def write_review_file(path: Path, items: list[ReviewItem]) -> None:
-    path.write_bytes(b"".join(item.model_dump_json().encode() + b"\n" for item in items))

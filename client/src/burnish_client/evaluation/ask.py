@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack, ExitStack
 from dataclasses import asdict, dataclass, field
@@ -96,7 +96,9 @@ async def ask_sides(
     A question that finally fails is an Answer with `error`, asked again by the next run. Raises what concerns all
     questions (see ChatClient), InvalidInputError for duplicate question ids.
     """
-    _check_ids(questions)
+    twice = [name for name, count in Counter(question.question_id for question in questions).items() if count > 1]
+    if twice:
+        raise InvalidInputError(f"question_id {twice[0]!r} is in the benchmark twice", field="question_id")
     async with AsyncExitStack() as clients_stack:
         with ExitStack() as logs_stack:
             logs = [logs_stack.enter_context(AnswerLog(side.out)) for side in sides]
@@ -203,25 +205,13 @@ def _jobs(sides: Sequence[Side], questions: Sequence[BenchmarkQuestion], samplin
     for question in questions:
         for sample in range(max(side.samples for side in sides)):
             for index, side in enumerate(sides):
-                if sample < side.samples:
-                    yield _job(index, side, question, sampling, sample)
-
-
-def _job(index: int, side: Side, question: BenchmarkQuestion, sampling: Sampling, sample: int) -> _Job:
-    wording = side.wordings.get(question.question_id)
-    messages = question.prompt_messages() if wording is None else list(wording.messages)
-    extra = {} if wording is None else wording.parameters
-    parameters = side.endpoint.parameters({**sampling.of(question, sample), **extra})
-    prompt, sent = prompt_digest(messages), sampling_digest(parameters)
-    key = (side.model, question.question_id, sample, prompt, sent)
-    return _Job(index, messages, parameters, key, cache_key(side.digest, sample, prompt, sent, parameters))
-
-
-def _check_ids(questions: Sequence[BenchmarkQuestion]) -> None:
-    seen: set[str] = set()
-    for question in questions:
-        if question.question_id in seen:
-            raise InvalidInputError(
-                f"question_id {question.question_id!r} is in the benchmark twice", field="question_id"
-            )
-        seen.add(question.question_id)
+                if sample >= side.samples:
+                    continue
+                wording = side.wordings.get(question.question_id)
+                messages = question.prompt_messages() if wording is None else list(wording.messages)
+                extra = {} if wording is None else wording.parameters
+                parameters = side.endpoint.parameters({**sampling.of(question, sample), **extra})
+                prompt, sent = prompt_digest(messages), sampling_digest(parameters)
+                key = (side.model, question.question_id, sample, prompt, sent)
+                shared = cache_key(side.digest, sample, prompt, sent, parameters)
+                yield _Job(index, messages, parameters, key, shared)

@@ -1,4 +1,4 @@
-"""How far a judge agrees with people: measured from answers that people have passed or failed, and read back."""
+"""How far a judge agrees with people: measured from answers that people have passed or failed."""
 
 from __future__ import annotations
 
@@ -7,8 +7,9 @@ from pathlib import Path
 
 from pydantic import Field, ValidationError
 
-from burnish.errors import InvalidInputError, PreconditionError
+from burnish.errors import InvalidInputError, PreconditionError, validation_problems
 from burnish.grading.judge import judge_digest, rubric_digest
+from burnish.jsonl import check_is_jsonl
 from burnish.schemas.base import Frozen
 from burnish.schemas.benchmark import BenchmarkQuestion, GraderSpec
 from burnish.schemas.evaluation import JudgeCalibration
@@ -34,6 +35,7 @@ class HumanLabel(Frozen):
 
 def read_labels(path: Path) -> list[HumanLabel]:
     """Raises InvalidInputError, naming the line, for one that is no label, and for the same answer labelled twice."""
+    check_is_jsonl(path)
     labels: list[HumanLabel] = []
     seen: dict[tuple[str, str, str], int] = {}
     for number, line in enumerate(path.read_bytes().splitlines(), start=1):
@@ -42,11 +44,9 @@ def read_labels(path: Path) -> list[HumanLabel]:
         try:
             label = HumanLabel.model_validate_json(line)
         except ValidationError as error:
-            problem = error.errors(include_url=False)[0]
-            where = ".".join(map(str, problem["loc"])) or "line"
+            problem = validation_problems(error, whole="line", at_most=1)
             raise InvalidInputError(
-                f"{path} line {number}: {where}: {problem['msg']}. A label is "
-                '{"question", "answer", "expected", "passed": true or false}',
+                f'{path} line {number}: {problem}. A label is {{"question", "answer", "expected", "passed": true or false}}',
                 line=number,
             ) from error
         earlier = seen.setdefault((label.question, label.answer, label.expected), number)
@@ -131,19 +131,6 @@ def _measure(graded: Sequence[tuple[bool, bool]], judge_model: str, rubric: str)
         true_negative_low=true_negative_low,
         true_negative_high=true_negative_high,
     )
-
-
-def read_calibration(path: Path) -> JudgeCalibration:
-    """The calibration in a file. Raises InvalidInputError for a file that holds none."""
-    try:
-        return JudgeCalibration.model_validate_json(path.read_bytes())
-    except ValidationError as error:
-        problem = error.errors(include_url=False)[0]
-        raise InvalidInputError(
-            f"{path} is no judge calibration ({'.'.join(map(str, problem['loc']))}: {problem['msg']}): "
-            "`burnish judge calibrate` writes one",
-            field="calibration",
-        ) from error
 
 
 def check_calibration(calibration: JudgeCalibration, digests: Collection[str]) -> None:

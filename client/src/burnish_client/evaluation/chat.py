@@ -209,7 +209,9 @@ class ChatClient:
     def _refusal(self, response: httpx.Response, body: Mapping[str, Any]) -> Reply:
         """A 4xx that another attempt would not change: about this question only (a Reply), or about all (raised)."""
         error: BurnishError = wire.from_http(response, f"endpoint {self.endpoint.base_url}")
-        if response.status_code not in REFUSING_STATUSES or not _is_of_the_request(error):
+        # Of the base class is a reason that is none of ours: a foreign endpoint's.
+        invalid = isinstance(error, InvalidInputError) or type(error) is BurnishError
+        if response.status_code not in REFUSING_STATUSES or not invalid:
             raise error
         refused = _refused_parameter(response, body)
         if refused is not None:
@@ -219,11 +221,6 @@ class ChatClient:
                 field=refused,
             )
         return Reply(error=f"HTTP {response.status_code}: {error.message}")
-
-
-def _is_of_the_request(error: BurnishError) -> bool:
-    """An invalid request, ours or (the base class: a reason that is none of ours) a foreign endpoint's."""
-    return isinstance(error, InvalidInputError) or type(error) is BurnishError
 
 
 def _refused_parameter(response: httpx.Response, body: Mapping[str, Any]) -> str | None:
@@ -274,12 +271,11 @@ def _first_token_logprobs(choice: Mapping[str, Any]) -> dict[str, float] | None:
     for candidate in content[0]["top_logprobs"]:
         token = str(candidate["token"]).encode(errors="replace").decode()
         value = max(float(candidate["logprob"]), LEAST_LOGPROB)
-        found[token] = _log_of_sum(found[token], value) if token in found else value
+        if token in found:
+            less, more = sorted((found[token], value))
+            value = more + math.log1p(math.exp(less - more))
+        found[token] = value
     return found
-
-
-def _log_of_sum(a: float, b: float) -> float:
-    return max(a, b) + math.log1p(math.exp(-abs(a - b)))
 
 
 def prompt_digest(messages: list[Message]) -> str:

@@ -7,12 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from burnish.errors import InvalidInputError
 from burnish.grading import needs
 from burnish.reporting import ReportMeta
+from burnish.schemas.adapter import AdapterManifest
 from burnish.schemas.benchmark import BenchmarkQuestion
 from burnish.schemas.dataset import DatasetManifest, Split
 from burnish.schemas.evaluation import Cost, EvalManifest, EvalRow, Forgetting, Verdict
@@ -20,13 +21,14 @@ from burnish.verdict import decide, name_some
 from burnish_client.evaluation import output
 from burnish_client.evaluation.answers import AnswerCache, model_digest_of
 from burnish_client.evaluation.ask import ProgressCallback, Side, ask_sides
-from burnish_client.evaluation.baselines import Baseline, plan_baselines
+from burnish_client.evaluation.baselines import Baseline, plan_baselines, read_corrections
 from burnish_client.evaluation.calibration import check_calibration
 from burnish_client.evaluation.forgetting import forgetting_sentence, measure_forgetting, probe_answers
 from burnish_client.evaluation.grade import check_questions, eval_rows, reuse_run_log
 from burnish_client.evaluation.judge import Judged, judge_digests, judge_sides
 from burnish_client.evaluation.output import BASE, CANDIDATE
-from burnish_client.evaluation.request import Endpoint, EvalInputs, EvalRequest, JudgeSettings
+from burnish_client.evaluation.request import Endpoint, EvalInputs, EvalRequest, JudgeSettings, run_log_rows
+from burnish_client.sdk.curator import CuratorClient
 
 
 @dataclass(frozen=True)
@@ -42,6 +44,26 @@ class Evaluation:
     reused_base_answers: int
     costs: list[Cost]
     forgetting: Forgetting | None = None
+
+
+def read_inputs(
+    request: EvalRequest,
+    questions: Sequence[BenchmarkQuestion],
+    curator: CuratorClient | None,
+    dataset: DatasetManifest | None,
+    adapter: AdapterManifest | None,
+) -> EvalInputs:
+    """The data that a request names: of a dataset its failure clusters and, for baselines, its corrections; the run log's rows."""
+    inputs = EvalInputs(questions, dataset, adapter)
+    if curator and dataset:
+        found = curator.diagnosis(dataset.spec.run_log_id).clusters
+        inputs = replace(inputs, clusters=[cluster for cluster in found if cluster.label in dataset.spec.labels])
+        if request.baselines.names:
+            train = b"".join(curator.export_dataset(dataset.name, dataset.version, "rows"))
+            inputs = replace(inputs, corrections=read_corrections(train, dataset.spec.format))
+    if curator and request.base_run_log:
+        inputs = replace(inputs, base_run_log=run_log_rows(curator, request.base_run_log))
+    return inputs
 
 
 async def evaluate(
@@ -70,8 +92,8 @@ async def evaluate(
 
     Raises InvalidInputError for a benchmark whose graders do not work on their own expected answers, which has none
     of the dataset's held-out questions, or if nothing says what is targeted, LeakageError for a baseline whose
-    examples an evaluation may not show, PreconditionError for a calibration of another judge, before anything is asked;
-    and what `ask_sides` and `decide` raise.
+    examples an evaluation may not show, PreconditionError for a calibration of another judge, AlreadyExistsError if `out`
+    has another eval, before anything is asked; and what `ask_sides` and `decide` raise.
     """
     questions, dataset, judge = inputs.questions, inputs.dataset, request.judge
     _check_named(request, inputs)
@@ -89,6 +111,7 @@ async def evaluate(
         max_tokens=request.sampling.max_tokens,
     )
     _check_baselines(baselines, request.base_endpoint or request.endpoint)
+    output.check_folder(out, request)
 
     sides = _sides(request, inputs, baselines, out)
     with AnswerCache(cache) if cache else nullcontext() as shared:

@@ -188,7 +188,8 @@ async def score_texts(
     """
     async with AsyncExitStack() as stack:
         logs = [stack.enter_context(AppendLog(s.out, sync_every_seconds=FSYNC_EVERY_SECONDS)) for s in sides]
-        known = [_known_scores(log) for log in logs]
+        logged = [log.parsed(ScoredText.model_validate_json, "a text score") for log in logs]
+        known = [{(scored.model, scored.text_digest): scored for scored in scores} for scores in logged]
         places = asyncio.Semaphore(min(concurrency, MOST_AT_ONCE))
         clients = {
             endpoint: await stack.enter_async_context(http_client(endpoint))
@@ -211,11 +212,6 @@ async def score_texts(
         except BaseExceptionGroup as failures:
             raise failures.exceptions[0] from None
         return [[row[index].result() for row in rows] for index in range(len(sides))]
-
-
-def _known_scores(log: AppendLog) -> dict[tuple[str, str], ScoredText]:
-    scores = log.parsed(ScoredText.model_validate_json, "a text score")
-    return {(scored.model, scored.text_digest): scored for scored in scores}
 
 
 async def _ask(client: httpx.AsyncClient, endpoint: Endpoint, model: str, text: str) -> tuple[int, float]:

@@ -5,10 +5,10 @@ Answers of the same text to the same question are judged once. Called by the com
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol, TypeVar
+from typing import TypeVar
 
 from burnish.errors import InvalidInputError
 from burnish.grading import Judgement, needs
@@ -34,13 +34,6 @@ Judgements = dict[AnswerKey, Judgement]
 Questions = Mapping[str, BenchmarkQuestion]
 Sides = Sequence[Sequence[Answer]]
 T = TypeVar("T")
-T_co = TypeVar("T_co", covariant=True)
-
-
-class _Parse(Protocol[T_co]):
-    """Reads a reply; raises InvalidInputError for one that is not exactly what was asked for. bare: it has no reason."""
-
-    def __call__(self, reply: str, *, bare: bool = False) -> T_co: ...
 
 
 @dataclass(frozen=True)
@@ -88,8 +81,11 @@ class _Judge:
         self._settings, self._progress = settings, progress
         self._side = Side(settings.endpoint, settings.model, out)
 
-    async def ask(self, tasks: Questions, mode: Mode, parse: _Parse[T]) -> tuple[dict[str, T], dict[str, str]]:
-        """(task -> what the judge said, parsed; task -> why there is nothing). Every task is in one of them."""
+    async def ask(self, tasks: Questions, mode: Mode, parse: Callable[..., T]) -> tuple[dict[str, T], dict[str, str]]:
+        """(task -> what the judge said, parsed; task -> why there is nothing). Every task is in one of them.
+
+        parse: takes a reply and `bare`, which says that it has no reason; InvalidInputError if it is not what was asked for.
+        """
         found: dict[str, T] = {}
         problems: dict[str, str] = {}
         waiting = list(tasks.values())
@@ -108,7 +104,7 @@ class _Judge:
             unparsed = []
             for task, answer in zip(waiting, answers, strict=True):
                 if answer.text is None:
-                    problems[task.question_id] = f"asking it failed: {answer.error}"
+                    problems[task.question_id] = f"the request failed: {answer.error}"
                     continue
                 try:
                     found[task.question_id] = parse(answer.text, bare=bare)

@@ -5,6 +5,7 @@ The folder has the request, the rows of every side, verdict, report and postmort
 
 from __future__ import annotations
 
+import json
 import logging
 from collections.abc import Mapping, Sequence
 from itertools import count
@@ -37,11 +38,31 @@ BASE, CANDIDATE, VERDICT, REPORT, POSTMORTEM, COSTS, REQUEST = FILES = (
 )
 TOKENS_A_PRICE = 1_000_000
 FORGETTING = "forgetting.json"
+COMPARED = ("benchmark", "base_model", "candidate_model", "dataset")  # what makes two evals the same
 
 
 def eval_id(rows: Mapping[str, Sequence[EvalRow]], compared: Sequence[str]) -> str:
     """Digest of the rows of all sides, in order, and of what was compared on what."""
     return version_of(*map(to_jsonl, rows.values()), canonical_json(list(compared)))
+
+
+def check_folder(folder: Path, request: EvalRequest) -> None:
+    """Raise AlreadyExistsError if writing there would overwrite a finished eval of something else, or lose its baselines."""
+    if not (folder / REQUEST).is_file():
+        return
+    earlier, now = json.loads((folder / REQUEST).read_bytes()), request.model_dump(mode="json")
+    differing = [f"{name} {earlier[name]}" for name in COMPARED if earlier.get(name, now[name]) != now[name]]
+    if differing:
+        raise AlreadyExistsError(
+            f"{folder} has the finished eval of {', '.join(differing)}: give another folder with `--out`, or move that one away"
+        )
+    lost = [name for name in earlier.get("baselines", {}).get("names", []) if name not in request.baselines.names]
+    if lost:
+        names = ",".join([*request.baselines.names, *lost])
+        raise AlreadyExistsError(
+            f"the eval in {folder} also has the baselines {', '.join(lost)}: add `--control {names}`, which asks nothing "
+            "twice, or give another folder with `--out`"
+        )
 
 
 def write(
@@ -122,29 +143,26 @@ def costs(answers: Mapping[str, Sequence[Answer]], prices: Mapping[str, Prices])
     count. Questions that failed count as asked, without tokens. Tokens are the endpoint's own count; money is None if
     it gave none for an answer, or no price is known: a sum that leaves something out would be taken for the whole.
     """
-    return [_cost(side, given, prices.get(side)) for side, given in answers.items()]
-
-
-def _cost(side: str, answers: Sequence[Answer], prices: Prices | None) -> Cost:
-    asked = [answer for answer in answers if not answer.reused]
-    prompt = sum(answer.prompt_tokens or 0 for answer in asked)
-    completion = sum(answer.completion_tokens or 0 for answer in asked)
-    counted = all(
-        answer.prompt_tokens is not None and answer.completion_tokens is not None
-        for answer in asked
-        if answer.error is None
-    )
-    money = (prompt * prices.prompt + completion * prices.completion) / TOKENS_A_PRICE if prices and counted else None
-    return Cost(
-        side=side,
-        asked=len(asked),
-        reused=len(answers) - len(asked),
-        prompt_tokens=prompt,
-        completion_tokens=completion,
-        seconds=round(sum(answer.latency_ms or 0.0 for answer in asked) / 1000, 3),
-        money=money,
-        currency=prices.currency if prices else "",
-    )
+    found = []
+    for side, given in answers.items():
+        asked, price = [answer for answer in given if not answer.reused], prices.get(side)
+        prompt = sum(answer.prompt_tokens or 0 for answer in asked)
+        completion = sum(answer.completion_tokens or 0 for answer in asked)
+        counted = not any(None in (a.prompt_tokens, a.completion_tokens) for a in asked if a.error is None)
+        money = (prompt * price.prompt + completion * price.completion) / TOKENS_A_PRICE if price and counted else None
+        found.append(
+            Cost(
+                side=side,
+                asked=len(asked),
+                reused=len(given) - len(asked),
+                prompt_tokens=prompt,
+                completion_tokens=completion,
+                seconds=round(sum(answer.latency_ms or 0.0 for answer in asked) / 1000, 3),
+                money=money,
+                currency=price.currency if price else "",
+            )
+        )
+    return found
 
 
 def store(curator: CuratorClient, manifest: EvalManifest, folder: Path) -> bool:

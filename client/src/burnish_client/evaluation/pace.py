@@ -25,8 +25,8 @@ class Pace:
 
     Slow start (Jacobson 1988, Congestion Avoidance and Control, section 1, with throughput in the place of loss): the
     limit doubles from `start` as long as a round of `limit` answers brings GROWTH times the tokens a second of the limit
-    before. Where it does not, twice, the plateau is reached: the limit stays, or goes back to the half where more in
-    flight made it slower. A refusal or a timeout halves the limit and ends the slow start; from there one place more a
+    before. If it does not, twice, the plateau is reached: the limit stays, or goes back to the half if more in flight
+    made it slower. A refusal or a timeout halves the limit and ends the slow start; from there one place more a
     round, up to the ceiling. Requests sent before a cut say nothing new, so a burst of refusals cuts once. The limit
     does not grow while an answer takes more than a quarter of the timeout: doubling could drive all into it.
     """
@@ -98,30 +98,24 @@ class Pace:
         """The endpoint said beforehand that it would refuse: nobody asks before that is over."""
         self._resume_at = max(self._resume_at, self._clock() + seconds)
 
-    def _start_round(self, now: float) -> None:
-        self._round_started_at = now
-        self._answers = self._tokens = 0
-        self._longest_seconds = 0.0
-
     def _end_round(self) -> None:
         now = self._clock()
         elapsed = max(now - self._round_started_at, 1e-9)
         self._rounds += 1
         self._best_rate = max(self._best_rate, self._tokens / elapsed)
         if self._best_rate >= GROWTH * self._rate_before:
-            self._grow()
+            if self._longest_seconds > self._slowest_seconds or self.limit >= self.ceiling:
+                self._hold(self.limit)
+            else:
+                self._rate_before, self._best_rate, self._rounds = self._best_rate, 0.0, 0
+                self.limit = min(float(self.ceiling), 2 * self.limit)
         elif self._rounds >= ROUNDS_BEFORE_PLATEAU:
             slower = self._best_rate < self._rate_before / GROWTH
             self._hold(self.limit / 2 if slower else self.limit)
-        self._start_round(now)
+        self._round_started_at = now
+        self._answers = self._tokens = 0
+        self._longest_seconds = 0.0
         self._changed.set()
-
-    def _grow(self) -> None:
-        if self._longest_seconds > self._slowest_seconds or self.limit >= self.ceiling:
-            return self._hold(self.limit)
-        self._rate_before, self._best_rate, self._rounds = self._best_rate, 0.0, 0
-        self.limit = min(float(self.ceiling), 2 * self.limit)
-        return None
 
     def _hold(self, limit: float) -> None:
         self.is_growing = False
@@ -135,7 +129,7 @@ def backoff_seconds(attempt: int, first_delay_seconds: float) -> float:
 
 
 def retry_after_seconds(header: str | None) -> float | None:
-    """The Retry-After header as seconds from now: a number, or an HTTP date (RFC 9110 10.2.3); None where absent or unreadable."""
+    """The Retry-After header as seconds from now: a number, or an HTTP date (RFC 9110 10.2.3); None if absent or unreadable."""
     if header is None:
         return None
     if re.fullmatch(r"\s*\d+(\.\d+)?\s*", header):  # fractions are not in the RFC; hosted providers send them
@@ -152,9 +146,9 @@ DURATION = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d)")
 
 
 def rate_limit_seconds(headers: Mapping[str, str]) -> float | None:
-    """Until a spent limit is open again, by the x-ratelimit-* headers of hosted providers; None where nothing is spent.
+    """Until a spent limit is open again, by the x-ratelimit-* headers of hosted providers; None if nothing is spent.
 
-    For requests and for tokens: where `x-ratelimit-remaining-<kind>` is 0, `x-ratelimit-reset-<kind>` counts: `6m0s`, `20ms`, or
+    For requests and for tokens: if `x-ratelimit-remaining-<kind>` is 0, `x-ratelimit-reset-<kind>` counts: `6m0s`, `20ms`, or
     a number of seconds.
     """
     waits = [

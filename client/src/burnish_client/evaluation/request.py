@@ -18,6 +18,7 @@ from pydantic.dataclasses import dataclass
 from burnish.curation.benchmarks import build_benchmark
 from burnish.errors import InvalidInputError
 from burnish.grading import request_parameters
+from burnish.jsonl import check_is_jsonl
 from burnish.schemas.adapter import AdapterManifest
 from burnish.schemas.base import Frozen, Message
 from burnish.schemas.benchmark import BenchmarkManifest, BenchmarkQuestion
@@ -161,7 +162,7 @@ class EvalRequest(Frozen):
     dataset: str | None = Field(default=None, description="name/version: its split says what is targeted")
     targeted: tuple[str, ...] = Field(default=(), description="question ids, if there is no dataset")
     base_run_log: str | None = Field(default=None, description="id of the run log whose base answers are reused")
-    base_samples: int = Field(default=2, ge=1, description="from two on, the noise of asking again is measured")
+    base_samples: int = Field(default=2, ge=1, description="from two on, the noise between samples is measured")
     candidate_samples: int = Field(default=1, ge=1, description="of the candidate and of each baseline")
     sampling: Sampling = Sampling()
     concurrency: int = Field(default=MOST_CONCURRENCY, ge=1, description="most requests that an endpoint gets at once")
@@ -222,6 +223,7 @@ def read_benchmark(
     """
     path = Path(source)
     if curator is None:
+        check_is_jsonl(path)
         content = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
         built = build_benchmark([content], name_of(path))
         return built.manifest, [BenchmarkQuestion.model_validate_json(line) for line in built.questions.splitlines()]
@@ -258,9 +260,3 @@ def run_log_rows(curator: CuratorClient, run_log_id: str) -> list[RunLogLine]:
         rows.extend(page.rows)
         if not page.rows or len(rows) >= page.total:
             return rows
-
-
-def clusters_of(curator: CuratorClient, dataset: DatasetManifest) -> list[FailureCluster]:
-    """The failure clusters that a dataset corrects, as the diagnosis of its run log has them."""
-    found = curator.diagnosis(dataset.spec.run_log_id).clusters
-    return [cluster for cluster in found if cluster.label in dataset.spec.labels]

@@ -11,6 +11,7 @@ from urllib.parse import urlencode
 from pydantic import BaseModel
 
 from burnish.errors import InvalidInputError, NotFoundError
+from burnish.jsonl import check_is_jsonl, to_jsonl
 from burnish.schemas.benchmark import BenchmarkManifest, BenchmarkQuestion
 from burnish.schemas.dataset import DatasetManifest, DatasetSpec, ExportForm
 from burnish.schemas.evaluation import EvalManifest
@@ -98,7 +99,9 @@ class CuratorClient(HttpClient):
 
     def import_review(self, run_log_id: str, items: Iterable[ReviewItem] | Path) -> ReviewImport:
         """Send corrections, from items or from a review file as it is (the answer then names its bad lines)."""
-        body = items.read_bytes() if isinstance(items, Path) else _jsonl(items)
+        if isinstance(items, Path):
+            check_is_jsonl(items)
+        body = items.read_bytes() if isinstance(items, Path) else to_jsonl(items, exclude_none=True)
         response = self._send("POST", f"/v1/runlogs/{segment(run_log_id)}/review", content=body, headers=JSONL)
         return ReviewImport.model_validate_json(response.content)
 
@@ -184,9 +187,10 @@ class CuratorClient(HttpClient):
     def _upload(self, path: str, source: Path | Iterable[BaseModel], name: str, progress: Progress | None) -> bytes:
         request: dict[str, Any] = {"params": {"name": name}, "headers": JSONL, "timeout": LONG_TIMEOUT_SECONDS}
         if not isinstance(source, Path):
-            return self._send("POST", path, content=_jsonl(source), **request).content
+            return self._send("POST", path, content=to_jsonl(source, exclude_none=True), **request).content
         if not source.is_file():
             raise InvalidInputError(f"{source}: no such file", file=source)
+        check_is_jsonl(source)
         if source.suffix == ".gz":
             request["headers"] = JSONL | {"Content-Encoding": "gzip"}
         return self._send("POST", path, content=_chunks(source, progress), **request).content
@@ -200,7 +204,3 @@ def _chunks(path: Path, progress: Progress | None) -> Iterator[bytes]:
             sent += len(chunk)
             if progress:
                 progress(sent, total)
-
-
-def _jsonl(models: Iterable[BaseModel]) -> bytes:
-    return b"".join(model.model_dump_json(exclude_none=True).encode() + b"\n" for model in models)

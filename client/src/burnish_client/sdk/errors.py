@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def of_status(code: Code, message: str) -> BurnishError:
-    """The class that stands for a bare code; a code that several classes share gives the base class with that code."""
+    """The class of a bare code; a code that several classes share gives the base class with that code."""
     classes = [cls for cls in BurnishError.__subclasses__() if cls.code is code]
     if len(classes) == 1:
         return classes[0](message)
@@ -55,7 +55,7 @@ def _error_body(response: httpx.Response) -> dict[str, Any] | None:
 
 
 def _code_of_status(status: int) -> Code:
-    """The first code, in the order of burnish.errors.Code, that this HTTP status stands for."""
+    """The first code, in the order of burnish.errors.Code, that has this HTTP status."""
     ambiguous = {
         400: Code.INVALID_ARGUMENT,
         409: Code.ALREADY_EXISTS,

@@ -17,10 +17,9 @@ NO_PROXY = ("grpc.enable_http_proxy", 0)
 
 @dataclass(frozen=True)
 class GrpcAddress:
-    """`host:port` or `grpc://host:port` without TLS, `grpcs://host:port` with it."""
+    """`host:port` or `grpc://host:port` without TLS, `grpcs://host:port` with it. target: as gRPC takes it."""
 
-    host: str
-    port: int
+    target: str
     secure: bool
 
     @classmethod
@@ -36,20 +35,14 @@ class GrpcAddress:
                 f"{text!r} is no address of a trainer: write host:port or grpc://host:port, or grpcs://host:port for TLS",
                 field="trainer_address",
             )
-        return cls(host, port, parts.scheme == "grpcs")
-
-    @property
-    def target(self) -> str:
-        """As gRPC takes it."""
-        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+        return cls(f"[{host}]:{port}" if ":" in host else f"{host}:{port}", parts.scheme == "grpcs")
 
     def __str__(self) -> str:
         return f"{'grpcs' if self.secure else 'grpc'}://{self.target}"
 
-
-def open_channel(address: GrpcAddress, ca: Path | None, options: list[tuple[str, Any]]) -> grpc.Channel:
-    """A synchronous channel. Over TLS it trusts the authorities of `ca`, or the system's."""
-    chosen = [NO_PROXY, *options]
-    if not address.secure:
-        return grpc.insecure_channel(address.target, options=chosen)
-    return grpc.secure_channel(address.target, grpc.ssl_channel_credentials(tls.authorities(ca)), options=chosen)
+    def open(self, ca: Path | None, options: list[tuple[str, Any]]) -> grpc.Channel:
+        """A synchronous channel. Over TLS it trusts the authorities of `ca`, or the system's."""
+        chosen = [NO_PROXY, *options]
+        if not self.secure:
+            return grpc.insecure_channel(self.target, options=chosen)
+        return grpc.secure_channel(self.target, grpc.ssl_channel_credentials(tls.authorities(ca)), options=chosen)

@@ -9,7 +9,7 @@ from burnish.errors import InvalidInputError
 from burnish.schemas.hyperparameters import Hyperparameter
 from burnish.schemas.job import hyperparameters_of
 from burnish.schemas.methods import METHODS, Method, method_named
-from burnish_client.sdk.trainer import TuningSpec
+from burnish_protos.trainer.v1.trainer_pb2 import TuningSpec
 
 HyperparameterValue = bool | int | float | str | Sequence[str] | None
 

@@ -1,6 +1,6 @@
 """SDK of the trainer (gRPC): preview, create, list, watch, pause, resume and cancel tuning jobs, and their checkpoints. Synchronous.
 
-The only file of the client that imports the stubs. The CLI and the demo get the message classes from here.
+The only file of the client that calls the stub; its messages are burnish_protos.trainer.v1.trainer_pb2's.
 """
 
 from __future__ import annotations
@@ -23,51 +23,10 @@ from burnish.errors import BurnishError, DeadlineError, InvalidInputError, Preco
 from burnish.schemas.job_state import JobState
 from burnish_client.sdk import errors as wire
 from burnish_client.sdk import tls, tracing
-from burnish_client.sdk.grpc_channel import GrpcAddress, open_channel
+from burnish_client.sdk.grpc_channel import GrpcAddress
 from burnish_client.sdk.service_client import ServiceClient
-from burnish_protos.trainer.v1.trainer_pb2 import (
-    AdapterRef,
-    CancelTuningJobRequest,
-    CheckpointInfo,
-    CreateTuningJobRequest,
-    DatasetRef,
-    Finding,
-    GetTuningJobRequest,
-    ListCheckpointsRequest,
-    ListCheckpointsResponse,
-    ListTuningJobsRequest,
-    ListTuningJobsResponse,
-    PauseTuningJobRequest,
-    PublishCheckpointRequest,
-    ResumeTuningJobRequest,
-    RunEstimate,
-    RunMeasurement,
-    StepMetrics,
-    TuningJob,
-    TuningJobEvent,
-    TuningJobPreview,
-    TuningSpec,
-    WatchTuningJobRequest,
-)
+from burnish_protos.trainer.v1 import trainer_pb2 as pb
 from burnish_protos.trainer.v1.trainer_pb2_grpc import TrainerStub
-
-__all__ = [
-    "AdapterRef",
-    "CheckpointInfo",
-    "DatasetRef",
-    "Finding",
-    "RunEstimate",
-    "RunMeasurement",
-    "StepMetrics",
-    "TrainerClient",
-    "TuningJob",
-    "TuningJobEvent",
-    "TuningJobPreview",
-    "TuningSpec",
-    "final_series",
-    "job_state",
-    "to_dict",
-]
 
 PREVIEW_SECONDS = 660.0  # longer than the trainer gives preflight, so that the trainer can say what took so long
 PAGE_SIZE = 200
@@ -100,9 +59,9 @@ SERVICE_CONFIG = {
 Answer = TypeVar("Answer")
 
 
-def job_state(number: TuningJob.State | int) -> JobState:
+def job_state(number: pb.TuningJob.State | int) -> JobState:
     """`JobState.RUNNING` for STATE_RUNNING."""
-    return JobState(TuningJob.State.Name(number).removeprefix("STATE_").lower())
+    return JobState(pb.TuningJob.State.Name(number).removeprefix("STATE_").lower())
 
 
 def to_dict(message: Message) -> dict[str, Any]:
@@ -112,13 +71,13 @@ def to_dict(message: Message) -> dict[str, Any]:
     return values
 
 
-def final_series(events: Iterable[TuningJobEvent]) -> list[TuningJobEvent]:
+def final_series(events: Iterable[pb.TuningJobEvent]) -> list[pb.TuningJobEvent]:
     """The metrics events of a job without repetitions: the last training and the last evaluation metrics of each step.
 
     Ascending by step, the training metrics of a step before its evaluation. A step is reported again if a later attempt
     runs it again and its figures differ; the job's events keep every report.
     """
-    last: dict[tuple[int, bool], TuningJobEvent] = {}
+    last: dict[tuple[int, bool], pb.TuningJobEvent] = {}
     for event in events:
         if event.WhichOneof("event") == "metrics":
             last[event.metrics.step, event.metrics.HasField("validation_loss")] = event
@@ -128,16 +87,16 @@ def final_series(events: Iterable[TuningJobEvent]) -> list[TuningJobEvent]:
 class _Stub(Protocol):
     """The generated stub, which carries no types of its own."""
 
-    CreateTuningJob: Callable[..., TuningJob]
-    GetTuningJob: Callable[..., TuningJob]
-    ListTuningJobs: Callable[..., ListTuningJobsResponse]
-    PreviewTuningJob: Callable[..., TuningJobPreview]
-    PauseTuningJob: Callable[..., TuningJob]
-    ResumeTuningJob: Callable[..., TuningJob]
-    CancelTuningJob: Callable[..., TuningJob]
-    ListCheckpoints: Callable[..., ListCheckpointsResponse]
-    PublishCheckpoint: Callable[..., AdapterRef]
-    WatchTuningJob: Callable[..., Iterable[TuningJobEvent]]
+    CreateTuningJob: Callable[..., pb.TuningJob]
+    GetTuningJob: Callable[..., pb.TuningJob]
+    ListTuningJobs: Callable[..., pb.ListTuningJobsResponse]
+    PreviewTuningJob: Callable[..., pb.TuningJobPreview]
+    PauseTuningJob: Callable[..., pb.TuningJob]
+    ResumeTuningJob: Callable[..., pb.TuningJob]
+    CancelTuningJob: Callable[..., pb.TuningJob]
+    ListCheckpoints: Callable[..., pb.ListCheckpointsResponse]
+    PublishCheckpoint: Callable[..., pb.AdapterRef]
+    WatchTuningJob: Callable[..., Iterable[pb.TuningJobEvent]]
 
 
 class TrainerClient(ServiceClient):
@@ -156,24 +115,24 @@ class TrainerClient(ServiceClient):
             ("grpc.service_config", json.dumps(SERVICE_CONFIG)),
         ]
         self._parsed = GrpcAddress.parse(address)
-        self._channel = open_channel(self._parsed, ca, options)
+        self._channel = self._parsed.open(ca, options)
         self._stub: _Stub = TrainerStub(self._channel)  # type: ignore[no-untyped-call]
 
     def close(self) -> None:
         self._channel.close()
 
     def check_access(self) -> None:
-        self._call(self._stub.ListTuningJobs, ListTuningJobsRequest(page_size=1))
+        self._call(self._stub.ListTuningJobs, pb.ListTuningJobsRequest(page_size=1))
 
     def create_job(
         self,
-        spec: TuningSpec,
+        spec: pb.TuningSpec,
         request_id: str | None = None,
         *,
         priority: int = 0,
         labels: Mapping[str, str] | None = None,
         deadline: datetime | None = None,
-    ) -> TuningJob:
+    ) -> pb.TuningJob:
         """Queue a job. The same request_id and body give the same job; None makes a new id, so that retries cannot queue twice.
 
         priority: -100 to 100, higher first, then older first. labels: at most 16, to filter lists by. deadline: aware and
@@ -185,8 +144,8 @@ class TrainerClient(ServiceClient):
         return self._call(self._stub.CreateTuningJob, request)
 
     def preview_job(
-        self, spec: TuningSpec, *, deadline: datetime | None = None, timeout_seconds: float = PREVIEW_SECONDS
-    ) -> TuningJobPreview:
+        self, spec: pb.TuningSpec, *, deadline: datetime | None = None, timeout_seconds: float = PREVIEW_SECONDS
+    ) -> pb.TuningJobPreview:
         """Check and estimate a job as its preparation would, and queue nothing.
 
         A spec that preflight refuses is an answer (`refused`, with its findings), not an error. A malformed spec raises
@@ -195,8 +154,8 @@ class TrainerClient(ServiceClient):
         request = _create_request(spec, 0, None, deadline)
         return self._call(_retry_unanswered(self._stub.PreviewTuningJob), request, timeout_seconds)
 
-    def get_job(self, job_id: str) -> TuningJob:
-        return self._call(self._stub.GetTuningJob, GetTuningJobRequest(job_id=job_id))
+    def get_job(self, job_id: str) -> pb.TuningJob:
+        return self._call(self._stub.GetTuningJob, pb.GetTuningJobRequest(job_id=job_id))
 
     def list_jobs(
         self,
@@ -206,16 +165,16 @@ class TrainerClient(ServiceClient):
         labels: Mapping[str, str] | None = None,
         adapter_name: str | None = None,
         dataset_name: str | None = None,
-    ) -> list[TuningJob]:
+    ) -> list[pb.TuningJob]:
         """Newest first, all pages up to `limit`. Only jobs in one of the states, with all of the labels, of the names."""
-        request = ListTuningJobsRequest(
-            states=[TuningJob.State.Value(f"STATE_{state.upper()}") for state in states],
+        request = pb.ListTuningJobsRequest(
+            states=[pb.TuningJob.State.Value(f"STATE_{state.upper()}") for state in states],
             page_size=min(limit or PAGE_SIZE, PAGE_SIZE),
             labels=labels,
             adapter_name=adapter_name,
             dataset_name=dataset_name,
         )
-        jobs: list[TuningJob] = []
+        jobs: list[pb.TuningJob] = []
         while True:
             page = self._call(self._stub.ListTuningJobs, request)
             jobs.extend(page.jobs)
@@ -223,44 +182,44 @@ class TrainerClient(ServiceClient):
                 return jobs[:limit]
             request.page_token = page.next_page_token
 
-    def cancel_job(self, job_id: str) -> TuningJob:
+    def cancel_job(self, job_id: str) -> pb.TuningJob:
         """End a job that has not ended; PreconditionError for one that has."""
-        return self._call(self._stub.CancelTuningJob, CancelTuningJobRequest(job_id=job_id))
+        return self._call(self._stub.CancelTuningJob, pb.CancelTuningJobRequest(job_id=job_id))
 
-    def events(self, job_id: str, after_sequence: int = 0) -> list[TuningJobEvent]:
+    def events(self, job_id: str, after_sequence: int = 0) -> list[pb.TuningJobEvent]:
         """Every event after `after_sequence` until now, in order. Does not wait for more."""
-        request = WatchTuningJobRequest(job_id=job_id, after_sequence=after_sequence, until_now=True)
+        request = pb.WatchTuningJobRequest(job_id=job_id, after_sequence=after_sequence, until_now=True)
 
         @_retry_unanswered
-        def read_all(*args: Any, **options: Any) -> list[TuningJobEvent]:
+        def read_all(*args: Any, **options: Any) -> list[pb.TuningJobEvent]:
             return list(self._stub.WatchTuningJob(*args, **options))
 
         return self._call(read_all, request)
 
-    def pause_job(self, job_id: str) -> TuningJob:
+    def pause_job(self, job_id: str) -> pb.TuningJob:
         """Ask a job to save a checkpoint and free its device. The answer may still say running: call `wait_paused`, or watch it.
 
         Pausing a paused job changes nothing; PreconditionError for one that has ended.
         """
-        return self._call(self._stub.PauseTuningJob, PauseTuningJobRequest(job_id=job_id))
+        return self._call(self._stub.PauseTuningJob, pb.PauseTuningJobRequest(job_id=job_id))
 
-    def resume_job(self, job_id: str) -> TuningJob:
+    def resume_job(self, job_id: str) -> pb.TuningJob:
         """Put a paused job back into the queue, to go on from its last checkpoint; PreconditionError for any other."""
-        return self._call(self._stub.ResumeTuningJob, ResumeTuningJobRequest(job_id=job_id))
+        return self._call(self._stub.ResumeTuningJob, pb.ResumeTuningJobRequest(job_id=job_id))
 
-    def list_checkpoints(self, job_id: str) -> list[CheckpointInfo]:
+    def list_checkpoints(self, job_id: str) -> list[pb.CheckpointInfo]:
         """Those that are still kept, ascending by step."""
-        request = ListCheckpointsRequest(job_id=job_id)
+        request = pb.ListCheckpointsRequest(job_id=job_id)
         return list(self._call(self._stub.ListCheckpoints, request).checkpoints)
 
-    def publish_checkpoint(self, job_id: str, step: int) -> AdapterRef:
+    def publish_checkpoint(self, job_id: str, step: int) -> pb.AdapterRef:
         """Make a checkpoint an adapter version, to be used, evaluated and promoted as any other. Idempotent.
 
         Raises NotFoundError if the job has no checkpoint of that step.
         """
-        return self._call(self._stub.PublishCheckpoint, PublishCheckpointRequest(job_id=job_id, step=step))
+        return self._call(self._stub.PublishCheckpoint, pb.PublishCheckpointRequest(job_id=job_id, step=step))
 
-    def watch(self, job_id: str, after_sequence: int = 0) -> Iterator[TuningJobEvent]:
+    def watch(self, job_id: str, after_sequence: int = 0) -> Iterator[pb.TuningJobEvent]:
         """Every event after `after_sequence`, each once and in order, until the job has ended.
 
         A broken stream is opened again after the last event seen. After RECONNECT_SECONDS without any event this raises
@@ -269,7 +228,7 @@ class TrainerClient(ServiceClient):
         seen, heard_at, pause = after_sequence, time.monotonic(), BACKOFF_SECONDS
         while True:
             before = seen
-            request = WatchTuningJobRequest(job_id=job_id, after_sequence=seen)
+            request = pb.WatchTuningJobRequest(job_id=job_id, after_sequence=seen)
             try:
                 for event in self._stub.WatchTuningJob(request, metadata=self._metadata()):
                     if event.sequence <= seen:
@@ -301,11 +260,11 @@ class TrainerClient(ServiceClient):
         except UnavailableError:
             return False
 
-    def wait(self, job_id: str, timeout_seconds: float) -> TuningJob:
+    def wait(self, job_id: str, timeout_seconds: float) -> pb.TuningJob:
         """Block until the job has ended. DeadlineError after timeout_seconds (the job continues)."""
         return self._poll(job_id, lambda state: state.ended, timeout_seconds, "runs on")
 
-    def wait_paused(self, job_id: str, timeout_seconds: float) -> TuningJob:
+    def wait_paused(self, job_id: str, timeout_seconds: float) -> pb.TuningJob:
         """Block until a job that was asked to pause is paused. DeadlineError after timeout_seconds (the job still pauses).
 
         Raises PreconditionError if the job ended before it could pause.
@@ -317,7 +276,7 @@ class TrainerClient(ServiceClient):
 
     def _poll(
         self, job_id: str, is_reached: Callable[[JobState], bool], timeout_seconds: float, meanwhile: str
-    ) -> TuningJob:
+    ) -> pb.TuningJob:
         deadline = time.monotonic() + timeout_seconds
         while not is_reached(state := job_state((job := self.get_job(job_id)).state)):
             if time.monotonic() > deadline:
@@ -345,13 +304,13 @@ class TrainerClient(ServiceClient):
 
 
 def _create_request(
-    spec: TuningSpec, priority: int, labels: Mapping[str, str] | None, deadline: datetime | None
-) -> CreateTuningJobRequest:
+    spec: pb.TuningSpec, priority: int, labels: Mapping[str, str] | None, deadline: datetime | None
+) -> pb.CreateTuningJobRequest:
     if deadline is not None and deadline.tzinfo is None:
         raise InvalidInputError(
             f"deadline {deadline.isoformat()} has no time zone: give an aware datetime", field="deadline"
         )
-    request = CreateTuningJobRequest(spec=spec, priority=priority, labels=labels)
+    request = pb.CreateTuningJobRequest(spec=spec, priority=priority, labels=labels)
     if deadline is not None:
         request.deadline.FromDatetime(deadline)
     return request

@@ -6,7 +6,7 @@ import os
 import secrets
 import socket
 import sys
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Collection, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -80,21 +80,19 @@ def make_layout(
     wanted = [f"s3/{name}" for name in seaweedfs.Ports.__dataclass_fields__]
     wanted += [name for name in PART_NAMES if name != "objectstore"]
     token = kept.token if kept else secrets.token_urlsafe(32)
+    # Relative to the folder where `burnish up` was called; the parts run elsewhere.
+    files = (settings.tls_certificate, settings.tls_key, settings.ca)
+    certificate, key, ca = (file.absolute() if file else None for file in files)
     return Layout(
         home=home,
         ports=pick_ports(wanted, earlier.ports if earlier else {}),
         s3_access_key=kept.s3_access_key if kept else secrets.token_hex(10),
         s3_secret_key=kept.s3_secret_key if kept else secrets.token_urlsafe(32),
         token=settings.token.get_secret_value() if settings.token else token,
-        certificate=_absolute(settings.tls_certificate),
-        key=_absolute(settings.tls_key),
-        ca=_absolute(settings.ca),
+        certificate=certificate,
+        key=key,
+        ca=ca,
     )
-
-
-def _absolute(path: Path | None) -> Path | None:
-    """A path relative to the folder where `burnish up` was called, made absolute, since the parts run elsewhere."""
-    return None if path is None else path.absolute()
 
 
 def pick_ports(names: Collection[str], preferred: Mapping[str, int]) -> dict[str, int]:
@@ -115,35 +113,36 @@ def pick_ports(names: Collection[str], preferred: Mapping[str, int]) -> dict[str
 
 def make_parts(settings: StackSettings, layout: Layout, without: Collection[PartName]) -> list[Part]:
     """The parts in the order in which they start. Makes their data folders."""
-    here, model = [sys.executable, "-m"], settings.base_model.resolve()
-    makers: dict[PartName, Callable[[Path], Part]] = {
-        "objectstore": lambda data: _objectstore(layout, data),
-        "curator": lambda data: _service(
+    data, model = layout.home / "data", settings.base_model.resolve()
+    curator, trainer = data / "curator", data / "trainer"
+    parts = [
+        _objectstore(layout, data / "objectstore"),
+        _service(
             "curator",
-            [*here, "burnish_curator.main"],
-            {"DATABASE_URL": f"sqlite:///{data / 'curator.db'}", "CACHE_DIR": data / "cache", "TOKENIZER": model},
             layout,
-            start_limit_seconds=90,
+            {"DATABASE_URL": f"sqlite:///{curator / 'curator.db'}", "CACHE_DIR": curator / "cache", "TOKENIZER": model},
             grace_seconds=10,
         ),
-        "trainer": lambda data: _service(
+        _service(
             "trainer",
-            [*here, "burnish_trainer.main"],
-            {"DATABASE_URL": f"sqlite:///{data / 'trainer.db'}", "WORK_DIR": data / "work", "BASE_MODEL": model},
             layout,
-            start_limit_seconds=90,
+            {"DATABASE_URL": f"sqlite:///{trainer / 'trainer.db'}", "WORK_DIR": trainer / "work", "BASE_MODEL": model},
             grace_seconds=20,
         ),
-        "inference": lambda data: _service(
+        _service(
             "inference",
-            [str(settings.inference_python.absolute()), "-m", "burnish_inference.main"],
-            {"BASE_MODEL": model, "CACHE_DIR": data / "cache"},
             layout,
+            {"BASE_MODEL": model, "CACHE_DIR": data / "inference" / "cache"},
+            python=str(settings.inference_python.absolute()),
             start_limit_seconds=900,
             grace_seconds=15,
         ),
-    }
-    return [make(_folder(layout, name)) for name, make in makers.items() if name not in without]
+    ]
+    kept = [part for part in parts if part.name not in without]
+    data.mkdir(exist_ok=True, mode=0o700)
+    for part in kept:
+        (data / part.name).mkdir(exist_ok=True)
+    return kept
 
 
 def _objectstore(layout: Layout, data: Path) -> Part:
@@ -165,45 +164,22 @@ def _objectstore(layout: Layout, data: Path) -> Part:
 
 def _service(
     name: PartName,
-    argv: list[str],
-    own: Mapping[str, object],
     layout: Layout,
+    own: Mapping[str, object],
     *,
-    start_limit_seconds: float,
+    python: str = sys.executable,
+    start_limit_seconds: float = 90,
     grace_seconds: float,
 ) -> Part:
-    """own: the service's own settings, without their prefix."""
+    """own: the service's own settings, without their prefix; they win over the caller's environment."""
     address = layout.url(name)
     if name == "trainer":
         ready = alive = health.grpc_health(layout.address(name), layout.certificate)
     else:
         ready = health.http(f"{address}/readyz", layout.certificate)
         alive = health.http(f"{address}/healthz", layout.certificate)
-    return Part(
-        name=name,
-        argv=argv,
-        env=_environment(layout, name, own),
-        address=address,
-        started=ready,
-        ready=ready,
-        alive=alive,
-        start_limit_seconds=start_limit_seconds,
-        grace_seconds=grace_seconds,
-    )
-
-
-def _folder(layout: Layout, name: PartName) -> Path:
-    data = layout.home / "data"
-    data.mkdir(exist_ok=True, mode=0o700)
-    folder = data / name
-    folder.mkdir(exist_ok=True)
-    return folder
-
-
-def _environment(layout: Layout, name: PartName, own: Mapping[str, object]) -> dict[str, str]:
-    """The caller's environment, what every service needs, and the service's own settings, which win."""
-    own = {"HOST": HOST, "PORT": layout.ports[name], **own}
-    return {
+    settings = {"HOST": HOST, "PORT": layout.ports[name], **own}
+    environment = {
         "OMP_WAIT_POLICY": "PASSIVE",
         "HF_HUB_OFFLINE": "1",
         **os.environ,
@@ -217,5 +193,16 @@ def _environment(layout: Layout, name: PartName, own: Mapping[str, object]) -> d
         "BURNISH_TLS_CERTIFICATE": str(layout.certificate or ""),
         "BURNISH_TLS_KEY": str(layout.key or ""),
         "BURNISH_TOKEN": layout.token,
-        **{f"BURNISH_{name.upper()}_{setting}": str(value) for setting, value in own.items()},
+        **{f"BURNISH_{name.upper()}_{setting}": str(value) for setting, value in settings.items()},
     }
+    return Part(
+        name=name,
+        argv=[python, "-m", f"burnish_{name}.main"],
+        env=environment,
+        address=address,
+        started=ready,
+        ready=ready,
+        alive=alive,
+        start_limit_seconds=start_limit_seconds,
+        grace_seconds=grace_seconds,
+    )

@@ -223,11 +223,7 @@ def main() -> int:
         settings = StackSettings()
         layout = make_layout(settings, home, earlier, new_secrets=arguments.new_secrets)
         parts = make_parts(settings, layout, arguments.without)
-        return asyncio.run(_run(read_record(settings.base_model).name, layout, parts))
-
-
-async def _run(base_model: str, layout: Layout, parts: Sequence[Part]) -> int:
-    return await Supervisor(base_model, layout, parts).run()  # made in the loop, whose events it uses
+        return asyncio.run(Supervisor(read_record(settings.base_model).name, layout, parts).run())
 
 
 if __name__ == "__main__":

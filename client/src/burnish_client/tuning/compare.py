@@ -6,7 +6,6 @@ import re
 import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Protocol
 
 from burnish.digests import canonical_json, version_of
 from burnish.errors import InvalidInputError, PreconditionError
@@ -16,27 +15,15 @@ from burnish.schemas.dataset import DatasetFormat, DatasetManifest, DatasetSpec
 from burnish.schemas.evaluation import JudgeCalibration
 from burnish.schemas.methods import METHODS, Method
 from burnish.verdict import Thresholds, name_some
-from burnish_client.evaluation import Evaluation
+from burnish_client.evaluation.comparison import Evaluation
 from burnish_client.evaluation.forgetting import BASE_ANSWERS, BASE_TEXTS
-from burnish_client.sdk.trainer import TuningJob, TuningSpec, job_state, to_dict
+from burnish_client.sdk.curator import CuratorClient
+from burnish_client.sdk.trainer import TrainerClient, job_state, to_dict
 from burnish_client.tuning.recommendation import MethodResult, claims_of
 from burnish_client.tuning.search_space import Value, has_parameter, make_spec, parse_values
+from burnish_protos.trainer.v1.trainer_pb2 import TuningJob, TuningSpec
 
 SPLIT_FIELDS = ("targeted", "held_out", "train", "validation")  # anchors are mixed in by some formats only
-
-
-class Curator(Protocol):
-    def build_dataset(self, spec: DatasetSpec) -> DatasetManifest: ...
-
-
-class Trainer(Protocol):
-    """What a comparison asks of a TrainerClient."""
-
-    def create_job(
-        self, spec: TuningSpec, request_id: str | None = None, *, labels: Mapping[str, str] | None = None
-    ) -> TuningJob: ...
-
-    def list_jobs(self, *, labels: Mapping[str, str] | None = None) -> list[TuningJob]: ...
 
 
 class PlannedMethod(Frozen):
@@ -92,18 +79,25 @@ def adapter_name_of(label: str) -> str:
     return re.sub(r"[^a-z0-9._-]+", "-", label.lower()).strip("-._")[:40].rstrip("-._") or "compared"
 
 
-def build_datasets(curator: Curator, methods: Sequence[Method], spec: DatasetSpec) -> dict[Method, DatasetManifest]:
-    """A version a format, from the same run log, corrections, shares and seed. PreconditionError if the splits differ.
+def plan_methods(
+    curator: CuratorClient, values: Mapping[Method, dict[str, Value]], spec: DatasetSpec
+) -> list[PlannedMethod]:
+    """A dataset version a format, from the same run log, corrections, shares and seed. PreconditionError if the splits differ.
 
-    spec: its name is what the datasets' names begin with; its format is not looked at.
+    values: of each method. spec: its name is what the names of datasets and adapters begin with; its format is not looked at.
     """
     built: dict[DatasetFormat, DatasetManifest] = {}
-    for format in dict.fromkeys(METHODS[method].format for method in methods):
+    for format in dict.fromkeys(METHODS[method].format for method in values):
         built[format] = curator.build_dataset(
             spec.model_copy(update={"name": f"{spec.name}-{format}", "format": format})
         )
     check_same_split(list(built.values()))
-    return {method: built[METHODS[method].format] for method in methods}
+    return [
+        PlannedMethod(
+            method=method, dataset=built[METHODS[method].format], adapter=f"{spec.name}-{method}", values=given
+        )
+        for method, given in values.items()
+    ]
 
 
 def check_same_split(datasets: Sequence[DatasetManifest]) -> None:
@@ -127,7 +121,9 @@ def compare_id(planned: Sequence[PlannedMethod], benchmark: str) -> str:
     return version_of(canonical_json([benchmark, specs]))[:12]
 
 
-def start_jobs(trainer: Trainer, planned: Sequence[PlannedMethod], compared: str, *, retry: bool) -> dict[Method, str]:
+def start_jobs(
+    trainer: TrainerClient, planned: Sequence[PlannedMethod], compared: str, *, retry: bool
+) -> dict[Method, str]:
     """Method -> job id: the newest job of this comparison, or a new one if there is none.
 
     retry: also if the newest has failed or was cancelled. Request ids count the tries, so that a command that was
@@ -169,7 +165,8 @@ def method_result(
     if done is None or adapter is None:
         return known
     improved, broke = claims_of(done.base_rows, done.candidate_rows, limits or Thresholds(), calibration)
-    seconds, memory = training_cost(adapter)
+    # as measured over all attempts; of an older trainer, as the run itself counted
+    measured, training = adapter.measured, adapter.training
     return known.model_copy(
         update={
             "adapter": f"{adapter.name}@{adapter.version}",
@@ -178,8 +175,8 @@ def method_result(
             "verdict": done.verdict,
             "improved": improved,
             "broke": broke,
-            "seconds": seconds,
-            "peak_memory_bytes": memory,
+            "seconds": measured.seconds if measured else training.duration_seconds,
+            "peak_memory_bytes": (measured or training).peak_memory_bytes,
         }
     )
 
@@ -190,10 +187,3 @@ def failure_of(job: TuningJob) -> str | None:
     if state == "succeeded":
         return None
     return f"training failed: {job.error.message}" if state == "failed" else f"its job {job.job_id} was {state}"
-
-
-def training_cost(adapter: AdapterManifest) -> tuple[float, int | None]:
-    """(seconds, peak memory in bytes) as measured over all attempts; of an older trainer, as the run itself counted them."""
-    if adapter.measured is not None:
-        return adapter.measured.seconds, adapter.measured.peak_memory_bytes
-    return adapter.training.duration_seconds, adapter.training.peak_memory_bytes

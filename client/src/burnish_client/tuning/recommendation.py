@@ -27,7 +27,7 @@ from burnish.verdict import (
 class MethodResult(Frozen):
     """What came of one method. improved, broke: the verdict's two claims. failure: why there is no verdict.
 
-    seconds, peak_memory_bytes: of the training run; None where the trainer did not measure them.
+    seconds, peak_memory_bytes: of the training run; None if the trainer did not measure them.
     """
 
     method: Method
@@ -54,7 +54,7 @@ class PairwiseComparison(Frozen):
 
     p-values in the comparisons are exact and two-sided; targeted_p and rest_p are these after Holm over all pairs.
     equivalent: on the target neither is worse than the other by the margin of a control arm (two one-sided tests).
-    needs_questions: how many more targeted questions would show a difference; None where it is shown, or beyond 20,000.
+    needs_questions: how many more targeted questions would show a difference; None if it is shown, or beyond 20,000.
     """
 
     first: Method
@@ -94,8 +94,8 @@ def compare_pairs(
 ) -> list[PairwiseComparison]:
     """Every two methods against each other, in the order given.
 
-    A question that either trained on (an anchor of one, say) decides nothing. Raises InvalidInputError where the sides
-    do not stand on the same questions.
+    A question that either trained on (an anchor of one, say) decides nothing. Raises InvalidInputError if the sides do
+    not have the same questions.
     """
     pairs = [_compare_pair(a, b, rows[a], rows[b], limits, calibration) for a, b in combinations(rows, 2)]
     raw = [p for pair in pairs for p in (pair.targeted_p, pair.rest_p)]
@@ -110,12 +110,12 @@ def recommend(
 
     1. A method without a verdict leaves the question open.
     2. Eligible is what is shown to improve the target and is not found to break the rest. None: none of them is
-       recommended where that is decided for each, else it is open. One: it is recommended.
+       recommended if that is decided for each, else it is open. One: it is recommended.
     3. Of several, the one that beats every other directly: better on the target and not worse on the rest, or no
        different on the target and better on the rest (exact paired tests, two-sided, Holm over all pairs and both).
-    4. Where one is better on the target and another on the rest it is a trade, and open.
+    4. If one is better on the target and another on the rest it is a trade, and open.
     5. The only one that is shown to leave the rest as it was.
-    6. Where all are equivalent on the target: the one that trains fastest.
+    6. If all are equivalent on the target: the one that trains fastest.
     """
     failed = [result for result in results if result.verdict is None]
     if failed:
@@ -124,15 +124,17 @@ def recommend(
     if not eligible:
         return _none_eligible(results)
     if len(eligible) == 1:
-        return _only_one(eligible[0], results)
+        others = "; ".join(_state(other) for other in results if other is not eligible[0])
+        return _take(eligible[0].method, f"{_state(eligible[0])}; {others}")
     names = [result.method for result in eligible]
     between = [pair for pair in pairs if pair.first in names and pair.second in names]
     winner = next((name for name in names if all(_beats(name, pair, limits) for pair in _of(name, between))), None)
     if winner:
         return _won(winner, eligible, between, limits)
-    trade = next((pair for pair in between if _is_trade(pair, limits)), None)
-    if trade:
-        return _trade(trade)
+    for pair in between:
+        target, rest = _lead(pair.second, pair, limits)
+        if target * rest < 0:
+            return _trade(pair)
     holding = [result for result in eligible if result.broke == "no"]
     if len(holding) == 1:
         return _holds_alone(holding[0], between)
@@ -197,7 +199,7 @@ def _of(name: Method, pairs: Sequence[PairwiseComparison]) -> list[PairwiseCompa
 
 
 def _lead(name: Method, pair: PairwiseComparison, limits: Thresholds) -> tuple[int, int]:
-    """(target, rest): 1 where `name` is shown to be better than the other, −1 worse, 0 neither."""
+    """(target, rest): 1 if `name` is shown to be better than the other, −1 worse, 0 neither."""
     sign = 1 if pair.second == name else -1
     leads = []
     for comparison, p_value in ((pair.targeted, pair.targeted_p), (pair.rest, pair.rest_p)):
@@ -211,40 +213,29 @@ def _beats(name: Method, pair: PairwiseComparison, limits: Thresholds) -> bool:
     return (target > 0 and rest >= 0) or (target == 0 and rest > 0)
 
 
-def _is_trade(pair: PairwiseComparison, limits: Thresholds) -> bool:
-    target, rest = _lead(pair.second, pair, limits)
-    return target * rest < 0
+def _take(method: Method, why: str) -> Recommendation:
+    return Recommendation(settled=True, method=method, sentence=f"Take {method}: {why}.")
+
+
+def _open(sentence: str, needed: int | None = None) -> Recommendation:
+    """needed: how many more targeted questions would settle it, if that is known."""
+    return Recommendation(settled=False, method=None, sentence=sentence, needs_questions=needed)
 
 
 def _not_compared(results: Sequence[MethodResult], failed: Sequence[MethodResult]) -> Recommendation:
     why = "; ".join(f"{result.method}: {result.failure}" for result in failed)
     others = "; ".join(_state(result) for result in results if result.verdict is not None)
-    return Recommendation(settled=False, method=None, sentence=f"Not compared: {why}.{f' {others}.' if others else ''}")
+    return _open(f"Not compared: {why}.{f' {others}.' if others else ''}")
 
 
 def _none_eligible(results: Sequence[MethodResult]) -> Recommendation:
     states = "; ".join(_state(result) for result in results)
     if all(result.improved == "no" or result.broke == "yes" for result in results):
-        return Recommendation(
-            settled=True,
-            method=None,
-            sentence=f"None of them: {states}. Look at the training data, or at a cheaper baseline.",
-        )
+        sentence = f"None of them: {states}. Look at the training data, or at a cheaper baseline."
+        return Recommendation(settled=True, method=None, sentence=sentence)
     needed = [r.verdict.needs_questions for r in results if r.verdict and r.verdict.needs_questions is not None]
     more = f" About {max(needed)} more held-out targeted questions would settle it." if needed else ""
-    return Recommendation(
-        settled=False,
-        method=None,
-        sentence=f"Not settled: {states}.{more}",
-        needs_questions=max(needed, default=None),
-    )
-
-
-def _only_one(result: MethodResult, results: Sequence[MethodResult]) -> Recommendation:
-    others = "; ".join(_state(other) for other in results if other is not result)
-    return Recommendation(
-        settled=True, method=result.method, sentence=f"Take {result.method}: {_state(result)}; {others}."
-    )
+    return _open(f"Not settled: {states}.{more}", max(needed, default=None))
 
 
 def _state(result: MethodResult) -> str:
@@ -277,8 +268,8 @@ def _won(
             f"(95 % interval {interval(lead)}, exact p {p_equals(p_value)})"
         )
     open_rest = next(result for result in eligible if result.method == winner).broke == "unknown"
-    caveat = " Whether the rest holds against the base is not shown yet." if open_rest else ""
-    return Recommendation(settled=True, method=winner, sentence=f"Take {winner}: {'; '.join(reasons)}.{caveat}")
+    caveat = ". Whether the rest holds against the base is not shown yet" if open_rest else ""
+    return _take(winner, f"{'; '.join(reasons)}{caveat}")
 
 
 def _turned(c: Comparison) -> Comparison:
@@ -298,31 +289,28 @@ def _turned(c: Comparison) -> Comparison:
 
 def _trade(pair: PairwiseComparison) -> Recommendation:
     better, worse = (pair.second, pair.first) if (pair.targeted.delta or 0.0) > 0 else (pair.first, pair.second)
-    sentence = (
+    return _open(
         f"A trade: {better} is better on the target and {worse} on the rest "
         f"({points(abs(pair.targeted.delta or 0.0))} and {points(abs(pair.rest.delta or 0.0))} points, both shown): "
         "which weighs more is yours to say."
     )
-    return Recommendation(settled=False, method=None, sentence=sentence)
 
 
 def _holds_alone(result: MethodResult, pairs: Sequence[PairwiseComparison]) -> Recommendation:
     others = ", ".join(d.first if d.second == result.method else d.second for d in _of(result.method, pairs))
-    sentence = (
-        f"Take {result.method}: on the target no difference to {others} is shown, and it alone is shown to leave the rest "
-        "as it was."
+    return _take(
+        result.method,
+        f"on the target no difference to {others} is shown, and it alone is shown to leave the rest as it was",
     )
-    return Recommendation(settled=True, method=result.method, sentence=sentence)
 
 
 def _fastest(eligible: Sequence[MethodResult], limits: Thresholds) -> Recommendation:
     ranked = sorted(eligible, key=lambda result: result.seconds or 0.0)
     times = ", ".join(f"{result.method} {duration(result.seconds or 0.0)}" for result in ranked)
-    sentence = (
-        f"Take {ranked[0].method}: on the target all are the same to within {100 * limits.arm_margin:.0f} points, and it "
-        f"trains fastest ({times})."
+    return _take(
+        ranked[0].method,
+        f"on the target all are the same to within {100 * limits.arm_margin:.0f} points, and it trains fastest ({times})",
     )
-    return Recommendation(settled=True, method=ranked[0].method, sentence=sentence)
 
 
 def _no_difference(pairs: Sequence[PairwiseComparison], limits: Thresholds) -> Recommendation:
@@ -333,9 +321,4 @@ def _no_difference(pairs: Sequence[PairwiseComparison], limits: Thresholds) -> R
         f"{points(c.delta)} points on {c.n} questions, 95 % interval {interval(c)}" if c.n else "no question in common"
     )
     more = f"; about {needed} more held-out targeted questions needed" if needed is not None else ""
-    return Recommendation(
-        settled=False,
-        method=None,
-        sentence=f"No difference shown: {closest.second} against {closest.first} {seen}{more}.",
-        needs_questions=needed,
-    )
+    return _open(f"No difference shown: {closest.second} against {closest.first} {seen}{more}.", needed)

@@ -13,7 +13,7 @@ from burnish.schemas.hyperparameters import Hyperparameter, Kind, value_text
 from burnish.schemas.job import hyperparameters_of
 from burnish.schemas.methods import Method
 from burnish_client.sdk.job_spec import tuning_spec
-from burnish_client.sdk.trainer import TuningSpec
+from burnish_protos.trainer.v1.trainer_pb2 import TuningSpec
 
 Value = bool | int | float | str
 RANGE = re.compile(r"^(?P<low>[^:,]+?)\.\.(?P<high>[^:,]+?)(?P<log>:log)?$")
@@ -68,7 +68,7 @@ class SearchSpace:
 
     @property
     def size(self) -> int:
-        """Points of the grid; only where `is_listed`."""
+        """Points of the grid; only if `is_listed`."""
         return math.prod(len(parameter.values) for parameter in self.searched)
 
 
@@ -157,7 +157,7 @@ def _parse(word: str, method: Method) -> Parameter:
         return _range(word, name, values, field)
     listed = tuple(_value(word, part.strip(), field) for part in values.split(","))
     if len(set(listed)) < len(listed):
-        raise InvalidInputError(f"--param {word}: a value stands there twice", field=name)
+        raise InvalidInputError(f"--param {word}: a value is given twice", field=name)
     return Parameter(name, listed)
 
 

@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import math
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from queue import SimpleQueue
-from typing import Literal, Protocol
+from typing import Literal
 
 import optuna
 from optuna.samplers import RandomSampler
@@ -25,9 +25,10 @@ from burnish.errors import (
 from burnish.schemas.base import Frozen
 from burnish.schemas.hyperparameters import value_text
 from burnish.schemas.methods import METHODS, Method
-from burnish_client.sdk.trainer import TuningJob, TuningJobEvent, TuningSpec, job_state
+from burnish_client.sdk.trainer import TrainerClient, job_state
 from burnish_client.tuning.search_space import Parameter, Value, command_of, make_spec
 from burnish_client.tuning.study import request_id, sampler, settings_of
+from burnish_protos.trainer.v1.trainer_pb2 import TuningJobEvent
 
 JOB, ADAPTER, WHY = "job_id", "adapter", "why"
 REFUSALS = (InvalidInputError, PreconditionError, IncompatibleAdapterError, AlreadyExistsError)
@@ -38,20 +39,6 @@ OUTCOMES: dict[TrialState, Outcome] = {
     TrialState.FAIL: "failed",
 }
 Happened = tuple[int, TuningJobEvent | Exception | None]
-
-
-class Trainer(Protocol):
-    """The calls of TrainerClient that a sweep uses."""
-
-    def create_job(
-        self, spec: TuningSpec, request_id: str | None = None, *, labels: Mapping[str, str] | None = None
-    ) -> TuningJob: ...
-
-    def get_job(self, job_id: str) -> TuningJob: ...
-
-    def cancel_job(self, job_id: str) -> TuningJob: ...
-
-    def watch(self, job_id: str, after_sequence: int = 0) -> Iterator[TuningJobEvent]: ...
 
 
 class TrialResult(Frozen):
@@ -99,7 +86,7 @@ class Sweep:
     def __init__(
         self,
         study: optuna.Study,
-        trainer: Trainer,
+        trainer: TrainerClient,
         *,
         trials: int,
         parallel: int,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from burnish.schemas.base import Frozen, Manifest, Message
 
@@ -37,6 +37,13 @@ class BenchmarkQuestion(Frozen):
         description="questions that share this are not independent; None: those that share an evidence file",
     )
     extra: dict[str, Any] = {}
+
+    @field_validator("grader", mode="before")
+    @classmethod
+    def named_in_an_object(cls, grader: object) -> object:
+        if isinstance(grader, str):
+            raise ValueError(f'write {{"name": "{grader}"}}, with "args" for its arguments')
+        return grader
 
     @model_validator(mode="after")
     def one_prompt(self) -> BenchmarkQuestion:

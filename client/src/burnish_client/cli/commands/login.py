@@ -5,79 +5,69 @@ from __future__ import annotations
 import os
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 import typer
 
-from burnish_client.cli.views import console
+from burnish_client.cli.options.common import Options, grouped, option
+from burnish_client.cli.views import console, stack_text
 from burnish_client.cli.views.console import JsonFlag
 
 if TYPE_CHECKING:
     from burnish_client.config.endpoints import Service
 
 
-def login(
-    curator: Annotated[
-        str | None, typer.Option(help="Its URL, http(s)://host:port.", metavar="URL", show_default=False)
-    ] = None,
-    trainer: Annotated[
-        str | None, typer.Option(help="host:port, or grpcs://host:port for TLS.", metavar="ADDRESS", show_default=False)
-    ] = None,
-    inference: Annotated[
-        str | None, typer.Option(help="Its URL, http(s)://host:port.", metavar="URL", show_default=False)
-    ] = None,
-    ca: Annotated[
-        Path | None,
-        typer.Option(help="PEM file of the authority that signed their certificates.", show_default=False),
-    ] = None,
-    env_file: Annotated[
-        Path | None,
-        typer.Option(help="Take addresses, token and CA from the compose stack's .env.", show_default=False),
-    ] = None,
-    token_file: Annotated[Path | None, typer.Option(help="Read the token from this file.", show_default=False)] = None,
-    token: Annotated[
-        str | None, typer.Option(help="Only `-`: read the token from stdin.", metavar="-", show_default=False)
-    ] = None,
-    check: Annotated[bool, typer.Option("--check/--no-check", help="Ask each service before anything is kept.")] = True,
-    json: JsonFlag = False,
-) -> None:
+class LoginOptions(Options):
+    """The services, and where their token comes from."""
+
+    curator: str | None = option(None, "Its URL, http(s)://host:port.", metavar="URL")
+    trainer: str | None = option(None, "host:port, or grpcs://host:port for TLS.", metavar="ADDRESS")
+    inference: str | None = option(None, "Its URL, http(s)://host:port.", metavar="URL")
+    ca: Path | None = option(None, "PEM file of the authority that signed their certificates.")
+    env_file: Path | None = option(None, "Take addresses, token and CA from the compose stack's .env.")
+    token_file: Path | None = option(None, "Read the token from this file.")
+    token: str | None = option(None, "Only `-`: read the token from stdin.", metavar="-")
+    check: bool = option(True, "Ask each service before anything is kept.", names=["--check/--no-check"])
+    json: JsonFlag = False
+
+
+@grouped
+def login(options: LoginOptions) -> None:
     """Keep the addresses and the token of services elsewhere, for every command.
 
     The token is asked for without showing it. Nothing is kept unless each service given answers and accepts it.
     Variables win over the login, and so does a stack of `burnish up` in its folder.
     """
-    from burnish_client.cli.views import stack_text
     from burnish_client.config import login_file
     from burnish_client.config.endpoints import FIELDS
     from burnish_client.config.env_file import read_env_file
     from burnish_client.sdk.reachability import check_services
 
-    from_file = read_env_file(env_file) if env_file else None
-    addresses = _addresses(from_file.addresses if from_file else {}, curator, trainer, inference)
-    if ca is None and from_file:
-        ca = from_file.ca
-    secret = _read_token(token, token_file, from_file.token if from_file else None)
+    from_file = read_env_file(options.env_file) if options.env_file else None
+    addresses = _addresses(from_file.addresses if from_file else {}, options)
+    ca = options.ca or (from_file.ca if from_file else None)
+    secret = _read_token(options, from_file.token if from_file else None)
     record = login_file.Login.model_validate(
         {FIELDS[service]: address for service, address in addresses.items()}
         | {"token": secret, "ca": str(ca.absolute()) if ca else None}
     )
     checked = []
-    if check:
+    if options.check:
         with console.working("asking each service"):
             checked = check_services(addresses, secret, ca)
-        if not json:
+        if not options.json:
             stack_text.show_access(checked)
     accepted = all(one.state == "accepted" for one in checked)
     if accepted:
         login_file.write(record)
-    if json:
+    if options.json:
         file = str(login_file.path())
         console.print_json({"kept": accepted, "file": file, "doors": [one.to_dict() for one in checked]})
     if not accepted:
         console.note("[bold red]not logged in:[/] nothing was kept")
         raise typer.Exit(1)
-    if not json:
+    if not options.json:
         console.out().print(f"[bold green]logged in[/]; kept in {login_file.path()}", soft_wrap=True)
     _warn(addresses)
 
@@ -93,13 +83,12 @@ def logout(json: JsonFlag = False) -> None:
     console.out().print(text, soft_wrap=True)
 
 
-def _addresses(
-    from_file: dict[Service, str], curator: str | None, trainer: str | None, inference: str | None
-) -> dict[Service, str]:
+def _addresses(from_file: dict[Service, str], options: LoginOptions) -> dict[Service, str]:
     """Options win over the file. Every address is checked before a service is asked."""
+    from burnish_client.config.endpoints import FIELDS
     from burnish_client.sdk.grpc_channel import GrpcAddress
 
-    given: dict[Service, str | None] = {"curator": curator, "trainer": trainer, "inference": inference}
+    given = {service: getattr(options, service) for service in FIELDS}
     found = from_file | {service: address.rstrip("/") for service, address in given.items() if address}
     if not found:
         raise typer.BadParameter(
@@ -113,13 +102,14 @@ def _addresses(
     return found
 
 
-def _read_token(option: str | None, file: Path | None, from_env_file: str | None) -> str:
-    if option not in (None, "-"):
+def _read_token(options: LoginOptions, from_env_file: str | None) -> str:
+    file = options.token_file
+    if options.token not in (None, "-"):
         raise typer.BadParameter(
             "a token among the arguments stays in the shell's history: leave it out to be asked, or give --token - or --token-file",
             param_hint="--token",
         )
-    if option == "-":
+    if options.token == "-":
         text = sys.stdin.read()
     elif file is not None:
         if not file.is_file():

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from burnish_client.cli.views import console
+from burnish_client.cli.views import console, stack_text
 from burnish_client.cli.views.console import JsonFlag
 
 if TYPE_CHECKING:
@@ -26,10 +26,7 @@ class OptionalPart(StrEnum):
 def up(
     without: Annotated[
         list[OptionalPart] | None,
-        typer.Option(
-            help="Leave this part out; repeat for more. Without inference no language model is loaded.",
-            show_default=False,
-        ),
+        typer.Option(help="Leave this part out; repeat for more. Without inference no language model is loaded."),
     ] = None,
     new_secrets: Annotated[
         bool, typer.Option("--new-secrets", help="Make a new token and new S3 keys instead of those kept.")
@@ -41,7 +38,6 @@ def up(
 
     Their state is kept in BURNISH_HOME (.burnish). A second `up` finds the first.
     """
-    from burnish_client.cli.views import stack_text
     from burnish_client.stack.control import Launch, interruptible
 
     try:
@@ -73,7 +69,6 @@ def status(json: JsonFlag = False) -> None:
 
     Exit code 0 if everything that was started runs and every service used elsewhere accepts the token, else 1.
     """
-    from burnish_client.cli.views import stack_text
     from burnish_client.config.endpoints import FIELDS, ClientSettings
     from burnish_client.stack import control
 

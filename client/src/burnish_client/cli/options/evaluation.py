@@ -5,84 +5,96 @@ Used by `eval`, `eval plan`, `verdict`, `judge`, `benchmark run` and `train comp
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from burnish_client.cli.options.common import Options, file_option, option
+
 if TYPE_CHECKING:
-    from burnish_client.evaluation import Endpoint, JudgeSettings, Prices
+    from burnish.schemas.evaluation import JudgeCalibration
+    from burnish.verdict import Thresholds
+    from burnish_client.evaluation.request import Endpoint, JudgeSettings, Prices
 
 MOST_CONCURRENCY = 256
 
 HOSTS, TARGET, SAMPLING = "Any two endpoints, instead of an adapter", "What is targeted", "How it is asked"
 BASELINES, JUDGE, RESULT = "Baselines: was training needed?", "Questions graded by a judge model", "The result"
-
-
-def option(help: str, panel: str | None = None, metavar: str | None = None, *names: str, **more: Any) -> Any:
-    """typer.Option with the help text first. A default of None is not shown."""
-    return typer.Option(*names, help=help, rich_help_panel=panel, metavar=metavar, **more)
-
-
-def file_option(help: str, panel: str | None = None) -> Any:
-    """A file that is there."""
-    return option(help, panel, exists=True, dir_okay=False)
-
-
-def token_option(variable: str, panel: str) -> Any:
-    return option("Bearer token of that endpoint.", panel, "TOKEN", envvar=variable)
-
-
+CALIBRATION_HELP = "From `burnish judge calibrate`. Without it a judge informs and never decides."
+MARGIN_HELP = "The rest may be worse by less than this many percentage points."
 PRICE_HELP = "Of a million tokens, prompt and completion: 0.15,0.6,USD."
-BenchmarkSource = Annotated[str, option("A file is imported first.", None, "FILE|NAME[@VERSION]", "--benchmark")]
-TargetedSlices = Annotated[list[str] | None, option("Without a dataset: this slice; repeatable.", TARGET, "NAME")]
-Samples = Annotated[int, option("Times the base is asked. From 2 on, its noise is measured.", SAMPLING, "N", min=1)]
-CandidateSamples = Annotated[int, option("Times the candidate, and each baseline, is asked.", SAMPLING, "N", min=1)]
-BaseRuns = Annotated[
-    str | None, option("Run log (id or name) whose answers of the base are reused.", SAMPLING, "RUNLOG")
-]
-Concurrency = Annotated[
-    int, option("Most requests at once. How many an endpoint really gets is found out.", SAMPLING, "N", min=1)
-]
-Without = Annotated[
-    list[str] | None,
-    option("Request parameter that an endpoint does not take (seed, temperature); repeatable.", HOSTS, "PARAMETER"),
-]
-MaxTokensName = Annotated[
-    Literal["max_tokens", "max_completion_tokens"], option("What the endpoint calls the answer budget.", HOSTS)
-]
-MaxTokens = Annotated[int, option("Answer budget of a question that has none of its own.", SAMPLING, "N", min=1)]
-Temperature = Annotated[float, option("0 takes the likeliest answer.", SAMPLING, "X", min=0)]
-Seed = Annotated[int, option("Of the sampling; sample i uses this plus i.", SAMPLING, "N")]
-JudgeUrl = Annotated[str | None, option("OpenAI-compatible. Default: the candidate's.", JUDGE, "URL")]
-JudgeModel = Annotated[str | None, option("Its name there.", JUDGE, "NAME")]
-JudgeToken = Annotated[str | None, token_option("BURNISH_JUDGE_TOKEN", JUDGE)]
-Calibration = Annotated[
-    Path | None,
-    file_option("From `burnish judge calibrate`. Without it a judge informs and never decides.", JUDGE),
-]
-Margin = Annotated[
-    float,
-    option("The rest may be worse by less than this many percentage points.", RESULT, "POINTS", min=0.1, max=50.0),
+
+BenchmarkSource = Annotated[
+    str, typer.Option("--benchmark", metavar="FILE|NAME[@VERSION]", help="A file is imported first.")
 ]
 
 
-def judge_settings(own: Endpoint, url: str | None, model: str | None, token: str | None) -> JudgeSettings | None:
-    """None if no judge is named. own: the endpoint of a judge that has no URL."""
-    if model is None:
-        if url:
-            raise typer.BadParameter("name the judge there: --judge-model", param_hint="--judge-url")
-        return None
-    from burnish_client.evaluation import Endpoint, JudgeSettings
+def token_option(variable: str, panel: str | None = None) -> Any:
+    return option(None, "Bearer token of that endpoint.", panel, "TOKEN", envvar=variable)
 
-    return JudgeSettings(Endpoint(url, token) if url else own, model)
+
+class RequestOptions(Options):
+    """How many requests at a time, and how long their answers may be."""
+
+    concurrency: int = option(
+        MOST_CONCURRENCY, "Most requests at once. How many an endpoint really gets is found out.", SAMPLING, "N", min=1
+    )
+    max_tokens: int = option(256, "Answer budget of a question that has none of its own.", SAMPLING, "N", min=1)
+
+
+class SamplingOptions(RequestOptions):
+    """Everything that decides what a model answers."""
+
+    temperature: float = option(0.0, "0 takes the likeliest answer.", SAMPLING, "X", min=0)
+    seed: int = option(0, "Of the sampling; sample i uses this plus i.", SAMPLING, "N")
+
+
+class SideOptions(Options):
+    """How often base and candidate are asked."""
+
+    samples: int = option(2, "Times the base is asked. From 2 on, its noise is measured.", SAMPLING, "N", min=1)
+    candidate_samples: int = option(1, "Times the candidate, and each baseline, is asked.", SAMPLING, "N", min=1)
+    base_runs: str | None = option(
+        None, "Run log (id or name) whose answers of the base are reused.", SAMPLING, "RUNLOG"
+    )
+
+
+class DecisionOptions(Options):
+    """What the verdict goes by."""
+
+    calibration: Path | None = file_option(None, CALIBRATION_HELP, JUDGE)
+    margin: float = option(2.0, MARGIN_HELP, RESULT, "POINTS", min=0.1, max=50.0)
+
+    def limits(self) -> tuple[Thresholds, JudgeCalibration | None]:
+        """Of the verdict, and how far its judge can be trusted."""
+        from burnish.verdict import Thresholds, read_calibration
+
+        return Thresholds(margin=self.margin / 100), read_calibration(self.calibration) if self.calibration else None
+
+
+class JudgeOptions(DecisionOptions):
+    """The judge of questions that need one, and what the verdict goes by."""
+
+    judge_url: str | None = option(None, "OpenAI-compatible. Default: the candidate's.", JUDGE, "URL")
+    judge_model: str | None = option(None, "Its name there.", JUDGE, "NAME")
+    judge_token: str | None = token_option("BURNISH_JUDGE_TOKEN", JUDGE)
+
+    def judge(self, own: Endpoint) -> JudgeSettings | None:
+        """None if no judge is named. own: the endpoint of a judge that has no URL."""
+        from burnish_client.evaluation.request import Endpoint, JudgeSettings
+
+        if self.judge_model is None:
+            if self.judge_url:
+                raise typer.BadParameter("name the judge there: --judge-model", param_hint="--judge-url")
+            return None
+        return JudgeSettings(Endpoint(self.judge_url, self.judge_token) if self.judge_url else own, self.judge_model)
 
 
 def read_price(text: str, name: str) -> Prices:
     """`0.15,0.6` or `0.15,0.6,EUR`. name: of the option."""
-    import math
-
-    from burnish_client.evaluation import Prices
+    from burnish_client.evaluation.request import Prices
 
     words = [word.strip() for word in text.split(",")]
     try:

@@ -1,18 +1,15 @@
-"""The options of `burnish train`: those of the hyperparameters, from their declarations, and groups of annotated attributes.
-
-`takes` turns both into a command's signature.
-"""
+"""The options of `burnish train`: those of the hyperparameters, from their declarations, and those of every job."""
 
 from __future__ import annotations
 
-import inspect
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Annotated, Any, Literal, get_type_hints
+from typing import TYPE_CHECKING, Any, Literal
 
-import typer
-
+from burnish.errors import InvalidInputError
+from burnish_client.cli.options.common import DATASET_HELP, Options, option
+from burnish_client.cli.views import console
 from burnish_client.cli.views.console import JsonFlag
 
 if TYPE_CHECKING:
@@ -23,98 +20,57 @@ QUEUE = "Queue"
 PANELS = {"params": None, "lora": "LoRA", "optimizer": "Optimizer", "run": "Hardware and repeatability"}
 DURATION = re.compile(r"^(?=.)(?:(\d{1,4})d)?(?:(\d{1,4})h)?(?:(\d{1,6})m)?(?:(\d{1,6})s)?\Z")
 
-Run = Callable[[dict[str, Any]], None]
 
-
-def _option(help: str, panel: str | None = None, metavar: str | None = "N") -> Any:
-    return typer.Option(help=help, rich_help_panel=panel, metavar=metavar, show_default=False)
-
-
-class QueueOptions:
-    """Where the job is in the queue, and how it is found there."""
-
-    priority: Annotated[
-        int, typer.Option(help="Higher goes first, then older.", rich_help_panel=QUEUE, min=-100, max=100, metavar="N")
-    ] = 0
-    label: Annotated[
-        list[str] | None, _option("Your own label to find the job by; repeat for more.", QUEUE, "NAME=VALUE")
-    ] = None
-    deadline: Annotated[
-        str | None,
-        _option("Fail if not done by then: 8h, 1d12h, or 2026-11-24T08:00 (local).", QUEUE, "WHEN"),
-    ] = None
-    request_id: Annotated[str | None, _option("The same id twice queues one job. Default: a new one.", QUEUE, "ID")] = (
-        None
-    )
-
-
-class JobOptions:
+class JobOptions(Options):
     """What is trained on, what it becomes, and what every method's command does with the job."""
 
-    dataset: Annotated[str, typer.Option(metavar="NAME[@VERSION]", help="Dataset; without version, the newest.")]
-    adapter: Annotated[
-        str | None, _option("Name of the adapter to make a version of. Default: the dataset's.", metavar="NAME")
-    ] = None
-
-    dry_run: Annotated[
-        bool,
-        typer.Option("--dry-run", help="Only check and estimate; queue nothing. Exit code 1 if it is refused."),
-    ] = False
-    follow: Annotated[
-        bool, typer.Option("--follow", "-f", help="Show progress until the job has ended. Ctrl-C leaves it running.")
-    ] = False
-    accept: Annotated[
-        list[str] | None,
-        _option("Run in spite of this finding of preflight; repeat for more. See docs/preflight.md.", metavar="CODE"),
-    ] = None
+    dataset: str = option(..., DATASET_HELP, metavar="NAME[@VERSION]")
+    adapter: str | None = option(
+        None, "Name of the adapter to make a version of. Default: the dataset's.", metavar="NAME"
+    )
+    dry_run: bool = option(
+        False, "Only check and estimate; queue nothing. Exit code 1 if it is refused.", names=["--dry-run"]
+    )
+    follow: bool = option(
+        False, "Show progress until the job has ended. Ctrl-C leaves it running.", names=["--follow", "-f"]
+    )
+    accept: list[str] | None = option(
+        None, "Run in spite of this finding of preflight; repeat for more. See docs/preflight.md.", metavar="CODE"
+    )
     json: JsonFlag = False
 
 
-def takes(*groups: type | Sequence[inspect.Parameter]) -> Callable[[Run], Callable[..., None]]:
-    """Make a function of one dict a command. Its options are the attributes of the groups, in their order.
+class QueueOptions(Options):
+    """Where the job is in the queue, and how it is found there."""
 
-    The dict has every option by its attribute's name. A name may be declared only once.
-    """
-    parameters = [
-        parameter for group in groups for parameter in (_declared(group) if isinstance(group, type) else group)
-    ]
-
-    def decorate(run: Run) -> Callable[..., None]:
-        def command(**options: Any) -> None:
-            run(options)
-
-        command.__name__, command.__doc__ = run.__name__, run.__doc__
-        command.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
-        command.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
-        return command
-
-    return decorate
+    priority: int = option(0, "Higher goes first, then older.", QUEUE, "N", min=-100, max=100)
+    label: list[str] | None = option(None, "Your own label to find the job by; repeat for more.", QUEUE, "NAME=VALUE")
+    deadline: str | None = option(
+        None, "Fail if not done by then: 8h, 1d12h, or 2026-11-24T08:00 (local).", QUEUE, "WHEN"
+    )
+    request_id: str | None = option(None, "The same id twice queues one job. Default: a new one.", QUEUE, "ID")
 
 
-def _declared(group: type) -> Iterable[inspect.Parameter]:
-    for name, annotation in get_type_hints(group, include_extras=True).items():
-        yield _parameter(name, annotation, getattr(group, name, inspect.Parameter.empty))
-
-
-def _parameter(name: str, annotation: Any, default: Any) -> inspect.Parameter:
-    return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=annotation)
-
-
-def hyperparameter_options(method: Method) -> list[inspect.Parameter]:
-    """An option for each hyperparameter that the method has."""
+def hyperparameter_options(method: Method) -> type[Options]:
+    """A group with an option for each hyperparameter that the method has."""
     from burnish.schemas.job import hyperparameters_of
 
-    return [
-        _option_of(one, PANELS[part]) for part, group in hyperparameters_of(method).items() for one in group.values()
-    ]
+    class HyperparameterOptions(Options):
+        """Of one method, from its declarations."""
+
+    for part, group in hyperparameters_of(method).items():
+        for one in group.values():
+            HyperparameterOptions.__annotations__[one.option], declared = _option_of(one, PANELS[part])
+            setattr(HyperparameterOptions, one.option, declared)
+    return HyperparameterOptions
 
 
-def _option_of(declared: Hyperparameter, panel: str | None) -> inspect.Parameter:
+def _option_of(declared: Hyperparameter, panel: str | None) -> tuple[Any, Any]:
+    """Its type and the option."""
     range = f"{declared.bounds} {declared.unit}".strip() if declared.bounds else ""
     help = f"{declared.help} ({range})" if range else declared.help
     if declared.kind == "flag":
-        option = typer.Option(f"--{declared.option}", help=f"{help}.", rich_help_panel=panel)
-        return _parameter(declared.option, Annotated[bool, option], False)
+        return bool, option(False, f"{help}.", panel, names=[f"--{declared.option}"])
     repeat = "; repeat for more" if declared.kind == "names" else ""
     kind, metavar = {
         "whole number": (int, "N"),
@@ -123,42 +79,26 @@ def _option_of(declared: Hyperparameter, panel: str | None) -> inspect.Parameter
         "adapter version": (str, "NAME@VERSION"),
         "choice": (Literal[declared.choices or ("",)], "|".join(declared.choices)),
     }[declared.kind]
-    option = _option(f"{help}{repeat}. Default: {declared.default}.", panel, metavar)
-    return _parameter(declared.option, Annotated[kind | None, option], None)  # type: ignore[operator]
+    text = f"{help}{repeat}. Default: {declared.default}."
+    return kind | None, option(None, text, panel, metavar)  # type: ignore[operator]
 
 
-def spec_options(method: Method, options: dict[str, Any]) -> dict[str, Any]:
-    """The options of the hyperparameters, and --accept, as arguments of `tuning_spec`.
-
-    Takes them out of the dict, so that only the command's own options are left there.
-    """
+def spec_values(method: Method, given: object) -> dict[str, Any]:
+    """The hyperparameters by name, as `tuning_spec` takes them. given: has the options of `hyperparameter_options`."""
     from burnish.schemas.job import hyperparameters_of
 
-    given: dict[str, Any] = {"accepted_findings": options.pop("accept", None) or ()}
+    values: dict[str, Any] = {}
     for group in hyperparameters_of(method).values():
         for name, declared in group.items():
-            value = options.pop(declared.option, None)
+            value = getattr(given, declared.option)
             if value is not None and declared.kind == "adapter version":
                 value = whole_reference(value)
-            given[name] = value or None if declared.kind in ("flag", "names") else value
-    return given
-
-
-def queue_options(options: dict[str, Any]) -> dict[str, Any]:
-    """The queue's options as arguments of TrainerClient.create_job; takes them out of the dict."""
-    return {
-        "priority": options.pop("priority"),
-        "labels": read_labels(options.pop("label") or ()),
-        "deadline": read_deadline(options.pop("deadline"), datetime.now(UTC)),
-        "request_id": options.pop("request_id"),
-    }
+            values[name] = value or None if declared.kind in ("flag", "names") else value
+    return values
 
 
 def whole_reference(reference: str) -> tuple[str, str]:
     """Name and version of `name@version`. Raises InvalidInputError if the version is missing."""
-    from burnish.errors import InvalidInputError
-    from burnish_client.cli.views import console
-
     name, version = console.name_and_version(reference)
     if version is None:
         raise InvalidInputError(
@@ -167,12 +107,10 @@ def whole_reference(reference: str) -> tuple[str, str]:
     return name, version
 
 
-def read_labels(words: Iterable[str]) -> dict[str, str]:
+def read_labels(words: Iterable[str] | None) -> dict[str, str]:
     """Read `team=search` words. Raises InvalidInputError for a word without `=` and for a name with two values."""
-    from burnish.errors import InvalidInputError
-
     labels: dict[str, str] = {}
-    for word in words:
+    for word in words or ():
         name, equals, value = word.partition("=")
         if not equals or not name:
             raise InvalidInputError(f"--label {word!r}: write NAME=VALUE, as in --label team=search")
@@ -181,12 +119,11 @@ def read_labels(words: Iterable[str]) -> dict[str, str]:
     return labels
 
 
-def read_deadline(text: str | None, now: datetime) -> datetime | None:
+def read_deadline(text: str | None, now: datetime | None = None) -> datetime | None:
     """Read `8h`, `90m`, `1d12h` from now, or a date and time, local if it has no zone. Raises InvalidInputError for anything else."""
-    from burnish.errors import InvalidInputError
-
     if text is None:
         return None
+    now = now or datetime.now(UTC)
     if match := DURATION.match(text):
         days, hours, minutes, seconds = (int(part or 0) for part in match.groups())
         return now + timedelta(days=days, hours=hours, minutes=minutes, seconds=seconds)

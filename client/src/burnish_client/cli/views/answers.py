@@ -12,7 +12,7 @@ import typer
 from burnish_client.cli.views import console
 
 if TYPE_CHECKING:
-    from burnish_client.evaluation import Progress
+    from burnish_client.evaluation.ask import Progress
 
 PLAIN_LINES = 20  # printed over a whole run if stderr is no terminal
 
@@ -33,25 +33,15 @@ def resumable(what: str, kept: Path) -> Iterator[Callable[[Progress], None]]:
 @contextmanager
 def answer_progress(what: str) -> Iterator[Callable[[Progress], None]]:
     """A bar with answers, errors, what was reused and time left; about PLAIN_LINES lines if stderr is no terminal."""
-    from rich.progress import BarColumn, MofNCompleteColumn, SpinnerColumn, TextColumn
-    from rich.progress import Progress as Bars
+    from rich.progress import MofNCompleteColumn, TextColumn
 
-    terminal = console.err()
-    if not terminal.is_terminal:
-        yield _plain(what)
-        return
-    columns = (
-        SpinnerColumn(),
-        TextColumn("{task.description}"),
-        BarColumn(bar_width=20),
-        MofNCompleteColumn(),
-        TextColumn("{task.fields[more]}"),
-    )
-    with Bars(*columns, console=terminal, transient=True) as bars:
-        task = bars.add_task(what, total=None, more="")
+    with console.bar(what, MofNCompleteColumn(), TextColumn("{task.fields[more]}")) as update:
+        if update is None:
+            yield _plain(what)
+            return
 
         def show(progress: Progress) -> None:
-            bars.update(task, completed=progress.done, total=progress.total, more=_more(progress))
+            update(completed=progress.done, total=progress.total, more=_more(progress))
 
         yield show
 

@@ -7,6 +7,7 @@ import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
@@ -20,6 +21,8 @@ from burnish.errors import BurnishError, Code
 from burnish.files import write_atomically
 
 if TYPE_CHECKING:
+    from rich.progress import ProgressColumn
+
     from burnish_client.sdk.curator import Progress
 
 UNLIMITED = 10_000  # columns
@@ -90,7 +93,10 @@ def _plain(value: Any) -> Any:
 
 
 def table(*columns: str, title: str | None = None) -> Table:
-    """A table without frames. A column that starts with '>' is a number, one with '~' may be cut short, others stay whole."""
+    """A table without frames. A column that starts with '>' is a number and stays whole, one with '~' may be cut short.
+
+    Others are folded into several lines, if the screen is too narrow and there is nothing to cut short.
+    """
     made = Table(
         box=None,
         padding=(0, 2, 0, 0),
@@ -107,7 +113,7 @@ def table(*columns: str, title: str | None = None) -> Table:
         elif column.startswith("~"):
             made.add_column(name, overflow="ellipsis", no_wrap=True, min_width=6, ratio=1)
         else:
-            made.add_column(name, no_wrap=True)
+            made.add_column(name, overflow="fold")
     return made
 
 
@@ -196,28 +202,30 @@ def name_and_version(text: str) -> tuple[str, str | None]:
 
 
 @contextmanager
-def upload_progress(path: Path) -> Iterator[Progress]:
-    """A progress bar on stderr that the yielded callback moves; nothing if stderr is no terminal."""
-    from rich.progress import BarColumn, DownloadColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+def bar(what: str, *columns: ProgressColumn, total: int | None = None) -> Iterator[Callable[..., None] | None]:
+    """A progress bar on stderr: gives what updates its task, or None if stderr is no terminal."""
+    from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn
 
     terminal = err()
     if not terminal.is_terminal:
-        yield lambda sent, total: None
+        yield None
         return
-    columns = (
-        SpinnerColumn(),
-        TextColumn("{task.description}"),
-        BarColumn(bar_width=24),
-        DownloadColumn(),
-        TimeElapsedColumn(),
-    )
-    with Progress(*columns, console=terminal, transient=True) as bars:
-        task = bars.add_task(f"sending {path.name}", total=path.stat().st_size)
+    first = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(bar_width=24))
+    with Progress(*first, *columns, console=terminal, transient=True) as bars:
+        yield partial(bars.update, bars.add_task(what, total=total, more=""))
+
+
+@contextmanager
+def upload_progress(path: Path) -> Iterator[Progress]:
+    """A bar that the yielded callback moves."""
+    from rich.progress import DownloadColumn, TimeElapsedColumn
+
+    columns = (DownloadColumn(), TimeElapsedColumn())
+    with bar(f"sending {path.name}", *columns, total=path.stat().st_size) as update:
 
         def advance(sent: int, total: int) -> None:
-            bars.update(
-                task, completed=sent, description=f"sending {path.name}" if sent < total else f"reading {path.name}"
-            )
+            if update:
+                update(completed=sent, description=f"{'sending' if sent < total else 'reading'} {path.name}")
 
         yield advance
 

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
-from burnish.schemas.dataset import DatasetManifest
-from burnish.schemas.runlog import Diagnosis, RunLogLine, RunLogManifest
 from burnish_client.cli.views import console
+
+if TYPE_CHECKING:
+    from burnish.schemas.dataset import DatasetManifest
+    from burnish.schemas.runlog import Diagnosis, RunLogLine, RunLogManifest
 
 SHOWN_REJECTED = 5
 
@@ -63,7 +66,7 @@ def show_diagnosis(found: Diagnosis) -> None:
             console.percent(cluster.share_of_failures),
             "[green]yes[/]" if cluster.candidate else "[dim]no[/]",
         )
-    out.print(clusters)
+    console.show_table(clusters)
     for cluster in found.clusters:
         if cluster.why_not:
             out.print(f"[dim]{console.one_line(cluster.label)}: {console.one_line(cluster.why_not)}[/]")

@@ -12,7 +12,7 @@ from burnish_client.cli.views import console
 
 if TYPE_CHECKING:
     from burnish.schemas.evaluation import Comparison, Cost, Verdict
-    from burnish_client.evaluation import Evaluation
+    from burnish_client.evaluation.comparison import Evaluation
     from burnish_client.tuning.recommendation import MethodResult, PairwiseComparison, Recommendation
 
 COLOURS = {
@@ -75,7 +75,8 @@ def show_evaluation(done: Evaluation) -> None:
     out.print(f"[dim]eval[/]        {done.manifest.id}")
     out.print(f"[dim]report[/]      {folder}/report.html", soft_wrap=True)
     out.print(f"[dim]postmortem[/]  {folder}/postmortem.md", soft_wrap=True)
-    console.next_step(f"burnish verdict --base {folder}/base.jsonl --candidate {folder}/candidate.jsonl --json")
+    arms = "".join(f" --arm {baseline.name}={folder}/{baseline.file}" for baseline in done.manifest.arms)
+    console.next_step(f"burnish verdict --base {folder}/base.jsonl --candidate {folder}/candidate.jsonl{arms} --json")
 
 
 def show_methods(

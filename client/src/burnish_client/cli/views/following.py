@@ -13,7 +13,8 @@ from rich.table import Table
 
 from burnish.schemas.job_state import JobState
 from burnish_client.cli.views import console, job_text
-from burnish_client.sdk.trainer import StepMetrics, TrainerClient, TuningJob, TuningJobEvent, job_state
+from burnish_client.sdk.trainer import TrainerClient, job_state
+from burnish_protos.trainer.v1.trainer_pb2 import StepMetrics, TuningJob, TuningJobEvent
 
 BAR_WIDTH = 24
 EventSink = Callable[[TuningJobEvent], None]
@@ -105,7 +106,7 @@ class Board:
             f"step {figures.step}/{figures.total_steps or '?'}",
         )
         first = f" (from {self.first_loss:.3f})" if self.first_loss is not None else ""
-        loss = f"loss {_number(figures, 'train_loss')}{first}"
+        loss = f"loss {figures.train_loss:.3f}{first}" if figures.HasField("train_loss") else "loss –"
         validation = f"validation {self.validation_loss:.3f}" if self.validation_loss is not None else "validation –"
         speed = f"{figures.tokens_per_second:.0f} tokens/s" if figures.HasField("tokens_per_second") else "– tokens/s"
         left = f"{console.duration(figures.seconds_left)} left" if figures.HasField("seconds_left") else "– left"
@@ -116,10 +117,6 @@ class Board:
         else:
             whole.add_row(f"  {loss}   {validation}   {speed}   {left}")
         return whole
-
-
-def _number(metrics: StepMetrics, field: str) -> str:
-    return f"{getattr(metrics, field):.3f}" if metrics.HasField(field) else "–"
 
 
 def plain_line(event: TuningJobEvent) -> str:

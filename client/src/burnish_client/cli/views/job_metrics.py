@@ -10,7 +10,8 @@ from typing import Any
 from rich.table import Table
 
 from burnish_client.cli.views import console
-from burnish_client.sdk.trainer import TuningJobEvent, final_series, to_dict
+from burnish_client.sdk.trainer import final_series, to_dict
+from burnish_protos.trainer.v1.trainer_pb2 import TuningJobEvent
 
 COLUMNS = (
     "step",

@@ -12,7 +12,8 @@ from rich.text import Text
 
 from burnish.schemas.job_state import JobState
 from burnish_client.cli.views import console
-from burnish_client.sdk.trainer import (
+from burnish_client.sdk.trainer import job_state, to_dict
+from burnish_protos.trainer.v1.trainer_pb2 import (
     AdapterRef,
     CheckpointInfo,
     DatasetRef,
@@ -22,8 +23,6 @@ from burnish_client.sdk.trainer import (
     TuningJob,
     TuningJobPreview,
     TuningSpec,
-    job_state,
-    to_dict,
 )
 
 COLOURS = {

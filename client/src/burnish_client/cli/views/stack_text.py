@@ -64,7 +64,7 @@ def parts_table(state: StackState) -> Table:
 def show_stack(state: StackState, home: object) -> None:
     """The phase, the parts, and why a part is not healthy."""
     out = console.out()
-    out.print(f"stack in {home}: [bold]{state.phase}[/]", soft_wrap=True)
+    out.print(f"stack in {home}: [bold]{state.phase}[/], base model {state.base_model}", soft_wrap=True)
     out.print(parts_table(state))
     for part in state.parts:
         if part.reason and part.state != "healthy":

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import burnish_client
 from burnish_client.cli.options.common import RunLog
-from burnish_client.cli.views import console
+from burnish_client.cli.views import console, data_text
 from burnish_client.cli.views.console import JsonFlag
 
 
@@ -12,10 +13,7 @@ def diagnose(run_log: RunLog = None, json: JsonFlag = False) -> None:
 
     Grouped by label: which repeat enough to train on, and why the others do not.
     """
-    from burnish_client import CuratorClient
-    from burnish_client.cli.views import data_text
-
-    with CuratorClient.from_settings() as client, console.working("counting failures"):
+    with burnish_client.CuratorClient.from_settings() as client, console.working("counting failures"):
         found = client.diagnosis(client.find_run_log(run_log).id)
     if json:
         return console.print_json(found)

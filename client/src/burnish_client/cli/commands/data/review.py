@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+import burnish_client
+from burnish.errors import PreconditionError
 from burnish_client.cli.options.common import OutputFile, RunLog, RunLogOption
 from burnish_client.cli.views import console
 from burnish_client.cli.views.console import JsonFlag
@@ -22,16 +24,14 @@ SHOWN_REJECTED = 10
 def export_review(
     run_log: RunLog = None,
     label: Annotated[
-        list[str] | None,
-        typer.Option(help="Failure label; repeat for more. Default: every candidate cluster.", show_default=False),
+        list[str] | None, typer.Option(help="Failure label; repeat for more. Default: every candidate cluster.")
     ] = None,
     output: OutputFile = None,
 ) -> None:
     """Write one line for each failed question (JSONL), with an empty `corrected_output` to fill in."""
-    from burnish.errors import PreconditionError
-    from burnish_client import CuratorClient
+    from burnish.jsonl import to_jsonl
 
-    with CuratorClient.from_settings() as client:
+    with burnish_client.CuratorClient.from_settings() as client:
         run_log_id = client.find_run_log(run_log).id
         labels = label or [cluster.label for cluster in client.diagnosis(run_log_id).clusters if cluster.candidate]
         if not labels:
@@ -39,7 +39,7 @@ def export_review(
                 f"run log {run_log_id} has no candidate cluster: `burnish diagnose {run_log_id}` says why, --label chooses one anyway"
             )
         items = client.export_review(run_log_id, labels)
-    lines = console.write_output((item.model_dump_json().encode() + b"\n" for item in items), output)
+    lines = console.write_output([to_jsonl(items)], output)
     reviewed = sum(1 for item in items if item.corrected_output)
     if output:
         console.note(
@@ -59,9 +59,7 @@ def import_review(
     json: JsonFlag = False,
 ) -> None:
     """Send corrections to the curator."""
-    from burnish_client import CuratorClient
-
-    with CuratorClient.from_settings() as client:
+    with burnish_client.CuratorClient.from_settings() as client:
         run_log_id = client.find_run_log(run_log).id
         answer = client.import_review(run_log_id, file)
     if json:

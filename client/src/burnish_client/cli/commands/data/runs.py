@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+import burnish_client
 from burnish_client.cli.options.common import RunLog
-from burnish_client.cli.views import console
+from burnish_client.cli.views import console, data_text
 from burnish_client.cli.views.console import JsonFlag
 
 if TYPE_CHECKING:
@@ -22,18 +23,14 @@ def import_run_log(
     file: Annotated[
         Path, typer.Argument(help="JSONL of graded runs, or a gzip of it (.gz).", exists=True, dir_okay=False)
     ],
-    name: Annotated[
-        str | None, typer.Option(help="Name to list it under; default: the file's.", show_default=False)
-    ] = None,
+    name: Annotated[str | None, typer.Option(help="Name to list it under; default: the file's.")] = None,
     json: JsonFlag = False,
 ) -> None:
     """Send a run log to the curator. Bad lines are reported with line number and reason; good ones are kept."""
-    from burnish_client import CuratorClient
-    from burnish_client.cli.views import data_text
     from burnish_client.evaluation.request import name_of
 
     name = name or name_of(file)
-    with CuratorClient.from_settings() as client, console.upload_progress(file) as progress:
+    with burnish_client.CuratorClient.from_settings() as client, console.upload_progress(file) as progress:
         answer = client.import_run_log(file, name, progress)
     if json:
         return console.print_json(answer)
@@ -49,9 +46,7 @@ def import_run_log(
 @app.command("ls")
 def list_run_logs(json: JsonFlag = False) -> None:
     """List run logs, newest first."""
-    from burnish_client import CuratorClient
-
-    with CuratorClient.from_settings() as client:
+    with burnish_client.CuratorClient.from_settings() as client:
         manifests = client.run_logs()
     columns = ("id", "~name", ">lines", ">rejected", "~grades", "imported")
     console.show_models(manifests, _row, *columns, json=json, empty="no run logs yet: burnish runs import FILE")
@@ -67,17 +62,14 @@ def _row(manifest: RunLogManifest) -> list[str]:
 @app.command("show")
 def show_run_log(
     run_log: RunLog = None,
-    label: Annotated[str | None, typer.Option(help="Only runs with this failure label.", show_default=False)] = None,
-    grade: Annotated[str | None, typer.Option(help="Only runs with this grade.", show_default=False)] = None,
+    label: Annotated[str | None, typer.Option(help="Only runs with this failure label.")] = None,
+    grade: Annotated[str | None, typer.Option(help="Only runs with this grade.")] = None,
     limit: Annotated[int, typer.Option(help="Rows to show.", min=0, max=1000)] = 10,
     offset: Annotated[int, typer.Option(help="Rows to leave out first.", min=0)] = 0,
     json: JsonFlag = False,
 ) -> None:
     """Show a run log's manifest and some of its rows."""
-    from burnish_client import CuratorClient
-    from burnish_client.cli.views import data_text
-
-    with CuratorClient.from_settings() as client:
+    with burnish_client.CuratorClient.from_settings() as client:
         manifest = client.find_run_log(run_log)
         page = client.run_log_rows(manifest.id, offset=offset, limit=limit, label=label, grade=grade) if limit else None
     if json:
@@ -92,10 +84,8 @@ def show_run_log(
 @app.command("rejected")
 def list_rejected(run_log: RunLog = None, json: JsonFlag = False) -> None:
     """List every rejected line with its number and the reason; with --json, one object a line."""
-    from burnish_client import CuratorClient
-
     out = console.out()
-    with CuratorClient.from_settings() as client:
+    with burnish_client.CuratorClient.from_settings() as client:
         for line in client.rejected_lines(client.find_run_log(run_log).id):
             if json:
                 console.print_json(line, indent=None)

@@ -6,9 +6,11 @@ import math
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Any
 
-from burnish_client.cli.options.evaluation import Margin, file_option, option
+from burnish.errors import InvalidInputError
+from burnish_client.cli.options.common import Options, file_option, grouped, option
+from burnish_client.cli.options.evaluation import MARGIN_HELP, RESULT
 from burnish_client.cli.views import console
 from burnish_client.cli.views.console import JsonFlag
 
@@ -18,62 +20,65 @@ if TYPE_CHECKING:
 POWER = 0.8
 
 
-def plan(
-    targeted: Annotated[int | None, option("Held-out targeted questions.", None, "N", min=1)] = None,
-    rest: Annotated[int | None, option("Questions outside the target.", None, "N", min=1)] = None,
-    benchmark: Annotated[
-        Path | None, file_option("A benchmark file: counts and shared documents are taken from there.")
-    ] = None,
-    targeted_slice: Annotated[
-        list[str] | None, option("With --benchmark: this slice is the target; repeatable.", None, "NAME")
-    ] = None,
-    base: Annotated[
-        Path | None,
-        file_option("Earlier results of the base (JSONL of eval rows): counts, clusters and noise come from there."),
-    ] = None,
-    discordance: Annotated[
-        float, option("Percent of questions that the adapter will change both ways.", None, "PERCENT", min=0, max=90)
-    ] = 0.0,
-    noise: Annotated[
-        float | None,
-        option("Percent of questions on which two samples of the base differ.", None, "PERCENT", min=0, max=90),
-    ] = None,
-    margin: Margin = 2.0,
-    samples: Annotated[int, option("Times that each side will be asked.", None, "K", min=1)] = 1,
-    cluster_size: Annotated[
-        float | None, option("Questions that share a document, on average.", None, "M", min=1)
-    ] = None,
-    json: JsonFlag = False,
-) -> None:
+class PlanOptions(Options):
+    """What is known of the questions and of the noise."""
+
+    targeted: int | None = option(None, "Held-out targeted questions.", metavar="N", min=1)
+    rest: int | None = option(None, "Questions outside the target.", metavar="N", min=1)
+    benchmark: Path | None = file_option(None, "A benchmark file: counts and shared documents are taken from there.")
+    targeted_slice: list[str] | None = option(
+        None, "With --benchmark: this slice is the target; repeatable.", metavar="NAME"
+    )
+    base: Path | None = file_option(
+        None, "Earlier results of the base (JSONL of eval rows): counts, clusters and noise come from there."
+    )
+    discordance: float = option(
+        0.0, "Percent of questions that the adapter will change both ways.", metavar="PERCENT", min=0, max=90
+    )
+    noise: float | None = option(
+        None, "Percent of questions on which two samples of the base differ.", metavar="PERCENT", min=0, max=90
+    )
+    margin: float = option(2.0, MARGIN_HELP, RESULT, "POINTS", min=0.1, max=50.0)
+    samples: int = option(1, "Times that each side will be asked.", metavar="K", min=1)
+    cluster_size: float | None = option(None, "Questions that share a document, on average.", metavar="M", min=1)
+    json: JsonFlag = False
+
+
+@grouped
+def plan(options: PlanOptions) -> None:
     """Say what a benchmark can show: the improvement it detects, and whether it can show that the rest held.
 
     At 80 % power and a one-sided level of 5 %. A document's questions are counted as one, the worst case.
     """
-    from burnish.errors import InvalidInputError
     from burnish.verdict import read_rows
 
+    benchmark, base = options.benchmark, options.base
     if benchmark and base:
         raise InvalidInputError("give --benchmark or --base, not both: each has the questions")
-    if targeted_slice and not benchmark:
+    if options.targeted_slice and not benchmark:
         raise InvalidInputError(
             "--targeted-slice needs --benchmark FILE, whose slices it names", field="targeted_slice"
         )
-    found = _counts(read_rows(base)) if base else _questions(benchmark, targeted_slice or []) if benchmark else {}
-    questions = {"targeted": targeted or found.get("targeted"), "rest": rest or found.get("rest")}
-    if not questions["targeted"] or not questions["rest"]:
+    found: dict[str, Any] = {}
+    if base:
+        found = _counts(read_rows(base))
+    elif benchmark:
+        found = _questions(benchmark, options.targeted_slice or [])
+    targeted, rest = options.targeted or found.get("targeted"), options.rest or found.get("rest")
+    if not targeted or not rest:
         raise InvalidInputError(
             "give --targeted and --rest, --benchmark FILE with --targeted-slice, or --base with earlier results"
         )
     planned = make_plan(
-        targeted=int(questions["targeted"]),
-        rest=int(questions["rest"]),
-        discordance=discordance / 100,
-        noise=noise / 100 if noise is not None else found.get("noise") or 0.0,
-        margin=margin / 100,
-        samples=samples,
-        cluster_size=cluster_size or found.get("cluster_size") or 1.0,
+        targeted=targeted,
+        rest=rest,
+        discordance=options.discordance / 100,
+        noise=options.noise / 100 if options.noise is not None else found.get("noise") or 0.0,
+        margin=options.margin / 100,
+        samples=options.samples,
+        cluster_size=options.cluster_size or found.get("cluster_size") or 1.0,
     )
-    if json:
+    if options.json:
         return console.print_json(planned)
     _show(planned)
 

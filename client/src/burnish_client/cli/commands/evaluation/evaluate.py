@@ -4,48 +4,37 @@ from __future__ import annotations
 
 from contextlib import ExitStack
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import typer
 from typer.core import TyperCommand
 
+import burnish_client
+from burnish.errors import InvalidInputError
+from burnish_client.cli.options.common import Options, file_option, grouped, option
 from burnish_client.cli.options.evaluation import (
     BASELINES,
     HOSTS,
     JUDGE,
-    MOST_CONCURRENCY,
     PRICE_HELP,
     RESULT,
     SAMPLING,
     TARGET,
-    BaseRuns,
     BenchmarkSource,
-    Calibration,
-    CandidateSamples,
-    Concurrency,
-    JudgeModel,
-    JudgeToken,
-    JudgeUrl,
-    Margin,
-    MaxTokens,
-    MaxTokensName,
-    Samples,
-    Seed,
-    TargetedSlices,
-    Temperature,
-    Without,
-    file_option,
-    judge_settings,
-    option,
+    JudgeOptions,
+    SamplingOptions,
+    SideOptions,
     read_price,
     token_option,
 )
-from burnish_client.cli.views import console
+from burnish_client.cli.views import answers, console
+from burnish_client.cli.views.evaluation import show_evaluation
 
 if TYPE_CHECKING:
     from burnish.schemas.adapter import AdapterManifest
     from burnish.schemas.benchmark import BenchmarkQuestion
     from burnish.schemas.dataset import DatasetManifest
+    from burnish_client.evaluation.request import BaselineSettings, Endpoint, Prices
     from burnish_client.sdk.curator import CuratorClient
 
 STACK_CONTEXT_TOKENS = 2048  # what the inference service takes unless BURNISH_INFERENCE_MAX_MODEL_LEN says otherwise
@@ -61,92 +50,77 @@ class EvalCommand(TyperCommand):
         return super().parse_args(ctx, spelled)
 
 
+class EvalOptions(Options):
+    """What is compared, what was targeted, and what else is asked."""
+
+    adapter: str | None = option(None, "The candidate; without version, the newest.", metavar="NAME[@VERSION]")
+    dataset: str | None = option(
+        None,
+        "Its split says what is targeted and held out. Default: what the adapter was trained on.",
+        TARGET,
+        "NAME[@VERSION]",
+    )
+    targeted_slice: list[str] | None = option(None, "Without a dataset: this slice; repeatable.", TARGET, "NAME")
+    targeted: Path | None = file_option(None, "Without a dataset: a text file, one question id a line.", TARGET)
+    candidate_url: str | None = option(None, "OpenAI-compatible.", HOSTS, "URL")
+    candidate_model: str | None = option(None, "Its name there.", HOSTS, "NAME")
+    candidate_token: str | None = token_option("BURNISH_CANDIDATE_TOKEN", HOSTS)
+    base_url: str | None = option(None, "Default: the candidate's.", HOSTS, "URL")
+    base_model: str | None = option(None, "Its name there.", HOSTS, "NAME")
+    base_token: str | None = token_option("BURNISH_BASE_TOKEN", HOSTS)
+    without: list[str] | None = option(
+        None, "Request parameter that an endpoint does not take (seed, temperature); repeatable.", HOSTS, "PARAMETER"
+    )
+    max_tokens_name: Literal["max_tokens", "max_completion_tokens"] = option(
+        "max_tokens", "What the endpoint calls the answer budget.", HOSTS
+    )
+    cache: bool = option(
+        True,
+        "Use answers of earlier runs to the same prompt, model and parameters.",
+        SAMPLING,
+        names=["--cache/--no-cache"],
+    )
+    price: str | None = option(None, PRICE_HELP, SAMPLING, "P,C[,CUR]")
+    judge_price: str | None = option(None, PRICE_HELP, JUDGE, "P,C[,CUR]")
+    control: str | None = option(
+        None,
+        "Also ask the base with cheaper means: all, or some of few-shot, nearest-few-shot, schema, prompt.",
+        BASELINES,
+        "[BASELINES]",
+    )
+    control_shots: int = option(4, "Examples before a question.", BASELINES, "N", min=1)
+    control_prompt: Path | None = file_option(
+        None, "Text file: the stricter system prompt. Default: derived from the graders.", BASELINES
+    )
+    context_tokens: int | None = option(
+        None,
+        "What the base takes, prompt and answer; examples are left out to fit. Default: 2048 for the stack.",
+        BASELINES,
+        "N",
+        min=1,
+    )
+    forgetting: bool | None = option(
+        None,
+        "Also ask the probe set of general skills. Default: for adapters.",
+        SAMPLING,
+        names=["--forgetting/--no-forgetting"],
+    )
+    output: Path | None = option(
+        None,
+        "Folder for answers, verdict and report. Default: evals/ in the state folder.",
+        RESULT,
+        names=["--out", "-o"],
+    )
+    json: bool = option(False, "Print JSON alone on stdout.", RESULT, names=["--json"])
+
+
+@grouped
 def evaluate(
     benchmark: BenchmarkSource,
-    adapter: Annotated[
-        str | None, option("The candidate; without version, the newest.", None, "NAME[@VERSION]")
-    ] = None,
-    dataset: Annotated[
-        str | None,
-        option(
-            "Its split says what is targeted and held out. Default: what the adapter was trained on.",
-            TARGET,
-            "NAME[@VERSION]",
-        ),
-    ] = None,
-    targeted_slice: TargetedSlices = None,
-    targeted: Annotated[
-        Path | None, file_option("Without a dataset: a text file, one question id a line.", TARGET)
-    ] = None,
-    candidate_url: Annotated[str | None, option("OpenAI-compatible.", HOSTS, "URL")] = None,
-    candidate_model: Annotated[str | None, option("Its name there.", HOSTS, "NAME")] = None,
-    candidate_token: Annotated[str | None, token_option("BURNISH_CANDIDATE_TOKEN", HOSTS)] = None,
-    base_url: Annotated[str | None, option("Default: the candidate's.", HOSTS, "URL")] = None,
-    base_model: Annotated[str | None, option("Its name there.", HOSTS, "NAME")] = None,
-    base_token: Annotated[str | None, token_option("BURNISH_BASE_TOKEN", HOSTS)] = None,
-    without: Without = None,
-    max_tokens_name: MaxTokensName = "max_tokens",
-    samples: Samples = 2,
-    candidate_samples: CandidateSamples = 1,
-    base_runs: BaseRuns = None,
-    concurrency: Concurrency = MOST_CONCURRENCY,
-    max_tokens: MaxTokens = 256,
-    temperature: Temperature = 0.0,
-    seed: Seed = 0,
-    cache: Annotated[
-        bool,
-        option(
-            "Use answers of earlier runs to the same prompt, model and parameters.",
-            SAMPLING,
-            None,
-            "--cache/--no-cache",
-        ),
-    ] = True,
-    price: Annotated[str | None, option(PRICE_HELP, SAMPLING, "P,C[,CUR]")] = None,
-    control: Annotated[
-        str | None,
-        option(
-            "Also ask the base with cheaper means: all, or some of few-shot, nearest-few-shot, schema, prompt.",
-            BASELINES,
-            "[BASELINES]",
-        ),
-    ] = None,
-    control_shots: Annotated[int, option("Examples before a question.", BASELINES, "N", min=1)] = 4,
-    control_prompt: Annotated[
-        Path | None,
-        file_option("Text file: the stricter system prompt. Default: derived from the graders.", BASELINES),
-    ] = None,
-    context_tokens: Annotated[
-        int | None,
-        option(
-            "What the base takes, prompt and answer; examples are left out to fit. Default: 2048 for the stack.",
-            BASELINES,
-            "N",
-            min=1,
-        ),
-    ] = None,
-    forgetting: Annotated[
-        bool | None,
-        option(
-            "Also ask the probe set of general skills. Default: for adapters.",
-            SAMPLING,
-            None,
-            "--forgetting/--no-forgetting",
-        ),
-    ] = None,
-    judge_url: JudgeUrl = None,
-    judge_model: JudgeModel = None,
-    judge_token: JudgeToken = None,
-    judge_price: Annotated[str | None, option(PRICE_HELP, JUDGE, "P,C[,CUR]")] = None,
-    calibration: Calibration = None,
-    margin: Margin = 2.0,
-    output: Annotated[
-        Path | None,
-        option(
-            "Folder for answers, verdict and report. Default: evals/ in the state folder.", RESULT, None, "--out", "-o"
-        ),
-    ] = None,
-    json: Annotated[bool, option("Print JSON alone on stdout.", RESULT, None, "--json")] = False,
+    options: EvalOptions,
+    side: SideOptions,
+    sampling: SamplingOptions,
+    decision: JudgeOptions,
 ) -> None:
     """Compare base and candidate on a benchmark: verdict, report, postmortem.
 
@@ -155,107 +129,98 @@ def evaluate(
     The result of an adapter is stored under evals/; `burnish verdict` turns the row files into an exit code.
     """
     import asyncio
-    from dataclasses import replace
+
+    from burnish_client.evaluation.comparison import read_inputs
+    from burnish_client.evaluation.output import store
+
+    settings = burnish_client.ClientSettings()
+    thresholds, calibration = decision.limits()
+    baselines = _baselines(options, sampling.seed)
+    compared = _compared(options, settings)
+    with ExitStack() as opened:
+        curator = None
+        if options.adapter or options.dataset or side.base_runs or not Path(benchmark).is_file():
+            curator = opened.enter_context(burnish_client.CuratorClient.from_settings(settings))
+        manifest, questions = burnish_client.read_benchmark(benchmark, curator)
+        dataset = _dataset_of(curator, compared.adapter, options.dataset) if curator else None
+        request = burnish_client.EvalRequest(
+            benchmark=f"{manifest.name}/{manifest.version}",
+            endpoint=compared.endpoint,
+            base_model=compared.base_model,
+            candidate_model=compared.candidate_model,
+            base_endpoint=compared.base_endpoint,
+            adapter=compared.candidate_model if compared.adapter else None,
+            dataset=f"{dataset.name}/{dataset.version}" if dataset else None,
+            targeted=_targeted(questions, dataset, options),
+            base_run_log=curator.find_run_log(side.base_runs).id if curator and side.base_runs else None,
+            base_samples=side.samples,
+            candidate_samples=side.candidate_samples,
+            sampling=burnish_client.Sampling(sampling.max_tokens, sampling.temperature, sampling.seed),
+            concurrency=sampling.concurrency,
+            baselines=baselines,
+            forgetting=compared.adapter is not None if options.forgetting is None else options.forgetting,
+            judge=decision.judge(compared.endpoint),
+            calibration=calibration,
+            thresholds=thresholds,
+            prices=_prices(options, baselines),
+        )
+        inputs = read_inputs(request, questions, curator, dataset, compared.adapter)
+        others = (request.candidate_model, *baselines.names)
+        console.note(
+            f"{manifest.questions:,} questions of {manifest.name}@{manifest.version}: {request.base_model} × {side.samples}"
+            + "".join(f", {name} × {side.candidate_samples}" for name in others)
+        )
+        folder = options.output or settings.home / "evals" / compared.folder_name
+        cache = settings.home / "cache" if options.cache else None
+        with answers.resumable("answers", folder) as progress:
+            done = asyncio.run(burnish_client.evaluate(request, inputs, out=folder, cache=cache, progress=progress))
+        if curator and compared.adapter and not store(curator, done.manifest, folder):
+            console.note(f"[dim]eval {done.manifest.id} was stored before[/]")
+    if options.json:
+        return console.print_json({"manifest": done.manifest, "verdict": done.verdict, "folder": str(folder)})
+    show_evaluation(done)
+
+
+class Compared(NamedTuple):
+    """Two models and where they are asked. base_endpoint: if the base is elsewhere; adapter: if the candidate is the stack's."""
+
+    base_model: str
+    candidate_model: str
+    folder_name: str
+    endpoint: Endpoint
+    base_endpoint: Endpoint | None = None
+    adapter: AdapterManifest | None = None
+
+
+def _compared(options: EvalOptions, settings: burnish_client.ClientSettings) -> Compared:
     from functools import partial
 
-    from burnish.verdict import Thresholds
-    from burnish_client import evaluation
-    from burnish_client.cli.views import answers
-    from burnish_client.cli.views.evaluation import show_evaluation
-    from burnish_client.config.endpoints import ClientSettings
-    from burnish_client.evaluation.calibration import read_calibration
-    from burnish_client.evaluation.request import clusters_of, run_log_rows
-    from burnish_client.sdk.curator import CuratorClient
-    from burnish_client.sdk.inference import InferenceClient
+    from burnish_client.evaluation.request import Endpoint
 
-    settings = ClientSettings()
-    names = evaluation.baseline_names(control) if control else ()
+    base, candidate = options.base_model, options.candidate_model
     # Neither endpoint gets what one of them does not take, so that both are asked alike.
-    at = partial(evaluation.Endpoint, without=frozenset(without or []), max_tokens_name=max_tokens_name)
-    manifest_of_adapter, base_endpoint = None, None
-    if adapter:
-        if candidate_url or candidate_model or base_url or base_model:
+    at = partial(Endpoint, without=frozenset(options.without or []), max_tokens_name=options.max_tokens_name)
+    if options.adapter:
+        if options.candidate_url or candidate or options.base_url or base:
             raise typer.BadParameter(
                 "give --adapter, or --candidate-url and the like, not both", param_hint="--adapter"
             )
-        with InferenceClient.from_settings(settings) as inference:
-            base_model = inference.base_model()
-            manifest_of_adapter = inference.adapter(*console.name_and_version(adapter))
+        with burnish_client.InferenceClient.from_settings(settings) as inference:
+            base = inference.base_model()
+            adapter = inference.adapter(*console.name_and_version(options.adapter))
         endpoint = at(settings.address("inference"), settings.secret_token(), ca=settings.ca)
-        candidate_model = reference = f"{manifest_of_adapter.name}@{manifest_of_adapter.version}"
-    elif candidate_url and candidate_model and base_model:
-        endpoint = at(candidate_url, candidate_token)
-        base_endpoint = at(base_url, base_token) if base_url else None
-        reference = f"{base_model}-{candidate_model}".replace("/", "-").replace(":", "-")
-    else:
+        candidate = f"{adapter.name}@{adapter.version}"
+        return Compared(base, candidate, candidate, endpoint, adapter=adapter)
+    if not (options.candidate_url and candidate and base):
         raise typer.BadParameter(
             "give --adapter NAME, or --candidate-url, --candidate-model and --base-model (and --base-url, if the base is "
             "elsewhere)",
             param_hint="--adapter",
         )
-    folder = output or settings.home / "evals" / reference
-    folder.mkdir(parents=True, exist_ok=True)
-    with ExitStack() as opened:
-        curator = None
-        if adapter or dataset or base_runs or not Path(benchmark).is_file():
-            curator = opened.enter_context(CuratorClient.from_settings(settings))
-        manifest, questions = evaluation.read_benchmark(benchmark, curator)
-        trained_on = _dataset_of(curator, manifest_of_adapter, dataset) if curator else None
-        run_log = curator.find_run_log(base_runs).id if curator and base_runs else None
-        prices = {}
-        if price:
-            sides = ["base", "candidate", "probe", *(f"arm:{name}" for name in names)]
-            prices = dict.fromkeys(sides, read_price(price, "--price"))
-        if judge_price:
-            prices["judge"] = read_price(judge_price, "--judge-price")
-        request = evaluation.EvalRequest(
-            benchmark=f"{manifest.name}/{manifest.version}",
-            endpoint=endpoint,
-            base_model=base_model,
-            candidate_model=candidate_model,
-            base_endpoint=None if base_endpoint == endpoint else base_endpoint,
-            adapter=reference if adapter else None,
-            dataset=f"{trained_on.name}/{trained_on.version}" if trained_on else None,
-            targeted=_targeted(questions, trained_on, targeted_slice or [], targeted),
-            base_run_log=run_log,
-            base_samples=samples,
-            candidate_samples=candidate_samples,
-            sampling=evaluation.Sampling(max_tokens=max_tokens, temperature=temperature, seed=seed),
-            concurrency=concurrency,
-            baselines=evaluation.BaselineSettings(
-                names,
-                shots=control_shots,
-                prompt=_prompt(control_prompt),
-                context_tokens=context_tokens or (STACK_CONTEXT_TOKENS if adapter else None),
-                seed=seed,
-            ),
-            forgetting=adapter is not None if forgetting is None else forgetting,
-            judge=judge_settings(endpoint, judge_url, judge_model, judge_token),
-            calibration=read_calibration(calibration) if calibration else None,
-            thresholds=Thresholds(margin=margin / 100),
-            prices=prices,
-        )
-        inputs = evaluation.EvalInputs(questions, trained_on, manifest_of_adapter)
-        if curator and trained_on:
-            train = b"".join(curator.export_dataset(trained_on.name, trained_on.version, "rows"))
-            corrections = evaluation.read_corrections(train, trained_on.spec.format)
-            inputs = replace(inputs, clusters=clusters_of(curator, trained_on), corrections=corrections)
-        if curator and run_log:
-            inputs = replace(inputs, base_run_log=run_log_rows(curator, run_log))
-        console.note(
-            f"{manifest.questions:,} questions of {manifest.name}@{manifest.version}: "
-            f"{base_model} × {samples}, {candidate_model} × {candidate_samples}"
-            + "".join(f", {name} × {candidate_samples}" for name in names)
-        )
-        with answers.resumable("answers", folder) as progress:
-            shared = settings.home / "cache" if cache else None
-            done = asyncio.run(evaluation.evaluate(request, inputs, out=folder, cache=shared, progress=progress))
-        if curator and adapter and not evaluation.store(curator, done.manifest, folder):
-            console.note(f"[dim]eval {done.manifest.id} was stored before[/]")
-    if json:
-        parts = {"manifest": done.manifest.model_dump(mode="json"), "verdict": done.verdict.model_dump(mode="json")}
-        return console.print_json(parts | {"folder": str(folder)})
-    show_evaluation(done)
+    endpoint = at(options.candidate_url, options.candidate_token)
+    of_base = at(options.base_url, options.base_token) if options.base_url else endpoint
+    folder_name = f"{base}-{candidate}".replace("/", "-").replace(":", "-")
+    return Compared(base, candidate, folder_name, endpoint, None if of_base == endpoint else of_base)
 
 
 def _dataset_of(
@@ -266,8 +231,6 @@ def _dataset_of(
         return curator.dataset(*console.name_and_version(reference))
     if adapter is None:
         return None
-    from burnish.errors import InvalidInputError
-
     parent = next((parent for parent in adapter.parents if parent.kind == "dataset"), None)
     if parent is None:
         raise InvalidInputError(
@@ -277,13 +240,12 @@ def _dataset_of(
 
 
 def _targeted(
-    questions: list[BenchmarkQuestion], dataset: DatasetManifest | None, slices: list[str], listed: Path | None
+    questions: list[BenchmarkQuestion], dataset: DatasetManifest | None, options: EvalOptions
 ) -> tuple[str, ...]:
     """Question ids by slice and list. With a dataset its split says, and both together are refused."""
-    from burnish.errors import InvalidInputError
     from burnish_client.evaluation.request import targeted_by_slice
 
-    if not slices and listed is None:
+    if not options.targeted_slice and options.targeted is None:
         return ()
     if dataset is not None:
         raise InvalidInputError(
@@ -291,14 +253,34 @@ def _targeted(
             "and --targeted",
             field="targeted",
         )
-    ids = [line.strip() for line in listed.read_text().splitlines() if line.strip()] if listed else []
-    return tuple(dict.fromkeys([*ids, *targeted_by_slice(questions, slices)]))
+    lines = options.targeted.read_text().splitlines() if options.targeted else []
+    ids = [line.strip() for line in lines if line.strip()]
+    return tuple(dict.fromkeys([*ids, *targeted_by_slice(questions, options.targeted_slice or [])]))
 
 
-def _prompt(file: Path | None) -> str | None:
-    from burnish.errors import InvalidInputError
+def _baselines(options: EvalOptions, seed: int) -> BaselineSettings:
+    from burnish_client.evaluation.baselines import baseline_names
+    from burnish_client.evaluation.request import BaselineSettings
 
-    text = file.read_text().strip() if file else None
-    if text == "":
-        raise InvalidInputError(f"{file} is empty: write the system prompt into it", field="control_prompt")
-    return text
+    prompt = options.control_prompt.read_text().strip() if options.control_prompt else None
+    if prompt == "":
+        raise InvalidInputError(
+            f"{options.control_prompt} is empty: write the system prompt into it", field="control_prompt"
+        )
+    return BaselineSettings(
+        baseline_names(options.control) if options.control else (),
+        shots=options.control_shots,
+        prompt=prompt,
+        context_tokens=options.context_tokens or (STACK_CONTEXT_TOKENS if options.adapter else None),
+        seed=seed,
+    )
+
+
+def _prices(options: EvalOptions, baselines: BaselineSettings) -> dict[str, Prices]:
+    prices = {}
+    if options.price:
+        sides = ["base", "candidate", "probe", *(f"arm:{name}" for name in baselines.names)]
+        prices = dict.fromkeys(sides, read_price(options.price, "--price"))
+    if options.judge_price:
+        prices["judge"] = read_price(options.judge_price, "--judge-price")
+    return prices

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING
 
 import typer
 
-from burnish_client.cli.options.evaluation import file_option, option
+from burnish.errors import InvalidInputError
+from burnish_client.cli.options.common import Options, file_option, grouped, option
+from burnish_client.cli.options.evaluation import token_option
 from burnish_client.cli.views import answers, console
 from burnish_client.cli.views.console import JsonFlag
 
@@ -22,22 +24,25 @@ def judge() -> None:
     """Judge models: how far they agree with people."""
 
 
+class CalibrateOptions(Options):
+    """The judge, and what people said."""
+
+    labels: Path = file_option(..., "JSONL: question, answer, expected, and `passed` as a person says.")
+    judge_url: str = option(..., "OpenAI-compatible endpoint of the judge.", metavar="URL")
+    judge_model: str = option(..., "Its name there.", metavar="NAME")
+    rubric: Path = file_option(..., "Text file: the rubric of the benchmark's judge grader.")
+    output: Path = option(..., "Calibration to write (JSON).", names=["--out", "-o"])
+    judge_token: str | None = token_option("BURNISH_JUDGE_TOKEN")
+    judge_max_tokens: int = option(512, "Budget of one judgement.", metavar="N", min=1)
+    concurrency: int = option(
+        16, "Most requests at once. How many the judge really gets is found out.", metavar="N", min=1
+    )
+    json: JsonFlag = False
+
+
 @app.command("calibrate")
-def calibrate_judge(
-    labels: Annotated[Path, file_option("JSONL: question, answer, expected, and `passed` as a person says.")],
-    judge_url: Annotated[str, option("OpenAI-compatible endpoint of the judge.", None, "URL")],
-    judge_model: Annotated[str, option("Its name there.", None, "NAME")],
-    rubric: Annotated[Path, file_option("Text file: the rubric of the benchmark's judge grader.")],
-    output: Annotated[Path, option("Calibration to write (JSON).", None, None, "--out", "-o")],
-    judge_token: Annotated[
-        str | None, option("Bearer token of that endpoint.", None, "TOKEN", envvar="BURNISH_JUDGE_TOKEN")
-    ] = None,
-    judge_max_tokens: Annotated[int, option("Budget of one judgement.", None, "N", min=1)] = 512,
-    concurrency: Annotated[
-        int, option("Most requests at once. How many the judge really gets is found out.", None, "N", min=1)
-    ] = 16,
-    json: JsonFlag = False,
-) -> None:
+@grouped
+def calibrate_judge(options: CalibrateOptions) -> None:
     """Ask a judge about answers that people have graded, and write how far they agree.
 
     The calibration holds for this judge model and this rubric only. The judge's replies are kept beside it as they
@@ -45,22 +50,22 @@ def calibrate_judge(
     """
     import asyncio
 
-    from burnish.errors import InvalidInputError
     from burnish_client.evaluation.calibration import calibrate, read_labels
     from burnish_client.evaluation.request import Endpoint, JudgeSettings
 
-    text = rubric.read_text()
-    if not text.strip():
-        raise InvalidInputError(f"{rubric} is empty: write what makes an answer pass", field="rubric")
-    people = read_labels(labels)
-    judge = JudgeSettings(Endpoint(judge_url, judge_token), judge_model, judge_max_tokens, concurrency)
+    output, rubric = options.output, options.rubric.read_text()
+    if not rubric.strip():
+        raise InvalidInputError(f"{options.rubric} is empty: write what makes an answer pass", field="rubric")
+    people = read_labels(options.labels)
+    endpoint = Endpoint(options.judge_url, options.judge_token)
+    judge = JudgeSettings(endpoint, options.judge_model, options.judge_max_tokens, options.concurrency)
     replies = output.with_suffix(".replies.jsonl")
-    console.note(f"{len(people):,} labelled answers: {judge_model}")
+    console.note(f"{len(people):,} labelled answers: {options.judge_model}")
     with answers.resumable("judgements", replies) as progress:
-        calibration = asyncio.run(calibrate(people, text, judge, replies, progress))
+        calibration = asyncio.run(calibrate(people, rubric, judge, replies, progress))
     console.write_output([calibration.model_dump_json(indent=2).encode() + b"\n"], output)
-    if json:
-        return console.print_json(calibration.model_dump(mode="json"))
+    if options.json:
+        return console.print_json(calibration)
     _show(calibration, asked=len(people), output=output)
 
 

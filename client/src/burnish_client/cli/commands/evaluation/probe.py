@@ -15,7 +15,7 @@ app = typer.Typer(help="The probe set that shows what a model forgot.", no_args_
 
 @app.command("export")
 def export(
-    folder: Annotated[Path, typer.Argument(help="Folder to write into; made where it is missing.", file_okay=False)],
+    folder: Annotated[Path, typer.Argument(help="Folder to write into; made if it is missing.", file_okay=False)],
     json: JsonFlag = False,
 ) -> None:
     """Write the probe set as tasks for lm-evaluation-harness: burnish_probe and burnish_texts."""

@@ -6,12 +6,16 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+import burnish_client
+from burnish.errors import InvalidInputError
 from burnish.schemas.job_state import JobState
+from burnish_client.cli.options.common import Options, grouped, option
+from burnish_client.cli.options.training import read_labels
 from burnish_client.cli.views import console
 from burnish_client.cli.views.console import JsonFlag
 
 if TYPE_CHECKING:
-    from burnish_client.sdk.trainer import TuningJob
+    from burnish_protos.trainer.v1.trainer_pb2 import TuningJob
 
 app = typer.Typer(
     help="Tuning jobs: list, show, watch, pause, resume, cancel; their metrics and checkpoints.", no_args_is_help=True
@@ -20,45 +24,49 @@ JobId = Annotated[str, typer.Argument(metavar="JOB_ID", help="As `burnish jobs l
 PAUSE_LIMIT_SECONDS = 300.0  # a checkpoint of a large adapter on a slow disk
 
 
+class ListOptions(Options):
+    """Which jobs, and how many."""
+
+    state: list[JobState] | None = option(None, "Only jobs in this state; repeat for more.")
+    label: list[str] | None = option(
+        None, "Only jobs with this label; repeat for all of several.", metavar="NAME=VALUE"
+    )
+    adapter: str | None = option(None, "Only jobs that make this adapter.", metavar="NAME")
+    dataset: str | None = option(None, "Only jobs on this dataset.", metavar="NAME")
+    limit: int = option(50, "At most so many.", min=1)
+    json: JsonFlag = False
+
+
 @app.command("ls")
-def list_jobs(
-    state: Annotated[
-        list[JobState] | None,
-        typer.Option(help="Only jobs in this state; repeat for more.", show_default=False),
-    ] = None,
-    label: Annotated[
-        list[str] | None,
-        typer.Option(help="Only jobs with this label; repeat for all of several.", metavar="NAME=VALUE"),
-    ] = None,
-    adapter: Annotated[str | None, typer.Option(help="Only jobs that make this adapter.", metavar="NAME")] = None,
-    dataset: Annotated[str | None, typer.Option(help="Only jobs on this dataset.", metavar="NAME")] = None,
-    limit: Annotated[int, typer.Option(help="At most so many.", min=1)] = 50,
-    json: JsonFlag = False,
-) -> None:
+@grouped
+def list_jobs(options: ListOptions) -> None:
     """List jobs, newest first."""
-    from burnish_client import TrainerClient
-    from burnish_client.cli.options.training import read_labels
     from burnish_client.cli.views import job_text
 
-    labels = read_labels(label or ())
-    with TrainerClient.from_settings() as trainer:
-        jobs = trainer.list_jobs(state or (), limit, labels=labels, adapter_name=adapter, dataset_name=dataset)
-    if json:
+    labels = read_labels(options.label)
+    with burnish_client.TrainerClient.from_settings() as trainer:
+        jobs = trainer.list_jobs(
+            options.state or (),
+            options.limit,
+            labels=labels,
+            adapter_name=options.adapter,
+            dataset_name=options.dataset,
+        )
+    if options.json:
         console.print_json(jobs)
     elif jobs:
         job_text.show_list(jobs)
     else:
-        is_filtered = state or labels or adapter or dataset
+        is_filtered = options.state or labels or options.adapter or options.dataset
         console.note("no such jobs" if is_filtered else "no jobs: burnish train sft --dataset NAME --follow")
 
 
 @app.command("show")
 def show_job(job_id: JobId, json: JsonFlag = False) -> None:
     """Show what a job does, what was found, its progress, how it ended, and what it was estimated to take and took."""
-    from burnish_client import TrainerClient
     from burnish_client.cli.views import job_text
 
-    with TrainerClient.from_settings() as trainer:
+    with burnish_client.TrainerClient.from_settings() as trainer:
         job = trainer.get_job(job_id)
     if json:
         console.print_json(job)
@@ -76,10 +84,9 @@ def watch_job(
 
     Exit code: 0 succeeded, 1 failed or cancelled, 130 left by Ctrl-C.
     """
-    from burnish_client import TrainerClient
     from burnish_client.cli.views import following
 
-    with TrainerClient.from_settings() as trainer:
+    with burnish_client.TrainerClient.from_settings() as trainer:
         job = following.follow(trainer, job_id, after_sequence, as_json=json)
     if not json:
         following.show_outcome(job)
@@ -93,9 +100,7 @@ def pause_job(
     json: JsonFlag = False,
 ) -> None:
     """Save a checkpoint and free the device; the job waits until it is resumed."""
-    from burnish_client import TrainerClient
-
-    with TrainerClient.from_settings() as trainer:
+    with burnish_client.TrainerClient.from_settings() as trainer:
         job = trainer.pause_job(job_id)
         if wait:
             with console.working(f"{job_id} saves a checkpoint"):
@@ -106,9 +111,7 @@ def pause_job(
 @app.command("resume")
 def resume_job(job_id: JobId, json: JsonFlag = False) -> None:
     """Put a paused job back into the queue; it continues from its last checkpoint."""
-    from burnish_client import TrainerClient
-
-    with TrainerClient.from_settings() as trainer:
+    with burnish_client.TrainerClient.from_settings() as trainer:
         job = trainer.resume_job(job_id)
     _show_changed(job, json, next_step=f"burnish jobs watch {job_id}")
 
@@ -116,9 +119,7 @@ def resume_job(job_id: JobId, json: JsonFlag = False) -> None:
 @app.command("cancel")
 def cancel_job(job_id: JobId, json: JsonFlag = False) -> None:
     """End a job that has not ended."""
-    from burnish_client import TrainerClient
-
-    with TrainerClient.from_settings() as trainer:
+    with burnish_client.TrainerClient.from_settings() as trainer:
         job = trainer.cancel_job(job_id)
     _show_changed(job, json)
 
@@ -138,10 +139,9 @@ def _show_changed(job: TuningJob, json: bool, *, next_step: str | None = None, r
 @app.command("checkpoints")
 def list_checkpoints(job_id: JobId, json: JsonFlag = False) -> None:
     """List the checkpoints of a job that are still kept; each can be published as an adapter version."""
-    from burnish_client import TrainerClient
     from burnish_client.cli.views import job_text
 
-    with TrainerClient.from_settings() as trainer:
+    with burnish_client.TrainerClient.from_settings() as trainer:
         kept = trainer.list_checkpoints(job_id)
     columns = (">step", ">epoch", ">validation loss", "", ">size", "adapter")
     empty = f"{job_id} has no checkpoints, or none are left"
@@ -157,9 +157,7 @@ def publish_checkpoint(
     json: JsonFlag = False,
 ) -> None:
     """Make a checkpoint an adapter version, to be used, evaluated and promoted as any other."""
-    from burnish_client import TrainerClient
-
-    with TrainerClient.from_settings() as trainer:
+    with burnish_client.TrainerClient.from_settings() as trainer:
         adapter = trainer.publish_checkpoint(job_id, step)
     if json:
         return console.print_json(adapter)
@@ -174,13 +172,11 @@ def show_metrics(
     json: JsonFlag = False,
 ) -> None:
     """Show the metrics so far, one line for each step. For a step that was run again after a resume, its last figures."""
-    from burnish.errors import InvalidInputError
-    from burnish_client import TrainerClient
     from burnish_client.cli.views import job_metrics
 
     if csv and json:
         raise InvalidInputError("--csv and --json exclude each other: choose one")
-    with TrainerClient.from_settings() as trainer:
+    with burnish_client.TrainerClient.from_settings() as trainer:
         rows = job_metrics.by_step(trainer.events(job_id))
     if json:
         console.print_json(rows)

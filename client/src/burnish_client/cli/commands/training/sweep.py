@@ -6,13 +6,14 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from burnish_client.cli.options.common import RunsByDefault
+import burnish_client
+from burnish.errors import InvalidInputError
+from burnish_client.cli.options.common import DATASET_HELP, Options, RunsByDefault, grouped, option
 from burnish_client.cli.views import console
 from burnish_client.cli.views.console import JsonFlag
 
 if TYPE_CHECKING:
     from burnish_client.tuning.search_space import SearchSpace
-    from burnish_client.tuning.study import SweepSettings
 
 app = typer.Typer(
     cls=RunsByDefault, help="Search training parameters (run, the default), or show a search.", no_args_is_help=True
@@ -20,47 +21,37 @@ app = typer.Typer(
 DEFAULT_TRIALS = 10
 
 
+class SweepOptions(Options):
+    """What is searched, and how."""
+
+    dataset: str = option(..., DATASET_HELP, metavar="NAME[@VERSION]")
+    param: list[str] = option(
+        ...,
+        "A range LOW..HIGH or LOW..HIGH:log, a list A,B,C, or a fixed value; repeat for more.",
+        metavar="NAME=VALUES",
+    )
+    trials: int | None = option(None, f"Trials in all. Default: the whole grid of lists, else {DEFAULT_TRIALS}.", min=1)
+    sampler: Literal["random", "grid", "tpe"] = option(
+        "random", "How values are chosen; tpe learns from earlier trials."
+    )
+    seed: int = option(0, "Seed of the choice of values, and of every training unless seed is searched.", min=0)
+    parallel: int = option(1, "Jobs in the trainer's queue at once.", metavar="K", min=1)
+    prune: bool = option(
+        True,
+        "Stop a trial early that is not in the better half at 20, 40 or 80 % of its run.",
+        names=["--prune/--no-prune"],
+    )
+    name: str | None = option(None, "Name of the sweep. Default: made from dataset and settings.")
+    adapter: str | None = option(None, "Name of the adapter that trials make versions of. Default: the sweep's.")
+    follow: bool = option(False, "Report every evaluation too.", names=["--follow", "-f"])
+    json: JsonFlag = False
+
+
 @app.command("run")
+@grouped
 def sweep(
     method: Annotated[str, typer.Argument(metavar="METHOD", help="Training method, as in `burnish train --help`.")],
-    dataset: Annotated[str, typer.Option(metavar="NAME[@VERSION]", help="Dataset; without version, the newest.")],
-    param: Annotated[
-        list[str],
-        typer.Option(
-            metavar="NAME=VALUES",
-            help="A range LOW..HIGH or LOW..HIGH:log, a list A,B,C, or a fixed value; repeat for more.",
-        ),
-    ],
-    trials: Annotated[
-        int | None,
-        typer.Option(
-            help=f"Trials in all. Default: the whole grid of lists, else {DEFAULT_TRIALS}.", min=1, show_default=False
-        ),
-    ] = None,
-    sampler: Annotated[
-        Literal["random", "grid", "tpe"], typer.Option(help="How values are chosen; tpe learns from earlier trials.")
-    ] = "random",
-    seed: Annotated[
-        int, typer.Option(help="Seed of the choice of values, and of every training unless seed is searched.", min=0)
-    ] = 0,
-    parallel: Annotated[int, typer.Option(help="Jobs in the trainer's queue at once.", metavar="K", min=1)] = 1,
-    prune: Annotated[
-        bool,
-        typer.Option(
-            "--prune/--no-prune", help="Stop a trial early that is not in the better half at 20, 40 or 80 % of its run."
-        ),
-    ] = True,
-    name: Annotated[
-        str | None, typer.Option(help="Name of the sweep. Default: made from dataset and settings.", show_default=False)
-    ] = None,
-    adapter: Annotated[
-        str | None,
-        typer.Option(
-            help="Name of the adapter that trials make versions of. Default: the sweep's.", show_default=False
-        ),
-    ] = None,
-    follow: Annotated[bool, typer.Option("--follow", "-f", help="Report every evaluation too.")] = False,
-    json: JsonFlag = False,
+    options: SweepOptions,
 ) -> None:
     """Search parameters by validation loss, each trial an ordinary job.
 
@@ -68,60 +59,53 @@ def sweep(
 
     The same command continues after Ctrl-C or a kill: ended trials are not run again, running jobs are found again.
     """
-    from burnish.errors import InvalidInputError
     from burnish.schemas.methods import method_named
-    from burnish_client import CuratorClient, TrainerClient
     from burnish_client.cli.views import sweep_text
-    from burnish_client.config.endpoints import ClientSettings
     from burnish_client.tuning.study import SweepSettings, default_name, open_study
     from burnish_client.tuning.sweep import Sweep, check_some_finished, read_result
 
-    chosen, settings = method_named(method), ClientSettings()
-    with CuratorClient.from_settings(settings) as curator:
-        manifest = curator.dataset(*console.name_and_version(dataset))
+    chosen, settings = method_named(method), burnish_client.ClientSettings()
+    with burnish_client.CuratorClient.from_settings(settings) as curator:
+        manifest = curator.dataset(*console.name_and_version(options.dataset))
     if not manifest.counts.validation:
         raise InvalidInputError(
             f"dataset {manifest.name}@{manifest.version} has no validation rows, so trials could not be compared: build it "
             "with --validation-share above 0",
             field="dataset",
         )
-    sweep_settings = SweepSettings(
+    searched = SweepSettings(
         method=chosen,
         dataset=manifest.name,
         version=manifest.version,
-        params=sorted(param),
-        sampler=sampler,
-        seed=seed,
-        prune=prune,
-        adapter=adapter or "",
+        params=sorted(options.param),
+        sampler=options.sampler,
+        seed=options.seed,
+        prune=options.prune,
+        adapter=options.adapter or "",
     )
-    sweep_name = name or default_name(sweep_settings)
-    count = _count(sweep_settings.space(), sweep_settings, trials)
-    sweep_settings = sweep_settings.model_copy(update={"adapter": adapter or sweep_name})
+    name = options.name or default_name(searched)
+    count = _count(searched.space(), options)
+    searched = searched.model_copy(update={"adapter": options.adapter or name})
     with (
-        open_study(settings.home, sweep_name, sweep_settings) as study,
-        TrainerClient.from_settings(settings) as trainer,
+        open_study(settings.home, name, searched) as study,
+        burnish_client.TrainerClient.from_settings(settings) as trainer,
     ):
         console.note(
-            f"sweep {sweep_name}: {count} trials of {method} on {manifest.name}@{manifest.version}, by {sampler}"
+            f"sweep {name}: {count} trials of {method} on {manifest.name}@{manifest.version}, by {options.sampler}"
         )
+
+        def say(line: str) -> None:
+            console.note(console.one_line(line))
+
+        run = Sweep(study, trainer, trials=count, parallel=options.parallel, say=say, follow=options.follow)
         try:
-            result = Sweep(
-                study,
-                trainer,
-                trials=count,
-                parallel=parallel,
-                say=lambda line: console.note(console.one_line(line)),
-                follow=follow,
-            ).run()
+            result = run.run()
         except KeyboardInterrupt:
-            console.note(
-                f"[yellow]interrupted:[/] running jobs continue; the same command continues sweep {sweep_name}"
-            )
-            if json:
+            console.note(f"[yellow]interrupted:[/] running jobs continue; the same command continues sweep {name}")
+            if options.json:
                 console.print_json(read_result(study))
             raise typer.Exit(130) from None
-    if json:
+    if options.json:
         console.print_json(result)
     else:
         sweep_text.show_result(result)
@@ -134,26 +118,23 @@ def show(
 ) -> None:
     """Show a sweep's trials, and the best so far."""
     from burnish_client.cli.views import sweep_text
-    from burnish_client.config.endpoints import ClientSettings
     from burnish_client.tuning.study import read_study
     from burnish_client.tuning.sweep import read_result
 
-    with read_study(ClientSettings().home, name) as study:
+    with read_study(burnish_client.ClientSettings().home, name) as study:
         result = read_result(study)
     if json:
         return console.print_json(result)
     sweep_text.show_result(result)
 
 
-def _count(space: SearchSpace, settings: SweepSettings, trials: int | None) -> int:
+def _count(space: SearchSpace, options: SweepOptions) -> int:
     """How many trials there will be: never more than a grid has points."""
-    from burnish.errors import InvalidInputError
-
-    if settings.sampler == "grid" and not space.is_listed:
+    if options.sampler == "grid" and not space.is_listed:
         ranges = ", ".join(parameter.name for parameter in space.searched if parameter.is_range)
         raise InvalidInputError(
             f"a grid needs lists of values, not ranges: list those of {ranges}, or --sampler random"
         )
-    if not space.is_listed or settings.sampler == "tpe":
-        return trials or DEFAULT_TRIALS
-    return min(trials or space.size, space.size)
+    if not space.is_listed or options.sampler == "tpe":
+        return options.trials or DEFAULT_TRIALS
+    return min(options.trials or space.size, space.size)

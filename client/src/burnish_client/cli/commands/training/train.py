@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import typer
 from typer.core import TyperGroup
 
+import burnish_client
+from burnish_client.cli.options.common import Options, grouped
 from burnish_client.cli.options.training import (
     JobOptions,
     QueueOptions,
     hyperparameter_options,
-    queue_options,
-    spec_options,
-    takes,
+    read_deadline,
+    read_labels,
+    spec_values,
 )
 from burnish_client.cli.views import console
 
@@ -40,21 +43,6 @@ class ByMethod(TyperGroup):
         self._by_method, self._others = {}, others
 
 
-def method_command(method: Method) -> Any:
-    """`burnish train <method>`."""
-    from burnish.schemas.methods import METHODS
-
-    declared = METHODS[method]
-
-    def run(options: dict[str, Any]) -> None:
-        _submit(method, options)
-
-    run.__doc__ = f"{declared.title[0].upper()}{declared.title[1:]}: {declared.summary}."
-    single = typer.Typer(rich_markup_mode="rich", add_completion=False)
-    single.command(method)(takes(JobOptions, hyperparameter_options(method), QueueOptions)(run))
-    return typer.main.get_command(single)
-
-
 app = typer.Typer(
     cls=ByMethod,
     help="Train an adapter on a dataset version. docs/training.md: which method for which data.",
@@ -62,45 +50,54 @@ app = typer.Typer(
 )
 
 
-def _submit(method: Method, options: dict[str, Any]) -> None:
-    """Queue the job that a command's options describe, or preview it."""
-    from burnish_client import CuratorClient, TrainerClient
-    from burnish_client.cli.views import following, job_text
-    from burnish_client.config.endpoints import ClientSettings
-    from burnish_client.sdk.job_spec import tuning_spec
+def method_command(method: Method) -> Any:
+    """`burnish train <method>`."""
+    from burnish.schemas.methods import METHODS
 
-    queue = queue_options(options)
-    given = spec_options(method, options)
-    settings = ClientSettings()
-    name, version = console.name_and_version(options["dataset"])
-    with CuratorClient.from_settings(settings) as curator:
+    declared = METHODS[method]
+    help = f"{declared.title[0].upper()}{declared.title[1:]}: {declared.summary}."
+    single = typer.Typer(rich_markup_mode="rich", add_completion=False)
+    command = grouped(partial(_submit, method), hyperparameters=hyperparameter_options(method))
+    single.command(method, help=help)(command)
+    return typer.main.get_command(single)
+
+
+def _submit(method: Any, options: JobOptions, hyperparameters: Options, queue: QueueOptions) -> None:
+    """Queue the job that a command's options describe, or preview it."""
+    from burnish_client.cli.views import following, job_text
+
+    labels, deadline = read_labels(queue.label), read_deadline(queue.deadline)
+    values = spec_values(method, hyperparameters)
+    settings = burnish_client.ClientSettings()
+    name, version = console.name_and_version(options.dataset)
+    with burnish_client.CuratorClient.from_settings(settings) as curator:
         manifest = curator.dataset(name, version)
-    spec = tuning_spec(
+    spec = burnish_client.tuning_spec(
         method,
         dataset_name=name,
         dataset_version=manifest.version,
-        adapter_name=options["adapter"] or name,
-        **given,
+        adapter_name=options.adapter or name,
+        accepted_findings=options.accept or (),
+        **values,
     )
-    as_json, follow = options["json"], options["follow"]
-    with TrainerClient.from_settings(settings) as trainer:
-        if options["dry_run"]:
+    with burnish_client.TrainerClient.from_settings(settings) as trainer:
+        if options.dry_run:
             with console.working("checking every row and estimating"):
-                preview = trainer.preview_job(spec, deadline=queue["deadline"])
-            if as_json:
+                preview = trainer.preview_job(spec, deadline=deadline)
+            if options.json:
                 console.print_json(preview)
             else:
                 job_text.show_preview(preview)
             raise typer.Exit(1 if preview.refused else 0)
-        job = trainer.create_job(spec, **queue)
+        job = trainer.create_job(spec, queue.request_id, priority=queue.priority, labels=labels, deadline=deadline)
         console.note(f"[bold green]queued[/] {job.job_id}: {job_text.summary(spec)}")
-        if follow:
+        if options.follow:
             job = following.follow(trainer, job.job_id)
-    if as_json:
+    if options.json:
         console.print_json(job)
-    elif follow:
+    elif options.follow:
         following.show_outcome(job)
     else:
         console.next_step(f"burnish jobs watch {job.job_id}")
-    if follow:
+    if options.follow:
         raise typer.Exit(following.exit_code(job))

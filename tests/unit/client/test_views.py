@@ -1,0 +1,59 @@
+"""What commands print: at 80 columns no number is cut, and the next step names every file that it takes."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+from unit.client.test_stack_state import a_state, identity
+
+from burnish.schemas.evaluation import BaselineRecord, EvalManifest
+from burnish.testing import eval_side
+from burnish.verdict import decide
+from burnish_client.cli.views import stack_text
+from burnish_client.cli.views.evaluation import show_evaluation, show_verdict
+from burnish_client.evaluation.comparison import Evaluation
+
+SLICE = "questions-about-orders-that-were-returned-and-then-sent-again"
+BASELINE = "nearest-few-shot"
+
+
+def side(targeted: str, rest: str) -> list:
+    return eval_side(targeted, prefix="t", targeted=True) + eval_side(rest, prefix="r", slice=SLICE)
+
+
+BASE = side("F" * 1234, "P" * 2345)
+CANDIDATE = side("P" * 1200 + "F" * 34, "P" * 2340 + "F" * 5)
+
+
+@pytest.mark.parametrize("columns", ["80", "70"])
+def test_a_verdict_keeps_its_numbers_in_a_narrow_window(
+    columns: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("COLUMNS", columns)
+    decided = decide(BASE, CANDIDATE, baselines={BASELINE: ("what", CANDIDATE)})
+    show_verdict(decided)
+    text = capsys.readouterr().out
+    assert all(len(line) <= int(columns) for line in text.splitlines())
+    table = text[text.index("\nquestions") + 1 :]
+    assert "…" not in table.replace(" … ", ""), "a cell is cut"
+    rest = next(line for line in table.splitlines() if line.startswith("rest "))
+    assert rest.split()[1] == "2345"
+    assert rest.split()[-1] == f"{decided.rest.p_value:.2g}"
+    assert "candidate" in table.splitlines()[0]
+
+
+def test_the_next_step_names_the_baselines_files(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    verdict = decide(BASE, CANDIDATE)
+    arm = BaselineRecord(name=BASELINE, what="w", file=f"arm-{BASELINE}.jsonl", changed=1, plain=0)
+    manifest = EvalManifest(
+        id="e", base_model="b", candidate_model="c", benchmark="n/v", verdict=verdict.verdict, arms=[arm]
+    )
+    show_evaluation(Evaluation(verdict, manifest, tmp_path, BASE, CANDIDATE, {}, 0, []))
+    assert f"--arm {BASELINE}={tmp_path}/arm-{BASELINE}.jsonl --json" in capsys.readouterr().err
+
+
+def test_the_status_names_the_base_model(capsys: pytest.CaptureFixture[str]) -> None:
+    stack_text.show_stack(a_state(identity(os.getpid()), base_model="smollm2"), "here")
+    assert "base model smollm2" in capsys.readouterr().out
