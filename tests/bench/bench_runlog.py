@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import random
 import subprocess
 import sys
@@ -155,8 +154,8 @@ def _seaweed(folder: Path) -> Iterator[dict[str, str]]:
     (folder / "data").mkdir(parents=True)
     with (folder / "weed.log").open("wb") as log:
         process = subprocess.Popen(
-            seaweedfs.command(folder / "data", ports),
-            env=os.environ | seaweedfs.environment(*ACCESS),
+            seaweedfs.prepare(folder / "data", ports),
+            env=seaweedfs.environment(*ACCESS),
             stdout=log,
             stderr=log,
         )

@@ -54,8 +54,8 @@ class StoreProcess:
     def start(self) -> None:
         with self._log.open("ab") as log:
             self.process = process = subprocess.Popen(
-                seaweedfs.command(self._data, self.ports),
-                env=os.environ | seaweedfs.environment(*KEYS),
+                seaweedfs.prepare(self._data, self.ports),
+                env=seaweedfs.environment(*KEYS),
                 stdout=log,
                 stderr=subprocess.STDOUT,
             )

@@ -23,9 +23,9 @@ def endpoint(tmp_path_factory: pytest.TempPathFactory, authority: Authority) -> 
     """A SeaweedFS whose S3 endpoint has a certificate."""
     folder, ports = tmp_path_factory.mktemp("seaweed-tls"), seaweedfs.Ports.pick()
     certificate, key = authority.issue("objectstore")
-    argv = [*seaweedfs.command(folder, ports), f"-s3.cert.file={certificate}", f"-s3.key.file={key}"]
+    argv = [*seaweedfs.prepare(folder, ports), f"-s3.cert.file={certificate}", f"-s3.key.file={key}"]
     with (folder / "weed.log").open("wb") as log:
-        environment = os.environ | seaweedfs.environment(ACCESS_KEY, SECRET_KEY)
+        environment = seaweedfs.environment(ACCESS_KEY, SECRET_KEY)
         process = subprocess.Popen(argv, env=environment, stdout=log, stderr=log)
     try:
         store = S3ObjectStore(ports.endpoint, ACCESS_KEY, SECRET_KEY, "burnish", secure=True, ca=authority.ca)

@@ -151,8 +151,8 @@ def _objectstore(layout: Layout, data: Path) -> Part:
     check = health.http(f"http://{ports.endpoint}/healthz")
     return Part(
         name="objectstore",
-        argv=seaweedfs.command(data, ports),
-        env={**os.environ, **seaweedfs.environment(layout.s3_access_key, layout.s3_secret_key)},
+        argv=seaweedfs.prepare(data, ports),
+        env=seaweedfs.environment(layout.s3_access_key, layout.s3_secret_key),
         address=ports.endpoint,
         started=health.object_store(store),
         ready=check,

@@ -16,8 +16,10 @@ from pathlib import Path
 
 from burnish.errors import DeadlineError, NotFoundError, UnauthenticatedError, UnavailableError
 from burnish.objectstores.s3 import S3ObjectStore
+from burnish.objectstores.seaweedfs_security import write_keys
 
 HOST = "127.0.0.1"
+KEYS_FOLDER = "private"
 READINESS_KEY = "readiness-probe"
 MEMORY_LIMIT = "768MiB"  # Go's soft limit: below about 512 MiB the server spends its time collecting garbage under load
 
@@ -67,10 +69,17 @@ def binary() -> Path:
     return Path(found)
 
 
-def command(data_dir: Path, ports: Ports) -> list[str]:
-    """argv of a server that keeps all it has under data_dir and listens on loopback only. Telemetry and every endpoint not needed are off."""
+def prepare(data_dir: Path, ports: Ports) -> list[str]:
+    """argv of a server that keeps all it has under data_dir and listens on loopback only; S3 is the one way in.
+
+    Fresh keys for its other ports are written into data_dir, so call it once for each start. Telemetry and every endpoint
+    not needed are off.
+    """
+    keys = data_dir / KEYS_FOLDER
+    write_keys(keys, HOST)
     return [
         str(binary()),
+        f"-config_dir={keys.resolve()}",
         "mini",
         f"-dir={data_dir}",
         f"-ip={HOST}",
@@ -97,8 +106,12 @@ def command(data_dir: Path, ports: Ports) -> list[str]:
 
 
 def environment(access_key: str, secret_key: str) -> dict[str, str]:
-    """Variables to add to the server's environment: the one key pair it accepts, and Go's soft memory limit."""
-    return {"AWS_ACCESS_KEY_ID": access_key, "AWS_SECRET_ACCESS_KEY": secret_key, "GOMEMLIMIT": MEMORY_LIMIT}
+    """The server's whole environment: the one key pair it accepts, Go's soft memory limit, and little of the caller's.
+
+    weed takes any flag from a variable of its name (S3=…), so it gets no others.
+    """
+    kept = {name: os.environ[name] for name in ("PATH", "HOME", "TMPDIR", "TZ") if name in os.environ}
+    return kept | {"AWS_ACCESS_KEY_ID": access_key, "AWS_SECRET_ACCESS_KEY": secret_key, "GOMEMLIMIT": MEMORY_LIMIT}
 
 
 def wait_ready(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -35,10 +34,10 @@ def running_seaweed(folder: Path) -> Iterator[Seaweed]:
     """The server on free loopback ports, ready for writes; its data and log stand under `folder` and stay there."""
     data_dir, log_path, ports = folder / "data", folder / "weed.log", seaweedfs.Ports.pick()
     data_dir.mkdir(parents=True, exist_ok=True)
-    environment = os.environ | seaweedfs.environment(ACCESS_KEY, SECRET_KEY)
+    environment = seaweedfs.environment(ACCESS_KEY, SECRET_KEY)
     with log_path.open("ab") as log:
         process = subprocess.Popen(
-            seaweedfs.command(data_dir, ports), env=environment, stdout=log, stderr=subprocess.STDOUT
+            seaweedfs.prepare(data_dir, ports), env=environment, stdout=log, stderr=subprocess.STDOUT
         )
     server = Seaweed(ports.endpoint, ACCESS_KEY, SECRET_KEY, log_path, process)
     try:
