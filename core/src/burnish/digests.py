@@ -31,6 +31,11 @@ def version_of(*parts: bytes) -> str:
     return digest.hexdigest()[:VERSION_LENGTH]
 
 
+def dataset_version(train: bytes, validation: bytes, spec: dict[str, Any], split: dict[str, Any]) -> str:
+    """Of a dataset's rows, as JSONL, and of the spec and split that its manifest states."""
+    return version_of(train, validation, canonical_json([spec, split]))
+
+
 def file_sha256(path: Path) -> str:
     with path.open("rb") as handle:
         return hashlib.file_digest(handle, "sha256").hexdigest()

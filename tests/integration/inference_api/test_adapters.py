@@ -10,6 +10,7 @@ import pytest
 from adapter_making import CONFIG, WEIGHTS, adapter_files, make_manifest
 
 from burnish import layout
+from burnish.digests import sha256_hex
 from burnish.objectstores.memory import MemoryObjectStore
 from burnish_inference.adapters.catalog import AdapterCatalog
 from burnish_inference.adapters.resolver import BARE_NAME_SECONDS, ModelResolver
@@ -92,6 +93,20 @@ async def refusal(stand, model="fix"):
 async def test_an_adapter_that_does_not_fit_is_400_with_the_reason_and_the_base_lives(stand):
     stand.publish("fix", rank=8, files=adapter_files(8, use_dora=True))
     assert "use_dora" in await refusal(stand)
+
+
+async def test_weights_overwritten_together_with_their_manifest_are_refused(stand):
+    manifest = stand.publish("fix")
+    other = adapter_files(4, lora_alpha=8)
+    for path, data in other.items():
+        stand.store.put(layout.adapter("fix", manifest.version, path), data)
+    entries = [
+        entry.model_copy(update={"size_bytes": len(other[entry.path]), "sha256": sha256_hex(other[entry.path])})
+        for entry in manifest.files
+    ]
+    overwritten = manifest.model_copy(update={"files": entries}).model_dump_json().encode()
+    stand.store.put(layout.adapter("fix", manifest.version), overwritten)
+    assert "the stored content is version" in await refusal(stand)
 
 
 async def test_bytes_that_do_not_match_the_manifest_are_refused_and_leave_no_folder(stand):

@@ -173,6 +173,32 @@ async def test_benchmarks(caller: httpx.AsyncClient) -> None:
     assert (await caller.get("/v1/benchmarks/b/none/questions")).status_code == 404
 
 
+@pytest.mark.parametrize("kind", ["benchmarks", "datasets"])
+async def test_content_overwritten_together_with_its_manifest_is_refused(
+    caller: httpx.AsyncClient, run_log: str, memory_store: MemoryObjectStore, kind: str
+) -> None:
+    await correct(caller, run_log)
+    if kind == "datasets":
+        good, other = await build(caller, run_log), await build(caller, run_log, seed=5)
+        name, versions, asked = "fix", (good.version, other.version), "export?form=openai-messages"
+        files = ("train.jsonl", "validation.jsonl", "manifest.json")
+    else:
+        made = [
+            (await caller.post("/v1/benchmarks", params={"name": "b"}, content=jsonl([question(q)]))).json()
+            for q in ("q1", "q2")
+        ]
+        name, versions, asked = "b", (made[0]["version"], made[1]["version"]), "questions"
+        files = ("questions.jsonl", "manifest.json")
+    for path in files:
+        content = memory_store.get(f"{kind}/{name}/{versions[1]}/{path}").replace(
+            f'"version": "{versions[1]}"'.encode(), f'"version": "{versions[0]}"'.encode()
+        )
+        memory_store.put(f"{kind}/{name}/{versions[0]}/{path}", content)
+    refused = await caller.get(f"/v1/{kind}/{name}/{versions[0]}/{asked}")
+    assert refused.status_code == 500, refused.text
+    assert f"the stored content is version {versions[1]}, not {versions[0]}" in refused.text
+
+
 async def test_a_benchmark_guards_the_build(caller: httpx.AsyncClient, run_log: str) -> None:
     await correct(caller, run_log)
     trained = (await build(caller, run_log)).split.train[0]

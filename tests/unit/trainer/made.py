@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from burnish.digests import canonical_json, model_digest, sha256_hex, version_of
+from burnish.digests import canonical_json, dataset_version, model_digest, sha256_hex
 from burnish.layout import dataset as dataset_key
 from burnish.ports import ObjectStore
 from burnish.schemas.base import FileEntry, Message, VersionRef
@@ -96,7 +96,8 @@ def put_dataset(
         labels=["not_json"],
         format="dpo" if isinstance(train[0], DpoRow) else "kto" if isinstance(train[0], KtoRow) else "sft",
     )
-    version = version_of(*files.values(), spec.model_dump_json().encode())
+    split = Split(targeted=[], held_out=[], train=[row.question_id for row in train], validation=[], anchors=[])
+    version = dataset_version(*files.values(), spec.model_dump(), split.model_dump())
     manifest = DatasetManifest(
         name=name,
         version=version,
@@ -104,7 +105,7 @@ def put_dataset(
         counts=DatasetCounts(
             corrections=len(train), anchors=0, train=len(train), validation=len(validation), held_out=0
         ),
-        split=Split(targeted=[], held_out=[], train=[row.question_id for row in train], validation=[], anchors=[]),
+        split=split,
         lengths=LengthStatistics(unit="characters", minimum=0, median=0, p95=0, maximum=0, total=0),
         files=[FileEntry(path=file, size_bytes=len(data), sha256=sha256_hex(data)) for file, data in files.items()],
     )

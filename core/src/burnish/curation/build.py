@@ -22,7 +22,7 @@ from burnish.curation.targets import (
     read_targets,
 )
 from burnish.diagnosis.clusters import RunCodes
-from burnish.digests import canonical_json, sha256_hex, version_of
+from burnish.digests import canonical_json, dataset_version, sha256_hex, version_of
 from burnish.errors import PreconditionError
 from burnish.jsonl import to_jsonl
 from burnish.runlogs.reader import RunLogReader
@@ -229,7 +229,7 @@ def _seal(
     lengths: Lengths,
 ) -> BuiltDataset:
     files = {TRAIN: to_jsonl(rows.train), VALIDATION: to_jsonl(rows.validation)}
-    version = version_of(*files.values(), canonical_json([spec.model_dump(), split.model_dump()]))
+    version = dataset_version(files[TRAIN], files[VALIDATION], spec.model_dump(), split.model_dump())
     manifest = DatasetManifest(
         name=spec.name,
         version=version,

@@ -34,6 +34,20 @@ def is_intact(folder: Path, entry: FileEntry) -> bool:
     return path.is_file() and path.stat().st_size == entry.size_bytes and file_sha256(path) == entry.sha256
 
 
+def require_version(what: str, stated: str, found: str) -> None:
+    """CorruptDataError unless the content has the version that it was asked for by.
+
+    Digests in a manifest do not tell if files and manifest were overwritten together; the version does, since it is the
+    content's own and the caller has it from elsewhere.
+    """
+    if found != stated:
+        raise CorruptDataError(
+            f"{what}: the stored content is version {found}, not {stated}: it was overwritten; restore it from a backup",
+            stated=stated,
+            found=found,
+        )
+
+
 def _check(key: str, entry: FileEntry, size_bytes: int, sha256: str) -> None:
     if size_bytes != entry.size_bytes or sha256 != entry.sha256:
         raise CorruptDataError(

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from burnish import layout
 from burnish.curation.benchmarks import QUESTIONS, BuiltBenchmark
+from burnish.digests import version_of
+from burnish.objectstores.verified import require_version
 from burnish.ports import ObjectStore
 from burnish.schemas.benchmark import BenchmarkManifest, BenchmarkQuestion
 from burnish_curator.manifests import Versions
@@ -22,7 +24,9 @@ class BenchmarkRepository(Versions[BenchmarkManifest]):
 
     def questions_jsonl(self, name: str, version: str) -> bytes:
         manifest = self.find(name, version)
-        return self.file(manifest.files[0], name, manifest.version)
+        questions = self.file(manifest.files[0], name, manifest.version)
+        require_version(f"benchmark {name}@{manifest.version}", manifest.version, version_of(questions))
+        return questions
 
     def questions(self, name: str, version: str) -> list[BenchmarkQuestion]:
         lines = self.questions_jsonl(name, version).splitlines()

@@ -5,8 +5,10 @@ from __future__ import annotations
 from typing import Literal
 
 from burnish import layout
-from burnish.curation.build import BuiltDataset
+from burnish.curation.build import TRAIN, VALIDATION, BuiltDataset
 from burnish.curation.exports import export, parse_rows
+from burnish.digests import dataset_version
+from burnish.objectstores.verified import require_version
 from burnish.ports import ObjectStore
 from burnish.schemas.dataset import DatasetManifest, ExportForm
 from burnish_curator.manifests import Versions
@@ -27,6 +29,11 @@ class DatasetRepository(Versions[DatasetManifest]):
     def export(self, name: str, version: str, form: ExportForm, split: Literal["train", "validation"]) -> bytes:
         """The rows of a split as JSONL in another tool's format."""
         manifest = self.find(name, version)
-        entry = next(entry for entry in manifest.files if entry.path == f"{split}.jsonl")
-        rows = parse_rows(self.file(entry, name, manifest.version), manifest.spec.format)
-        return b"".join(export(rows, form))
+        files = {entry.path: entry for entry in manifest.files}
+        train, validation = (self.file(files[file], name, manifest.version) for file in (TRAIN, VALIDATION))
+        written = (
+            part.model_dump(exclude_unset=True) for part in (manifest.spec, manifest.split)
+        )  # fields of its own time
+        found = dataset_version(train, validation, *written)
+        require_version(f"dataset {name}@{manifest.version}", manifest.version, found)
+        return b"".join(export(parse_rows(train if split == "train" else validation, manifest.spec.format), form))

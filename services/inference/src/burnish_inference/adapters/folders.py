@@ -12,11 +12,13 @@ import tempfile
 from pathlib import Path
 
 from burnish import layout
+from burnish.digests import version_of
 from burnish.errors import CorruptDataError, IncompatibleAdapterError, NotFoundError
 from burnish.files import sync
-from burnish.objectstores.verified import fetch_verified, is_intact
+from burnish.objectstores.verified import fetch_verified, is_intact, require_version
 from burnish.ports import ObjectStore
 from burnish.schemas.adapter import AdapterManifest
+from burnish_inference.adapters.checks import CONFIG, WEIGHTS
 from burnish_inference.metrics import InferenceMetrics
 
 log = logging.getLogger(__name__)
@@ -45,8 +47,23 @@ class AdapterFolders:
         self._metrics.folder(is_cached)
         if not is_cached:
             self._fetch(manifest, folder)
+        self._require_version(folder, manifest)
         self._verified.add(folder)
         return folder
+
+    @staticmethod
+    def _require_version(folder: Path, manifest: AdapterManifest) -> None:
+        """The version is the content's own: manifest and files may have been overwritten together."""
+        files = [folder / name for name in (CONFIG, WEIGHTS)]
+        if not all(file.is_file() for file in files):
+            return  # checks.py says what is missing
+        try:
+            require_version(
+                f"adapter {folder.name}", manifest.version, version_of(*(file.read_bytes() for file in files))
+            )
+        except CorruptDataError as error:
+            shutil.rmtree(folder)
+            raise IncompatibleAdapterError(error.message) from error
 
     @staticmethod
     def _is_whole(folder: Path, manifest: AdapterManifest) -> bool:

@@ -16,7 +16,7 @@ from burnish.digests import canonical_json, file_sha256, sha256_hex, version_of
 from burnish.errors import AlreadyExistsError, CorruptDataError, NotFoundError, validation_problems
 from burnish.layout import adapter as adapter_key
 from burnish.layout import dataset as dataset_key
-from burnish.objectstores.verified import fetch_verified
+from burnish.objectstores.verified import fetch_verified, require_version
 from burnish.ports import ObjectStore
 from burnish.schemas.adapter import AdapterManifest, TrainingSummary
 from burnish.schemas.base import BaseModelRef, FileEntry, Frozen, Parent, VersionRef
@@ -107,10 +107,12 @@ def read_manifest(store: ObjectStore, ref: VersionRef) -> AdapterManifest:
 
 
 def fetch(store: ObjectStore, ref: VersionRef, folder: Path) -> Path:
-    """Config and weights of a version as files in the folder, checked against their digests."""
+    """Config and weights of a version as files in the folder, checked against their digests and the version."""
     for entry in read_manifest(store, ref).files:
         if entry.path in (CONFIG, WEIGHTS):
             fetch_verified(store, adapter_key(ref.name, ref.version, entry.path), entry, folder / entry.path)
+    found = version_of(*((folder / file).read_bytes() for file in (CONFIG, WEIGHTS)))
+    require_version(f"adapter {ref.name}@{ref.version}", ref.version, found)
     return folder
 
 

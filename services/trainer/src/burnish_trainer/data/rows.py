@@ -9,9 +9,10 @@ from functools import cached_property
 
 from pydantic import ValidationError
 
+from burnish.digests import dataset_version
 from burnish.errors import CorruptDataError, validation_problems
 from burnish.layout import dataset as dataset_key
-from burnish.objectstores.verified import get_verified
+from burnish.objectstores.verified import get_verified, require_version
 from burnish.ports import ObjectStore
 from burnish.schemas.base import Message, VersionRef, message_key
 from burnish.schemas.dataset import DatasetFormat, DatasetManifest, DpoRow, KtoRow, SftRow
@@ -70,13 +71,20 @@ def read_manifest(store: ObjectStore, ref: VersionRef) -> DatasetManifest:
 
 
 def read_records(store: ObjectStore, ref: VersionRef, manifest: DatasetManifest) -> Records:
-    """All rows. CorruptDataError if a file does not have the digest that the manifest states."""
+    """All rows. manifest: as read from the store. CorruptDataError if a file does not have the digest that it states, or if
+    all of it is not the version that was asked for.
+    """
+    files: dict[str, bytes] = {TRAIN: b"", VALIDATION: b""}
+    for entry in manifest.files:
+        if entry.path in files:
+            files[entry.path] = get_verified(store, dataset_key(ref.name, ref.version, entry.path), entry)
+    written = (
+        part.model_dump(exclude_unset=True) for part in (manifest.spec, manifest.split)
+    )  # fields of its own time
+    require_version(f"dataset {ref.name}@{ref.version}", ref.version, dataset_version(*files.values(), *written))
     unreadable: dict[str, str] = {}
-    splits = []
-    for file in (TRAIN, VALIDATION):
-        entry = next((entry for entry in manifest.files if entry.path == file), None)
-        data = get_verified(store, dataset_key(ref.name, ref.version, file), entry) if entry else b""
-        splits.append(_parse(data.splitlines(), KINDS[manifest.spec.format], file, unreadable))
+    kind = KINDS[manifest.spec.format]
+    splits = [_parse(data.splitlines(), kind, file, unreadable) for file, data in files.items()]
     return Records(splits[0], splits[1], unreadable)
 
 
