@@ -78,10 +78,9 @@ def read_records(store: ObjectStore, ref: VersionRef, manifest: DatasetManifest)
     for entry in manifest.files:
         if entry.path in files:
             files[entry.path] = get_verified(store, dataset_key(ref.name, ref.version, entry.path), entry)
-    written = (
-        part.model_dump(exclude_unset=True) for part in (manifest.spec, manifest.split)
-    )  # fields of its own time
-    require_version(f"dataset {ref.name}@{ref.version}", ref.version, dataset_version(*files.values(), *written))
+    spec, split = (part.model_dump(exclude_unset=True) for part in (manifest.spec, manifest.split))  # as it was written
+    found = dataset_version(files[TRAIN], files[VALIDATION], spec, split)
+    require_version(f"dataset {ref.name}@{ref.version}", ref.version, found)
     unreadable: dict[str, str] = {}
     kind = KINDS[manifest.spec.format]
     splits = [_parse(data.splitlines(), kind, file, unreadable) for file, data in files.items()]
