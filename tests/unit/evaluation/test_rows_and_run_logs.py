@@ -48,6 +48,13 @@ def test_rows_say_what_was_trained_on() -> None:
     assert {(r.passed, r.score, r.slice, r.latency_ms) for r in rows} == {(True, 1.0, "kind", 12.5)}
 
 
+def test_rows_of_closed_answers_say_what_a_blind_guess_passes() -> None:
+    labels = GraderSpec(name="one_of", args={"labels": ["good", "bad", "ugly", "odd"]})
+    questions = [*make_questions(1, grader=labels), make_questions(2)[1]]
+    rows = eval_rows(questions, [answer_to(q, "good") for q in questions], None)
+    assert [row.chance for row in rows] == [0.25, None]
+
+
 def test_rows_of_failures_errors_and_skips() -> None:
     wrong, failed, ungradable = make_questions(3)
     ungradable = ungradable.model_copy(update={"expected_answer": " "})

@@ -7,7 +7,7 @@ import time
 import pytest
 
 from burnish.errors import InvalidInputError
-from burnish.grading import Grade, check, describe, grade, names
+from burnish.grading import Grade, chance, check, closed_answers, describe, grade, names
 from burnish.schemas.benchmark import GraderSpec
 
 ALL = ["contains", "exact", "json_fields", "multiple_choice", "normalised_exact", "number", "regex", "token_f1"]
@@ -26,9 +26,9 @@ def outcome(name: str, answer: str, expected: str, **args: object) -> str:
 
 
 def test_registry_has_all_and_describes_them() -> None:
-    assert names() == sorted([*ALL, "judge"])
+    assert names() == sorted([*ALL, "judge", "one_of"])
     assert describe("contains").startswith(
-        "contains(case_sensitive: bool = False, whole_words: bool = False): The expected"
+        "contains(case_sensitive: bool = False, whole_words: bool = True): The expected"
     )
 
 
@@ -108,9 +108,20 @@ def test_faults_only_seen_on_use_are_invalid_input_too() -> None:
         ("ﬁne", "fine", {}, PASSES),
         ("heap\n  queue", "heap queue", {}, PASSES),
         ("PARIS", "paris", {"case_sensitive": True}, "expected-text-missing"),
-        ("to start", "art", {}, PASSES),
-        ("to start", "art", {"whole_words": True}, "expected-text-missing"),
-        ("c++ is it", "C++", {"whole_words": True}, PASSES),
+        ("to start", "art", {}, "expected-text-missing"),
+        ("to start", "art", {"whole_words": False}, PASSES),
+        ("c++ is it", "C++", {}, PASSES),
+        ("in heapq.py", "heapq", {}, PASSES),
+        ("It costs 150 dollars", "50", {}, "expected-text-missing"),
+        ("It costs 50.5 dollars", "50", {}, "expected-text-missing"),
+        ("It costs 1,500 dollars", "500", {}, "expected-text-missing"),
+        ("It costs 500 dollars", "50", {}, "expected-text-missing"),
+        ("It is -50", "50", {}, "expected-text-missing"),
+        ("It costs $50.", "50", {}, PASSES),
+        ("50kg, I think", "50", {}, PASSES),
+        ("20-50", "50", {}, PASSES),
+        ("答えは東京です", "東京", {}, PASSES),
+        ("答えはParisです", "Paris", {}, PASSES),
         ("London", "Paris", {}, "expected-text-missing"),
         ("a.c", "abc", {}, "expected-text-missing"),
     ],
@@ -170,7 +181,7 @@ def test_regex(answer: str, args: dict[str, object], result: str) -> None:
         ("5kg", "5", {}, PASSES),
         ("1e3", "1000", {}, PASSES),
         (".5", "0.5", {}, PASSES),
-        ("first 1, then 2", "2", {}, PASSES),
+        ("first 1, then 2", "2", {"pick": "last"}, PASSES),
         ("first 1, then 2", "1", {"pick": "first"}, PASSES),
         ("first 1, then 2", "2", {"pick": "only"}, "several-numbers"),
         ("3.15", "3.14", {"tolerance": 0.011}, PASSES),
@@ -220,6 +231,59 @@ def test_multiple_choice(answer: str, choices: dict[str, str] | None, result: st
 def test_multiple_choice_takes_the_expected_text_and_skips_nonsense() -> None:
     assert outcome("multiple_choice", "B", "paris", choices=CAPITALS) == PASSES
     assert graded("multiple_choice", "B", "Rome", choices=CAPITALS).passed is None
+
+
+INTENTS = ["card_arrival", "Lost card", "top-up"]
+
+
+@pytest.mark.parametrize(
+    ("answer", "result"),
+    [
+        ("lost card", PASSES),
+        (" **Lost Card**.\n", PASSES),
+        ('"LOST  CARD"', PASSES),
+        ("top-up", "wrong-label"),
+        ("card_arrival", "wrong-label"),
+        ("card arrival", "not-in-list"),
+        ("The intent is lost card", "not-in-list"),
+        ("lost card, top-up", "not-in-list"),
+        ("refund", "not-in-list"),
+        ("?!", "not-in-list"),
+        ("I'm sorry, but I cannot help with that.", "refusal"),
+    ],
+)
+def test_one_of_tells_format_from_content(answer: str, result: str) -> None:
+    assert outcome("one_of", answer, "Lost card", labels=INTENTS) == result
+
+
+def test_one_of_says_which_labels_it_knows() -> None:
+    assert "card_arrival, Lost card, top-up" in graded("one_of", "refund", "top-up", labels=INTENTS).detail
+    assert graded("one_of", "refund", "refund", labels=INTENTS).skipped_reason == (
+        "the expected answer 'refund' is none of the 3 labels"
+    )
+    with pytest.raises(InvalidInputError, match=r"labels 'a' and 'A\.' are the same"):
+        graded("one_of", "a", "a", labels=["a", "A."])
+    with pytest.raises(InvalidInputError, match="label '!' has no letter"):
+        graded("one_of", "a", "a", labels=["a", "!"])
+    with pytest.raises(InvalidInputError, match="labels"):
+        check(GraderSpec(name="one_of", args={"labels": ["a"]}))
+
+
+@pytest.mark.parametrize(
+    ("name", "args", "answers", "level"),
+    [
+        ("one_of", {"labels": INTENTS}, ("card_arrival", "Lost card", "top-up"), 1 / 3),
+        ("multiple_choice", {"choices": {"b": "Rome", "a": "Paris"}}, ("A", "B"), 1 / 2),
+        ("multiple_choice", {}, (), None),
+        ("contains", {}, (), None),
+    ],
+)
+def test_closed_answers_have_a_chance_level(
+    name: str, args: dict[str, object], answers: tuple[str, ...], level: float | None
+) -> None:
+    spec = GraderSpec(name=name, args=args)
+    assert closed_answers(spec) == answers
+    assert chance(spec) == level
 
 
 WANTED = '{"file": "heapq.py", "symbol": "heappush", "parameters": ["heap", "item"]}'
@@ -274,6 +338,7 @@ def test_json_fields_not_strict_looks_inside() -> None:
         ("exact", '{"b": 1, "c": [2]}', '{"c": [2], "b": 1.0}', PASSES),
         ("normalised", '"The Heap!"', '"heap"', PASSES),
         ("contains", '"Lib/heapq.py"', '"HEAPQ.py"', PASSES),
+        ("contains", '"150 miles"', '"50"', "wrong-value"),
         ("number", '"7"', "7", PASSES),
         ("number", "true", "1", "wrong-value"),
         ("number", '"x"', "1", "wrong-value"),

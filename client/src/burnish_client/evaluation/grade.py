@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 
 from burnish.errors import InvalidInputError
-from burnish.grading import Evidence, Grade, Judgement, check, grade, needs
+from burnish.grading import Evidence, Grade, Judgement, chance, check, grade, needs
 from burnish.runlogs import prompt_messages
 from burnish.schemas.benchmark import BenchmarkQuestion
 from burnish.schemas.dataset import Split
@@ -96,6 +96,7 @@ def eval_rows(
                 cluster=cluster_of[question.question_id],
                 grader=question.grader.name,
                 judge=judgement.judge if judgement else None,
+                chance=chance(question.grader),
                 prompt_tokens=answer.prompt_tokens,
                 completion_tokens=answer.completion_tokens,
             )
@@ -139,7 +140,7 @@ def make_run_log(questions: Sequence[BenchmarkQuestion], answers: Iterable[Answe
     grade is `correct` or `incorrect`, failure_label the grader's. Sample i is run `<run_id>-<i>`: asking again is
     another run, so diagnosis sees what repeats. retrieval_hit: the question's evidence_text is in the prompt (a
     question without evidence_text has all it needs in its prompt). Extra keys `sampling_digest`, see `reuse_run_log`,
-    `finish_reason` (`length`: cut off) and `first_token_logprobs`. A judge's questions have no judgement here: no line.
+    `finish_reason` (`length`: cut off), `first_token_logprobs`, and `grader`, by which corrections are checked. A judge's questions have no judgement here: no line.
     """
     by_id = {question.question_id: question for question in questions}
     now = datetime.now(UTC).isoformat(timespec="seconds")
@@ -174,6 +175,7 @@ def make_run_log(questions: Sequence[BenchmarkQuestion], answers: Iterable[Answe
                     "sampling_digest": answer.sampling_digest,
                     "finish_reason": answer.finish_reason,
                     "first_token_logprobs": answer.first_token_logprobs,
+                    "grader": question.grader.model_dump(),
                 }
             )
         )

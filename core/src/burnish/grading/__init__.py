@@ -5,6 +5,7 @@ judge or an endpoint belongs to the client.
 """
 
 from burnish.grading import graders  # noqa: F401  # registers them
+from burnish.grading.closed_answers import chance, closed_answers
 from burnish.grading.evidence import Evidence, Judgement
 from burnish.grading.registry import Grade, check, describe, grade, grader, names
 from burnish.grading.requests import needs, request_parameters
@@ -13,7 +14,9 @@ __all__ = [
     "Evidence",
     "Grade",
     "Judgement",
+    "chance",
     "check",
+    "closed_answers",
     "describe",
     "grade",
     "grader",

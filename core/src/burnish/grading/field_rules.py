@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any, Literal
 
-from burnish.grading.text import canonical, fold, normalise
+from burnish.grading.text import canonical, fold, normalise, stands_in
 
 FieldRule = Literal["exact", "normalised", "contains", "number", "unordered", "present"]
 
@@ -15,7 +15,7 @@ def matches(rule: FieldRule, got: Any, wanted: Any) -> bool:
 
     exact: equal JSON values (1 equals 1.0, but true does not equal 1; strings by character; objects in any key order).
     normalised: strings equal after burnish.grading.text.normalise. contains: a string that holds the expected one, case
-    folded. number: a number, or a string of one, equal as a double. unordered: lists with equal elements in any order.
+    folded, and not inside a longer word or number. number: a number, or a string of one, equal as a double. unordered: lists with equal elements in any order.
     present: anything at all.
     """
     if rule == "present":
@@ -23,7 +23,7 @@ def matches(rule: FieldRule, got: Any, wanted: Any) -> bool:
     if rule == "normalised":
         return isinstance(got, str) and isinstance(wanted, str) and normalise(got) == normalise(wanted)
     if rule == "contains":
-        return isinstance(got, str) and isinstance(wanted, str) and fold(wanted) in fold(got)
+        return isinstance(got, str) and isinstance(wanted, str) and stands_in(fold(wanted), fold(got))
     if rule == "number":
         return _as_number(got) is not None and _as_number(got) == _as_number(wanted)
     if rule == "unordered":

@@ -242,7 +242,8 @@ class BaselineRecord(Frozen):
 
     name: str
     what: str = Field(description="a sentence")
-    file: str = Field(description="its rows, in the eval's folder")
+    file: str = Field(description="its rows, in the eval's folder; empty if it was not asked")
+    not_applicable: str | None = Field(default=None, description="why it was not asked: it would have changed nothing")
     changed: int = Field(description="questions that the baseline asked in another way")
     plain: int = Field(description="questions that it had to ask as the base is asked")
     details: dict[str, Any] = {}

@@ -12,6 +12,7 @@ from burnish.grading.graders import (  # noqa: F401  # importing a grader's file
     multiple_choice,
     normalised_exact,
     number,
+    one_of,
     regex,
     token_f1,
 )

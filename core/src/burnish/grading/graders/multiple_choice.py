@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Mapping
 from typing import Literal
 
 from burnish.errors import InvalidInputError
+from burnish.grading.choice_reading import read_choice
 from burnish.grading.evidence import Evidence
 from burnish.grading.registry import Grade, failing, grader, passing, skipping
 from burnish.grading.text import fold, narrow, visible
@@ -27,8 +27,8 @@ def multiple_choice(
     """The answer picks the expected letter.
 
     expected: a letter (A to Z), or the text of a choice. choices: letter -> its text; then an answer that gives the
-    text of exactly one choice counts as that letter. Reads "B", "(B)", "B. Paris", "The answer is B", "**B**"; a bare
-    "a" inside a sentence is the article, not choice A.
+    text of exactly one choice counts as that letter. Reads "B", "(B)", "B. Paris", "I think it is B", "Option A is wrong, so
+    the answer is B" (see burnish.grading.choice_reading); a bare "a" inside a sentence is the article, not choice A.
 
     by `logprob`: the pick is the letter of `choices` (then required) that is likeliest to stand first, whatever the
     model goes on to write; probabilities of the same letter (`B`, ` B`, `(B`) are added up. The question is asked with one
@@ -48,19 +48,13 @@ def multiple_choice(
             return skipping("the endpoint gave no log-probabilities of the answer's first token: use by='text'")
         picked = _likeliest(evidence.first_token_logprobs, texts)
     else:
-        picked = _picked(narrow(visible(answer)), texts)
+        picked = read_choice(answer, texts)
     if not picked:
         return failing("no-choice", "the answer names no choice")
     if len(picked) > 1:
         return failing("several-choices", f"the answer names {', '.join(sorted(picked))}")
     (got,) = picked
     return passing() if got == wanted else failing("wrong-choice", f"expected {wanted}, got {got}")
-
-
-_LEADING = re.compile(r"^[\s*_(\[\"'`]*([A-Z])(?:[\s*_)\]\"'`]*$|[)\].:,]|\*\*|\s+[-–—]\s)")
-_LISTED = re.compile(r"(?<!\w)([A-Z])\)")
-_STATED = re.compile(r"(?i:\b(?:answer|choice|option)\b(?:\s+(?:is|would be))?\s*:?)[\s*_(\[\"'`]*([A-Z])\b(?!['’])")
-_BRACKETED = re.compile(r"[(\[]([A-Z])[)\]]")
 
 
 def _likeliest(logprobs: Mapping[str, float], texts: dict[str, str]) -> set[str]:
@@ -80,21 +74,3 @@ def _letter_of(expected: str, texts: dict[str, str]) -> str | None:
         return stripped
     matching = [letter for letter, text in texts.items() if text == fold(expected)]
     return matching[0] if len(matching) == 1 else None
-
-
-def _picked(answer: str, texts: dict[str, str]) -> set[str]:
-    """Letters the answer picks, by the first reading that finds any: lone lower-case letter, stated, leading, bracketed, text of a choice."""
-    stripped = answer.strip()
-    if re.fullmatch("[A-Za-z]", stripped):
-        return {stripped.upper()}
-    leading = _LEADING.findall(stripped)
-    for letters in (
-        _STATED.findall(answer),
-        leading and leading + _LISTED.findall(stripped),
-        _BRACKETED.findall(answer),
-    ):
-        found = {letter for letter in letters if not texts or letter in texts}
-        if found:
-            return found
-    folded = fold(answer)
-    return {letter for letter, text in texts.items() if text and re.search(rf"(?<!\w){re.escape(text)}(?!\w)", folded)}

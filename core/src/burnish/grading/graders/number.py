@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-import math
-import re
 from typing import Annotated, Literal
 
 from pydantic import Field
 
+from burnish.grading.number_reading import numbers_in, stated_number
 from burnish.grading.registry import Grade, failing, grader, passing, skipping
-from burnish.grading.text import narrow, visible
 
-NUMBER = re.compile(r"(?<![\w.])[-+−]?(?:\d{1,3}(?:,\d{3})+|\d+)?(?:\.\d+|(?<=\d)\.?)(?:[eE][-+]?\d{1,3})?(?![\d_])")
-MAX_DIGITS = 1000
 NonNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 
 
@@ -23,13 +19,15 @@ def number(
     *,
     tolerance: NonNegative = 0.0,
     relative_tolerance: NonNegative = 0.0,
-    pick: Literal["first", "last", "only"] = "last",
+    pick: Literal["stated", "first", "last", "only"] = "stated",
 ) -> Grade:
     """The picked number of the answer is within max(tolerance, relative_tolerance × |expected|) of the expected one.
 
+    pick `stated`: the number that the answer states as its result ("12 (3 + 9)", "= 12", "The answer is 12, not 13"; see
+    burnish.grading.number_reading); `only`: the answer must hold exactly one number.
     Reads 1,234.5 · -3 · −3 · .5 · 1e-3, digits of any script and of full width; not NaN, infinity, number words, a decimal
-    comma (1,5 is 1 and 5) or numbers over 1000 characters. pick `only`: the answer must hold exactly one number.
-    Without any tolerance two numbers are equal if they are the same double.
+    comma (1,5 is 1 and 5) or numbers over 1000 characters. Without any tolerance two numbers are equal if they are the same
+    double.
     """
     wanted = numbers_in(expected)
     if len(wanted) != 1:
@@ -39,14 +37,7 @@ def number(
         return failing("no-number", "the answer holds no number")
     if pick == "only" and len(found) > 1:
         return failing("several-numbers", f"the answer holds {len(found)} numbers, one was asked for")
-    got = found[0 if pick == "first" else -1]
+    got = stated_number(answer) if pick == "stated" else found[0 if pick == "first" else -1]
     if abs(got - wanted[0]) <= max(tolerance, relative_tolerance * abs(wanted[0])):
         return passing()
     return failing("wrong-number", f"expected {wanted[0]:g}, got {got:g}")
-
-
-def numbers_in(text: str) -> list[float]:
-    """Every finite decimal number that stands by itself in the text (not the tail of a word such as `v2`; a unit may follow, `5kg`), in order."""
-    found = (match.group().replace(",", "").replace("−", "-") for match in NUMBER.finditer(narrow(visible(text))))
-    values = (float(digits) for digits in found if len(digits) <= MAX_DIGITS)
-    return [value for value in values if math.isfinite(value)]
