@@ -100,6 +100,18 @@ class IncompatibleAdapterError(BurnishError):
     code = Code.FAILED_PRECONDITION
 
 
+class UnprovenError(BurnishError):
+    """No stored evaluation allows this promotion. Run `burnish eval`, or give a reason with --override."""
+
+    code = Code.FAILED_PRECONDITION
+
+
+class HeldError(BurnishError):
+    """Something rests on the object that was to be removed. Remove the named holders first."""
+
+    code = Code.FAILED_PRECONDITION
+
+
 class NotFoundError(BurnishError):
     """The named thing does not exist. List what exists with the matching `ls` command."""
 

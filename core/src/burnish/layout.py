@@ -10,6 +10,8 @@ import re
 from burnish.errors import InvalidInputError
 
 MANIFEST = "manifest.json"
+PRODUCTION = "production"  # the alias that a bare adapter name stands for
+ALIASES = "aliases/"
 NAME = re.compile(r"^[a-z0-9][a-z0-9._-]{0,62}\Z")
 
 
@@ -52,5 +54,11 @@ def evaluation(eval_id: str, file: str = MANIFEST) -> str:
     return f"evals/{eval_id}/{file}"
 
 
-def alias(name: str) -> str:
-    return f"aliases/{name}.json"
+def alias(name: str, alias: str = PRODUCTION) -> str:
+    """`@` is in no name, so that an alias of one adapter is never taken for that of another."""
+    return f"{ALIASES}{name}.json" if alias == PRODUCTION else f"{ALIASES}{name}@{alias}.json"
+
+
+def alias_change(name: str, alias: str, number: int) -> str:
+    """Numbers are zero-padded so that a listing is in their order."""
+    return f"alias-changes/{name}/{alias}/{number:08d}.json"

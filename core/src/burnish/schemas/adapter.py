@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import Any, Literal
 
 from pydantic import Field
 
+from burnish import __version__
+from burnish.layout import PRODUCTION
 from burnish.schemas.base import BaseModelRef, Frozen, Manifest
+from burnish.schemas.evaluation import VerdictName
 from burnish.schemas.methods import Method
 from burnish.schemas.tuning import Finding, RunEstimate, RunMeasurement
 
@@ -52,8 +56,36 @@ class AdapterManifest(Manifest):
     packages: dict[str, str] = Field(description="package -> version")
 
 
+class AliasChange(Frozen):
+    """alias-changes/<name>/<alias>/<number>.json: one change of an alias, written once.
+
+    eval_id and verdict: what the new version rests on; override: the reason that stood in for a ship verdict. A rollback
+    has those of the promotion that it returns to.
+    """
+
+    schema_version: int = 1
+    name: str
+    alias: str
+    number: int = Field(ge=1, description="1 for the first change of the alias")
+    action: Literal["promote", "rollback", "remove"]
+    from_version: str | None = Field(description="None: the alias named no version")
+    to_version: str | None = Field(description="None: the alias names no version any more")
+    eval_id: str | None = None
+    verdict: VerdictName | None = None
+    override: str | None = None
+    reason: str | None = Field(default=None, description="of a rollback or removal, if one was given")
+    by: str = Field(description="as the caller's machine names its user; not proven")
+    at: datetime = Field(default_factory=lambda: datetime.now(UTC))
+    burnish_version: str = __version__
+
+
 class Alias(Frozen):
-    """aliases/<name>.json: the one mutable kind; written with If-Match."""
+    """aliases/<name>.json: the one mutable kind; written with If-Match.
+
+    version None: it names no version (any more). change: what set it; None only if it was written by hand.
+    """
 
     name: str
-    version: str
+    version: str | None
+    alias: str = PRODUCTION
+    change: AliasChange | None = None
