@@ -64,7 +64,7 @@ def test_a_mixed_batch_on_cuda_answers_as_each_model_does_alone(seaweed, base_mo
             body = {"model": model, "prompt": prompt, "max_tokens": 16, "temperature": 0}
             return server.http.post("/v1/completions", json=body).json()["choices"][0]["text"]
 
-        pairs = [(model, prompt) for prompt in PROMPTS for model in (record.name, "fix")]
+        pairs = [(model, prompt) for prompt in PROMPTS for model in (record.name, "fix@latest")]
         alone = [ask(*pair) for pair in pairs]
         with ThreadPoolExecutor(len(pairs)) as pool:
             together = list(pool.map(lambda pair: ask(*pair), pairs))

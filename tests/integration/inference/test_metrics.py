@@ -15,7 +15,8 @@ TRACED = {"traceparent": f"00-{TRACE}-b7ad6b7169203331-01"}
 
 
 def ask(server: InferenceServer, **headers: str) -> None:
-    base = server.http.get("/v1/models").json()["data"][0]["id"]
+    cards = server.http.get("/v1/models").json()["data"]
+    base = next(card["id"] for card in cards if card["parent"] is None)
     body = {"model": base, "messages": [{"role": "user", "content": "Say yes."}], "max_tokens": 4}
     server.http.post("/v1/chat/completions", json=body, headers=headers).raise_for_status()
 

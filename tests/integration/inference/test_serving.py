@@ -121,14 +121,14 @@ def test_the_base_answers_a_chat(server, record):
 
 def test_a_mixed_batch_equals_hugging_face_and_peft(server, reference, adapters, record):
     """Twice: the second time both slots are taken, which is where vLLM's own CPU arithmetic goes wrong for the base."""
-    models = {"": record.name, "one": "one", "two": f"two@{adapters['two'].version}"}
+    models = {"": record.name, "one": "one@latest", "two": f"two@{adapters['two'].version}"}
     expected = {models[key]: texts for key, texts in reference.texts.items()}
     answers(server, list(models.values()))
     assert answers(server, list(models.values())) == expected
 
 
 def test_a_streamed_answer_equals_the_whole_one(server, reference, adapters):
-    body = {"model": "one", "prompt": PROMPTS[0], "max_tokens": NEW_TOKENS, "temperature": 0, "stream": True}
+    body = {"model": "one@latest", "prompt": PROMPTS[0], "max_tokens": NEW_TOKENS, "temperature": 0, "stream": True}
     with server.http.stream("POST", "/v1/completions", json=body) as response:
         assert response.headers["x-burnish-adapter-version"] == adapters["one"].version
         events = [line.removeprefix("data: ") for line in response.iter_lines() if line]
@@ -160,9 +160,9 @@ def test_a_new_adapter_is_served_within_5_s_of_its_manifest_and_the_base_never_f
         wait_for_more(statuses)
         publish(bucket, make_manifest("three", files, record, RANK), files)
         published = time.monotonic()
-        response = complete(server, "three", PROMPTS[0])
+        response = complete(server, "three@latest", PROMPTS[0])
         seconds = time.monotonic() - published
-        complete(server, "three", PROMPTS[0])
+        complete(server, "three@latest", PROMPTS[0])
         loading_seconds = seconds - (
             time.monotonic() - published - seconds
         )  # apart from what a busy machine takes to answer
@@ -178,7 +178,7 @@ def test_a_new_adapter_is_served_within_5_s_of_its_manifest_and_the_base_never_f
 
 def test_more_adapters_than_slots_still_answer_rightly(server, reference, adapters, record):
     """`three` has pushed one of them out of vLLM's memory: it is read again from its folder."""
-    models = {"": record.name, "one": "one", "two": "two"}
+    models = {"": record.name, "one": "one@latest", "two": "two@latest"}
     assert answers(server, list(models.values())) == {models[key]: texts for key, texts in reference.texts.items()}
 
 
@@ -199,7 +199,7 @@ def test_broken_adapters_are_4xx_and_the_engine_lives(server, reference, record,
     }
     for name, files in broken.items():
         publish(bucket, make_manifest(name, files, record, RANK), files)
-        response = complete(server, name, PROMPTS[0])
+        response = complete(server, f"{name}@latest", PROMPTS[0])
         assert response.status_code == 400, f"{name}: {response.text}"
         assert response.json()["error"]["code"] == "incompatible_adapter"
     assert complete(server, "../one", PROMPTS[0]).status_code == 404
@@ -236,7 +236,7 @@ def test_a_killed_engine_core_is_503_and_then_back_with_its_adapters(server, ref
     assert unexpected == []
     server.wait_ready()
     print(f"back {time.monotonic() - killed:.1f} s after its engine core was killed")
-    models = {"": record.name, "one": "one", "two": f"two@{adapters['two'].version}"}
+    models = {"": record.name, "one": "one@latest", "two": f"two@{adapters['two'].version}"}
     assert answers(server, list(models.values())) == {models[key]: texts for key, texts in reference.texts.items()}
 
 

@@ -6,7 +6,7 @@ import asyncio
 import json
 import socket
 import threading
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -205,6 +205,11 @@ class WatchedStore(MemoryObjectStore):
             raise UnavailableError("the object store does not answer")
         return super().get(key)
 
+    def list(self, prefix: str) -> Iterator[ObjectInfo]:
+        if self.is_down:
+            raise UnavailableError("the object store does not answer")
+        return super().list(prefix)
+
     def get_file(self, key: str, path: Path) -> ObjectInfo:
         self.downloads.append(key)
         assert self.open_gate.wait(20)
@@ -265,7 +270,8 @@ async def stand(
             upstream=client,
         )
         upstream_socket.app, server_socket.app = upstream.app(), create_app(deps)
-        yield Stand(upstream, engine, store, base.record, tmp_path / "cache", http)
+        async with deps.aliases.watching():
+            yield Stand(upstream, engine, store, base.record, tmp_path / "cache", http)
 
 
 @pytest.fixture

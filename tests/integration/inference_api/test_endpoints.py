@@ -7,6 +7,7 @@ import pytest
 from route_listing import every_route
 
 TOKEN = "unit-test-token"
+BROKEN = "b" * 16
 WITHOUT_TOKEN = {"Authorization": ""}
 ROUTES = [
     ("POST", "/v1/chat/completions"),
@@ -168,7 +169,8 @@ async def test_models_and_adapters_list_every_version_newest_first(stand):
     assert [adapter["version"] for adapter in versions] == [newer.version, older.version]
     one = (await stand.http.get(f"/v1/adapters/fix/{older.version}")).json()
     assert one == older.model_dump(mode="json")
-    assert (await stand.http.get("/v1/models/fix")).json()["id"] == f"fix@{newer.version}"
+    assert (await stand.http.get("/v1/models/fix@latest")).json()["id"] == f"fix@{newer.version}"
+    assert (await stand.http.get("/v1/adapters/fix/latest")).json() == newer.model_dump(mode="json")
     assert (await stand.http.get("/v1/models/tiny")).json()["id"] == "tiny"
 
 
@@ -183,10 +185,10 @@ async def test_what_is_not_there_is_404(stand, path):
 
 async def test_a_broken_manifest_leaves_the_listing_whole(stand):
     good = stand.publish("fix")
-    stand.store.put("adapters/fix/broken/manifest.json", b"{}")
+    stand.store.put(f"adapters/fix/{BROKEN}/manifest.json", b"{}")
     stand.store.put("adapters/half/0001/adapter_model.safetensors", b"x")
     cards = (await stand.http.get("/v1/models")).json()["data"]
     assert [card["id"] for card in cards] == ["tiny", f"fix@{good.version}"]
-    response = await stand.chat("fix@broken")
+    response = await stand.chat(f"fix@{BROKEN}")
     assert response.status_code == 400
     assert error_of(response)["code"] == "incompatible_adapter"

@@ -60,10 +60,10 @@ async def test_without_vllm_the_page_is_ours_alone(stand, how):
 async def test_work_is_counted(stand):
     good = stand.publish("fix")
     stand.publish("wrong", base_model={"name": "other", "digest": "sha256:" + "0" * 64})
-    for model in ("tiny", "fix", f"fix@{good.version}"):
+    for model in ("tiny", "fix@latest", f"fix@{good.version}"):
         assert (await stand.chat(model)).status_code == 200
     assert (await stand.chat("wrong")).is_error
-    async with stand.http.stream("POST", "/v1/completions", json={"model": "fix", "stream": True}) as response:
+    async with stand.http.stream("POST", "/v1/completions", json={"model": "fix@latest", "stream": True}) as response:
         await response.aread()
     stand.upstream.status = 422
     await stand.chat("tiny")
@@ -85,7 +85,7 @@ async def test_work_is_counted(stand):
     assert (await samples(stand))["burnish_inference_adapters_registered"] == 0
     stand.upstream.status = 200
     stand.upstream.known = {"tiny"}
-    assert (await stand.chat("fix")).status_code == 200
+    assert (await stand.chat("fix@latest")).status_code == 200
     assert (await samples(stand))['burnish_inference_adapter_folders_total{result="hit"}'] == 1
 
 

@@ -25,7 +25,9 @@ async def test_a_stream_passes_through_chunk_by_chunk(stand):
 
 async def test_a_stream_of_an_adapter_names_its_version(stand):
     manifest = stand.publish("fix")
-    async with stand.http.stream("POST", "/v1/chat/completions", json={"model": "fix", "stream": True}) as response:
+    async with stand.http.stream(
+        "POST", "/v1/chat/completions", json={"model": "fix@latest", "stream": True}
+    ) as response:
         assert response.headers["x-burnish-adapter-version"] == manifest.version
         await response.aread()
     assert stand.upstream.requests[0]["model"] == f"fix@{manifest.version}"
@@ -100,7 +102,7 @@ async def test_an_engine_failure_is_500_while_it_lives_and_503_when_it_is_dead(s
 async def test_while_the_engine_is_down_every_completion_is_503(stand):
     stand.publish("fix")
     stand.engine.is_up = False
-    for model in ("tiny", "fix"):
+    for model in ("tiny", "fix@latest"):
         response = await stand.chat(model)
         assert response.status_code == 503
         assert int(response.headers["retry-after"]) == 5

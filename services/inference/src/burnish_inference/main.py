@@ -47,7 +47,8 @@ async def run(settings: InferenceSettings, s3: S3Settings, token: str, certifica
             token=token, max_request_bytes=settings.max_request_bytes, max_lora_rank=settings.max_lora_rank,
             cache_dir=settings.cache_dir, base=base, store=s3.open(), engine=engine, upstream=upstream, tracing=tracing,
         )  # fmt: skip
-        await serve(create_app(deps), listener, settings.drain_seconds, engine, certificate)
+        async with deps.aliases.watching():
+            await serve(create_app(deps), listener, settings.drain_seconds, engine, certificate)
     tracing.close()
 
 

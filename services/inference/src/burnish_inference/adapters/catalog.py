@@ -1,4 +1,4 @@
-"""What the object store says about adapters: manifests, versions, aliases. Methods block: call them from a thread."""
+"""What the object store says about adapters: manifests and versions. Methods block: call them from a thread."""
 
 from __future__ import annotations
 
@@ -7,9 +7,10 @@ import logging
 from pydantic import ValidationError
 
 from burnish import layout
-from burnish.errors import BurnishError, CorruptDataError, IncompatibleAdapterError, NotFoundError
+from burnish.errors import BurnishError, IncompatibleAdapterError, NotFoundError
 from burnish.ports import ObjectStore
-from burnish.schemas.adapter import AdapterManifest, Alias
+from burnish.registry.references import LATEST
+from burnish.schemas.adapter import AdapterManifest
 
 log = logging.getLogger(__name__)
 
@@ -69,20 +70,15 @@ class AdapterCatalog:
         ]
         return sorted(found, key=lambda manifest: (manifest.created_at, manifest.version), reverse=True)
 
-    def current(self, name: str) -> AdapterManifest:
-        """The version that a bare name stands for: its alias's, else the newest. NotFoundError if there is neither."""
-        check_reference(name, name)
-        try:
-            alias = Alias.model_validate_json(self._store.get(layout.alias(name)))
-        except ValidationError as error:
-            raise CorruptDataError(
-                f"{layout.alias(name)} cannot be read: {error.errors()[0]['msg']}; write the alias again"
-            ) from error
-        except NotFoundError:
-            for newest in self.versions(name):
-                return newest
-            raise unknown_model(name) from None
-        return self.manifest(alias.name, alias.version)
+    def latest(self, name: str) -> AdapterManifest:
+        """The newest version. NotFoundError if there is none."""
+        for newest in self.versions(name):
+            return newest
+        raise unknown_model(f"{name}@{LATEST}")
+
+    def forget(self, name: str, version: str) -> None:
+        """It was removed from the store."""
+        self._manifests.pop((name, version), None)
 
 
 def check_reference(model: str, *names: str) -> None:

@@ -23,6 +23,7 @@ from burnish_inference.metrics import InferenceMetrics
 log = logging.getLogger(__name__)
 
 LOAD_TIMEOUT = aiohttp.ClientTimeout(total=120)
+WARMING_PROMPT = "1"
 ALREADY_LOADED = "has already been loaded"
 
 
@@ -56,6 +57,35 @@ class AdapterLoader:
         if self._registered.get(name) != self._engine.generation:
             await self._loads.run(name, lambda: self._load(name, manifest))
         return name
+
+    def engine_is_up(self) -> bool:
+        try:
+            return bool(self._engine.url)
+        except UnavailableError:
+            return False
+
+    def is_loaded(self, manifest: AdapterManifest) -> bool:
+        """Whether the vLLM that runs now knows this version."""
+        return self._registered.get(f"{manifest.name}@{manifest.version}") == self._engine.generation
+
+    async def warm(self, manifest: AdapterManifest) -> None:
+        """Load this version, and let it make a token, so that the next request finds its weights where they are used.
+
+        Errors as `ensure`; UnavailableError if the engine goes down meanwhile.
+        """
+        if self.is_loaded(manifest):
+            return
+        name = await self.ensure(manifest)
+        body = {"model": name, "prompt": WARMING_PROMPT, "max_tokens": 1}
+        try:
+            url = f"{self._engine.url}/v1/completions"
+            async with self._upstream.post(url, json=body, timeout=LOAD_TIMEOUT) as answer:
+                text = await answer.text()
+        except (aiohttp.ClientError, TimeoutError) as error:
+            raise UnavailableError(f"the engine did not answer while adapter {name} was warmed: ask again") from error
+        if not answer.ok:
+            self.forget(name)
+            raise UnavailableError(f"the engine did not answer with adapter {name}: {answer.status} {text[:500]}")
 
     def forget(self, name: str) -> None:
         """vLLM does not know it (any more): register it again at the next request."""

@@ -11,7 +11,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from burnish import __version__
 from burnish.errors import UnauthenticatedError
 from burnish.telemetry.requests import RequestMiddleware
-from burnish_inference.api import errors
+from burnish_inference.api import errors, registry
 from burnish_inference.api.dependencies import Deps
 from burnish_inference.api.endpoints import build_router
 
@@ -23,6 +23,7 @@ OPEN_PATHS = frozenset({"/healthz", "/readyz"})
 def create_app(deps: Deps) -> FastAPI:
     app = FastAPI(title="Burnish inference", version=__version__, redirect_slashes=False)
     app.include_router(build_router(deps))
+    app.include_router(registry.build_router(deps))
     errors.install(app)
     app.add_middleware(TokenCheck, token=deps.token)
     app.add_middleware(

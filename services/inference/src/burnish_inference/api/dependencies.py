@@ -11,10 +11,12 @@ import aiohttp
 
 from burnish.ports import ObjectStore
 from burnish.telemetry.tracing import Tracing
+from burnish_inference.adapters.aliases import AliasWatch
 from burnish_inference.adapters.base import BaseModel
 from burnish_inference.adapters.catalog import AdapterCatalog
 from burnish_inference.adapters.folders import AdapterFolders
 from burnish_inference.adapters.loader import AdapterLoader
+from burnish_inference.adapters.promotions import Promotions
 from burnish_inference.adapters.resolver import ModelResolver
 from burnish_inference.api.proxy import Proxy
 from burnish_inference.engine.port import Engine
@@ -35,7 +37,9 @@ class Deps:
     max_request_bytes: int
     engine: Engine
     catalog: AdapterCatalog
+    aliases: AliasWatch
     resolver: ModelResolver
+    promotions: Promotions
     loader: AdapterLoader
     proxy: Proxy
     upstream: aiohttp.ClientSession
@@ -61,13 +65,18 @@ class Deps:
         catalog, metrics, tracing = AdapterCatalog(store), InferenceMetrics(), tracing or Tracing("burnish-inference")
         metrics.registry.register(EngineRestarts(engine))
         folders = AdapterFolders(store, cache_dir, metrics)
+        loader = AdapterLoader(base, max_lora_rank, folders, engine, upstream, metrics, tracing)
+        aliases = AliasWatch(store, catalog, loader)
+        resolver = ModelResolver(base.record.name, catalog, aliases)
         return cls(
             token=token,
             max_request_bytes=max_request_bytes,
             engine=engine,
             catalog=catalog,
-            resolver=ModelResolver(base.record.name, catalog),
-            loader=AdapterLoader(base, max_lora_rank, folders, engine, upstream, metrics, tracing),
+            aliases=aliases,
+            resolver=resolver,
+            promotions=Promotions(store, catalog, resolver, loader, aliases),
+            loader=loader,
             proxy=Proxy(engine, upstream, metrics, tracing),
             upstream=upstream,
             metrics=metrics,

@@ -11,7 +11,8 @@ from fastapi.responses import Response
 from pydantic import BaseModel
 
 from burnish.errors import InvalidInputError, NotFoundError
-from burnish.schemas.adapter import AdapterManifest
+from burnish.layout import PRODUCTION
+from burnish.schemas.adapter import AdapterManifest, Alias
 from burnish.telemetry.metrics import CONTENT_TYPE
 from burnish_inference.api.dependencies import Deps
 
@@ -25,7 +26,7 @@ BODY = {
 
 
 class ModelCard(BaseModel):
-    """root: the base model's name; parent: the same for an adapter, None for the base."""
+    """root: the base model's name; parent: the same for an adapter, None for the base; version: what an alias names."""
 
     id: str
     object: Literal["model"] = "model"
@@ -33,6 +34,7 @@ class ModelCard(BaseModel):
     owned_by: str = "burnish"
     root: str
     parent: str | None = None
+    version: str | None = None
 
 
 class ModelList(BaseModel):
@@ -69,7 +71,7 @@ def build_router(deps: Deps) -> APIRouter:
 
     @router.post("/v1/chat/completions", openapi_extra=BODY, response_class=Response)
     async def chat_completions(request: Request) -> Response:
-        """OpenAI chat completions; `model` is the base, an adapter, or adapter@version."""
+        """OpenAI chat completions; `model` is the base, an adapter (its production alias), adapter@latest, adapter@version or adapter@alias."""
         return await complete(deps, request, "/v1/chat/completions")
 
     @router.post("/v1/completions", openapi_extra=BODY, response_class=Response)
@@ -79,13 +81,16 @@ def build_router(deps: Deps) -> APIRouter:
 
     @router.get("/v1/models")
     async def models() -> ModelList:
-        """The base and every adapter version in the store."""
+        """Bare names, which are production aliases, first; then the base, other aliases, and every adapter version."""
         found = await asyncio.to_thread(deps.catalog.all)
-        return ModelList(data=[card(deps, None), *(card(deps, manifest) for manifest in found)])
+        aliases = [(alias.alias == PRODUCTION, alias_card(deps, alias)) for alias in await deps.aliases.named()]
+        production = [each for is_production, each in aliases if is_production]
+        others = [each for is_production, each in aliases if not is_production]
+        return ModelList(data=[*production, card(deps, None), *others, *(card(deps, manifest) for manifest in found)])
 
     @router.get("/v1/models/{model}")
     async def model(model: str) -> ModelCard:
-        """One model; a bare adapter name answers with the version it stands for."""
+        """One model; an alias answers with the version that it names."""
         return card(deps, await deps.resolver.resolve(model))
 
     @router.get("/v1/adapters")
@@ -103,7 +108,8 @@ def build_router(deps: Deps) -> APIRouter:
 
     @router.get("/v1/adapters/{name}/{version}")
     async def adapter(name: str, version: str) -> AdapterManifest:
-        return await asyncio.to_thread(deps.catalog.manifest, name, version)
+        """version: one, `latest`, or an alias."""
+        return await deps.resolver.adapter(f"{name}@{version}")
 
     return router
 
@@ -160,3 +166,10 @@ def card(deps: Deps, manifest: AdapterManifest | None) -> ModelCard:
         return ModelCard(id=base, created=deps.started_at, root=base)
     created = int(manifest.created_at.timestamp())
     return ModelCard(id=f"{manifest.name}@{manifest.version}", created=created, root=base, parent=base)
+
+
+def alias_card(deps: Deps, alias: Alias) -> ModelCard:
+    base = deps.resolver.base_name
+    model = alias.name if alias.alias == PRODUCTION else f"{alias.name}@{alias.alias}"
+    created = int(alias.change.at.timestamp()) if alias.change else deps.started_at
+    return ModelCard(id=model, created=created, root=base, parent=base, version=alias.version)

@@ -1,0 +1,116 @@
+"""Routes of the registry: aliases, and what holds or removes an adapter version."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Annotated
+
+from fastapi import APIRouter, Path, Query
+from pydantic import BaseModel, ConfigDict, Field
+
+from burnish.registry.references import VERSION
+from burnish.schemas.adapter import AdapterManifest, Alias, AliasChange
+from burnish_inference.adapters.catalog import unknown_model
+from burnish_inference.api.dependencies import Deps
+
+Version = Annotated[str, Path(description="16 hexadecimal characters")]
+
+
+class Promotion(BaseModel):
+    """override: why this version may answer without a ship verdict; kept with the change."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    version: str = Field(description="a version, or `latest`")
+    by: str = Field(description="who does it; kept with the change, not proven")
+    override: str | None = None
+
+
+class Withdrawal(BaseModel):
+    """Of a rollback or the removal of an alias."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    by: str = Field(description="who does it; kept with the change, not proven")
+    reason: str | None = None
+
+
+class AliasList(BaseModel):
+    aliases: list[Alias]
+
+
+class AliasHistory(BaseModel):
+    """Newest first."""
+
+    changes: list[AliasChange]
+
+
+class HeldBy(BaseModel):
+    what: str
+    why: str
+
+
+class AdapterUse(BaseModel):
+    """held_by: what rests on the version; one that nothing holds can be removed."""
+
+    adapter: AdapterManifest
+    held_by: list[HeldBy]
+
+
+class AdapterUses(BaseModel):
+    versions: list[AdapterUse]
+
+
+def build_router(deps: Deps) -> APIRouter:
+    router = APIRouter()
+    promotions = deps.promotions
+
+    @router.get("/v1/aliases")
+    async def aliases() -> AliasList:
+        """By name; also those that name no version any more."""
+        return AliasList(aliases=await promotions.aliases())
+
+    @router.get("/v1/aliases/{name}/{alias}")
+    async def history(name: str, alias: str) -> AliasHistory:
+        """Every change of an alias, newest first."""
+        return AliasHistory(changes=await promotions.history(name, alias))
+
+    @router.post("/v1/aliases/{name}/{alias}/promote")
+    async def promote(name: str, alias: str, body: Promotion) -> Alias:
+        """Let an alias name a version: one that a stored evaluation ships, or with an override. It is loaded first."""
+        return await promotions.promote(name, body.version, alias, body.by, body.override)
+
+    @router.post("/v1/aliases/{name}/{alias}/rollback")
+    async def rollback(name: str, alias: str, body: Withdrawal) -> Alias:
+        """Return to what the alias named before its last promotion."""
+        return await promotions.rollback(name, alias, body.by, body.reason)
+
+    @router.post("/v1/aliases/{name}/{alias}/remove")
+    async def remove_alias(name: str, alias: str, body: Withdrawal) -> Alias:
+        """Let an alias name no version. Its history stays."""
+        return await promotions.remove_alias(name, alias, body.by, body.reason)
+
+    @router.get("/v1/adapter-uses")
+    async def uses(
+        name: Annotated[str | None, Query(description="only versions of this adapter")] = None,
+    ) -> AdapterUses:
+        """Every version with what holds it, newest first."""
+        found = (
+            await asyncio.to_thread(deps.catalog.versions, name) if name else await asyncio.to_thread(deps.catalog.all)
+        )
+        held = await promotions.holders(found)
+        return AdapterUses(
+            versions=[
+                AdapterUse(adapter=manifest, held_by=[HeldBy(what=holder.what, why=holder.why) for holder in holders])
+                for manifest, holders in zip(found, held, strict=True)
+            ]
+        )
+
+    @router.delete("/v1/adapters/{name}/{version}", status_code=204)
+    async def remove_adapter(name: str, version: Version) -> None:
+        """Remove a version that nothing holds; a version, not an alias, since it cannot be undone."""
+        if not VERSION.fullmatch(version):
+            raise unknown_model(f"{name}@{version}")
+        await promotions.remove(name, version)
+
+    return router
