@@ -85,7 +85,7 @@ def create_app(deps: Deps) -> FastAPI:
     app.state.database = deps.database
     app.state.metrics = deps.metrics
     app.state.run_logs = run_logs
-    app.state.reviews = ReviewService(run_logs, corrections, deps.metrics)
+    app.state.reviews = ReviewService(deps.store, run_logs, corrections, deps.metrics)
     app.state.datasets = datasets
     app.state.dataset_service = DatasetService(datasets, run_logs, corrections, benchmarks, deps.lengths, deps.metrics)
     app.state.benchmarks = benchmarks

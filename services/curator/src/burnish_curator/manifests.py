@@ -9,6 +9,8 @@ from typing import Generic, TypeVar
 from burnish.errors import AlreadyExistsError, NotFoundError
 from burnish.objectstores.verified import get_verified
 from burnish.ports import ObjectStore
+from burnish.registry.holding import Kind, Thing
+from burnish.registry.removal import remove
 from burnish.schemas.base import FileEntry, Manifest
 
 ManifestType = TypeVar("ManifestType", bound=Manifest)
@@ -21,15 +23,16 @@ class Manifests(Generic[ManifestType]):
     """Manifests of one kind, by the names that their key is made of. Thread-safe: the worst a race does is to read one twice.
 
     key: the function of `burnish.layout` that makes a key of those names and a file. noun and hint: what an error calls
-    the thing, and where a caller finds those that exist.
+    the thing, and where a caller finds those that exist. kind: what lineage calls it.
     """
 
     def __init__(
-        self, store: ObjectStore, schema: type[ManifestType], key: Callable[..., str], noun: str, hint: str
+        self, store: ObjectStore, schema: type[ManifestType], key: Callable[..., str], kind: Kind, noun: str, hint: str
     ) -> None:
         self._store = store
         self._schema = schema
         self._key = key
+        self._kind = kind
         self._noun = noun
         self._hint = hint
         self._kept: dict[str, ManifestType] = {}
@@ -72,6 +75,12 @@ class Manifests(Generic[ManifestType]):
             return self.read(*names)
         return manifest
 
+    def remove(self, *names: str) -> None:
+        """Remove the thing and its files. NotFoundError if it is not there, HeldError if anything rests on it."""
+        self._kept.pop(self._key(*names), None)
+        remove(self._store, Thing(self._kind, names[0], names[-1]))
+        self._kept.pop(self._key(*names), None)  # it may have been read again meanwhile
+
     def file(self, entry: FileEntry, *names: str) -> bytes:
         """A file that the manifest lists. CorruptDataError if it is not what the manifest states."""
         return get_verified(self._store, self._key(*names, entry.path), entry)
@@ -81,9 +90,15 @@ class Versions(Manifests[ManifestType]):
     """Manifests of things that have a name and versions. folder: where the names stand, ending in a slash."""
 
     def __init__(
-        self, store: ObjectStore, schema: type[ManifestType], key: Callable[..., str], noun: str, hint: str, folder: str
+        self,
+        store: ObjectStore,
+        schema: type[ManifestType],
+        key: Callable[..., str],
+        kind: Kind,
+        hint: str,
+        folder: str,
     ) -> None:
-        super().__init__(store, schema, key, noun, hint)
+        super().__init__(store, schema, key, kind, kind, hint)
         self._folder = folder
 
     def list(self, name: str | None = None) -> list[ManifestType]:

@@ -40,6 +40,12 @@ def get_benchmark(name: str, version: str, benchmarks: Benchmarks) -> BenchmarkM
     return benchmarks.find(name, version)
 
 
+@router.delete("/{name}/{version}", summary="Remove a benchmark version", status_code=204)
+def remove_benchmark(name: str, version: str, benchmarks: Benchmarks) -> None:
+    """Refused while a dataset or an eval rests on it. `latest` is not taken: say which version."""
+    benchmarks.remove(name, version)
+
+
 @router.get("/{name}/{version}/questions", summary="Its questions", response_class=Response)
 def get_questions(name: str, version: str, benchmarks: Benchmarks) -> Response:
     """JSONL of BenchmarkQuestion."""

@@ -45,6 +45,12 @@ def get_dataset(name: str, version: str, datasets: Datasets) -> DatasetManifest:
     return datasets.find(name, version)
 
 
+@router.delete("/{name}/{version}", summary="Remove a dataset version", status_code=204)
+def remove_dataset(name: str, version: str, datasets: Datasets) -> None:
+    """Refused while an adapter or an eval rests on it. `latest` is not taken: say which version."""
+    datasets.remove(name, version)
+
+
 @router.get("/{name}/{version}/export", summary="Rows in another tool's form", response_class=Response)
 def export_dataset(
     name: str,

@@ -56,6 +56,12 @@ def get_eval(eval_id: str, evals: Evals) -> EvalManifest:
     return evals.read(eval_id)
 
 
+@router.delete("/{eval_id}", summary="Remove an eval", status_code=204)
+def remove_eval(eval_id: str, evals: Evals) -> None:
+    """Refused while an alias rests on it."""
+    evals.remove(eval_id)
+
+
 @router.get("/{eval_id}/{file}", summary="A file of an eval", response_class=Response)
 def get_file(eval_id: str, file: str, evals: Evals) -> Response:
     media_type = MEDIA_TYPES.get(Path(file).suffix, "application/octet-stream")

@@ -18,7 +18,7 @@ class EvalRepository(Manifests[EvalManifest]):
     """spool: a folder for uploads that have not ended."""
 
     def __init__(self, store: ObjectStore, spool: Path) -> None:
-        super().__init__(store, EvalManifest, layout.evaluation, "eval", "GET /v1/evals lists them")
+        super().__init__(store, EvalManifest, layout.evaluation, "eval", "eval", "GET /v1/evals lists them")
         self._spool = spool
 
     def put_file(self, eval_id: str, file: str, chunks: Iterator[bytes]) -> None:

@@ -6,6 +6,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, Depends, Query, Request, Response
 
+from burnish.schemas.base import Frozen
 from burnish.schemas.runlog import ReviewImport
 from burnish_curator.requests import JSONL, in_thread, jsonl_body, state
 from burnish_curator.reviews.service import ReviewService
@@ -26,3 +27,13 @@ def export_review(
 async def import_review(run_log_id: str, request: Request, service: Service) -> ReviewImport:
     """Keeps every good correction and names each refused line. The newest correction of a question replaces the others."""
     return await in_thread(request, lambda chunks: service.import_review(run_log_id, chunks))
+
+
+class ReviewRemoval(Frozen):
+    removed: int
+
+
+@router.delete("", summary="Remove every correction of a run log")
+def remove_review(run_log_id: str, service: Service) -> ReviewRemoval:
+    """Refused while a dataset was built from them."""
+    return ReviewRemoval(removed=service.remove(run_log_id))

@@ -44,6 +44,12 @@ class CorrectionRepository:
         with self._database.begin() as connection:
             connection.execute(delete(CorrectionRow).where(mine))
 
+    def remove_all(self, run_log_id: str) -> int:
+        """Of one run log; how many there were."""
+        table = CorrectionRow.__table__
+        with self._database.begin() as connection:
+            return connection.execute(delete(CorrectionRow).where(table.c.run_log_id == run_log_id)).rowcount
+
     def _read(self, connection: Connection, run_log_id: str) -> dict[str, Correction]:
         query = select(CorrectionRow.question_id, CorrectionRow.failure_label, CorrectionRow.corrected_output).where(
             CorrectionRow.run_log_id == run_log_id

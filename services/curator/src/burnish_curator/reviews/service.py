@@ -18,6 +18,9 @@ from burnish.curation.review import (
 from burnish.diagnosis import UNLABELLED
 from burnish.errors import InvalidInputError, PreconditionError
 from burnish.jsonl import to_jsonl
+from burnish.ports import ObjectStore
+from burnish.registry.holding import Thing
+from burnish.registry.removal import check_free
 from burnish.schemas.runlog import FailureCluster, ReviewImport, ReviewItem
 from burnish_curator.metrics import CuratorMetrics
 from burnish_curator.reviews.repository import CorrectionRepository
@@ -55,7 +58,14 @@ class ReviewView:
 
 
 class ReviewService:
-    def __init__(self, run_logs: RunLogRepository, corrections: CorrectionRepository, metrics: CuratorMetrics) -> None:
+    def __init__(
+        self,
+        store: ObjectStore,
+        run_logs: RunLogRepository,
+        corrections: CorrectionRepository,
+        metrics: CuratorMetrics,
+    ) -> None:
+        self._store = store
         self._run_logs = run_logs
         self._corrections = corrections
         self._metrics = metrics
@@ -84,6 +94,16 @@ class ReviewService:
         )
         self._metrics.reviewed(done)
         return done
+
+    def remove(self, run_log_id: str) -> int:
+        """Remove every correction of a run log, and return how many. HeldError while a dataset was built from them."""
+        self._run_logs.read(run_log_id)
+        check_free(self._store, Thing("review", run_log_id, run_log_id))
+        return self._corrections.remove_all(run_log_id)
+
+    def forget(self, run_log_id: str) -> int:
+        """Remove the corrections of a run log that was removed, and return how many."""
+        return self._corrections.remove_all(run_log_id)
 
     def view(self, run_log_id: str, label: str | None, only_open: bool, page: int) -> ReviewView:
         """A page of the review, by label (None: every labelled cluster); only_open: only the questions without a correction."""

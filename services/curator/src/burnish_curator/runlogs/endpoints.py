@@ -6,9 +6,11 @@ from typing import Annotated
 
 from fastapi import APIRouter, Depends, Query, Request, Response
 
+from burnish.errors import NotFoundError
 from burnish.schemas.base import Frozen
 from burnish.schemas.runlog import Diagnosis, RunLogImport, RunLogLine, RunLogManifest
 from burnish_curator.requests import JSONL, in_thread, jsonl_body, state
+from burnish_curator.reviews.service import ReviewService
 from burnish_curator.runlogs.repository import RunLogRepository
 
 router = APIRouter(prefix="/v1/runlogs", tags=["run logs"])
@@ -42,6 +44,19 @@ def list_run_logs(run_logs: RunLogs) -> RunLogList:
 @router.get("/{run_log_id}", summary="A run log's manifest")
 def get_run_log(run_log_id: str, run_logs: RunLogs) -> RunLogManifest:
     return run_logs.read(run_log_id)
+
+
+@router.delete("/{run_log_id}", summary="Remove a run log and its corrections", status_code=204)
+def remove_run_log(
+    run_log_id: str, run_logs: RunLogs, reviews: Annotated[ReviewService, Depends(state("reviews"))]
+) -> None:
+    """Refused while a dataset rests on it."""
+    try:
+        run_logs.remove(run_log_id)
+    except NotFoundError:
+        if not reviews.forget(run_log_id):  # else this ends a removal that was interrupted
+            raise
+    reviews.forget(run_log_id)
 
 
 @router.get("/{run_log_id}/rows", summary="Rows, by failure label and grade")

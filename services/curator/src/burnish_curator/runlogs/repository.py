@@ -49,7 +49,7 @@ class RunLogRepository(Manifests[RunLogManifest]):
     """
 
     def __init__(self, store: ObjectStore, cache_dir: Path, spool: Path, metrics: CuratorMetrics) -> None:
-        super().__init__(store, RunLogManifest, layout.runlog, "run log", "`burnish runs ls` lists them")
+        super().__init__(store, RunLogManifest, layout.runlog, "runlog", "run log", "`burnish runs ls` lists them")
         self._metrics = metrics
         self._cache_dir = cache_dir / "runlogs"
         self._spool = spool
@@ -78,6 +78,14 @@ class RunLogRepository(Manifests[RunLogManifest]):
     def list(self) -> list[RunLogManifest]:
         """Newest first."""
         return self.read_all((run_log_id,) for run_log_id in self._store.list_folders("runlogs/"))
+
+    def remove(self, *names: str) -> None:
+        """As `Manifests.remove`, and its parts leave the cache."""
+        super().remove(*names)
+        (run_log_id,) = names
+        with self._lock:
+            self._open.pop(run_log_id, None)
+        shutil.rmtree(self._cache_dir / run_log_id, ignore_errors=True)
 
     def rejected(self, run_log_id: str) -> bytes:
         """Every refused line of the import that made this run log, as JSONL of RejectedLine."""
