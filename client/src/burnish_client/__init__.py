@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from burnish_client.evaluation.request import Sampling as Sampling
     from burnish_client.evaluation.request import read_benchmark as read_benchmark
     from burnish_client.evaluation.request import run_log_rows as run_log_rows
+    from burnish_client.sdk.adapters import Adapters as Adapters
     from burnish_client.sdk.curator import CuratorClient as CuratorClient
     from burnish_client.sdk.inference import InferenceClient as InferenceClient
     from burnish_client.sdk.job_spec import tuning_spec as tuning_spec
@@ -41,6 +42,7 @@ _MODULES = {
         "read_benchmark",
         "run_log_rows",
     ),
+    "burnish_client.sdk.adapters": ("Adapters",),
     "burnish_client.sdk.curator": ("CuratorClient",),
     "burnish_client.sdk.inference": ("InferenceClient",),
     "burnish_client.sdk.job_spec": ("tuning_spec",),

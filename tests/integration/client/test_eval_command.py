@@ -128,7 +128,7 @@ def test_from_benchmark_to_a_stored_verdict(
         "--benchmark",
         "files",
         "--adapter",
-        "fixes",
+        "fixes@latest",
         "--base-runs",
         "base-runs",
         "--no-forgetting",

@@ -69,6 +69,8 @@ class StandIn(BaseHTTPRequestHandler):
         listing = {"adapters": [version.model_dump(mode="json") for version in VERSIONS]}
         by_path |= {"/v1/adapters": listing, "/v1/adapters/fixes": listing}
         by_path |= {f"/v1/adapters/fixes/{version.version}": version.model_dump(mode="json") for version in VERSIONS}
+        named = {"latest": VERSIONS[0], "production": VERSIONS[1]}
+        by_path |= {f"/v1/adapters/fixes/{name}": version.model_dump(mode="json") for name, version in named.items()}
         if self.path not in by_path:
             return self._error(404, "not_found", f"nothing at {self.path}")
         return self._answer(200, by_path[self.path])
@@ -122,9 +124,10 @@ def test_the_base_is_the_model_without_a_parent(client: InferenceClient) -> None
     assert client.base_model() == "base"
 
 
-def test_an_adapter_without_version_is_the_newest(client: InferenceClient) -> None:
+def test_an_adapter_without_version_is_the_production_one(client: InferenceClient) -> None:
     assert client.adapters() == client.adapters("fixes") == VERSIONS
-    assert client.adapter("fixes") == VERSIONS[0]
+    assert client.adapter("fixes") == VERSIONS[1]
+    assert client.adapter("fixes", "latest") == VERSIONS[0]
     assert client.adapter("fixes", "1111") == VERSIONS[1]
     with pytest.raises(NotFoundError):
         client.adapter("others")

@@ -14,7 +14,7 @@ from typer.exceptions import TyperException
 from burnish.errors import BurnishError, Code
 from burnish_client.cli.commands import demo, login, stack
 from burnish_client.cli.commands.data import benchmark, dataset, diagnose, review, runs
-from burnish_client.cli.commands.evaluation import eval_plan, evaluate, judge, probe, verdict
+from burnish_client.cli.commands.evaluation import eval_plan, evaluate, judge, probe, stored, verdict
 from burnish_client.cli.commands.training import adapters, compare, jobs, sweep, train
 from burnish_client.cli.options.common import RunsByDefault
 from burnish_client.cli.views import console
@@ -27,11 +27,13 @@ STACK, LOOP = "The stack", "The loop"
 
 evaluation = typer.Typer(
     cls=RunsByDefault,
-    help="Compare base and adapter on a benchmark (run, the default), or plan that.",
+    help="Compare base and adapter on a benchmark (run, the default), plan that, or list and remove what is stored.",
     no_args_is_help=True,
 )
 evaluation.command("run", cls=evaluate.EvalCommand)(evaluate.evaluate)
 evaluation.command("plan")(eval_plan.plan)
+evaluation.command("ls")(stored.list_evals)
+evaluation.command("rm")(stored.remove_eval)
 train.app.command("compare")(compare.compare)
 train.app.add_typer(sweep.app, name="sweep")
 

@@ -29,6 +29,7 @@ from burnish_client.config.endpoints import ClientSettings
 from burnish_client.config.env_file import EnvFile
 from burnish_client.demo import serving
 from burnish_client.demo.clock import Clock
+from burnish_client.demo.promotion import promote_and_roll_back
 from burnish_client.demo.recipe import FULL, Recipe
 from burnish_client.demo.services import Services, open_services, settings_of_compose, settings_of_embedded
 from burnish_client.demo.stdlib_benchmark import generate
@@ -42,7 +43,7 @@ from burnish_client.evaluation.request import EvalInputs, EvalRequest, Sampling
 from burnish_client.stack.control import Launch, interruptible
 from burnish_client.stack.settings import StackSettings
 
-STEPS = 10
+STEPS = 11
 
 
 class NotImprovedError(BurnishError):
@@ -140,6 +141,8 @@ class MainJob:
             store(self.services.curator, evaluation.manifest, evaluation.folder)
             show_verdict(evaluation.verdict)
             _print(f"stored as eval {evaluation.manifest.id}; the adapter is {evaluation.manifest.candidate_model}")
+        with step("Promotion: which version answers to the bare name"):
+            promote_and_roll_back(self.services, evaluation, adapter, questions[0])
         return evaluation
 
     def make_benchmark(self) -> tuple[list[BenchmarkQuestion], BenchmarkManifest]:

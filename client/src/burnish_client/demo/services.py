@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from burnish.errors import PreconditionError
-from burnish_client import CuratorClient, InferenceClient, TrainerClient
+from burnish_client import Adapters, CuratorClient, InferenceClient, TrainerClient
 from burnish_client.config.endpoints import FIELDS, ClientSettings
 from burnish_client.config.env_file import EnvFile
 from burnish_client.evaluation.request import Endpoint
@@ -36,11 +36,12 @@ def settings_of_compose(stack: EnvFile) -> ClientSettings:
 
 @dataclass(frozen=True)
 class Services:
-    """Clients of the same stack. endpoint: the inference service as the eval client takes it; base_model: the name it serves."""
+    """Clients of the same stack. adapters: the registry; endpoint: the inference service as the eval client takes it; base_model: the name it serves."""
 
     curator: CuratorClient
     trainer: TrainerClient
     inference: InferenceClient
+    adapters: Adapters
     endpoint: Endpoint
     base_model: str
 
@@ -52,6 +53,8 @@ def open_services(settings: ClientSettings) -> Iterator[Services]:
         curator = opened.enter_context(CuratorClient.from_settings(settings))
         trainer = opened.enter_context(TrainerClient.from_settings(settings))
         inference = opened.enter_context(InferenceClient.from_settings(settings))
+        adapters = opened.enter_context(Adapters.from_settings(settings))
         for client in (curator, trainer, inference):
             client.check_access()
-        yield Services(curator, trainer, inference, Endpoint.from_settings(settings), inference.base_model())
+        endpoint = Endpoint.from_settings(settings)
+        yield Services(curator, trainer, inference, adapters, endpoint, inference.base_model())

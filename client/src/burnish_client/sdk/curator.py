@@ -72,6 +72,10 @@ class CuratorClient(HttpClient):
             raise NotFoundError("no run log yet: `burnish runs import FILE`")
         raise NotFoundError(f"no run log {reference!r}: `burnish runs ls` lists what there is")
 
+    def remove_run_log(self, run_log_id: str) -> None:
+        """Remove a run log and its corrections. Raises HeldError, which names the holders, while a dataset rests on it."""
+        self._send("DELETE", f"/v1/runlogs/{segment(run_log_id)}")
+
     def run_log_rows(
         self, run_log_id: str, *, offset: int = 0, limit: int = 100, label: str | None = None, grade: str | None = None
     ) -> RunLogRows:
@@ -105,6 +109,10 @@ class CuratorClient(HttpClient):
         response = self._send("POST", f"/v1/runlogs/{segment(run_log_id)}/review", content=body, headers=JSONL)
         return ReviewImport.model_validate_json(response.content)
 
+    def remove_review(self, run_log_id: str) -> int:
+        """Remove every correction of a run log; how many. Raises HeldError while a dataset was built from them."""
+        return int(self._send("DELETE", f"/v1/runlogs/{segment(run_log_id)}/review").json()["removed"])
+
     def review_page_url(self, run_log_id: str, label: str | None = None) -> str:
         """URL of the review page, for a browser."""
         query = f"?{urlencode({'label': label})}" if label else ""
@@ -123,6 +131,10 @@ class CuratorClient(HttpClient):
     def dataset(self, name: str, version: str | None = None) -> DatasetManifest:
         path = f"/v1/datasets/{segment(name)}/{segment(version or 'latest')}"
         return DatasetManifest.model_validate_json(self._get(path).content)
+
+    def remove_dataset(self, name: str, version: str) -> None:
+        """Remove a version. Raises HeldError while an adapter or an eval rests on it."""
+        self._send("DELETE", f"/v1/datasets/{segment(name)}/{segment(version)}")
 
     def export_dataset(
         self, name: str, version: str, form: ExportForm, split: Literal["train", "validation"] = "train"
@@ -152,6 +164,10 @@ class CuratorClient(HttpClient):
             raise NotFoundError(f"no benchmark named {name!r}: `burnish benchmark ls` lists what there is", name=name)
         return newest
 
+    def remove_benchmark(self, name: str, version: str) -> None:
+        """Remove a version. Raises HeldError while a dataset or an eval rests on it."""
+        self._send("DELETE", f"/v1/benchmarks/{segment(name)}/{segment(version)}")
+
     def benchmark_questions(self, name: str, version: str | None = None) -> list[BenchmarkQuestion]:
         version = version or self.benchmark(name).version
         response = self._get(f"/v1/benchmarks/{segment(name)}/{segment(version)}/questions")
@@ -174,6 +190,10 @@ class CuratorClient(HttpClient):
 
     def eval(self, eval_id: str) -> EvalManifest:
         return EvalManifest.model_validate_json(self._get(f"/v1/evals/{segment(eval_id)}").content)
+
+    def remove_eval(self, eval_id: str) -> None:
+        """Remove an eval and its files. Raises HeldError while an alias rests on it."""
+        self._send("DELETE", f"/v1/evals/{segment(eval_id)}")
 
     def eval_file(self, eval_id: str, file: str) -> bytes:
         return self._get(f"/v1/evals/{segment(eval_id)}/{segment(file)}").content

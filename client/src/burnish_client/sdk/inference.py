@@ -7,7 +7,8 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 
-from burnish.errors import NotFoundError, UnavailableError
+from burnish.errors import UnavailableError
+from burnish.layout import PRODUCTION
 from burnish.schemas.adapter import AdapterManifest
 from burnish.schemas.base import Message
 from burnish_client.sdk.http import HttpClient, segment
@@ -16,13 +17,14 @@ CHAT_TIMEOUT_SECONDS = 300.0
 
 
 class ModelCard(BaseModel):
-    """An entry of GET /v1/models. parent is the base model's name for an adapter, None for the base."""
+    """An entry of GET /v1/models. parent: the base model's name for an adapter, None for the base. version: what an alias names."""
 
     model_config = ConfigDict(frozen=True, extra="allow")
 
     id: str
     root: str | None = None
     parent: str | None = None
+    version: str | None = None
 
 
 class ChatAnswer(BaseModel):
@@ -44,7 +46,7 @@ class InferenceClient(HttpClient):
     probe_path = "/v1/models"
 
     def models(self) -> list[ModelCard]:
-        """The base model and every adapter version in the store."""
+        """Production aliases (bare names), the base model, other aliases, and every adapter version in the store."""
         return [ModelCard.model_validate(item) for item in self._get("/v1/models").json()["data"]]
 
     def base_model(self) -> str:
@@ -61,13 +63,8 @@ class InferenceClient(HttpClient):
         path = f"/v1/adapters/{segment(name)}" if name else "/v1/adapters"
         return [AdapterManifest.model_validate(item) for item in self._get(path).json()["adapters"]]
 
-    def adapter(self, name: str, version: str | None = None) -> AdapterManifest:
-        """One version, or the newest of the name."""
-        if version is None:
-            versions = self.adapters(name)
-            if not versions:
-                raise NotFoundError(f"no adapter named {name!r}: `burnish adapters ls` lists what there is", name=name)
-            return versions[0]
+    def adapter(self, name: str, version: str = PRODUCTION) -> AdapterManifest:
+        """One version. version: 16 hexadecimal characters, `latest`, or an alias; without it, the production alias."""
         return AdapterManifest.model_validate_json(
             self._get(f"/v1/adapters/{segment(name)}/{segment(version)}").content
         )
@@ -81,7 +78,7 @@ class InferenceClient(HttpClient):
         temperature: float = 0.0,
         **parameters: Any,
     ) -> ChatAnswer:
-        """One answer. `model`: base name, adapter or adapter@version; a plain string is one user message.
+        """One answer. `model`: base name, adapter (its production alias), adapter@latest or adapter@version; a plain string is one user message.
 
         parameters go into the request as they are (seed, response_format, …). Not retried: the request may have been answered.
         """

@@ -11,7 +11,7 @@ import uuid
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
-from typing import Any, Protocol, TypeVar
+from typing import Any, Literal, Protocol, TypeVar
 
 import grpc
 from google.protobuf.json_format import MessageToDict
@@ -19,7 +19,14 @@ from google.protobuf.message import Message
 from google.rpc import error_details_pb2
 from tenacity import retry, retry_if_exception, stop_after_attempt, wait_exponential
 
-from burnish.errors import BurnishError, DeadlineError, InvalidInputError, PreconditionError, UnavailableError
+from burnish.errors import (
+    BurnishError,
+    DeadlineError,
+    HeldError,
+    InvalidInputError,
+    PreconditionError,
+    UnavailableError,
+)
 from burnish.schemas.job_state import JobState
 from burnish_client.sdk import errors as wire
 from burnish_client.sdk import tls, tracing
@@ -181,6 +188,24 @@ class TrainerClient(ServiceClient):
             if not page.next_page_token or (limit and len(jobs) >= limit):
                 return jobs[:limit]
             request.page_token = page.next_page_token
+
+    def versions_in_use(self, kind: Literal["dataset", "adapter"]) -> dict[tuple[str, str], str]:
+        """(name, version) -> job: what jobs that have not ended read (datasets), or go on from (adapters)."""
+        used: dict[tuple[str, str], str] = {}
+        for job in self.list_jobs([state for state in JobState if not state.ended]):
+            spec = job.spec
+            read = [spec.dataset] if kind == "dataset" else [spec.dpo.initial_adapter, spec.kto.initial_adapter]
+            used |= {(each.name, each.version): job.job_id for each in read if each.name}
+        return used
+
+    def check_unused(self, kind: Literal["dataset", "adapter"], name: str, version: str) -> None:
+        """Raise HeldError, which names the job, if one that has not ended needs this version."""
+        if job_id := self.versions_in_use(kind).get((name, version)):
+            raise HeldError(
+                f"{kind} {name}@{version} is held: {job_id} needs it and has not ended; "
+                f"`burnish jobs cancel {job_id}` ends it",
+                holders=job_id,
+            )
 
     def cancel_job(self, job_id: str) -> pb.TuningJob:
         """End a job that has not ended; PreconditionError for one that has."""

@@ -17,7 +17,7 @@ from rich.markup import escape
 from rich.measure import Measurement
 from rich.table import Table
 
-from burnish.errors import BurnishError, Code
+from burnish.errors import BurnishError, Code, InvalidInputError
 from burnish.files import write_atomically
 
 if TYPE_CHECKING:
@@ -199,6 +199,14 @@ def name_and_version(text: str) -> tuple[str, str | None]:
     """Split `name@version` or `name`. A slash works like the @, since references in manifests have it."""
     name, _, version = text.replace("/", "@", 1).partition("@")
     return name, version or None
+
+
+def version_of(text: str) -> tuple[str, str]:
+    """Name and version of `name@version`. InvalidInputError for a bare name, if a command must not guess the version."""
+    name, version = name_and_version(text)
+    if not name or version is None:
+        raise InvalidInputError(f"{text!r}: give NAME@VERSION; the `ls` command lists the versions", field="version")
+    return name, version
 
 
 @contextmanager

@@ -89,7 +89,9 @@ class RunOptions(SamplingOptions):
     """Who is asked, how often, and where the answers go."""
 
     output: Path = option(..., "Run log to write (JSONL).", names=["--out", "-o"])
-    model: str | None = option(None, "Base, adapter or adapter@version. Default: the base.")
+    model: str | None = option(
+        None, "Base, adapter@latest, adapter@version, or adapter: its production alias. Default: the base."
+    )
     samples: int = option(2, "Times each question is asked. A failure that repeats is no accident.", metavar="N", min=1)
 
 
@@ -129,3 +131,14 @@ def run_benchmark(
         soft_wrap=True,
     )
     console.next_step(f"burnish runs import {output}")
+
+
+@app.command("rm")
+def remove_benchmark(
+    benchmark: Annotated[str, typer.Argument(metavar="NAME@VERSION", help="A version; `ls` lists them.")],
+) -> None:
+    """Remove a benchmark version for good. Refused while a dataset or an evaluation rests on it."""
+    name, version = console.version_of(benchmark)
+    with burnish_client.CuratorClient.from_settings() as client:
+        client.remove_benchmark(name, version)
+    console.out().print(f"[bold green]removed[/] benchmark {name}@{version}")

@@ -107,3 +107,16 @@ def export_dataset(
         lines = console.write_output(client.export_dataset(name, version, form, split), output)
     if output:
         console.note(f"[bold green]wrote[/] {output}: {lines:,} {split} rows of {name}@{version} as {form}")
+
+
+@app.command("rm")
+def remove_dataset(
+    dataset: Annotated[str, typer.Argument(metavar="NAME@VERSION", help="A version; `ls` lists them.")],
+) -> None:
+    """Remove a dataset version for good. Refused while an adapter, an evaluation or a job rests on it."""
+    name, version = console.version_of(dataset)
+    with burnish_client.TrainerClient.from_settings() as trainer:
+        trainer.check_unused("dataset", name, version)
+    with burnish_client.CuratorClient.from_settings() as client:
+        client.remove_dataset(name, version)
+    console.out().print(f"[bold green]removed[/] dataset {name}@{version}")

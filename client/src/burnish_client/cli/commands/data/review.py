@@ -85,3 +85,14 @@ def _corrected_labels(file: Path, answer: ReviewImport) -> list[str]:
         ReviewItem.model_validate_json(line) for number, line in numbered if line.strip() and number not in rejected
     ]
     return list(dict.fromkeys(item.failure_label for item in items if item.corrected_output))
+
+
+@app.command("rm")
+def remove_review(
+    run_log: Annotated[str, typer.Argument(help="Id or name of the run log; of several with one name, the newest.")],
+) -> None:
+    """Remove every correction of a run log for good. Refused while a dataset was built from them."""
+    with burnish_client.CuratorClient.from_settings() as client:
+        run_log_id = client.find_run_log(run_log).id
+        removed = client.remove_review(run_log_id)
+    console.out().print(f"[bold green]removed[/] {removed:,} corrections of run log {run_log_id}")

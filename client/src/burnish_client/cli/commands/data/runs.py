@@ -15,7 +15,7 @@ from burnish_client.cli.views.console import JsonFlag
 if TYPE_CHECKING:
     from burnish.schemas.runlog import RunLogManifest
 
-app = typer.Typer(help="Run logs: import, list, show.", no_args_is_help=True)
+app = typer.Typer(help="Run logs: import, list, show, remove.", no_args_is_help=True)
 
 
 @app.command("import")
@@ -91,3 +91,14 @@ def list_rejected(run_log: RunLog = None, json: JsonFlag = False) -> None:
                 console.print_json(line, indent=None)
             else:
                 out.print(f"[yellow]line {line.line_number}:[/] {console.one_line(line.reason)}", soft_wrap=True)
+
+
+@app.command("rm")
+def remove_run_log(
+    run_log: Annotated[str, typer.Argument(help="Id or name of a run log; of several with one name, the newest.")],
+) -> None:
+    """Remove a run log and its corrections for good. Refused while a dataset was built from it."""
+    with burnish_client.CuratorClient.from_settings() as client:
+        manifest = client.find_run_log(run_log)
+        client.remove_run_log(manifest.id)
+    console.out().print(f"[bold green]removed[/] run log {manifest.id} ({console.one_line(manifest.name)})")

@@ -11,6 +11,7 @@ from typer.core import TyperCommand
 
 import burnish_client
 from burnish.errors import InvalidInputError
+from burnish.layout import PRODUCTION
 from burnish_client.cli.options.common import Options, file_option, grouped, option
 from burnish_client.cli.options.evaluation import (
     BASELINES,
@@ -53,7 +54,7 @@ class EvalCommand(TyperCommand):
 class EvalOptions(Options):
     """What is compared, what was targeted, and what else is asked."""
 
-    adapter: str | None = option(None, "The candidate; without version, the newest.", metavar="NAME[@VERSION]")
+    adapter: str | None = option(None, "The candidate: NAME@latest, a version, or an alias.", metavar="NAME[@VERSION]")
     dataset: str | None = option(
         None,
         "Its split says what is targeted and held out. Default: what the adapter was trained on.",
@@ -207,7 +208,8 @@ def _compared(options: EvalOptions, settings: burnish_client.ClientSettings) -> 
             )
         with burnish_client.InferenceClient.from_settings(settings) as inference:
             base = inference.base_model()
-            adapter = inference.adapter(*console.name_and_version(options.adapter))
+            name, version = console.name_and_version(options.adapter)
+            adapter = inference.adapter(name, version or PRODUCTION)
         endpoint = at(settings.address("inference"), settings.secret_token(), ca=settings.ca)
         candidate = f"{adapter.name}@{adapter.version}"
         return Compared(base, candidate, candidate, endpoint, adapter=adapter)

@@ -1,4 +1,4 @@
-"""`burnish adapters`: adapter versions that the inference service can serve."""
+"""`burnish adapters`: adapter versions that the inference service can serve: which one answers, and which are removed."""
 
 from __future__ import annotations
 
@@ -6,13 +6,22 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from burnish_client.cli.views import console
+import burnish_client
+from burnish.layout import PRODUCTION
+from burnish_client.cli.views import alias_text, console
 from burnish_client.cli.views.console import JsonFlag
 
 if TYPE_CHECKING:
-    from burnish.schemas.adapter import AdapterManifest
+    from burnish.schemas.adapter import AdapterManifest, Alias
 
-app = typer.Typer(help="Adapter versions: list, show.", no_args_is_help=True)
+app = typer.Typer(help="Adapter versions: list, show, promote, roll back, remove.", no_args_is_help=True)
+alias_app = typer.Typer(help="Which version each name answers with, and its history.", no_args_is_help=True)
+app.add_typer(alias_app, name="alias")
+
+AdapterVersion = Annotated[str, typer.Argument(metavar="NAME@VERSION", help="A version; `latest` is the newest.")]
+AdapterName = Annotated[str, typer.Argument(metavar="NAME", help="Name of the adapter.")]
+AliasOption = Annotated[str, typer.Option(help="Another alias than the production one, such as staging.")]
+Reason = Annotated[str | None, typer.Option(help="Why; kept in the history.", show_default=False)]
 
 
 @app.command("ls")
@@ -21,9 +30,7 @@ def list_adapters(
     json: JsonFlag = False,
 ) -> None:
     """List adapter versions, newest first."""
-    from burnish_client import InferenceClient
-
-    with InferenceClient.from_settings() as client:
+    with burnish_client.InferenceClient.from_settings() as client:
         manifests = client.adapters(name)
     columns = ("~name", "version", "method", ">rank", ">steps", ">val. loss", "made")
     empty = "no adapters yet: burnish train sft --dataset NAME --follow"
@@ -37,14 +44,16 @@ def _row(manifest: AdapterManifest) -> list[str]:
 
 @app.command("show")
 def show_adapter(
-    adapter: Annotated[str, typer.Argument(metavar="NAME[@VERSION]", help="Without version, the newest.")],
+    adapter: Annotated[
+        str,
+        typer.Argument(metavar="NAME[@VERSION]", help="Without version, the production one; `latest` is the newest."),
+    ],
     json: JsonFlag = False,
 ) -> None:
     """Show an adapter version: base, training, lineage."""
-    from burnish_client import InferenceClient
-
-    with InferenceClient.from_settings() as client:
-        manifest = client.adapter(*console.name_and_version(adapter))
+    with burnish_client.InferenceClient.from_settings() as client:
+        name, version = console.name_and_version(adapter)
+        manifest = client.adapter(name, version or PRODUCTION)
     if json:
         return console.print_json(manifest)
     training = manifest.training
@@ -69,3 +78,120 @@ def show_adapter(
 
 def _loss(value: float | None) -> str:
     return "–" if value is None else f"{value:.3f}"
+
+
+@app.command("promote")
+def promote(
+    adapter: AdapterVersion,
+    alias: AliasOption = PRODUCTION,
+    override: Annotated[
+        str | None,
+        typer.Option(
+            metavar="REASON",
+            help="Promote without a stored ship verdict; the reason is kept and shown.",
+            show_default=False,
+        ),
+    ] = None,
+    json: JsonFlag = False,
+) -> None:
+    """Let a name answer with this version, in every gateway within a second.
+
+    A stored evaluation of this very version must say ship. The version is loaded before the first request gets it.
+    """
+    name, version = console.version_of(adapter)
+    with burnish_client.Adapters.from_settings() as client, console.working(f"loading {adapter}"):
+        changed = client.promote(name, version, alias=alias, override=override)
+    _show_change(changed, json)
+
+
+@app.command("rollback")
+def roll_back(
+    name: AdapterName, alias: AliasOption = PRODUCTION, reason: Reason = None, json: JsonFlag = False
+) -> None:
+    """Return to the version that answered before the last promotion; after the first one, to none."""
+    with burnish_client.Adapters.from_settings() as client:
+        changed = client.rollback(name, alias=alias, reason=reason)
+    _show_change(changed, json)
+
+
+@alias_app.command("ls")
+def list_aliases(
+    name: Annotated[str | None, typer.Argument(help="Only aliases of this adapter.", show_default=False)] = None,
+    json: JsonFlag = False,
+) -> None:
+    """List which version each name answers with, since when, by whom, and what that rests on."""
+    with burnish_client.Adapters.from_settings() as client:
+        aliases = client.aliases(name)
+    if json:
+        return console.print_json(aliases)
+    if not aliases:
+        return console.note("no aliases yet: burnish adapters promote NAME@VERSION")
+    for alias in aliases:
+        console.out().print(alias_text.alias_line(alias), soft_wrap=True)
+
+
+@alias_app.command("history")
+def show_history(name: AdapterName, alias: AliasOption = PRODUCTION, json: JsonFlag = False) -> None:
+    """List every change of an alias, newest first."""
+    with burnish_client.Adapters.from_settings() as client:
+        changes = client.history(name, alias)
+    if json:
+        return console.print_json(changes)
+    if not changes:
+        return console.note(f"alias {alias} of {name} was never set: burnish adapters alias ls")
+    for change in changes:
+        console.out().print(alias_text.change_line(change), soft_wrap=True)
+
+
+@alias_app.command("rm")
+def remove_alias(
+    name: AdapterName, alias: AliasOption = PRODUCTION, reason: Reason = None, json: JsonFlag = False
+) -> None:
+    """Let an alias name no version. Its history stays; nothing is left to roll back to."""
+    with burnish_client.Adapters.from_settings() as client:
+        changed = client.remove_alias(name, alias=alias, reason=reason)
+    _show_change(changed, json)
+
+
+@app.command("rm")
+def remove_adapter(adapter: AdapterVersion) -> None:
+    """Remove a version for good. Refused while an alias, an evaluation, another adapter or a job rests on it."""
+    name, version = console.version_of(adapter)
+    with burnish_client.InferenceClient.from_settings() as inference:
+        version = inference.adapter(name, version).version
+    with burnish_client.TrainerClient.from_settings() as trainer:
+        trainer.check_unused("adapter", name, version)
+    with burnish_client.Adapters.from_settings() as client:
+        client.remove(name, version)
+    console.out().print(f"[bold green]removed[/] {name}@{version}")
+
+
+@app.command("prune")
+def prune(
+    name: Annotated[str | None, typer.Argument(help="Only versions of this adapter.", show_default=False)] = None,
+    keep: Annotated[int, typer.Option(help="Newest versions of each adapter to keep in any case.", min=0)] = 1,
+    yes: Annotated[bool, typer.Option("--yes", help="Remove them; without this, only list.")] = False,
+    json: JsonFlag = False,
+) -> None:
+    """List the versions that nothing rests on, or remove them with --yes. What is kept is listed with its reason."""
+    from burnish.errors import HeldError
+
+    with burnish_client.Adapters.from_settings() as client, burnish_client.TrainerClient.from_settings() as trainer:
+        planned = alias_text.plan_prune(client.uses(name), keep, trainer.versions_in_use("adapter"))
+        removed = []
+        for one in planned if yes else ():
+            if not one.kept_because:
+                try:
+                    client.remove(one.name, one.version)
+                    removed.append(one)
+                except HeldError as error:  # since it was listed
+                    console.note(f"kept {one.name}@{one.version}: {error.message}")
+    if json:
+        return console.print_json([one.to_dict() | {"removed": one in removed} for one in planned])
+    alias_text.show_prune(planned, removed, is_dry_run=not yes)
+
+
+def _show_change(alias: Alias, json: bool) -> None:
+    if json:
+        return console.print_json(alias)
+    console.out().print(alias_text.alias_line(alias), soft_wrap=True)
