@@ -45,8 +45,8 @@ BROKEN = frozenset(
     {grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.INTERNAL, grpc.StatusCode.UNKNOWN, grpc.StatusCode.CANCELLED}
 )
 SERVICE = {"service": "burnish.trainer.v1.Trainer"}
-# gRPC retries every call but two. A preview is not asked for again if the trainer itself gave it up, and a stream of
-# events may break after its first message, which gRPC does not retry.
+# gRPC retries every call but three. A preview is not asked for again if the trainer itself gave it up, a stream of
+# events may break after its first message, which gRPC does not retry, and a job that is deleted already is not found.
 SERVICE_CONFIG = {
     "methodConfig": [
         {
@@ -59,7 +59,13 @@ SERVICE_CONFIG = {
                 "retryableStatusCodes": ["UNAVAILABLE"],
             },
         },
-        {"name": [SERVICE | {"method": "PreviewTuningJob"}, SERVICE | {"method": "WatchTuningJob"}]},
+        {
+            "name": [
+                SERVICE | {"method": "PreviewTuningJob"},
+                SERVICE | {"method": "WatchTuningJob"},
+                SERVICE | {"method": "DeleteTuningJob"},
+            ]
+        },
     ]
 }
 
@@ -101,6 +107,7 @@ class _Stub(Protocol):
     PauseTuningJob: Callable[..., pb.TuningJob]
     ResumeTuningJob: Callable[..., pb.TuningJob]
     CancelTuningJob: Callable[..., pb.TuningJob]
+    DeleteTuningJob: Callable[..., object]
     ListCheckpoints: Callable[..., pb.ListCheckpointsResponse]
     PublishCheckpoint: Callable[..., pb.AdapterRef]
     WatchTuningJob: Callable[..., Iterable[pb.TuningJobEvent]]
@@ -109,7 +116,7 @@ class _Stub(Protocol):
 class TrainerClient(ServiceClient):
     """Calls of the trainer. Raises the BurnishErrors that it raised; UnavailableError if it does not answer.
 
-    Every call is safe to retry (create carries a request_id) and is retried a few times while the trainer cannot be
+    Every call but delete is safe to retry (create carries a request_id) and is retried a few times while the trainer cannot be
     reached. address: `host:port`, `grpc://host:port` or, for TLS, `grpcs://host:port`.
     """
 
@@ -210,6 +217,10 @@ class TrainerClient(ServiceClient):
     def cancel_job(self, job_id: str) -> pb.TuningJob:
         """End a job that has not ended; PreconditionError for one that has."""
         return self._call(self._stub.CancelTuningJob, pb.CancelTuningJobRequest(job_id=job_id))
+
+    def delete_job(self, job_id: str) -> None:
+        """Remove a job that has ended, with its events and checkpoints. Raises HeldError while an adapter version came from it."""
+        self._call(self._stub.DeleteTuningJob, pb.DeleteTuningJobRequest(job_id=job_id))
 
     def events(self, job_id: str, after_sequence: int = 0) -> list[pb.TuningJobEvent]:
         """Every event after `after_sequence` until now, in order. Does not wait for more."""

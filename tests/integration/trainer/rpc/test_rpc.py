@@ -247,6 +247,7 @@ async def test_a_job_that_is_not_there_is_not_found(service: Service) -> None:
     for call, request in (
         (service.stub.GetTuningJob, pb.GetTuningJobRequest(job_id="job-0")),
         (service.stub.CancelTuningJob, pb.CancelTuningJobRequest(job_id="job-0")),
+        (service.stub.DeleteTuningJob, pb.DeleteTuningJobRequest(job_id="job-0")),
         (service.stub.PauseTuningJob, pb.PauseTuningJobRequest(job_id="job-0")),
         (service.stub.ResumeTuningJob, pb.ResumeTuningJobRequest(job_id="job-0")),
         (service.stub.ListCheckpoints, pb.ListCheckpointsRequest(job_id="job-0")),
@@ -282,6 +283,32 @@ async def test_cancel_ends_a_pending_job_once(service: Service) -> None:
     assert refusal.value.code() is grpc.StatusCode.FAILED_PRECONDITION
     states = pb.ListTuningJobsRequest(states=[pb.TuningJob.STATE_CANCELLED])
     assert len((await service.stub.ListTuningJobs(states, metadata=ALLOWED)).jobs) == 1
+
+
+async def test_an_ended_job_is_deleted_with_all_that_is_its_own_unless_an_adapter_came_from_it(
+    service: Service, tmp_path: Path
+) -> None:
+    job = await service.create("first")
+    request = pb.DeleteTuningJobRequest(job_id=job.job_id)
+
+    async def refusal(words: str) -> str:
+        with pytest.raises(grpc.aio.AioRpcError, match=words) as refused:
+            await service.stub.DeleteTuningJob(request, metadata=ALLOWED)
+        assert refused.value.code() is grpc.StatusCode.FAILED_PRECONDITION
+        return details(refused.value)[1].reason
+
+    assert await refusal(f"burnish jobs cancel {job.job_id}") == "PRECONDITION"
+    put_checkpoint(service.store, job.job_id, tmp_path, 2, 0.5)
+    publish = pb.PublishCheckpointRequest(job_id=job.job_id, step=2)
+    adapter = await service.stub.PublishCheckpoint(publish, metadata=ALLOWED)
+    run_to_the_end(service.repository, job.job_id)
+    assert await refusal(f"adapter {adapter.name}@{adapter.version} was made from it") == "HELD"
+    service.store.delete(f"adapters/{adapter.name}/{adapter.version}/manifest.json")
+    await service.stub.DeleteTuningJob(request, metadata=ALLOWED)
+    with pytest.raises(grpc.aio.AioRpcError, match="burnish jobs ls"):
+        await service.stub.GetTuningJob(pb.GetTuningJobRequest(job_id=job.job_id), metadata=ALLOWED)
+    assert list(service.store.list("checkpoints/")) == []
+    assert (await service.create("first")).job_id != job.job_id  # nothing of it is left, its request id neither
 
 
 async def test_many_watchers_see_everything_once_and_end(service: Service) -> None:

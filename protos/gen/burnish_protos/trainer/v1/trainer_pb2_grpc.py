@@ -4,6 +4,7 @@ import grpc
 import warnings
 
 from burnish_protos.trainer.v1 import trainer_pb2 as burnish__protos_dot_trainer_dot_v1_dot_trainer__pb2
+from google.protobuf import empty_pb2 as google_dot_protobuf_dot_empty__pb2
 
 GRPC_GENERATED_VERSION = '1.67.1'
 GRPC_VERSION = grpc.__version__
@@ -84,6 +85,11 @@ class TrainerStub(object):
                 request_serializer=burnish__protos_dot_trainer_dot_v1_dot_trainer__pb2.CancelTuningJobRequest.SerializeToString,
                 response_deserializer=burnish__protos_dot_trainer_dot_v1_dot_trainer__pb2.TuningJob.FromString,
                 _registered_method=True)
+        self.DeleteTuningJob = channel.unary_unary(
+                '/burnish.trainer.v1.Trainer/DeleteTuningJob',
+                request_serializer=burnish__protos_dot_trainer_dot_v1_dot_trainer__pb2.DeleteTuningJobRequest.SerializeToString,
+                response_deserializer=google_dot_protobuf_dot_empty__pb2.Empty.FromString,
+                _registered_method=True)
         self.WatchTuningJob = channel.unary_stream(
                 '/burnish.trainer.v1.Trainer/WatchTuningJob',
                 request_serializer=burnish__protos_dot_trainer_dot_v1_dot_trainer__pb2.WatchTuningJobRequest.SerializeToString,
@@ -163,6 +169,14 @@ class TrainerServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def DeleteTuningJob(self, request, context):
+        """Removes a job that has ended, with its events, checkpoints and measurements. FAILED_PRECONDITION if it has not ended, or while an
+        adapter version came from it.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def WatchTuningJob(self, request, context):
         """Streams every event after after_sequence, then new ones as they come (unless until_now). Ends after the job's last event.
         """
@@ -217,6 +231,11 @@ def add_TrainerServicer_to_server(servicer, server):
                     servicer.CancelTuningJob,
                     request_deserializer=burnish__protos_dot_trainer_dot_v1_dot_trainer__pb2.CancelTuningJobRequest.FromString,
                     response_serializer=burnish__protos_dot_trainer_dot_v1_dot_trainer__pb2.TuningJob.SerializeToString,
+            ),
+            'DeleteTuningJob': grpc.unary_unary_rpc_method_handler(
+                    servicer.DeleteTuningJob,
+                    request_deserializer=burnish__protos_dot_trainer_dot_v1_dot_trainer__pb2.DeleteTuningJobRequest.FromString,
+                    response_serializer=google_dot_protobuf_dot_empty__pb2.Empty.SerializeToString,
             ),
             'WatchTuningJob': grpc.unary_stream_rpc_method_handler(
                     servicer.WatchTuningJob,
@@ -472,6 +491,33 @@ class Trainer(object):
             '/burnish.trainer.v1.Trainer/CancelTuningJob',
             burnish__protos_dot_trainer_dot_v1_dot_trainer__pb2.CancelTuningJobRequest.SerializeToString,
             burnish__protos_dot_trainer_dot_v1_dot_trainer__pb2.TuningJob.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def DeleteTuningJob(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/burnish.trainer.v1.Trainer/DeleteTuningJob',
+            burnish__protos_dot_trainer_dot_v1_dot_trainer__pb2.DeleteTuningJobRequest.SerializeToString,
+            google_dot_protobuf_dot_empty__pb2.Empty.FromString,
             options,
             channel_credentials,
             insecure,

@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from datetime import datetime, timedelta
 
 from pydantic import ValidationError
-from sqlalchemy import and_, func, or_, select, tuple_
+from sqlalchemy import and_, delete, func, or_, select, tuple_
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
@@ -171,6 +171,13 @@ class JobRepository:
             if row.state is not JobState.RUNNING:
                 record.move(JobState.CANCELLED)
             return record.job()
+
+    def delete(self, job_id: str) -> None:
+        """Remove a job that has ended, its events and what was measured of it. PreconditionError if it has not ended."""
+        with self._locked(job_id) as record:
+            check_ended(record.row.job_id, record.row.state)
+            for table in (EventRow, PastRunRow, JobRow):
+                record.session.execute(delete(table).where(table.job_id == job_id))
 
     def pause(self, job_id: str) -> Job:
         """Pause a job at once, or tell the engine that runs it; a paused one stays so.
@@ -351,6 +358,12 @@ class JobRepository:
             if row.engine_id != engine_id or row.state not in (states or HELD):
                 raise LeaseLost(f"{job_id} is {row.state} under engine {row.engine_id}")
             yield record
+
+
+def check_ended(job_id: str, state: JobState) -> None:
+    """PreconditionError if a job that is to be removed has not ended."""
+    if not state.ended:
+        raise PreconditionError(f"{job_id} is {state}: `burnish jobs cancel {job_id}` ends it first", job_id=job_id)
 
 
 def _claimed(session: Session, row: JobRow | None, state: JobState) -> Job | None:

@@ -7,20 +7,23 @@ from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextvars import copy_context
 
+from google.protobuf.empty_pb2 import Empty
 from google.protobuf.json_format import MessageToDict
 
 from burnish.digests import canonical_json, sha256_hex
 from burnish.errors import InvalidInputError
 from burnish.ports import ObjectStore
+from burnish.registry.holding import Thing
+from burnish.registry.removal import check_free
 from burnish.telemetry.tracing import traceparent
 from burnish_protos.trainer.v1 import trainer_pb2 as pb
 from burnish_protos.trainer.v1 import trainer_pb2_grpc as rpc
-from burnish_trainer.artifacts import checkpoint_models
+from burnish_trainer.artifacts import checkpoint_models, checkpoints
 from burnish_trainer.metrics import TrainerMetrics
 from burnish_trainer.preflight.types import Planner
 from burnish_trainer.queue.jobs import Job
 from burnish_trainer.queue.notifier import QUEUE, Notifier
-from burnish_trainer.queue.repository import JobRepository
+from burnish_trainer.queue.repository import JobRepository, check_ended
 from burnish_trainer.rpc.admission import Admission, queue_options
 from burnish_trainer.rpc.messages import (
     adapter_message,
@@ -114,6 +117,18 @@ class TrainerServicer(rpc.TrainerServicer):
 
     async def CancelTuningJob(self, request: pb.CancelTuningJobRequest, context: Context) -> pb.TuningJob:
         return await self._changed(self._repository.cancel, request.job_id)
+
+    async def DeleteTuningJob(self, request: pb.DeleteTuningJobRequest, context: Context) -> Empty:
+        await asyncio.to_thread(self._delete, request.job_id)
+        return Empty()
+
+    def _delete(self, job_id: str) -> None:
+        """The queue's rows last: if it is interrupted, the same call ends it."""
+        job = self._repository.get(job_id)
+        check_ended(job.job_id, job.state)
+        check_free(self._store, Thing("job", job.job_id, job.job_id))
+        checkpoints.delete_all(self._store, job.job_id)
+        self._repository.delete(job.job_id)
 
     async def PauseTuningJob(self, request: pb.PauseTuningJobRequest, context: Context) -> pb.TuningJob:
         return await self._changed(self._repository.pause, request.job_id)

@@ -154,11 +154,11 @@ def remove_alias(
 
 
 @app.command("rm")
-def remove_adapter(adapter: AdapterVersion) -> None:
+def remove_adapter(
+    adapter: Annotated[str, typer.Argument(metavar="NAME@VERSION", help="A version; `ls` lists them.")],
+) -> None:
     """Remove a version for good. Refused while an alias, an evaluation, another adapter or a job rests on it."""
     name, version = console.version_of(adapter)
-    with burnish_client.InferenceClient.from_settings() as inference:
-        version = inference.adapter(name, version).version
     with burnish_client.TrainerClient.from_settings() as trainer:
         trainer.check_unused("adapter", name, version)
     with burnish_client.Adapters.from_settings() as client:

@@ -165,6 +165,14 @@ def publish_checkpoint(
     console.next_step(f"burnish eval --benchmark NAME --adapter {adapter.name}@{adapter.version}")
 
 
+@app.command("rm")
+def remove_job(job_id: JobId) -> None:
+    """Remove a job that has ended, with its events and checkpoints. Refused while an adapter version came from it."""
+    with burnish_client.TrainerClient.from_settings() as trainer:
+        trainer.delete_job(job_id)
+    console.out().print(f"[bold green]removed[/] {job_id}")
+
+
 @app.command("metrics")
 def show_metrics(
     job_id: JobId,
