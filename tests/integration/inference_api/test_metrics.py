@@ -62,7 +62,7 @@ async def test_work_is_counted(stand):
     stand.publish("wrong", base_model={"name": "other", "digest": "sha256:" + "0" * 64})
     for model in ("tiny", "fix@latest", f"fix@{good.version}"):
         assert (await stand.chat(model)).status_code == 200
-    assert (await stand.chat("wrong")).is_error
+    assert (await stand.chat("wrong@latest")).is_error
     async with stand.http.stream("POST", "/v1/completions", json={"model": "fix@latest", "stream": True}) as response:
         await response.aread()
     stand.upstream.status = 422
