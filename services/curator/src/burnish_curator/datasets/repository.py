@@ -31,9 +31,7 @@ class DatasetRepository(Versions[DatasetManifest]):
         manifest = self.find(name, version)
         files = {entry.path: entry for entry in manifest.files}
         train, validation = (self.file(files[file], name, manifest.version) for file in (TRAIN, VALIDATION))
-        written = (
-            part.model_dump(exclude_unset=True) for part in (manifest.spec, manifest.split)
-        )  # fields of its own time
-        found = dataset_version(train, validation, *written)
+        spec, split_written = (part.model_dump(exclude_unset=True) for part in (manifest.spec, manifest.split))
+        found = dataset_version(train, validation, spec, split_written)
         require_version(f"dataset {name}@{manifest.version}", manifest.version, found)
         return b"".join(export(parse_rows(train if split == "train" else validation, manifest.spec.format), form))
