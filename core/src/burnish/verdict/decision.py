@@ -69,7 +69,7 @@ def decide(
       yes      one-sided exact sign-flip p < alpha (McNemar's where each question stands alone and is asked once), delta > 0,
                and selection does not explain it: over all questions, weighted to the benchmark, or over one slice, more
                were fixed than regressed (alpha; burnish.verdict.selection says why)
-      no       not yes, and the 95 % interval of delta ends below least_improvement (above what a mere change of answers brings)
+      no       not yes, and the 95 % interval of delta ends below least_improvement (above the chance level, if selection explains it)
       unknown  otherwise (too few questions), or more than most_missing of them could not be graded
     Did something break? On held-out questions outside the target; non-inferiority by `margin`.
       yes      any of: questions that the base passes in all its samples regress more often than margin + the base's own
@@ -150,7 +150,8 @@ def find_claims(
     improvement = find_improvement(targeted, limits, by_role.missing_targeted, details=details)
     harm = find_harm(rest, limits, by_role.missing_rest, details=details)
     base_rate = sum(p.base_rate for p in by_role.targeted) / targeted.n if targeted.n else None
-    return withstand_selection(improvement, base_rate, overall, limits), harm, overall
+    chance = chance_level(by_role.targeted)
+    return withstand_selection(improvement, base_rate, overall, limits, chance), harm, overall
 
 
 def usable_calibration(calibration: JudgeCalibration | None) -> JudgeCalibration | None:

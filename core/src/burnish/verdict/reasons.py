@@ -34,7 +34,7 @@ def improvement_reasons(
             f"{shown} by more than its selection explains: {numbers}. The base failed these questions when they were chosen, so a "
             f"mere change of answers brings some back: {_percent(overall.recovery_floor)} of what the base failed, judged by what was "
             f"lost elsewhere. Over all questions {overall.fixed:.0f} were fixed and {overall.regressed:.0f} regressed, "
-            f"p = {_p(overall.p_value)}."
+            f"p = {_p(overall.p_value)}.{' Guessing passes as many.' if found.answer == 'no' else ''}"
         ]
     if found.answer == "yes":
         return [f"The target improved: {numbers}."]

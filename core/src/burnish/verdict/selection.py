@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from burnish.statistics import WeightedChange, weighted_change
-from burnish.verdict.claims import Answer, Improvement, Thresholds
+from burnish.verdict.claims import Improvement, Thresholds
 
 
 @dataclass(frozen=True)
@@ -114,18 +114,21 @@ def find_overall(population: Population) -> Overall | None:
 
 
 def withstand_selection(
-    found: Improvement, base_rate: float | None, overall: Overall | None, limits: Thresholds
+    found: Improvement,
+    base_rate: float | None,
+    overall: Overall | None,
+    limits: Thresholds,
+    chance: float | None = None,
 ) -> Improvement:
-    """An improvement that selection may explain is no "yes". base_rate: the base's pass rate on the held-out targets.
+    """An improvement that selection may explain is no "yes".
 
-    yes stays yes if overall.p_value < alpha. Else it is "no" if its interval ends less than least_improvement above
-    what a mere change of answers brings, provided that there was room for more; otherwise it is unknown.
+    yes stays yes if overall.p_value < alpha. Else it is unknown, since the targets may have been hard or unlucky; or "no" if
+    their chance level is known and the interval ends less than least_improvement above it.
+    base_rate: the base's pass rate on the held-out targets. chance: pass rate of a guess on them.
     """
     if found.answer != "yes" or overall is None or overall.p_value < limits.alpha:
         return found
     assert found.interval is not None
     assert base_rate is not None
-    redrawn = overall.redrawn_gain(base_rate)
-    beyond, room = found.interval[1] - redrawn, 1 - base_rate - redrawn
-    answer: Answer = "no" if beyond < limits.least_improvement <= room else "unknown"
-    return replace(found, answer=answer, explained_by_selection=True)
+    guesses = chance is not None and base_rate + found.interval[1] < chance + limits.least_improvement
+    return replace(found, answer="no" if guesses else "unknown", explained_by_selection=True)
