@@ -8,6 +8,7 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import orjson
 import psutil
@@ -16,6 +17,7 @@ from adapter_making import CONFIG, WEIGHTS, make_manifest, publish
 from safetensors.numpy import load, save
 from whole_stack import WholeStack
 
+from burnish import layout
 from burnish.errors import UnavailableError
 from burnish.schemas.adapter import AdapterManifest
 from burnish.schemas.models import BaseModelRecord, read_record
@@ -136,7 +138,7 @@ def test_a_streamed_answer_equals_the_whole_one(server, reference, adapters):
     assert "".join(orjson.loads(event)["choices"][0]["text"] for event in events[:-1]) == reference.texts["one"][0]
 
 
-def wait_for_more(answers: list[int], how_many: int = 3) -> None:
+def wait_for_more(answers: list[Any], how_many: int = 3) -> None:
     """Until that many answers more have come, from an engine that still answers."""
     wanted, deadline = len(answers) + how_many, time.monotonic() + 30
     while len(answers) < wanted:
@@ -174,6 +176,41 @@ def test_a_new_adapter_is_served_within_5_s_of_its_manifest_and_the_base_never_f
     assert loading_seconds < 5
     assert set(statuses) == {200}
     print(f"served {seconds:.2f} s after its manifest, {len(statuses)} base requests meanwhile")
+
+
+def test_a_change_of_the_production_version_reaches_callers_within_a_second_and_fails_none_of_them(
+    server, reference, adapters, bucket
+):
+    """Changed in the bucket, as another gateway would; both adapters have answered before, so that they are only looked up."""
+    one, two = adapters["one"], adapters["two"]
+    assert complete(server, "one", PROMPTS[0]).status_code == 404
+    body = {"version": one.version, "by": "test", "override": "a test"}
+    server.http.post("/v1/aliases/one/production/promote", json=body).raise_for_status()
+    assert complete(server, "one", PROMPTS[0]).json()["choices"][0]["text"] == reference.texts["one"][0]
+    stop, answered = threading.Event(), []
+
+    def keep_asking() -> None:
+        while not stop.is_set():
+            asked = time.monotonic()
+            response = complete(server, "one", PROMPTS[0], max_tokens=4)
+            answered.append((asked, response.status_code, response.headers.get("x-burnish-adapter-version")))
+
+    with ThreadPoolExecutor(3) as pool:
+        askers = [pool.submit(keep_asking) for _ in range(3)]
+        wait_for_more(answered)
+        bucket.put(layout.alias("one"), orjson.dumps({"name": "two", "version": two.version}))
+        changed = time.monotonic()
+        time.sleep(3)
+        wait_for_more(answered)
+        stop.set()
+        [asker.result() for asker in askers]
+    assert {status for _, status, _ in answered} == {200}
+    assert {version for _, _, version in answered} == {one.version, two.version}
+    late = max(asked for asked, _, version in answered if version == one.version) - changed
+    assert late < 1
+    assert complete(server, "one", PROMPTS[0]).json()["choices"][0]["text"] == reference.texts["two"][0]
+    bucket.delete(layout.alias("one"))
+    print(f"{late:.2f} s after the change the last request got the old version; {len(answered)} requests, none failed")
 
 
 def test_more_adapters_than_slots_still_answer_rightly(server, reference, adapters, record):
