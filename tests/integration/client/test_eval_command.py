@@ -193,6 +193,7 @@ def test_from_benchmark_to_a_stored_verdict(
             ("few-shot", 0),
             ("nearest-few-shot", 0),
             ("schema", REST),
+            ("choice", TARGETED + REST),
             ("prompt", 0),
         ]
         assert curator.eval_file(stored.id, "arm-schema.jsonl") == Path("controlled/arm-schema.jsonl").read_bytes()

@@ -72,7 +72,10 @@ async def test_a_cure_ships_and_everything_is_written(server: ChatServer, tmp_pa
     assert (verdict.targeted.n, verdict.targeted.base, verdict.targeted.candidate) == (20, 0.0, 1.0)
     assert (verdict.trained.n, verdict.rest.n, verdict.anchored.n) == (10, 169, 1)
     assert verdict.noise_flip_rate == 0.0
-    assert decide(read_rows(out / "base.jsonl"), read_rows(out / "candidate.jsonl")) == verdict
+    [greedy] = verdict.warnings
+    assert greedy.startswith("The base is asked 2 times at temperature 0")
+    decided = decide(read_rows(out / "base.jsonl"), read_rows(out / "candidate.jsonl"))
+    assert decided == verdict.model_copy(update={"warnings": []})
     assert orjson.loads((out / "verdict.json").read_bytes()) == verdict.model_dump(mode="json")
     assert {f.path: f.sha256 for f in result.manifest.files} == {name: file_sha256(out / name) for name in FILES}
     assert [(p.kind, p.name, p.digest) for p in result.manifest.parents] == [
@@ -139,7 +142,8 @@ async def test_baselines_are_asked_of_the_base_beside_the_sides_and_decided_on(
     sides = [(cost.side, cost.asked) for cost in result.costs]
     assert sides == [("base", 400), ("candidate", 200), ("arm:few-shot", 200), ("arm:prompt", 200)]
     rows = {arm.name: (arm.what, read_rows(tmp_path / arm.file)) for arm in result.manifest.arms}
-    assert decide(result.base_rows, result.candidate_rows, baselines=rows) == result.verdict
+    decided = decide(result.base_rows, result.candidate_rows, baselines=rows)
+    assert decided.model_copy(update={"warnings": result.verdict.warnings}) == result.verdict
 
     log = tmp_path / "answers-arm-prompt.jsonl"
     log.write_bytes(b"".join(log.read_bytes().splitlines(keepends=True)[:-3]) + b'{"model": "ba')

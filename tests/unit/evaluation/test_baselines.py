@@ -155,13 +155,34 @@ def test_a_given_pattern_or_schema_that_fits_one_answer_only_is_not_shown() -> N
     assert "secret" not in json.dumps(form.parameters) + form.instruction
 
 
-def test_choices_are_letters_and_what_has_no_format_is_asked_plainly() -> None:
+def test_closed_answers_are_the_only_ones_that_can_be_given() -> None:
     choices = {"name": "multiple_choice", "args": {"choices": {"a": "Paris", "b": "Rome"}}}
-    baseline = one("schema", [question("c", expected_answer="A", grader=choices), question("e")])
-    assert baseline.wordings["c"].parameters == {"structured_outputs": {"choice": ["A", "B"]}}
-    record = baseline.record(2)
-    assert (record.changed, record.plain) == (1, 1)
-    assert "1 of 2 questions" in record.what
+    by_logprob = {"name": "multiple_choice", "args": {**choices["args"], "by": "logprob"}}
+    labels = {"name": "one_of", "args": {"labels": ["billing", "other"]}}
+    questions = [
+        question("c", expected_answer="A", grader=choices),
+        question("l", expected_answer="other", grader=labels),
+        question("p", expected_answer="A", grader=by_logprob),
+        question("e"),
+    ]
+    baseline = one("choice", questions)
+    assert {key: wording.parameters for key, wording in baseline.wordings.items()} == {
+        "c": {"structured_outputs": {"choice": ["A", "B"]}},
+        "l": {"structured_outputs": {"choice": ["billing", "other"]}},
+    }
+    record = baseline.record(4)
+    assert (record.changed, record.plain, record.not_applicable) == (2, 2, None)
+    assert "2 of 4 questions" in record.what
+    said = one("prompt", questions).wordings["l"].messages[0].content
+    assert said == "Answer with one of these and nothing else: billing; other"
+
+
+def test_a_baseline_that_changes_nothing_is_not_applicable() -> None:
+    baseline = one("schema", [question(f"e{i}") for i in range(360)])
+    assert baseline.not_applicable is not None
+    assert "a JSON object" in baseline.not_applicable
+    record = baseline.record(360)
+    assert (record.file, record.changed, record.not_applicable) == ("", 0, baseline.not_applicable)
 
 
 def test_the_stricter_prompt_follows_the_grader_or_is_the_users() -> None:
@@ -181,7 +202,7 @@ def test_the_stricter_prompt_follows_the_grader_or_is_the_users() -> None:
 
 def test_baselines_are_named_in_one_order_and_unknown_ones_refused() -> None:
     assert baseline_names("prompt, few-shot") == ("few-shot", "prompt")
-    assert len(baseline_names("all")) == 4
+    assert len(baseline_names("all")) == 5
     for text in ("fewshot", "", " , "):
         with pytest.raises(InvalidInputError, match="no baseline"):
             baseline_names(text)

@@ -153,6 +153,22 @@ def test_a_burst_of_refusals_cuts_once_and_the_limit_comes_back() -> None:
     assert pace.limit == 16
 
 
+def test_a_timeout_or_a_lost_connection_is_no_refusal() -> None:
+    clock = Clock()
+    pace = Pace(16, clock=clock)
+    for _ in range(200):
+        pace.answered(1.0, TOKENS)
+        pace.lost(sent_at=0.0)
+    assert pace.limit == 16
+    clock.now = 1.0
+    for _ in range(9):
+        pace.lost(sent_at=0.5)
+    assert pace.limit == 8, "more than half a round came to nothing: the endpoint is overloaded"
+    for _ in range(20):
+        pace.lost(sent_at=0.5)
+    assert pace.limit == 8, "those were sent before the cut"
+
+
 def test_the_limit_never_falls_below_one() -> None:
     clock = Clock()
     pace = Pace(2, clock=clock)

@@ -50,6 +50,14 @@ def test_it_is_frozen_and_a_misspelt_field_is_an_error() -> None:
         EvalRequest.model_validate(REQUEST.model_dump() | {"baselines": {"names": ["nearest"]}})
 
 
+def test_greedy_repeats_are_no_evidence_of_noise() -> None:
+    assert "at temperature 0" in (REQUEST.greedy_repeats() or "")
+    sampled = REQUEST.model_copy(update={"sampling": Sampling(temperature=0.7), "candidate_samples": 4})
+    assert sampled.greedy_repeats() is None
+    assert REQUEST.model_copy(update={"base_samples": 1}).greedy_repeats() is None
+    assert "--candidate-samples 4 --temperature 0.7" in sampled.command()
+
+
 def test_the_command_that_repeats_it_has_no_secrets() -> None:
     assert REQUEST.command() == (
         "burnish eval --benchmark files@v1 --candidate-url https://host/v1 --candidate-model tuned "

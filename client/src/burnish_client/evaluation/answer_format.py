@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from burnish.digests import canonical_json
+from burnish.grading import closed_answers, needs
 from burnish.schemas.benchmark import BenchmarkQuestion, GraderSpec
 
 NOT_FOR_GRAMMARS = re.compile(r"\(\?|\\[bBAZ1-9]")  # look-around, flags, word boundaries, back references
@@ -42,6 +43,15 @@ def formats_of(questions: Sequence[BenchmarkQuestion]) -> dict[str, AnswerFormat
     """question_id -> format."""
     shared = _Shared(questions)
     return {question.question_id: _format(question, shared) for question in questions}
+
+
+def choice_of(question: BenchmarkQuestion) -> dict[str, Any]:
+    """Request parameters that let the model answer with one of the question's closed answers and nothing else; empty if it has none.
+
+    A choice by log-probability is left out: what the model writes does not count there.
+    """
+    answers = closed_answers(question.grader) if needs(question.grader) is None else ()
+    return {"structured_outputs": {"choice": list(answers)}} if answers else {}
 
 
 class _Shared:
@@ -79,10 +89,9 @@ def _format(question: BenchmarkQuestion, shared: _Shared) -> AnswerFormat:
         given = grader.args.get("json_schema")
         schema = given if given and shared.is_shared(grader) else shared.schema(question)
         return AnswerFormat(_json_schema(schema), _object_instruction(schema)) if schema else AnswerFormat()
-    if grader.name == "multiple_choice":
-        letters = sorted(letter.upper() for letter in grader.args.get("choices") or {})
-        parameters = {"structured_outputs": {"choice": letters}} if letters else {}
-        return AnswerFormat(parameters, INSTRUCTIONS["multiple_choice"])
+    if grader.name == "one_of":
+        labels = "; ".join(closed_answers(grader))
+        return AnswerFormat(instruction=f"Answer with one of these and nothing else: {labels}")
     pattern = grader.args.get("pattern")
     if grader.name == "regex" and pattern and shared.is_shared(grader):
         guidable = not NOT_FOR_GRAMMARS.search(pattern) and not grader.args.get("ignore_case")

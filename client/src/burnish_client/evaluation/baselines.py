@@ -20,24 +20,33 @@ from scipy.sparse import csr_array
 from burnish.curation.exports import parse_rows
 from burnish.curation.leakage import check_leaks, guarded_keys
 from burnish.errors import InvalidInputError
-from burnish.schemas.base import Message, message_key
+from burnish.schemas.base import Message, spoken_key
 from burnish.schemas.benchmark import BenchmarkQuestion
 from burnish.schemas.dataset import DatasetFormat, DpoRow, Split
 from burnish.schemas.evaluation import BaselineRecord
-from burnish_client.evaluation.answer_format import formats_of
+from burnish_client.evaluation.answer_format import choice_of, formats_of
 from burnish_client.evaluation.ask import Wording
+from burnish_client.evaluation.forecast import BYTES_PER_TOKEN, TOKENS_PER_MESSAGE
 from burnish_client.evaluation.request import BaselineName, BaselineSettings, Correction
 
 BASELINE_NAMES: tuple[BaselineName, ...] = get_args(BaselineName)
+NOTHING_TO_CHANGE: dict[BaselineName, str] = {
+    "few-shot": "no correction fits into the context beside a question",
+    "nearest-few-shot": "no correction fits into the context beside a question",
+    "schema": "no question's grader knows a form for guided decoding: a JSON object, or a pattern that several questions share",
+    "choice": "no question has closed answers: the graders one_of, and multiple_choice with `choices`",
+    "prompt": "no question's grader asks for a form that a prompt could name: give your own with --control-prompt",
+}
 
-BYTES_PER_TOKEN = 2.5  # fewer than any common tokenizer needs for English or code: the estimate errs to fewer examples
-TOKENS_PER_MESSAGE = 8  # role and separators of a chat template
 WORD = re.compile(r"\w+")
 
 
 @dataclass(frozen=True)
 class Baseline:
-    """A baseline ready to be asked. A question without a wording is asked as the base is asked."""
+    """A baseline ready to be asked. A question without a wording is asked as the base is asked.
+
+    Without any wording it would be the base under another name: it is not asked, and `not_applicable` says why.
+    """
 
     name: BaselineName
     what: str
@@ -48,12 +57,17 @@ class Baseline:
     def file(self) -> str:
         return f"arm-{self.name}.jsonl"
 
+    @property
+    def not_applicable(self) -> str | None:
+        return None if self.wordings else NOTHING_TO_CHANGE[self.name]
+
     def record(self, questions: int) -> BaselineRecord:
         changed = len(self.wordings)
         return BaselineRecord(
             name=self.name,
             what=self.what,
-            file=self.file,
+            file=self.file if self.wordings else "",
+            not_applicable=self.not_applicable,
             changed=changed,
             plain=questions - changed,
             details=dict(self.details),
@@ -104,6 +118,8 @@ def plan_baselines(
             planned.append(_examples(name, questions, settings, corrections, max_tokens))
         elif name == "schema":
             planned.append(_schema(questions))
+        elif name == "choice":
+            planned.append(_choice(questions))
         else:
             planned.append(_prompt(questions, settings.prompt))
     return planned
@@ -115,15 +131,15 @@ def _check_corrections(
     if not corrections or split is None:
         raise InvalidInputError(
             f"baseline {name!r} shows corrections as examples and there are none: give --dataset, or choose baselines "
-            "without examples: --control schema,prompt",
+            "without examples: --control schema,choice,prompt",
             field="control",
         )
     trained = frozenset([*split.train, *split.validation, *split.anchors])
     untrained: dict[str, set[str]] = defaultdict(set)
     for correction in corrections:
         if correction.question_id not in trained:
-            untrained[message_key(correction.prompt)].add(correction.question_id)
-    shown = [(correction.question_id, message_key(correction.prompt)) for correction in corrections]
+            untrained[spoken_key(correction.prompt)].add(correction.question_id)
+    shown = [(correction.question_id, spoken_key(correction.prompt)) for correction in corrections]
     check_leaks(shown, untrained, guarded_keys(questions, trained))
 
 
@@ -141,8 +157,8 @@ def _examples(
     shown = []
     for question in questions:
         ranked = [in_turn[i] for i in index.nearest(_spoken(question.prompt_messages()))] if nearest else in_turn
-        own = message_key(question.prompt_messages())
-        others = [c for c in ranked if c.question_id != question.question_id and message_key(c.prompt) != own][
+        own = spoken_key(question.prompt_messages())
+        others = [c for c in ranked if c.question_id != question.question_id and spoken_key(c.prompt) != own][
             : settings.shots
         ]
         examples = _fitting(others, _room_bytes(question, settings.context_tokens, max_tokens))
@@ -229,9 +245,22 @@ def _schema(questions: Sequence[BenchmarkQuestion]) -> Baseline:
     kinds = Counter(kind for question in questions for kind in formats[question.question_id].parameters)
     what = (
         f"The base model's answers are held to a form by guided decoding: {len(wordings)} of {len(questions)} questions, "
-        "by the names and types of the fields, the letters of the choices or a pattern, never by a value."
+        "by the names and types of the fields or a pattern, never by a value."
     )
     return Baseline("schema", what, wordings, {"questions_by_parameter": dict(kinds)})
+
+
+def _choice(questions: Sequence[BenchmarkQuestion]) -> Baseline:
+    wordings = {
+        question.question_id: Wording(tuple(question.prompt_messages()), parameters)
+        for question in questions
+        if (parameters := choice_of(question))
+    }
+    what = (
+        f"The base model can answer only with one of the labels or letters on offer: {len(wordings)} of {len(questions)} "
+        "questions, by guided decoding."
+    )
+    return Baseline("choice", what, wordings)
 
 
 def _prompt(questions: Sequence[BenchmarkQuestion], own: str | None) -> Baseline:

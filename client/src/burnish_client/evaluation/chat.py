@@ -158,11 +158,11 @@ class ChatClient:
             try:
                 response = await self._http.post("/chat/completions", json=body)
             except httpx.ReadTimeout as error:
-                self.pace.pushed_back(0.0, sent_at)
+                self.pace.lost(sent_at)
                 late = f"no answer within {self.endpoint.timeout_seconds:g} s"
                 raise Unanswered(late, attempts_spent=TIMEOUT_COSTS_ATTEMPTS) from error
             except httpx.TransportError as error:
-                self.pace.pushed_back(0.0, sent_at)
+                self.pace.lost(sent_at)
                 await self._check_tls(error)
                 raise Unanswered(f"{type(error).__name__} {error}".strip(), unreachable=True) from error
             if response.status_code in BUSY_STATUSES:

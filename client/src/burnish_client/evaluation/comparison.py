@@ -23,6 +23,7 @@ from burnish_client.evaluation.answers import AnswerCache, model_digest_of
 from burnish_client.evaluation.ask import ProgressCallback, Side, ask_sides
 from burnish_client.evaluation.baselines import Baseline, plan_baselines, read_corrections
 from burnish_client.evaluation.calibration import check_calibration
+from burnish_client.evaluation.forecast import ForecastCallback, forecast
 from burnish_client.evaluation.forgetting import forgetting_sentence, measure_forgetting, probe_answers
 from burnish_client.evaluation.grade import check_questions, eval_rows, reuse_run_log
 from burnish_client.evaluation.judge import Judged, judge_digests, judge_sides
@@ -73,6 +74,7 @@ async def evaluate(
     out: Path,
     cache: Path | None = None,
     progress: ProgressCallback | None = None,
+    foretell: ForecastCallback | None = None,
 ) -> Evaluation:
     """Compare the candidate with the base on a benchmark, and write FILES and one file for each baseline into `out`.
 
@@ -83,6 +85,7 @@ async def evaluate(
 
     cache: a folder in which runs share answers; used if `inputs.adapter` is given and both sides share an endpoint,
     since its digests pin both models. progress: of the questions, then of judge and probe set, each with its own total.
+    foretell: called once before anything is asked.
 
         >>> questions = read_benchmark("files.jsonl")[1]
         >>> request = EvalRequest(benchmark="files/1", endpoint=Endpoint(url), base_model="base", candidate_model="tuned")
@@ -103,17 +106,20 @@ async def evaluate(
     if request.calibration:
         check_calibration(request.calibration, digests)
     split = split_of(questions, dataset, request.targeted)
-    baselines = plan_baselines(
+    planned = plan_baselines(
         request.baselines,
         questions,
         split if dataset else None,
         inputs.corrections,
         max_tokens=request.sampling.max_tokens,
     )
+    baselines = [baseline for baseline in planned if baseline.not_applicable is None]
     _check_baselines(baselines, request.base_endpoint or request.endpoint)
     output.check_folder(out, request)
 
     sides = _sides(request, inputs, baselines, out)
+    if foretell:
+        foretell(forecast(sides.values(), questions, request.sampling))
     with AnswerCache(cache) if cache else nullcontext() as shared:
         answers = await ask_sides(
             list(sides.values()),
@@ -140,6 +146,10 @@ async def evaluate(
         calibration=request.calibration,
         baselines={baseline.name: (baseline.what, rows[baseline.file]) for baseline in baselines},
     )
+    warnings = list(dataset.warnings) if dataset else []
+    warnings += [repeats] if (repeats := request.greedy_repeats()) else []
+    warnings += [f"Baseline `{b.name}` is not applicable: {b.not_applicable}." for b in planned if b.not_applicable]
+    verdict = verdict.model_copy(update={"warnings": [*verdict.warnings, *warnings]})
     forgetting = None
     if request.forgetting:
         forgetting = await measure_forgetting(
@@ -173,7 +183,7 @@ async def evaluate(
         costs=output.costs(asked, request.prices),
         reproduce=[request.command()],
     )
-    records = [baseline.record(len(questions)) for baseline in baselines]
+    records = [baseline.record(len(questions)) for baseline in planned]
     return Evaluation(
         verdict=verdict,
         manifest=output.write(out, request, verdict, rows, meta, records),

@@ -26,9 +26,11 @@ class Pace:
     Slow start (Jacobson 1988, Congestion Avoidance and Control, section 1, with throughput in the place of loss): the
     limit doubles from `start` as long as a round of `limit` answers brings GROWTH times the tokens a second of the limit
     before. If it does not, twice, the plateau is reached: the limit stays, or goes back to the half if more in flight
-    made it slower. A refusal or a timeout halves the limit and ends the slow start; from there one place more a
-    round, up to the ceiling. Requests sent before a cut say nothing new, so a burst of refusals cuts once. The limit
-    does not grow while an answer takes more than a quarter of the timeout: doubling could drive all into it.
+    made it slower. A refusal halves the limit and ends the slow start; from there one place more a round, up to the
+    ceiling. Requests sent before a cut say nothing new, so a burst of refusals cuts once. A timeout or a lost connection
+    says nothing of the pace by itself: a long answer, a server that starts again. Only if half a round more are lost than
+    answered is that taken for a refusal. The limit does not grow while an answer takes more than a quarter of the timeout:
+    doubling could drive all into it.
     """
 
     def __init__(
@@ -44,7 +46,7 @@ class Pace:
         self._most = float(ceiling)
         self._slowest_seconds = timeout_seconds * LATENCY_SHARE_OF_TIMEOUT
         self._clock = clock
-        self._in_flight = 0
+        self._in_flight = self._lost = 0
         self._resume_at = self._cut_at = -math.inf
         self._changed = asyncio.Event()
         self._rate_before = self._best_rate = 0.0
@@ -74,6 +76,7 @@ class Pace:
 
     def answered(self, seconds: float, tokens: int) -> None:
         """The endpoint kept up: an answer of `tokens` after `seconds`."""
+        self._lost = max(0, self._lost - 1)
         if not self.is_growing:
             self.limit = min(self._most, self.limit + 1 / self.limit)
             self._changed.set()
@@ -85,7 +88,7 @@ class Pace:
             self._end_round()
 
     def pushed_back(self, pause_seconds: float, sent_at: float) -> None:
-        """The endpoint refused or did not answer in time: half the places, and nobody asks before the pause is over."""
+        """The endpoint refused: half the places, and nobody asks before the pause is over."""
         now = self._clock()
         self._resume_at = max(self._resume_at, now + pause_seconds)
         if sent_at >= self._cut_at:
@@ -93,6 +96,15 @@ class Pace:
             self.is_growing = False
             self._most = float(self.ceiling)
             self.limit = max(1.0, self.limit / 2)
+            self._lost = 0
+
+    def lost(self, sent_at: float) -> None:
+        """No answer came: a timeout, or a lost connection."""
+        if sent_at < self._cut_at:
+            return
+        self._lost += 1
+        if self._lost > max(1.0, self.limit / 2):
+            self.pushed_back(0.0, sent_at)
 
     def pause(self, seconds: float) -> None:
         """The endpoint said beforehand that it would refuse: nobody asks before that is over."""

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
 MOST_CONCURRENCY = 256
 PAGE_ROWS = 1000
-BaselineName = Literal["few-shot", "nearest-few-shot", "schema", "prompt"]
+BaselineName = Literal["few-shot", "nearest-few-shot", "schema", "choice", "prompt"]
 STRICT = ConfigDict(extra="forbid")
 
 
@@ -174,6 +174,16 @@ class EvalRequest(Frozen):
     prices: dict[str, Prices] = Field(default={}, description="by side: base, candidate, arm:<name>, probe, judge")
     reproduce: str | None = Field(default=None, description="command that makes this eval again; None: `burnish eval`")
 
+    def greedy_repeats(self) -> str | None:
+        """A warning if the base is asked several times and always gives its likeliest answer; None if it is not."""
+        if self.sampling.temperature > 0 or self.base_samples < 2:
+            return None
+        return (
+            f"The base is asked {self.base_samples} times at temperature 0: it repeats its likeliest answer, so equal answers are no "
+            "evidence of how steady it is; at most the engine's rounding shows. To measure its noise, let both sides sample, "
+            "for example --temperature 0.7 --samples 4 --candidate-samples 4."
+        )
+
     def command(self) -> str:
         """The command that makes this eval again, without tokens and paths of this machine."""
         if self.reproduce:
@@ -188,6 +198,10 @@ class EvalRequest(Frozen):
         if self.dataset:
             words += ["--dataset", self.dataset.replace("/", "@")]
         words += ["--samples", str(self.base_samples), "--seed", str(self.sampling.seed or 0)]
+        if self.candidate_samples != 1:
+            words += ["--candidate-samples", str(self.candidate_samples)]
+        if self.sampling.temperature:
+            words += ["--temperature", f"{self.sampling.temperature:g}"]
         if self.baselines.names:
             words += ["--control", ",".join(self.baselines.names)]
         return " ".join(words)

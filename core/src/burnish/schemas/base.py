@@ -32,6 +32,15 @@ def message_key(prompt: Iterable[Message]) -> str:
     return prompt_key(message.model_dump() for message in prompt)
 
 
+def spoken_key(prompt: Iterable[Message]) -> str:
+    """`message_key` without the system messages: prompts that ask the same under different instructions have one key.
+
+    A prompt of system messages alone is taken whole.
+    """
+    messages = list(prompt)
+    return message_key([message for message in messages if message.role != "system"] or messages)
+
+
 class VersionRef(Frozen):
     """A version of a named dataset or adapter."""
 

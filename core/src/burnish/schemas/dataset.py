@@ -35,6 +35,11 @@ class DatasetSpec(Frozen):
         description="name/version of a benchmark: its questions outside the training split are guarded against leakage",
     )
     seed: int = 0
+    slices: list[str] = Field(default=[], description="only targeted questions of these slices; empty: of all")
+    uncorrected: bool = Field(
+        default=True,
+        description="KTO: bad answers without a correction are kept as unwanted; the other formats need one",
+    )
 
 
 class SftRow(Frozen):
@@ -101,6 +106,11 @@ class DatasetCounts(Frozen):
     validation: int = Field(description="lines of validation.jsonl")
     held_out: int = Field(description="targeted questions kept for evaluation")
     discarded: dict[str, int] = Field(default={}, description="reason -> how many review items or anchor candidates")
+    anchors_wanted: int | None = Field(default=None, description="anchors that were asked for; None: not recorded")
+    anchors_by_slice: dict[str, int] = Field(default={}, description="slice -> anchors")
+    rest: int | None = Field(
+        default=None, description="questions of the benchmark, else of the run log, that decide whether the rest holds"
+    )
 
 
 class DatasetManifest(Manifest):
@@ -112,3 +122,4 @@ class DatasetManifest(Manifest):
     counts: DatasetCounts
     split: Split
     lengths: LengthStatistics
+    warnings: list[str] = Field(default=[], description="sentences: what will weaken training or its evaluation")

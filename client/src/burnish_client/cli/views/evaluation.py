@@ -11,7 +11,7 @@ from rich.table import Table
 from burnish_client.cli.views import console
 
 if TYPE_CHECKING:
-    from burnish.schemas.evaluation import Comparison, Cost, Verdict
+    from burnish.schemas.evaluation import BaselineRecord, Comparison, Cost, Verdict
     from burnish_client.evaluation.comparison import Evaluation
     from burnish_client.tuning.recommendation import MethodResult, PairwiseComparison, Recommendation
 
@@ -68,15 +68,19 @@ def show_evaluation(done: Evaluation) -> None:
     show_verdict(done.verdict)
     out, folder = console.out(), console.path_text(done.folder)
     for baseline in done.manifest.arms:
-        out.print(f"[dim]baseline[/] {baseline.name}  [dim]{console.one_line(baseline.what)}[/]")
+        out.print(f"[dim]baseline[/] {baseline.name}  [dim]{console.one_line(_what(baseline))}[/]")
     _show_costs(done.costs)
     if done.reused_base_answers:
         console.note(f"[dim]{done.reused_base_answers:,} answers of the base were taken from the run log[/]")
     out.print(f"[dim]eval[/]        {done.manifest.id}")
     out.print(f"[dim]report[/]      {folder}/report.html", soft_wrap=True)
     out.print(f"[dim]postmortem[/]  {folder}/postmortem.md", soft_wrap=True)
-    arms = "".join(f" --arm {baseline.name}={folder}/{baseline.file}" for baseline in done.manifest.arms)
+    arms = "".join(f" --arm {baseline.name}={folder}/{baseline.file}" for baseline in done.manifest.arms if baseline.file)
     console.next_step(f"burnish verdict --base {folder}/base.jsonl --candidate {folder}/candidate.jsonl{arms} --json")
+
+
+def _what(baseline: BaselineRecord) -> str:
+    return f"not asked: {baseline.not_applicable}" if baseline.not_applicable else baseline.what
 
 
 def show_methods(

@@ -81,6 +81,11 @@ def plan(options: PlanOptions) -> None:
     if options.json:
         return console.print_json(planned)
     _show(planned)
+    if base and found.get("noise") == 0:
+        console.note(
+            "No two samples of the base differ. If they were greedy (temperature 0), that is no evidence of its noise: "
+            "`burnish eval --temperature 0.7 --samples 4 --candidate-samples 4` measures it."
+        )
 
 
 def make_plan(

@@ -85,7 +85,7 @@ class EvalOptions(Options):
     judge_price: str | None = option(None, PRICE_HELP, JUDGE, "P,C[,CUR]")
     control: str | None = option(
         None,
-        "Also ask the base with cheaper means: all, or some of few-shot, nearest-few-shot, schema, prompt.",
+        "Also ask the base with cheaper means: all, or some of few-shot, nearest-few-shot, schema, choice, prompt.",
         BASELINES,
         "[BASELINES]",
     )
@@ -173,8 +173,18 @@ def evaluate(
         )
         folder = options.output or settings.home / "evals" / compared.folder_name
         cache = settings.home / "cache" if options.cache else None
+        if repeats := request.greedy_repeats():
+            console.note(f"[yellow]note:[/] {repeats}")
         with answers.resumable("answers", folder) as progress:
-            done = asyncio.run(burnish_client.evaluate(request, inputs, out=folder, cache=cache, progress=progress))
+            run = burnish_client.evaluate(
+                request,
+                inputs,
+                out=folder,
+                cache=cache,
+                progress=progress,
+                foretell=lambda found: console.note(found.sentence()),
+            )
+            done = asyncio.run(run)
         if curator and compared.adapter and not store(curator, done.manifest, folder):
             console.note(f"[dim]eval {done.manifest.id} was stored before[/]")
     if options.json:

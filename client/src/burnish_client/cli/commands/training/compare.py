@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
@@ -18,6 +19,8 @@ from burnish_client.cli.views.evaluation import show_methods
 if TYPE_CHECKING:
     from burnish.schemas.evaluation import EvalRow
     from burnish.schemas.methods import Method
+    from burnish_client.sdk.trainer import TrainerClient
+    from burnish_client.tuning.compare import PlannedMethod
     from burnish_client.tuning.recommendation import MethodResult
 
 INCONCLUSIVE = 13  # as of `burnish verdict`
@@ -37,6 +40,9 @@ class CompareOptions(Options):
     )
     seed: int = option(0, "Of the split, of every training and of the sampling.", min=0)
     retry: bool = option(False, "Train again what has failed or was cancelled.", names=["--retry"])
+    dry_run: bool = option(
+        False, "Check and estimate every training, say what would be asked, and queue nothing.", names=["--dry-run"]
+    )
     forgetting: bool = option(
         True, "Also ask the probe set of general skills.", SAMPLING, names=["--forgetting/--no-forgetting"]
     )
@@ -61,7 +67,9 @@ def compare(
     import asyncio
 
     from burnish_client.cli.views import following
+    from burnish_client.evaluation.ask import Side
     from burnish_client.evaluation.comparison import check_judge, read_inputs, split_of
+    from burnish_client.evaluation.forecast import forecast
     from burnish_client.evaluation.grade import check_questions
     from burnish_client.evaluation.output import store
     from burnish_client.tuning import compare as comparison
@@ -97,6 +105,11 @@ def compare(
                 f"{method.method}: dataset {dataset.name}@{dataset.version}, {dataset.counts.train} rows, "
                 f"{len(dataset.split.held_out)} targeted questions held out"
             )
+        times = [(base_model, side.samples), *((method.adapter, side.candidate_samples) for method in planned)]
+        sides = [Side(endpoint, model, settings.home, samples) for model, samples in times]
+        console.note(forecast(sides, questions, burnish_client.Sampling(max_tokens=asked.max_tokens)).sentence())
+        if options.dry_run:
+            return _preview(trainer, planned, json)
         compared = comparison.compare_id(planned, reference)
         started = comparison.start_jobs(trainer, planned, compared, retry=options.retry)
         ids = ", ".join(f"{method} {job_id}" for method, job_id in started.items())
@@ -136,7 +149,12 @@ def compare(
             inputs = read_inputs(request, questions, curator, dataset, made)
             with answers.resumable("answers", out) as progress:
                 run = burnish_client.evaluate(
-                    request, inputs, out=out, cache=settings.home / "cache", progress=progress
+                    request,
+                    inputs,
+                    out=out,
+                    cache=settings.home / "cache",
+                    progress=progress,
+                    foretell=lambda found: console.note(found.sentence()),
                 )
                 done = asyncio.run(run)
             if not store(curator, done.manifest, out):
@@ -158,3 +176,17 @@ def compare(
     else:
         show_methods(results, pairs, recommendation)
     raise typer.Exit(0 if recommendation.settled else INCONCLUSIVE)
+
+
+def _preview(trainer: TrainerClient, planned: Sequence[PlannedMethod], json: bool) -> None:
+    """What the trainer finds and estimates of each method. Exit code 1 if it refuses one."""
+    from burnish_client.cli.views import job_text
+
+    with console.working("checking the rows"):
+        previews = {method.method: trainer.preview_job(method.spec()) for method in planned}
+    if json:
+        console.print_json(previews)
+    else:
+        for preview in previews.values():
+            job_text.show_preview(preview)
+    raise typer.Exit(1 if any(preview.refused for preview in previews.values()) else 0)
