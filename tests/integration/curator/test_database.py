@@ -49,8 +49,8 @@ def test_the_newest_correction_is_the_current_one_and_is_counted(engine: Engine)
         "q2": correction("q2", "ünï\n'\"; --"),
         "q3": correction("q3"),
     }
-    repository.remove("log", "q1")
-    repository.remove("log", "never there")
+    assert repository.remove("log", ["q1", "never there"]) == 1
+    assert repository.remove("log", []) == 0
     assert set(repository.current("log")) == {"q2", "q3"}
     assert repository.current("other") == {"q1": correction("q1", "elsewhere")}
 

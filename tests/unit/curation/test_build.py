@@ -68,9 +68,13 @@ def every_row(built: BuiltDataset) -> list[dict[str, Any]]:
     return rows(built) + rows(built, "validation.jsonl")
 
 
-def question(question_id: str, prompt: str, **fields: Any) -> BenchmarkQuestion:
+def question(question_id: str, prompt: str | None, **fields: Any) -> BenchmarkQuestion:
     return BenchmarkQuestion(
-        question_id=question_id, prompt=prompt, expected_answer="x", grader=GraderSpec(name="exact"), **fields
+        question_id=question_id,
+        prompt=prompt,
+        expected_answer=f"right {question_id}",
+        grader=GraderSpec(name="exact"),
+        **fields,
     )
 
 
@@ -138,6 +142,39 @@ def test_of_an_empty_wrong_answer_there_is_no_kto_row(workshop: Workshop) -> Non
     built = workshop.build(lines, labels=["not-json"], format="kto", validation_share=0)
     assert [row["source"] for row in every_row(built)] == ["correction"] * 3
     assert built.manifest.counts.discarded == {"unwanted answer: it is empty": 3}
+
+
+def test_kto_keeps_bad_answers_that_nobody_corrected(workshop: Workshop) -> None:
+    lines = repeated_failures({"not-json": 80}, passing_questions=60)
+    built = workshop.build(lines, {}, labels=["not-json"], format="kto", anchor_pool_share=1.0)
+    counts = built.manifest.counts
+    assert (counts.corrections, counts.held_out, counts.anchors) == (0, 24, 28)
+    assert sum(row["source"] == "logged" and not row["label"] for row in every_row(built)) == 56
+    alone = workshop.manifest(lines, {}, labels=["not-json"], format="kto", anchor_ratio=0)
+    assert any("Every row is an unwanted answer" in warning for warning in alone.warnings)
+    with pytest.raises(PreconditionError, match="80 × no correction"):
+        workshop.build(lines, {}, labels=["not-json"], format="kto", uncorrected=False)
+
+
+def test_kto_holds_out_the_same_corrected_questions_as_the_other_formats(workshop: Workshop) -> None:
+    lines = repeated_failures({"not-json": 40})
+    some = {q: c for q, c in corrections(lines).items() if q < "not-json-020"}
+    sft, kto = (workshop.manifest(lines, some, labels=["not-json"], format=f).split for f in ("sft", "kto"))
+    for part in ("held_out", "train", "validation"):
+        assert {q for q in getattr(kto, part) if q in some} == set(getattr(sft, part))
+    assert len(kto.held_out) == 12
+    assert set(kto.targeted) == set(corrections(lines))
+
+
+def test_an_uncorrected_question_goes_where_its_prompt_is(workshop: Workshop) -> None:
+    """It shares a prompt with a corrected one in a later run only."""
+    lines = [*repeated_failures({"not-json": 10}), *(run(f"bad-{n}") for n in range(10))]
+    lines += [run(f"bad-{n}", question=f"what is not-json-00{n}?", run_id="r9") for n in range(10)]
+    given = {q: c for q, c in corrections(lines).items() if q.startswith("not-json")}
+    for seed in range(4):
+        split = workshop.manifest(lines, given, labels=["not-json"], format="kto", seed=seed).split
+        for part in (split.held_out, split.train, split.validation):
+            assert {q[-1] for q in part if q.startswith("bad")} == {q[-1] for q in part if q.startswith("not")}
 
 
 def test_the_same_inputs_give_the_same_version(workshop: Workshop) -> None:
@@ -252,6 +289,47 @@ def test_anchors_are_spread_over_slices_and_leave_the_pool_share_alone(workshop:
     assert set(anchors) <= most
 
 
+def test_anchors_are_spread_as_the_rest_questions_are(workshop: Workshop) -> None:
+    """The run log has 20 passing questions of each slice; the benchmark asks slice-0 four times as often as the others."""
+    asked = [question(f"ok-{n:03d}", f"What is ok-{n:03d}?", slice=f"slice-{n % 3}") for n in range(60)]
+    asked += [question(f"more-{n}", f"More {n}", slice="slice-0") for n in range(60)]
+    found = workshop.manifest(guard=Guard(asked), benchmark="b/1", anchor_ratio=0.86, anchor_pool_share=1.0)
+    assert found.counts.anchors_by_slice == {"slice-0": 8, "slice-1": 2, "slice-2": 2}
+    assert found.counts.anchors_wanted == 12
+
+
+def test_too_few_replay_rows_are_warned_of_with_what_to_do(workshop: Workshop) -> None:
+    lines = [*LINES, *(run(f"lost-{n}", failure_label="other", slice="poor") for n in range(60))]
+    found = workshop.manifest(lines, anchor_ratio=6)
+    [warning] = [w for w in found.warnings if "replay" in w]
+    assert warning.startswith("Only 30 of 84 replay (anchor) rows could be had; by slice: poor (0 of 42)")
+    assert "raise --anchor-pool-share (0.5 now)" in warning
+    assert not [w for w in workshop.manifest().warnings if "replay" in w]
+    assert not [w for w in workshop.manifest(format="dpo").warnings if "replay" in w]
+
+
+def test_replay_rows_are_the_models_own_answers(workshop: Workshop) -> None:
+    lines = [line | {"model": "small"} for line in LINES]
+    lines = [
+        line | {"model": "large"} if line["question_id"] < "ok-050" and line["grade"] == "correct" else line
+        for line in lines
+    ]
+    lines.append(run("other-000", model="large"))
+    found = workshop.manifest(lines, anchor_ratio=10, anchor_pool_share=1.0)
+    assert found.split.anchors == [f"ok-{n:03d}" for n in range(50, 60)]
+    assert found.counts.discarded["anchor: only another model's answers pass"] == 50
+    assert "1 of 21 targeted questions failed under another model than small (large: 1)" in " ".join(found.warnings)
+
+
+def test_a_verdict_out_of_reach_is_said_at_the_build(workshop: Workshop) -> None:
+    [warning] = workshop.manifest().warnings
+    assert warning.startswith("With 6 held-out targeted questions and 53 others, an adapter that fixes every target")
+    assert "will get the verdict inconclusive" in warning
+    assert "more questions outside the target" in warning
+    enough = repeated_failures({"not-json": 40}, passing_questions=300)
+    assert workshop.manifest(enough, labels=["not-json"]).warnings == []
+
+
 def test_anchors_never_carry_a_guarded_prompt(workshop: Workshop) -> None:
     """Another benchmark question's prompt, a targeted prompt, one taken already, or benchmark_only: passed over, counted."""
     lines = [
@@ -285,6 +363,76 @@ def test_a_correction_with_a_guarded_prompt_is_a_leak(workshop: Workshop) -> Non
         with pytest.raises(LeakageError, match=f"{trained} has the prompt of benchmark question bench-1") as caught:
             workshop.build(guard=guard, benchmark="b/1")
         assert caught.value.metadata["question_ids"] == trained
+
+
+def test_another_system_prompt_hides_nothing(workshop: Workshop) -> None:
+    trained = workshop.manifest().split.train[0]
+    messages = [
+        {"role": "system", "content": "You are a helpful assistant."},
+        {"role": "user", "content": f"What is {trained}?"},
+    ]
+    guard = Guard([question("bench-1", None, messages=messages)])
+    with pytest.raises(LeakageError, match=f"{trained} has the prompt of benchmark question bench-1"):
+        workshop.build(guard=guard, benchmark="b/1")
+
+
+def test_questions_that_differ_by_the_system_prompt_stay_on_one_side(workshop: Workshop) -> None:
+    lines = [
+        run(f"q{n}-{style}", question=f"Ask {n}", system_prompt=style) for n in range(8) for style in ("brief", "long")
+    ]
+    for seed in range(4):
+        split = workshop.manifest(lines, corrections(lines), labels=["not-json"], seed=seed).split
+        for part in (split.held_out, split.train, split.validation):
+            assert sorted(q for q in part if q.endswith("brief")) == sorted(
+                q.replace("long", "brief") for q in part if q.endswith("long")
+            )
+
+
+def test_a_correction_stays_with_the_prompt_that_it_was_made_for(workshop: Workshop) -> None:
+    """One question id, two prompts, a label each: the reviewer saw the second one."""
+    both = [run("both", failure_label="wrong-field", question="first"), run("both", question="second")]
+    lines = [*both, *repeated_failures({"not-json": 10, "wrong-field": 4})]
+    given = corrections(lines)
+    given["both"] = Correction("both", "not-json", "right")
+    for seed in range(6):
+        asked = [
+            row["prompt"][0]["content"]
+            for row in every_row(workshop.build(lines, given, seed=seed))
+            if row["question_id"] == "both"
+        ]
+        assert asked in ([], ["second"])
+    found = workshop.manifest(lines, given, labels=["wrong-field"])
+    assert found.counts.discarded == {"the correction was made for another prompt of this question": 1}
+
+
+def test_a_correction_that_its_own_grader_fails_is_no_row(workshop: Workshop) -> None:
+    """By the benchmark's grader, or, without a benchmark, by the run log's."""
+    labels = GraderSpec(name="one_of", args={"labels": ["right not-json-001", "other"]})
+    reply = corrections(LINES, **{"not-json-000": "The right label here is clearly the first."})
+    asked = [("not-json-000", "right not-json-001"), ("not-json-001", "right not-json-001")]
+    guard = Guard(
+        [
+            BenchmarkQuestion(question_id=q, prompt=f"What is {q}?", expected_answer=expected, grader=labels)
+            for q, expected in asked
+        ]
+    )
+    found = workshop.manifest(LINES, reply, guard, benchmark="b/1")
+    assert found.counts.discarded == {"the correction fails the question's own grader": 1}
+    logged = [
+        line | {"grader": labels.model_dump(), "expected_answer": "other"}
+        if line["question_id"] == "not-json-000"
+        else line
+        for line in LINES
+    ]
+    assert workshop.manifest(logged, reply).counts.discarded == {"the correction fails the question's own grader": 1}
+
+
+def test_only_questions_of_the_chosen_slices_are_targeted(workshop: Workshop) -> None:
+    lines = [line | {"slice": line["failure_label"] or line["slice"]} for line in LINES]
+    one = workshop.manifest(lines, slices=["not-json"])
+    assert len(one.split.targeted) == 10
+    assert {q[:8] for q in one.split.targeted} == {"not-json"}
+    assert one.version != workshop.manifest(lines).version
 
 
 def test_a_benchmark_with_the_same_ids_is_no_leak(workshop: Workshop) -> None:

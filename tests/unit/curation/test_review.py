@@ -104,6 +104,50 @@ def test_a_bad_line_is_refused_with_its_number(tmp_path: Path, line: dict[str, A
     assert reason in rejected.reason
 
 
+def test_an_emptied_correction_is_taken_back_and_one_never_made_is_not(tmp_path: Path) -> None:
+    """Two people who fill one export by halves do not take back each other's corrections."""
+    reader, codes = open_log(tmp_path / "log", LINES)
+    standing = {"q1": Correction("q1", "not-json", "right")}
+    first, other = review_items(reader, codes, ["not-json"], standing)
+    emptied = [i.model_copy(update={"corrected_output": " "}) for i in (first, other)]
+    result = imported(tmp_path / "back", *(i.model_dump() for i in emptied))
+    assert (result.emptied, result.empty, result.corrections) == (["q1"], 2, [])
+
+
+def test_a_correction_that_the_questions_own_grader_fails_is_refused(tmp_path: Path) -> None:
+    grader = {"name": "one_of", "args": {"labels": ["billing", "other"]}}
+    graded = {"grader": grader, "expected_answer": "billing"}
+    reader, codes = open_log(tmp_path, [run("q1", **graded), run("q2", **graded), run("q3", grader={"name": "gone"})])
+    text = "\n".join(
+        json.dumps(item(question_id, corrected_output=output))
+        for question_id, output in (("q1", "This ticket is about billing, sir."), ("q2", "Billing."), ("q3", "x"))
+    )
+    result = read_review([text.encode()], known_failures(reader, codes))
+    assert [c.question_id for c in result.corrections] == ["q2", "q3"]
+    assert [(r.line_number, r.reason.split(" (")[0]) for r in result.rejected_lines] == [
+        (1, "corrected_output: the question's own grader, one_of, fails it as not-in-list")
+    ]
+
+
+def test_the_export_has_what_a_reviewer_needs_and_can_fill_in_the_expected_answer(tmp_path: Path) -> None:
+    chat = [{"role": "system", "content": "Be short."}, {"role": "user", "content": "?"}]
+    lines = [
+        run("q1", slice="a", expected_answer="one", system_prompt="Be kind."),
+        run("q2", slice="b", expected_answer="two", messages=chat),
+        run("q3"),
+    ]
+    reader, codes = open_log(tmp_path, lines)
+    standing = {"q2": Correction("q2", "not-json", "deux")}
+    found = list(review_items(reader, codes, ["not-json"], standing, prefill="expected"))
+    assert [(i.slice, i.system_prompt, i.expected_answer, i.corrected_output) for i in found] == [
+        ("a", "Be kind.", "one", "one"),
+        ("b", "Be short.", "two", "deux"),
+        (None, "", "", ""),
+    ]
+    assert [i.earlier_correction for i in found] == ["", "deux", ""]
+    assert [i.question_id for i in review_items(reader, codes, ["not-json"], slices=["b", "(none)"])] == ["q2", "q3"]
+
+
 def test_two_corrections_of_one_question(tmp_path: Path) -> None:
     same = imported(tmp_path / "same", item(), item())
     assert (len(same.corrections), same.rejected_lines) == (1, [])

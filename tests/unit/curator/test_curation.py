@@ -16,7 +16,18 @@ from burnish.schemas.evaluation import EvalManifest
 from burnish.schemas.runlog import ReviewImport, ReviewItem
 
 LINES = repeated_failures({"not-json": 8, "rare": 2}, passing_questions=12)
-FIELDS = ["question_id", "question", "evidence_files", "original_answer", "failure_label", "corrected_output"]
+FIELDS = [
+    "question_id",
+    "question",
+    "evidence_files",
+    "original_answer",
+    "failure_label",
+    "corrected_output",
+    "expected_answer",
+    "system_prompt",
+    "slice",
+    "earlier_correction",
+]
 
 
 @pytest.fixture
@@ -75,6 +86,22 @@ async def test_the_newest_correction_stands(caller: httpx.AsyncClient, run_log: 
     other = await correct(caller, run_log, prefix="better")
     assert (other.accepted, other.changed) == (8, 8)
     assert (await review_file(caller, run_log))[0]["corrected_output"] == "better not-json-000"
+
+
+async def test_an_emptied_correction_is_taken_back(caller: httpx.AsyncClient, run_log: str) -> None:
+    await correct(caller, run_log)
+    items = await review_file(caller, run_log)
+    items[0]["corrected_output"] = ""
+    answer = await caller.post(f"/v1/runlogs/{run_log}/review", content=jsonl(items))
+    assert (answer.json()["accepted"], answer.json()["empty"], answer.json()["removed"]) == (7, 1, 1)
+    assert [item["corrected_output"] for item in await review_file(caller, run_log)].count("") == 1
+
+
+async def test_slices_are_asked_for_by_name(caller: httpx.AsyncClient, run_log: str) -> None:
+    found = await caller.get(f"/v1/runlogs/{run_log}/diagnosis", params={"slice": "(none)"})
+    assert found.json()["passing"] == 0
+    unknown = await caller.get(f"/v1/runlogs/{run_log}/review", params={"label": "not-json", "slice": "x"})
+    assert (unknown.status_code, "no run has the slice 'x'" in unknown.text) == (400, True)
 
 
 async def test_a_bad_review_line_keeps_the_good_ones(caller: httpx.AsyncClient, run_log: str) -> None:

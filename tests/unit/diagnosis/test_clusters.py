@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 from runlog_making import open_log, passing, repeated_failures, run
 
-from burnish.diagnosis import UNLABELLED, diagnose
+from burnish.diagnosis import UNLABELLED, check_slices, diagnose
+from burnish.errors import InvalidInputError
 from burnish.schemas.runlog import Diagnosis, FailureCluster
 
 
@@ -40,6 +41,31 @@ def test_counts(tmp_path: Path) -> None:
         ("wrong-field", 2, False),
     ]
     assert found.clusters[0].share_of_failures == pytest.approx(10 / 15)
+
+
+def test_no_grade_and_unknown_grades_are_no_failures(tmp_path: Path) -> None:
+    lines = [
+        *repeated_failures({"not-json": 5}),
+        run("ungraded", grade=None),
+        run("odd-1", grade="meh"),
+        run("odd-2", grade="meh"),
+        run("odd-3", grade="B+"),
+        run("case", grade=" Wrong"),
+        passing("fine", grade="Correct"),
+    ]
+    found = diagnosis(tmp_path, lines)
+    assert (found.lines, found.passing, found.failing, found.model_attributed) == (16, 1, 11, 11)
+    assert (found.ungraded, found.unknown_grades) == (1, {"meh": 2, "B+": 1})
+
+
+def test_a_diagnosis_of_some_slices(tmp_path: Path) -> None:
+    lines = [run("q1", slice="a"), run("q2", slice="b"), run("q3", slice=None), passing("q4", slice="a", run_id="r2")]
+    reader, codes = open_log(tmp_path / "log", lines)
+    found = diagnose("log1", reader, codes, ["a", "(none)"])
+    assert (found.lines, found.questions, found.runs, found.passing, found.failing) == (3, 3, 2, 1, 2)
+    assert [(c.label, c.size, c.slices) for c in found.clusters] == [("not-json", 2, {"(none)": 1, "a": 1})]
+    with pytest.raises(InvalidInputError, match=r"no run has the slice 'c'; this run log has \(none\), a, b"):
+        check_slices(codes, ["c"])
 
 
 def test_a_cluster_has_its_runs_repeats_slices_and_examples(tmp_path: Path) -> None:

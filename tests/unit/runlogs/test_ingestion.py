@@ -38,6 +38,12 @@ def test_good_lines_are_kept_and_bad_ones_reported(tmp_path: Path) -> None:
     assert result.rejected_lines[1].reason.startswith("question: Field required")
 
 
+def test_a_line_without_a_grade_is_kept(tmp_path: Path) -> None:
+    result = into(tmp_path / "spool", jsonl([run("q1", grade=None), run("q2", grade="odd")]))
+    assert (result.accepted, result.grades) == (2, {"(none)": 1, "odd": 1})
+    assert [line.grade for line in rows(result)] == [None, "odd"]
+
+
 def test_every_reject_is_on_file_and_the_first_hundred_in_the_manifest(tmp_path: Path) -> None:
     result = into(tmp_path / "spool", jsonl([run()]) + b"nonsense\n" * 150)
     manifest = result.manifest("x")

@@ -91,14 +91,27 @@ class CuratorClient(HttpClient):
                 if line:
                     yield RejectedLine.model_validate_json(line)
 
-    def diagnosis(self, run_log_id: str) -> Diagnosis:
-        return Diagnosis.model_validate_json(self._get(f"/v1/runlogs/{segment(run_log_id)}/diagnosis").content)
+    def diagnosis(self, run_log_id: str, slices: Sequence[str] = ()) -> Diagnosis:
+        """slices: only the runs of these; none given: of all."""
+        response = self._get(f"/v1/runlogs/{segment(run_log_id)}/diagnosis", [("slice", name) for name in slices])
+        return Diagnosis.model_validate_json(response.content)
 
     # review
 
-    def export_review(self, run_log_id: str, labels: Sequence[str] = ()) -> list[ReviewItem]:
-        """One item for each question with these failure labels. Corrections that were imported before are filled in."""
-        response = self._get(f"/v1/runlogs/{segment(run_log_id)}/review", [("label", label) for label in labels])
+    def export_review(
+        self,
+        run_log_id: str,
+        labels: Sequence[str] = (),
+        slices: Sequence[str] = (),
+        prefill: Literal["expected"] | None = None,
+    ) -> list[ReviewItem]:
+        """One item for each question with these failure labels (in these slices). Corrections that were imported before are filled in.
+
+        prefill `expected`: without one, the run log's expected answer is filled in.
+        """
+        query = [*(("label", label) for label in labels), *(("slice", name) for name in slices)]
+        query += [("prefill", prefill)] if prefill else []
+        response = self._get(f"/v1/runlogs/{segment(run_log_id)}/review", query)
         return [ReviewItem.model_validate_json(line) for line in response.content.splitlines() if line]
 
     def import_review(self, run_log_id: str, items: Iterable[ReviewItem] | Path) -> ReviewImport:

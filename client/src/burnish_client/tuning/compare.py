@@ -84,12 +84,13 @@ def plan_methods(
 ) -> list[PlannedMethod]:
     """A dataset version a format, from the same run log, corrections, shares and seed. PreconditionError if the splits differ.
 
+    KTO gets no row of a question without a correction, since the other formats have none.
     values: of each method. spec: its name is what the names of datasets and adapters begin with; its format is not looked at.
     """
     built: dict[DatasetFormat, DatasetManifest] = {}
     for format in dict.fromkeys(METHODS[method].format for method in values):
         built[format] = curator.build_dataset(
-            spec.model_copy(update={"name": f"{spec.name}-{format}", "format": format})
+            spec.model_copy(update={"name": f"{spec.name}-{format}", "format": format, "uncorrected": False})
         )
     check_same_split(list(built.values()))
     return [

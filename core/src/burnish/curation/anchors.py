@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from math import inf
 
 from burnish.curation.splitting import hash_rank
 from burnish.curation.targets import always_passing, is_answered
-from burnish.diagnosis.clusters import RunCodes
+from burnish.diagnosis.clusters import NO_SLICE, RunCodes
 from burnish.runlogs.prompts import prompt_messages
 from burnish.runlogs.reader import RunLogReader
-from burnish.schemas.base import Message, message_key
+from burnish.schemas.base import Message, spoken_key
 
 BENCHMARK_ONLY = "anchor: benchmark_only"
 GUARDED = "anchor: a targeted or guarded question has the same prompt"
@@ -19,6 +20,7 @@ DUPLICATE = "anchor: another anchor has the same prompt"
 EMPTY = "anchor: the passing answer is empty"
 ANSWERED = "anchor: messages end with the model's own turn"
 CUT_OFF = "anchor: the answer was cut off at its token limit"
+OTHER_MODEL = "anchor: only another model's answers pass"
 
 
 @dataclass(frozen=True)
@@ -35,8 +37,10 @@ class Anchor:
 class AnchorRules:
     """wanted: how many. pool_share: share of the passing questions they may come from.
 
-    targeted: prompt keys of targeted questions. guarded: prompt key -> ids of the benchmark questions that have it; an
+    targeted: spoken_key of targeted questions. guarded: spoken_key -> ids of the benchmark questions that have it; an
     anchor may carry its own benchmark question's prompt, never another's. benchmark_only: ids never to be trained on.
+    model: whose answers may be anchors; None: anybody's. slice_of: question id -> slice. rest: slice -> questions that
+    decide whether the rest holds: anchors are spread as these are.
     """
 
     wanted: int
@@ -45,24 +49,29 @@ class AnchorRules:
     targeted: frozenset[str]
     guarded: Mapping[str, set[str]]
     benchmark_only: frozenset[str]
+    model: str | None = None
+    slice_of: Mapping[str, str] = field(default_factory=dict)
+    rest: Mapping[str, int] = field(default_factory=dict)
 
 
 def choose_anchors(log: RunLogReader, codes: RunCodes, rules: AnchorRules) -> tuple[list[Anchor], Counter[str]]:
-    """Up to `wanted` anchors from questions that pass in every run, spread evenly over slices, in seeded hash order.
+    """Up to `wanted` anchors from questions that never fail, spread over slices as the rest questions are, in seeded hash order.
 
-    Each is the question's first line: its prompt, and the model's own answer to it. Also returns how many candidates
+    Each is the question's first passing line: its prompt, and the model's own answer to it. Also returns how many candidates
     were passed over, by reason; fewer than wanted means that the pool ran out.
     """
     chosen: list[Anchor] = []
     discarded: Counter[str] = Counter()
     taken: set[str] = set()
-    order = _in_turn(_pool(codes, rules), codes)
+    own = always_passing(codes, rules.model)
+    discarded[OTHER_MODEL] = len(always_passing(codes)) - len(own)
+    order = _in_turn(_pool(own.tolist(), codes, rules), codes, rules)
     while order and len(chosen) < rules.wanted:
         batch, order = order[: rules.wanted - len(chosen)], order[rules.wanted - len(chosen) :]
         found = dict(zip(sorted(batch), _read(log, batch), strict=True))
         for row in batch:
             anchor = found[row]
-            key = message_key(anchor.prompt)
+            key = spoken_key(anchor.prompt)
             reason = _refusal(anchor, key, taken, rules)
             if reason:
                 discarded[reason] += 1
@@ -72,23 +81,25 @@ def choose_anchors(log: RunLogReader, codes: RunCodes, rules: AnchorRules) -> tu
     return chosen, discarded
 
 
-def _pool(codes: RunCodes, rules: AnchorRules) -> list[tuple[float, int]]:
-    """(hash rank, first row) of the passing questions that the pool share lets in: which ones, another hash says."""
-    rows = always_passing(codes).tolist()
+def _pool(rows: list[int], codes: RunCodes, rules: AnchorRules) -> list[tuple[float, int]]:
+    """(hash rank, row) of the passing questions that the pool share lets in: which ones, another hash says."""
     ids = [codes.questions[codes.question_R[row]] for row in rows]
     admitted = sorted(zip(ids, rows, strict=True), key=lambda pair: hash_rank(rules.seed, "anchor_pool", pair[0]))
     within = admitted[: round(rules.pool_share * len(rows))]
     return [(hash_rank(rules.seed, "anchor", question_id), row) for question_id, row in within]
 
 
-def _in_turn(pool: list[tuple[float, int]], codes: RunCodes) -> list[int]:
-    """Rows, one from each slice in turn, each slice in hash order."""
-    by_slice: dict[int, list[int]] = defaultdict(list)
+def _in_turn(pool: list[tuple[float, int]], codes: RunCodes, rules: AnchorRules) -> list[int]:
+    """Rows, each slice in hash order and as often as its share of the rest questions; slices without any come last."""
+    by_slice: dict[str, list[int]] = defaultdict(list)
     for _, row in sorted(pool):
-        by_slice[int(codes.slice_R[row])].append(row)
-    names = sorted(by_slice, key=lambda code: codes.slices[code] if code >= 0 else "")
-    turns = [(turn, place, row) for place, name in enumerate(names) for turn, row in enumerate(by_slice[name])]
-    return [row for _, _, row in sorted(turns)]
+        by_slice[rules.slice_of.get(codes.questions[codes.question_R[row]], NO_SLICE)].append(row)
+    turns = [
+        ((turn + 0.5) / weight if (weight := rules.rest.get(name, 0)) else inf, turn, name, row)
+        for name, rows in by_slice.items()
+        for turn, row in enumerate(rows)
+    ]
+    return [row for *_, row in sorted(turns)]
 
 
 def _read(log: RunLogReader, rows: list[int]) -> Iterator[Anchor]:

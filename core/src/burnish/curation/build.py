@@ -5,28 +5,33 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
+import numpy as np
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from burnish.curation.anchors import Anchor, AnchorRules, choose_anchors
+from burnish.curation.foresight import other_models, out_of_reach, replay_shortfall
 from burnish.curation.leakage import check_leaks, guarded_keys
 from burnish.curation.lengths import Lengths
+from burnish.curation.own_grader import benchmark_graders
 from burnish.curation.review import Correction
-from burnish.curation.splitting import Partition, Unit, hash_rank, partition, units
+from burnish.curation.splitting import Partition, Unit, hash_rank, partition_with_uncorrected
 from burnish.curation.targets import (
     Example,
     Examples,
     Target,
     collect_examples,
+    misplaced_corrections,
     prompt_keys,
     read_targets,
 )
-from burnish.diagnosis.clusters import RunCodes
+from burnish.diagnosis.clusters import NO_SLICE, RunCodes
 from burnish.digests import canonical_json, dataset_version, sha256_hex, version_of
 from burnish.errors import PreconditionError
 from burnish.jsonl import to_jsonl
 from burnish.runlogs.reader import RunLogReader
-from burnish.schemas.base import FileEntry, Message, Parent, message_key
+from burnish.schemas.base import FileEntry, Message, Parent, spoken_key
 from burnish.schemas.benchmark import BenchmarkQuestion
 from burnish.schemas.dataset import DatasetCounts, DatasetManifest, DatasetSpec, DpoRow, KtoRow, SftRow, Split
 
@@ -35,6 +40,7 @@ TRAIN = "train.jsonl"
 VALIDATION = "validation.jsonl"
 CARD = "README.md"
 EMPTY_WRONG = "unwanted answer: it is empty"
+STRADDLING = "no correction, and its prompt is in several parts of the split"
 _ENVIRONMENT = Environment(
     loader=PackageLoader("burnish.curation", "."),
     undefined=StrictUndefined,
@@ -84,20 +90,34 @@ def build_dataset(
 ) -> BuiltDataset:
     """Build what the spec asks for; spec.labels are taken as checked (burnish.curation.review.choose_labels).
 
-    Held-out depends on labels, corrections, shares and seed alone: not on format or anchors. Raises PreconditionError
+    Held-out depends on labels, slices, corrections, shares and seed alone: not on format or anchors (KTO draws the questions that nobody
+    corrected apart). Raises PreconditionError
     where there is nothing to build from (it says which command comes first), LeakageError where a training row has the
     prompt of a held-out or guarded question.
     """
     guard = guard or Guard()
-    targets = read_targets(log, codes, spec.labels)
-    examples = collect_examples(targets, corrections, guard.benchmark_only)
+    targets = read_targets(log, codes, spec.labels, corrections, spec.slices)
+    examples = collect_examples(
+        targets,
+        corrections,
+        guard.benchmark_only,
+        own_graders=benchmark_graders(guard.questions),
+        misplaced=misplaced_corrections(log, codes, targets, corrections),
+        uncorrected=spec.format == "kto" and spec.uncorrected,
+    )
     _check_some(spec, examples)
     keys = prompt_keys(log, codes, (target.question_id for target in targets))
-    parts = partition(units(examples.examples, keys), spec.held_out_share, spec.validation_share, spec.seed)
-    anchors, passed_over = _anchors(spec, log, codes, targets, keys, parts, guard)
+    parts, straddling = partition_with_uncorrected(
+        examples.examples, keys, spec.held_out_share, spec.validation_share, spec.seed
+    )
+    population = _population(log, codes, guard)
+    rules = _anchor_rules(spec, targets, keys, parts, guard, population)
+    anchors, passed_over = choose_anchors(log, codes, rules)
     rows, split = _rows(spec, parts, anchors), _split(parts, anchors)
     passed_over[EMPTY_WRONG] = _empty_wrong_answers(spec, parts)
+    passed_over[STRADDLING] = straddling
     _check_leaks(rows, split, keys, guard)
+    anchors_by_slice = Counter(population.slice_of.get(anchor.question_id, NO_SLICE) for anchor in anchors)
     counts = DatasetCounts(
         corrections=sum(row.source == "correction" for row in rows.all),
         anchors=len(anchors),
@@ -105,8 +125,46 @@ def build_dataset(
         validation=len(rows.validation),
         held_out=len(split.held_out),
         discarded=dict(sorted((examples.discarded + passed_over).items())),  # + leaves out what is 0
+        anchors_wanted=rules.wanted,
+        anchors_by_slice=dict(sorted(anchors_by_slice.items())),
+        rest=len(set(population.slice_of) - set(split.targeted) - set(split.anchors)),
     )
-    return _seal(spec, rows, split, counts, corrections, lengths)
+    warnings = [
+        replay_shortfall(spec, rules.wanted, anchors_by_slice, rules.rest),
+        other_models(targets, rules.model),
+        out_of_reach(split, population.questions),
+        _without_wanted(spec, rows),
+    ]
+    return _seal(spec, rows, split, counts, corrections, lengths, [warning for warning in warnings if warning])
+
+
+@dataclass(frozen=True)
+class _Population:
+    """Every question that an evaluation may ask: the benchmark's, or, without one, the run log's. questions: (id, slice, cluster)."""
+
+    questions: list[tuple[str, str, str | None]]
+
+    @cached_property
+    def slice_of(self) -> dict[str, str]:
+        return {question_id: slice for question_id, slice, _ in self.questions}
+
+
+def _population(log: RunLogReader, codes: RunCodes, guard: Guard) -> _Population:
+    if guard.questions:
+        return _Population([(q.question_id, q.slice, q.cluster) for q in guard.questions])
+    _, first = np.unique(codes.question_R, return_index=True)
+    slices = [codes.slices[code] if code >= 0 else NO_SLICE for code in codes.slice_R[first]]
+    ids = [codes.questions[code] for code in codes.question_R[first]]
+    return _Population([(question_id, slice, None) for question_id, slice in zip(ids, slices, strict=True)])
+
+
+def _without_wanted(spec: DatasetSpec, rows: _Rows) -> str | None:
+    if spec.format != "kto" or any(isinstance(row, KtoRow) and row.label for row in rows.all):
+        return None
+    return (
+        "Every row is an unwanted answer: the model would learn what not to say and nothing else. Correct some of them, or "
+        "raise --anchor-ratio so that passing answers come in as wanted."
+    )
 
 
 def _check_some(spec: DatasetSpec, examples: Examples) -> None:
@@ -121,26 +179,28 @@ def _check_some(spec: DatasetSpec, examples: Examples) -> None:
     )
 
 
-def _anchors(
+def _anchor_rules(
     spec: DatasetSpec,
-    log: RunLogReader,
-    codes: RunCodes,
     targets: Sequence[Target],
     keys: Mapping[str, set[str]],
     parts: Partition,
     guard: Guard,
-) -> tuple[list[Anchor], Counter[str]]:
+    population: _Population,
+) -> AnchorRules:
     trained = sum(len(unit.examples) for unit in (*parts.train, *parts.validation))
-    wanted = round(spec.anchor_ratio * trained) if spec.format != "dpo" else 0
-    rules = AnchorRules(
-        wanted=wanted,
+    targeted = {target.question_id for target in targets}
+    models = Counter(target.model for target in targets if target.model is not None)
+    return AnchorRules(
+        wanted=round(spec.anchor_ratio * trained) if spec.format != "dpo" else 0,
         pool_share=spec.anchor_pool_share,
         seed=spec.seed,
-        targeted=frozenset().union(*keys.values(), (target.key for target in targets)),
+        targeted=frozenset().union(*keys.values(), (spoken_key(target.prompt) for target in targets)),
         guarded=guarded_keys(guard.questions, trained=frozenset()),
         benchmark_only=guard.benchmark_only,
+        model=max(models, key=lambda name: (models[name], name)) if models else None,
+        slice_of=population.slice_of,
+        rest=Counter(slice for question_id, slice, _ in population.questions if question_id not in targeted),
     )
-    return choose_anchors(log, codes, rules)
 
 
 def _rows(spec: DatasetSpec, parts: Partition, anchors: Sequence[Anchor]) -> _Rows:
@@ -162,7 +222,9 @@ def _corrections(spec: DatasetSpec, chosen: Sequence[Unit]) -> list[Row]:
 
 
 def _example_rows(spec: DatasetSpec, example: Example) -> list[Row]:
-    """One row; for kto two, unless the wrong answer is empty, of which there is nothing to unlearn."""
+    """One row; for kto two, unless there is no correction, or the wrong answer is empty, of which there is nothing to unlearn."""
+    if example.correction is None:
+        return [_unwanted(example)]
     question_id, prompt = example.question_id, example.prompt
     right, wrong = _assistant(example.correction), _assistant(example.wrong_answer)
     if spec.format == "dpo":
@@ -170,8 +232,14 @@ def _example_rows(spec: DatasetSpec, example: Example) -> list[Row]:
     if spec.format == "sft":
         return [SftRow(question_id=question_id, source="correction", prompt=prompt, completion=right)]
     wanted = KtoRow(question_id=question_id, source="correction", prompt=prompt, completion=right, label=True)
-    unwanted = KtoRow(question_id=question_id, source="logged", prompt=prompt, completion=wrong, label=False)
-    return [wanted, unwanted] if example.wrong_answer.strip() else [wanted]
+    return [wanted, _unwanted(example)] if example.wrong_answer.strip() else [wanted]
+
+
+def _unwanted(example: Example) -> KtoRow:
+    answer = _assistant(example.wrong_answer)
+    return KtoRow(
+        question_id=example.question_id, source="logged", prompt=example.prompt, completion=answer, label=False
+    )
 
 
 def _empty_wrong_answers(spec: DatasetSpec, parts: Partition) -> int:
@@ -214,7 +282,7 @@ def _check_leaks(rows: _Rows, split: Split, keys: Mapping[str, set[str]], guard:
             held_out[key].add(question_id)
     trained = frozenset([*split.train, *split.validation, *split.anchors])
     check_leaks(
-        [(row.question_id, message_key(row.prompt)) for row in rows.all],
+        [(row.question_id, spoken_key(row.prompt)) for row in rows.all],
         held_out=held_out,
         benchmark=guarded_keys(guard.questions, trained),
     )
@@ -227,6 +295,7 @@ def _seal(
     counts: DatasetCounts,
     corrections: Mapping[str, Correction],
     lengths: Lengths,
+    warnings: list[str],
 ) -> BuiltDataset:
     files = {TRAIN: to_jsonl(rows.train), VALIDATION: to_jsonl(rows.validation)}
     version = dataset_version(files[TRAIN], files[VALIDATION], spec.model_dump(), split.model_dump())
@@ -238,6 +307,7 @@ def _seal(
         split=split,
         lengths=lengths.summary(_measure(rows.all, lengths)),
         parents=_parents(spec, split, corrections),
+        warnings=warnings,
     )
     files[CARD] = _dataset_card(manifest).encode()
     entries = [FileEntry(path=name, size_bytes=len(data), sha256=sha256_hex(data)) for name, data in files.items()]
@@ -266,9 +336,8 @@ def _parents(spec: DatasetSpec, split: Split, corrections: Mapping[str, Correcti
 
 def _dataset_card(manifest: DatasetManifest) -> str:
     """README.md of the version, for a person who meets the folder; without a date, so that the same version has the same card."""
-    wanted = round(manifest.spec.anchor_ratio * manifest.counts.corrections) if manifest.spec.format != "dpo" else 0
     counts = manifest.counts
     unwanted = counts.train + counts.validation - counts.corrections - counts.anchors
     share = round(100 * manifest.counts.held_out / len(manifest.split.targeted))
     template = _ENVIRONMENT.get_template("dataset_card.md.jinja")
-    return template.render(m=manifest, wanted_anchors=wanted, unwanted=unwanted, share=share)
+    return template.render(m=manifest, wanted_anchors=counts.anchors_wanted or 0, unwanted=unwanted, share=share)

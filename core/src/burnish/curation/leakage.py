@@ -1,4 +1,4 @@
-"""The contamination check: no training row may carry a prompt that an evaluation will ask."""
+"""The contamination check: no training row may ask what an evaluation will ask, whatever the system prompt is."""
 
 from __future__ import annotations
 
@@ -6,18 +6,18 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping
 
 from burnish.errors import LeakageError
-from burnish.schemas.base import message_key
+from burnish.schemas.base import spoken_key
 from burnish.schemas.benchmark import BenchmarkQuestion
 
 NAMED = 10
 
 
 def guarded_keys(questions: Iterable[BenchmarkQuestion], trained: frozenset[str]) -> dict[str, set[str]]:
-    """Prompt key -> ids of the benchmark questions that must not be trained on: benchmark_only, or not in `trained`."""
+    """spoken_key -> ids of the benchmark questions that must not be trained on: benchmark_only, or not in `trained`."""
     guarded: dict[str, set[str]] = defaultdict(set)
     for question in questions:
         if question.benchmark_only or question.question_id not in trained:
-            guarded[message_key(question.prompt_messages())].add(question.question_id)
+            guarded[spoken_key(question.prompt_messages())].add(question.question_id)
     return dict(guarded)
 
 
@@ -26,7 +26,7 @@ def check_leaks(
 ) -> None:
     """Raise LeakageError if a training row's prompt is guarded.
 
-    rows: (question id, prompt key) of everything in train and validation. held_out, benchmark: prompt key -> the ids
+    rows: (question id, spoken_key) of everything in train and validation. held_out, benchmark: spoken_key -> the ids
     of the questions that it guards. The error names both sides.
     """
     leaks = []

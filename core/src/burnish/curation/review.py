@@ -4,16 +4,32 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any, Literal
 
 import numpy as np
+import orjson
 
 from burnish.curation.jsonl import read_jsonl, rejected
+from burnish.curation.own_grader import OwnGrader, logged_grader, objection
 from burnish.diagnosis.clusters import UNLABELLED, RunCodes
 from burnish.errors import InvalidInputError
+from burnish.runlogs.columns import EXTRA
 from burnish.runlogs.reader import RunLogReader
 from burnish.schemas.runlog import Diagnosis, RejectedLine, ReviewItem
 
-_ITEM_COLUMNS = ["question_id", "question", "evidence_files", "answer", "failure_label"]
+_ITEM_COLUMNS = [
+    "question_id",
+    "question",
+    "evidence_files",
+    "answer",
+    "failure_label",
+    "expected_answer",
+    "system_prompt",
+    "slice",
+    "messages",
+]
+_FAILURE_COLUMNS = ["question_id", "failure_label", "answer", "expected_answer", EXTRA]
+Prefill = Literal["expected"]
 
 
 @dataclass(frozen=True)
@@ -25,11 +41,20 @@ class Correction:
     corrected_output: str
 
 
+@dataclass(frozen=True)
+class KnownFailure:
+    """The first failure of a question under one label: what its correction is checked against."""
+
+    answer: str
+    own_grader: OwnGrader | None = None
+
+
 @dataclass
 class ReviewedFile:
-    """What a review file came to: corrections to keep, count of items left empty, and lines refused."""
+    """What a review file came to: corrections to keep, questions whose correction is taken back, count of items left empty, and lines refused."""
 
     corrections: list[Correction] = field(default_factory=list)
+    emptied: list[str] = field(default_factory=list)
     empty: int = 0
     rejected_lines: list[RejectedLine] = field(default_factory=list)
 
@@ -50,38 +75,69 @@ def choose_labels(diagnosis: Diagnosis, labels: Sequence[str]) -> list[str]:
     return list(labels) or [c.label for c in diagnosis.clusters if c.candidate]
 
 
-def first_failures(codes: RunCodes, labels: Sequence[str]) -> np.ndarray:
-    """Rows of the first model-attributed failure of each question under these labels, ascending: what a reviewer sees."""
+def first_failures(
+    codes: RunCodes, labels: Sequence[str], slices: Sequence[str] = (), prefer: Mapping[str, str] | None = None
+) -> np.ndarray:
+    """Rows of the first model-attributed failure of each question under these labels, ascending: what a reviewer sees.
+
+    slices: only failures in these; empty: in all. prefer: question id -> the label whose first failure is taken for it, if there is one.
+    """
     wanted = np.array([label in set(labels) for label in codes.labels] + [False], dtype=bool)
-    rows = np.flatnonzero(codes.attributed_R & wanted[codes.label_R])
+    rows = np.flatnonzero(codes.attributed_R & wanted[codes.label_R] & codes.in_slices(slices))
+    if prefer:
+        number = {label: code for code, label in enumerate(codes.labels)}
+        wanted_Q = np.array([number.get(prefer.get(question, ""), -1) for question in codes.questions], dtype=np.int64)
+        second_choice = wanted_Q[codes.question_R[rows]] != codes.label_R[rows]
+        rows = rows[np.argsort(second_choice, kind="stable")]
     _, first = np.unique(codes.question_R[rows], return_index=True)
-    chosen: np.ndarray = rows[np.sort(first)]
+    chosen: np.ndarray = np.sort(rows[first])
     return chosen
 
 
 def review_items(
-    log: RunLogReader, codes: RunCodes, labels: Sequence[str], corrections: Mapping[str, Correction] | None = None
+    log: RunLogReader,
+    codes: RunCodes,
+    labels: Sequence[str],
+    corrections: Mapping[str, Correction] | None = None,
+    slices: Sequence[str] = (),
+    prefill: Prefill | None = None,
 ) -> Iterator[ReviewItem]:
-    """One item a question, in the order of the log; an earlier correction is filled in."""
+    """One item a question, in the order of the log; an earlier correction is filled in, and named as such.
+
+    prefill `expected`: without one, the run log's expected answer is filled in, to be read and kept or changed.
+    """
     standing = corrections or {}
-    rows = first_failures(codes, labels)
+    rows = first_failures(codes, labels, slices)
     for row in log.table(rows, _ITEM_COLUMNS).to_pylist():
         correction = standing.get(row["question_id"])
+        earlier = correction.corrected_output if correction else ""
+        expected = row["expected_answer"] or ""
         yield ReviewItem(
             question_id=row["question_id"],
             question=row["question"],
             evidence_files=row["evidence_files"],
             original_answer=row["answer"],
             failure_label=row["failure_label"],
-            corrected_output=correction.corrected_output if correction else "",
+            corrected_output=earlier or (expected if prefill == "expected" else ""),
+            expected_answer=expected,
+            system_prompt=row["system_prompt"] or _system_of(row["messages"]),
+            slice=row["slice"],
+            earlier_correction=earlier,
         )
 
 
-def read_review(chunks: Iterable[bytes], known: Mapping[tuple[str, str], str]) -> ReviewedFile:
-    """Corrections from a review file. known: (question_id, failure_label) -> the wrong answer that was shown for it.
+def _system_of(messages_json: str | None) -> str:
+    """The system messages of a logged prompt."""
+    messages = orjson.loads(messages_json) if messages_json else []
+    return "\n".join(message["content"] for message in messages if message["role"] == "system")
+
+
+def read_review(chunks: Iterable[bytes], known: Mapping[tuple[str, str], KnownFailure]) -> ReviewedFile:
+    """Corrections from a review file. known: (question_id, failure_label) -> the failure that was shown for it.
 
     A line is refused, with its number and the reason, when its question or label is not in the log, when its correction
-    is not text or repeats the wrong answer, or when another line corrects the same question otherwise (both are refused).
+    is not text, repeats the wrong answer or fails the question's own grader, or when another line corrects the same
+    question otherwise (both are refused). An empty line that was exported with an earlier correction takes that back.
     """
     result = ReviewedFile()
     by_question: dict[str, list[tuple[int, Correction]]] = {}
@@ -91,6 +147,8 @@ def read_review(chunks: Iterable[bytes], known: Mapping[tuple[str, str], str]) -
             continue
         if not item.corrected_output.strip():
             result.empty += 1
+            if item.earlier_correction:
+                result.emptied.append(item.question_id)
             continue
         reason = refusal(item, known)
         if reason:
@@ -100,37 +158,48 @@ def read_review(chunks: Iterable[bytes], known: Mapping[tuple[str, str], str]) -
         by_question.setdefault(item.question_id, []).append((number, correction))
     for question_id, given in by_question.items():
         _settle(question_id, given, result)
+    kept = {correction.question_id for correction in result.corrections}
+    result.emptied = [question_id for question_id in result.emptied if question_id not in kept]
     result.rejected_lines.sort(key=lambda line: line.line_number)
     return result
 
 
-def refusal(item: ReviewItem, known: Mapping[tuple[str, str], str]) -> str | None:
+def refusal(item: ReviewItem, known: Mapping[tuple[str, str], KnownFailure]) -> str | None:
     """Why a filled item cannot be a correction; None where it can."""
     for name in ("question_id", "failure_label", "corrected_output"):
         if "\x00" in getattr(item, name):
             return f"{name}: holds a NUL character, which the review database cannot keep"
-    wrong_answer = known.get((item.question_id, item.failure_label))
-    if wrong_answer is None:
+    failure = known.get((item.question_id, item.failure_label))
+    if failure is None:
         labels = sorted(label for question_id, label in known if question_id == item.question_id)
         if not labels:
             return f"question_id: {item.question_id!r} has no model-attributed, labelled failure in this run log"
         return f"failure_label: {item.question_id!r} failed as {' and '.join(labels)}, not as {item.failure_label!r}"
-    if item.corrected_output.strip() == wrong_answer.strip():
+    if item.corrected_output.strip() == failure.answer.strip():
         return "corrected_output: the same as the original wrong answer"
-    return None
+    failing = objection(failure.own_grader, item.corrected_output)
+    return f"corrected_output: {failing}" if failing else None
 
 
 def known_failures(
     log: RunLogReader, codes: RunCodes, question_ids: Iterable[str] | None = None
-) -> dict[tuple[str, str], str]:
-    """(question_id, failure_label) -> the first wrong answer, for the labelled model-attributed failures of these questions (None: of all)."""
+) -> dict[tuple[str, str], KnownFailure]:
+    """(question_id, failure_label) -> the first failure, for the labelled model-attributed failures of these questions (None: of all)."""
     rows = np.flatnonzero(codes.attributed_R & (codes.label_R >= 0))
     if question_ids is not None:
         rows = np.intersect1d(rows, codes.rows_of(question_ids))
     pairs = codes.question_R[rows] * (len(codes.labels) + 1) + codes.label_R[rows]
     _, first = np.unique(pairs, return_index=True)
-    table = log.table(rows[np.sort(first)], ["question_id", "failure_label", "answer"])
-    return {(row["question_id"], row["failure_label"]): row["answer"] for row in table.to_pylist()}
+    return {
+        (row["question_id"], row["failure_label"]): KnownFailure(row["answer"], _own_grader(row))
+        for piece in log.pieces(rows[np.sort(first)], _FAILURE_COLUMNS)
+        for row in piece.to_pylist()
+    }
+
+
+def _own_grader(row: Mapping[str, Any]) -> OwnGrader | None:
+    named = row[EXTRA] if row[EXTRA] and '"grader"' in row[EXTRA] else "{}"
+    return logged_grader(orjson.loads(named), row["expected_answer"])
 
 
 def _settle(question_id: str, given: list[tuple[int, Correction]], result: ReviewedFile) -> None:

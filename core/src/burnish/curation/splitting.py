@@ -78,6 +78,49 @@ def partition(all_units: Sequence[Unit], held_out_share: float, validation_share
     return Partition(held_out, validation, _without(rest, validation))
 
 
+def partition_with_uncorrected(
+    examples: Sequence[Example],
+    keys: Mapping[str, set[str]],
+    held_out_share: float,
+    validation_share: float,
+    seed: int,
+) -> tuple[Partition, int]:
+    """A partition whose corrected examples lie exactly where `partition` puts them alone; the others are drawn in the same shares.
+
+    So formats that need corrections and KTO, which does not, hold out the same corrected questions. An uncorrected example that shares
+    a prompt with a corrected one goes where that is; one that shares prompts with several parts is left out. Also
+    returns how many were.
+    """
+    corrected = units([example for example in examples if example.correction is not None], keys)
+    joint = units(examples, keys)
+    if len(corrected) < 2 or all(example.correction is not None for example in examples):
+        return partition(joint, held_out_share, validation_share, seed), 0
+    parts = partition(corrected, held_out_share, validation_share, seed)
+    part_of = {
+        example.key: part
+        for part in (parts.held_out, parts.validation, parts.train)
+        for unit in part
+        for example in unit.examples
+    }
+    free: list[Unit] = []
+    left_out = 0
+    for unit in joint:
+        others = tuple(example for example in unit.examples if example.correction is None)
+        beside = {id(part): part for example in unit.examples if (part := part_of.get(example.key)) is not None}
+        if not beside:
+            free.append(unit)
+        elif others and len(beside) == 1:
+            next(iter(beside.values())).append(Unit(others[0].key, others[0].label, others))
+        elif others:
+            left_out += len(others)
+    if len(free) < 2:
+        parts.train.extend(free)
+        return parts, left_out
+    drawn = partition(free, held_out_share, validation_share, seed)
+    whole = Partition(parts.held_out + drawn.held_out, parts.validation + drawn.validation, parts.train + drawn.train)
+    return whole, left_out
+
+
 def quotas(sizes: Mapping[str, int], share: float, at_least_one: bool) -> dict[str, int]:
     """How many of each stratum make up `share` of all: largest remainder, ties by name. Never all of them."""
     everything = sum(sizes.values())

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 import orjson
 
+from burnish.curation.own_grader import OwnGrader, logged_grader, objection
 from burnish.curation.review import Correction, first_failures
 from burnish.diagnosis.clusters import RunCodes
 from burnish.runlogs.prompts import prompt_messages
 from burnish.runlogs.reader import RunLogReader
-from burnish.schemas.base import Message, message_key
+from burnish.schemas.base import Message, message_key, spoken_key
 from burnish.schemas.runlog import RunLogLine
 
 NO_CORRECTION = "no correction"
@@ -23,17 +24,25 @@ DUPLICATE = "duplicate: another question has the same prompt"
 BENCHMARK_ONLY = "benchmark_only"
 ANSWERED = "messages end with the model's own turn: log what it was sent, without its answer"
 REPEATED = "the correction repeats the wrong answer"
+OTHER_PROMPT = "the correction was made for another prompt of this question"
+FAILS_ITS_GRADER = "the correction fails the question's own grader"
+NOTHING_SAID = "no correction, and the wrong answer is empty"
 _PROMPT_COLUMNS = ["question_id", "question", "system_prompt", "evidence_text", "messages"]
 
 
 @dataclass(frozen=True)
 class Target:
-    """A question that failed under a chosen label, as its first such failure shows it."""
+    """A question that failed under a chosen label, as its first such failure shows it: under the label that was corrected, if any was.
+
+    own_grader: the grader that the run log's line names. model: who gave the wrong answer.
+    """
 
     question_id: str
     label: str
     prompt: list[Message]
     wrong_answer: str
+    own_grader: OwnGrader | None = None
+    model: str | None = None
 
     @property
     def key(self) -> str:
@@ -42,14 +51,18 @@ class Target:
 
 @dataclass(frozen=True)
 class Example:
-    """One prompt with its one correction. question_ids: every targeted question that has this prompt, ascending."""
+    """One prompt with its one correction. question_ids: every targeted question that has this prompt, ascending.
+
+    correction: None if there is none, which only KTO has a use for.
+    """
 
     key: str
     question_ids: tuple[str, ...]
     label: str
     prompt: list[Message]
-    correction: str
+    correction: str | None
     wrong_answer: str
+    model: str | None = None
 
     @property
     def question_id(self) -> str:
@@ -69,26 +82,67 @@ def is_answered(prompt: Sequence[Message]) -> bool:
     return prompt[-1].role == "assistant"
 
 
-def read_targets(log: RunLogReader, codes: RunCodes, labels: Sequence[str]) -> list[Target]:
-    """The first model-attributed failure of every question under these labels, in the order of the log."""
+def read_targets(
+    log: RunLogReader,
+    codes: RunCodes,
+    labels: Sequence[str],
+    corrections: Mapping[str, Correction],
+    slices: Sequence[str] = (),
+) -> list[Target]:
+    """The first model-attributed failure of every question under these labels (and slices; empty: all), in the order of the log.
+
+    Of a corrected question it is the first failure under the correction's own label, if that is among the labels: what
+    its reviewer saw.
+    """
+    corrected = {q: correction.failure_label for q, correction in corrections.items()}
+    rows = first_failures(codes, labels, slices, prefer=corrected)
     return [
         Target(
             question_id=line.question_id,
             label=line.failure_label or "",
             prompt=prompt_messages(line),
             wrong_answer=line.answer,
+            own_grader=logged_grader(line.model_extra, line.expected_answer),
+            model=line.model,
         )
-        for line in log.lines(first_failures(codes, labels))
+        for line in log.lines(rows)
     ]
 
 
+def misplaced_corrections(
+    log: RunLogReader, codes: RunCodes, targets: Iterable[Target], corrections: Mapping[str, Correction]
+) -> set[str]:
+    """Questions whose correction was made under another label, on another prompt than the target's."""
+    keys = {t.question_id: t.key for t in targets if t.question_id in corrections}
+    elsewhere: dict[str, set[str]] = defaultdict(set)
+    for target in targets:
+        correction = corrections.get(target.question_id)
+        if correction and correction.failure_label != target.label:
+            elsewhere[correction.failure_label].add(target.question_id)
+    found = set()
+    for label, question_ids in elsewhere.items():
+        rows = np.intersect1d(first_failures(codes, [label]), codes.rows_of(question_ids))
+        found |= {
+            line.question_id for line in log.lines(rows) if message_key(prompt_messages(line)) != keys[line.question_id]
+        }
+    return found
+
+
 def collect_examples(
-    targets: Iterable[Target], corrections: Mapping[str, Correction], benchmark_only: frozenset[str]
+    targets: Iterable[Target],
+    corrections: Mapping[str, Correction],
+    benchmark_only: frozenset[str],
+    *,
+    own_graders: Mapping[str, OwnGrader] | None = None,
+    misplaced: Collection[str] = (),
+    uncorrected: bool = False,
 ) -> Examples:
     """Group the targets by prompt and settle each group's correction.
 
-    A group without correction, or with two that differ, is discarded whole. Of a group with one correction the
-    corrected question with the smallest id gives the row; the others count as duplicates but follow it into its split.
+    A group with two corrections that differ is discarded whole; so is one without any, unless `uncorrected`. Of a group with
+    one correction the corrected question with the smallest id gives the row; the others count as duplicates but follow
+    it into its split. own_graders: question id -> its grader in the benchmark, which goes before the run log's; a correction that it
+    fails is discarded, as are those of `misplaced` questions.
     """
     result = Examples()
     groups: dict[str, list[Target]] = defaultdict(list)
@@ -97,29 +151,42 @@ def collect_examples(
             result.discarded[BENCHMARK_ONLY] += 1
         elif is_answered(target.prompt):
             result.discarded[ANSWERED] += 1
+        elif target.question_id in misplaced:
+            result.discarded[OTHER_PROMPT] += 1
         else:
             groups[target.key].append(target)
     for key, group in groups.items():
         corrected = sorted((t for t in group if t.question_id in corrections), key=lambda t: t.question_id)
         outputs = {corrections[t.question_id].corrected_output for t in corrected}
-        if len(outputs) != 1:
-            result.discarded[CONFLICT if outputs else NO_CORRECTION] += len(group)
-            continue
-        first = corrected[0]
-        output = outputs.pop()
-        if output.strip() == first.wrong_answer.strip():
-            result.discarded[REPEATED] += len(group)
+        first = (corrected or sorted(group, key=lambda t: t.question_id))[0]
+        output = outputs.pop() if len(outputs) == 1 else None
+        reason = CONFLICT if outputs else _objection(first, output, own_graders or {}, uncorrected)
+        if reason:
+            result.discarded[reason] += len(group)
             continue
         others = sorted(t.question_id for t in group if t.question_id != first.question_id)
         if others:
             result.discarded[DUPLICATE] += len(others)
         ids = (first.question_id, *others)
-        result.examples.append(Example(key, ids, first.label, first.prompt, output, first.wrong_answer))
+        result.examples.append(Example(key, ids, first.label, first.prompt, output, first.wrong_answer, first.model))
     return result
 
 
+def _objection(
+    target: Target, output: str | None, own_graders: Mapping[str, OwnGrader], uncorrected: bool
+) -> str | None:
+    """Why the target cannot be trained on; None if it can."""
+    if output is None:
+        if not uncorrected:
+            return NO_CORRECTION
+        return None if target.wrong_answer.strip() else NOTHING_SAID
+    if output.strip() == target.wrong_answer.strip():
+        return REPEATED
+    return FAILS_ITS_GRADER if objection(own_graders.get(target.question_id, target.own_grader), output) else None
+
+
 def prompt_keys(log: RunLogReader, codes: RunCodes, question_ids: Iterable[str]) -> dict[str, set[str]]:
-    """Question id -> the keys of every prompt it was asked with anywhere in the log (evidence may differ from run to run)."""
+    """Question id -> the spoken_key of every prompt it was asked with anywhere in the log (evidence may differ from run to run)."""
     rows = codes.rows_of(question_ids)
     seen: set[tuple[Any, ...]] = set()
     keys: dict[str, set[str]] = defaultdict(set)
@@ -128,7 +195,7 @@ def prompt_keys(log: RunLogReader, codes: RunCodes, question_ids: Iterable[str])
         for spelled in zip(*columns, strict=True):
             if spelled not in seen:
                 seen.add(spelled)
-                keys[spelled[0]].add(message_key(_prompt_of(spelled)))
+                keys[spelled[0]].add(spoken_key(_prompt_of(spelled)))
     return dict(keys)
 
 
@@ -144,10 +211,11 @@ def _prompt_of(spelled: tuple[Any, ...]) -> list[Message]:
     return prompt_messages(line)
 
 
-def always_passing(codes: RunCodes) -> np.ndarray:
-    """The first row of every question that passes on each of its lines, ascending."""
-    failed = np.unique(codes.question_R[~codes.passing_R])
-    rows = np.flatnonzero(~np.isin(codes.question_R, failed))
+def always_passing(codes: RunCodes, model: str | None = None) -> np.ndarray:
+    """The first passing row of every question that never fails, ascending. model: only rows of this model (None: of any)."""
+    failed = np.unique(codes.question_R[codes.failing_R])
+    own = np.ones(len(codes.question_R), dtype=bool) if model is None else codes.model_R == codes.models.index(model)
+    rows = np.flatnonzero(codes.passing_R & own & ~np.isin(codes.question_R, failed))
     _, first = np.unique(codes.question_R[rows], return_index=True)
     chosen: np.ndarray = rows[np.sort(first)]
     return chosen

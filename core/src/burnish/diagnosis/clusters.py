@@ -1,21 +1,22 @@
 """Groups model-attributed failures by label and says of each group whether training on it makes sense, and why not.
 
-Model-attributed: the evidence was there (retrieval_hit) and the grade still does not pass. Pure numpy over a handful of
+Model-attributed: the evidence was there (retrieval_hit) and the grade is a failing one. Pure numpy over a handful of
 columns, so that half a million lines take well under two seconds.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from burnish.errors import InvalidInputError
 from burnish.runlogs.reader import RunLogReader
-from burnish.schemas.runlog import PASSING_GRADES, Diagnosis, FailureCluster
+from burnish.schemas.runlog import FAILING_GRADES, PASSING_GRADES, Diagnosis, FailureCluster
 
 MINIMUM_QUESTIONS = 5
 MINIMUM_RUNS = 2
@@ -29,27 +30,42 @@ _EXAMPLE_COLUMNS = ["line_number", "question_id", "question", "answer", "expecte
 
 @dataclass(frozen=True)
 class RunCodes:
-    """The rows of a run log as integer codes, one array entry a row (axis R). Code -1: absent."""
+    """The rows of a run log as integer codes, one array entry a row (axis R). Code -1: absent.
+
+    A row without a known grade neither passes nor fails.
+    """
 
     passing_R: np.ndarray
+    failing_R: np.ndarray
     retrieval_hit_R: np.ndarray
     question_R: np.ndarray
     run_R: np.ndarray
     label_R: np.ndarray
     slice_R: np.ndarray
+    grade_R: np.ndarray
+    model_R: np.ndarray
     questions: list[str]
     labels: list[str]
     slices: list[str]
+    grades: list[str]
+    models: list[str]
 
     @property
     def attributed_R(self) -> np.ndarray:
         """Rows whose failure is the model's."""
-        attributed: np.ndarray = ~self.passing_R & self.retrieval_hit_R
+        attributed: np.ndarray = self.failing_R & self.retrieval_hit_R
         return attributed
 
     @property
     def has_run_ids(self) -> bool:
         return bool((self.run_R != _ABSENT).any())
+
+    def in_slices(self, slices: Sequence[str]) -> np.ndarray:
+        """Which rows are in one of these slices (NO_SLICE: those without one); none given: all."""
+        wanted = set(slices)
+        chosen = np.array([name in wanted for name in self.slices] + [NO_SLICE in wanted], dtype=bool)
+        inside: np.ndarray = chosen[self.slice_R] if slices else np.ones(len(self.slice_R), dtype=bool)
+        return inside
 
     def rows_of(self, question_ids: Iterable[str]) -> np.ndarray:
         """Every row of these questions, ascending; an unknown id has none."""
@@ -58,14 +74,18 @@ class RunCodes:
         return np.flatnonzero(chosen[self.question_R])
 
 
-def diagnose(run_log_id: str, log: RunLogReader, codes: RunCodes) -> Diagnosis:
+def diagnose(run_log_id: str, log: RunLogReader, codes: RunCodes, slices: Sequence[str] = ()) -> Diagnosis:
     """Counts and clusters of a run log (codes: read_codes(log)); clusters largest first, then by label. The same log gives the same diagnosis.
+
+    slices: only the runs of these (see check_slices); empty: of all.
 
     A cluster is a candidate when at least 5 distinct questions fail that way and it repeats: it was seen in two or more
     runs, with at least one question that failed in two of them. In a log without run ids a question that fails on two
     or more lines repeats. The first 100 clusters carry examples.
     """
-    failing = int((~codes.passing_R).sum())
+    inside = codes.in_slices(slices)
+    codes = replace(codes, passing_R=codes.passing_R & inside, failing_R=codes.failing_R & inside)
+    failing = int(codes.failing_R.sum())
     groups = _groups(codes)
     clusters = sorted(
         (_cluster(label, rows, codes, failing) for label, rows in groups.items()), key=lambda c: (-c.size, c.label)
@@ -73,39 +93,71 @@ def diagnose(run_log_id: str, log: RunLogReader, codes: RunCodes) -> Diagnosis:
     examples = _examples(log, codes, groups, [cluster.label for cluster in clusters[:CLUSTERS_WITH_EXAMPLES]])
     return Diagnosis(
         run_log_id=run_log_id,
-        lines=log.rows,
-        questions=_distinct(codes.question_R),
-        runs=_distinct(codes.run_R),
-        passing=log.rows - failing,
+        lines=int(inside.sum()),
+        questions=_distinct(codes.question_R[inside]),
+        runs=_distinct(codes.run_R[inside]),
+        passing=int(codes.passing_R.sum()),
         failing=failing,
         model_attributed=int(codes.attributed_R.sum()),
-        retrieval_failures=int((~codes.passing_R & ~codes.retrieval_hit_R).sum()),
+        retrieval_failures=int((codes.failing_R & ~codes.retrieval_hit_R).sum()),
         unlabelled=int((codes.attributed_R & (codes.label_R == _ABSENT)).sum()),
+        ungraded=int((inside & (codes.grade_R == _ABSENT)).sum()),
+        unknown_grades=_unknown_grades(codes, inside),
         clusters=[c.model_copy(update={"examples": examples.get(c.label, [])}) for c in clusters],
     )
 
 
+def check_slices(codes: RunCodes, slices: Sequence[str]) -> list[str]:
+    """InvalidInputError for a slice that no run of the log has; it names those that exist. NO_SLICE: runs without one."""
+    known = [*codes.slices, NO_SLICE]
+    for name in slices:
+        if name not in known:
+            raise InvalidInputError(
+                f"no run has the slice {name!r}; this run log has {', '.join(sorted(known))}", field="slice"
+            )
+    return list(slices)
+
+
 def read_codes(log: RunLogReader) -> RunCodes:
     """The columns that diagnosis needs. A label of white space only, or our own "(unlabelled)", counts as absent."""
-    table = log.columns(["question_id", "run_id", "grade", "failure_label", "retrieval_hit", "slice"])
+    table = log.columns(["question_id", "run_id", "grade", "failure_label", "retrieval_hit", "slice", "model"])
     question_R, questions = _encode(table["question_id"])
     run_R, _ = _encode(table["run_id"])
     grade_R, grades = _encode(table["grade"])
     label_R, labels = _encode(table["failure_label"])
     slice_R, slices = _encode(table["slice"])
-    passing = np.array([grade in PASSING_GRADES for grade in grades], dtype=bool)
+    model_R, models = _encode(table["model"])
+    passing = np.array([_word(grade) in PASSING_GRADES for grade in grades] + [False], dtype=bool)
+    failing = np.array([_word(grade) in FAILING_GRADES for grade in grades] + [False], dtype=bool)
     blank = np.array([label.strip() in ("", UNLABELLED) for label in labels] + [True], dtype=bool)
     return RunCodes(
         passing_R=passing[grade_R],
+        failing_R=failing[grade_R],
         retrieval_hit_R=table["retrieval_hit"].to_numpy(),
         question_R=question_R,
         run_R=run_R,
         label_R=np.where(blank[label_R], _ABSENT, label_R),
         slice_R=slice_R,
+        grade_R=grade_R,
+        model_R=model_R,
         questions=questions,
         labels=labels,
         slices=slices,
+        grades=grades,
+        models=models,
     )
+
+
+def _word(grade: str) -> str:
+    return grade.strip().casefold()
+
+
+def _unknown_grades(codes: RunCodes, inside: np.ndarray) -> dict[str, int]:
+    """Grade -> lines, most first."""
+    rows = inside & ~codes.passing_R & ~codes.failing_R & (codes.grade_R != _ABSENT)
+    values, counts = np.unique(codes.grade_R[rows], return_counts=True)
+    found = {codes.grades[value]: int(count) for value, count in zip(values, counts, strict=True)}
+    return dict(sorted(found.items(), key=lambda item: (-item[1], item[0])))
 
 
 def _encode(column: pa.ChunkedArray) -> tuple[np.ndarray, list[str]]:

@@ -28,7 +28,7 @@ SCHEMA = pa.schema(
         pa.field("evidence_files", pa.list_(pa.string()), nullable=False),
         pa.field("answer", pa.string(), nullable=False),
         pa.field("retrieval_hit", pa.bool_(), nullable=False),
-        pa.field("grade", pa.string(), nullable=False),
+        pa.field("grade", pa.string()),
         pa.field("failure_label", pa.string()),
         pa.field("run_id", pa.string()),
         pa.field(MESSAGES, pa.string()),

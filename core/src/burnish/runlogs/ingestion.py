@@ -21,7 +21,7 @@ from burnish.runlogs.columns import CATEGORIES, SCHEMA, to_batch
 from burnish.runlogs.lines import Line, excerpt, split_lines
 from burnish.runlogs.parsing import RejectedError, parse_line
 from burnish.schemas.base import FileEntry
-from burnish.schemas.runlog import RejectedLine, RunLogLine, RunLogManifest
+from burnish.schemas.runlog import NO_GRADE, RejectedLine, RunLogLine, RunLogManifest
 
 SHOWN_REJECTS = 100
 NAMED_REJECTS = 3
@@ -188,7 +188,7 @@ class _Parts:
         if not self._lines:
             return
         self.content.update(b"\n".join(self._contents) + b"\n")
-        self.grades.update(line.grade for line in self._lines)
+        self.grades.update(line.grade or NO_GRADE for line in self._lines)
         self.accepted += len(self._lines)
         self._write(to_batch(self._numbers, self._lines))
         self._clear_batch()

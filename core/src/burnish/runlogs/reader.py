@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 from burnish.runlogs.columns import from_rows
 from burnish.schemas.runlog import RunLogLine
 
-READ_AS_CATEGORIES = ["question_id", "grade", "failure_label", "run_id", "slice"]
+READ_AS_CATEGORIES = ["question_id", "grade", "failure_label", "run_id", "slice", "model"]
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,19 @@ from pydantic import BaseModel, ConfigDict, Field
 from burnish.schemas.base import Frozen, Manifest, Message
 
 PASSING_GRADES = ("correct", "acceptable")
+FAILING_GRADES = (
+    "incorrect",
+    "wrong",
+    "unacceptable",
+    "partial",
+    "partially correct",
+    "poor",
+    "bad",
+    "fail",
+    "failed",
+    "false",
+)
+NO_GRADE = "(none)"
 
 
 class RunLogLine(BaseModel):
@@ -27,7 +40,9 @@ class RunLogLine(BaseModel):
     evidence_files: list[str] = []
     answer: str
     retrieval_hit: bool
-    grade: str = Field(min_length=1)
+    grade: str | None = Field(
+        min_length=1, description="one of PASSING_GRADES or FAILING_GRADES; null: not graded. Another word is neither"
+    )
     failure_label: str | None = None
     run_id: str | None = None
     messages: list[Message] | None = None
@@ -55,7 +70,7 @@ class RunLogManifest(Manifest):
     accepted: int
     rejected: int
     size_bytes: int = Field(description="of the JSONL as it came, decompressed")
-    grades: dict[str, int]
+    grades: dict[str, int] = Field(description="lines by grade; those with a null grade are under NO_GRADE")
     rejected_lines: list[RejectedLine] = Field(
         default=[], description="the first 100; all of them stand in the file rejected-<digest>.jsonl"
     )
@@ -101,11 +116,18 @@ class Diagnosis(Frozen):
     model_attributed: int = Field(description="failing with retrieval_hit true")
     retrieval_failures: int = Field(description="failing with retrieval_hit false: fix retrieval, not the model")
     unlabelled: int = Field(description="model-attributed without failure_label")
+    ungraded: int = Field(default=0, description="lines with a null grade: neither passing nor failing")
+    unknown_grades: dict[str, int] = Field(
+        default={}, description="grade that is no known word -> lines: neither passing nor failing"
+    )
     clusters: list[FailureCluster] = Field(description="largest first; those that are no candidates too, with why_not")
 
 
 class ReviewItem(Frozen):
-    """One line of the review file, in this field order. A person fills `corrected_output`; empty means not reviewed."""
+    """One line of the review file, in this field order. A person fills `corrected_output`; empty means not reviewed.
+
+    The fields after it are for the reader, and are not needed for an import.
+    """
 
     question_id: str
     question: str
@@ -113,6 +135,12 @@ class ReviewItem(Frozen):
     original_answer: str
     failure_label: str
     corrected_output: str = ""
+    expected_answer: str = ""
+    system_prompt: str = ""
+    slice: str | None = None
+    earlier_correction: str = Field(
+        default="", description="that stood at the export; emptying corrected_output beside it takes it back"
+    )
 
 
 class ReviewImport(Frozen):
@@ -121,4 +149,5 @@ class ReviewImport(Frozen):
     accepted: int
     changed: int
     empty: int = Field(description="lines whose corrected_output is still empty: not an error")
+    removed: int = Field(default=0, description="earlier corrections that were taken back by emptying them")
     rejected_lines: list[RejectedLine] = []

@@ -14,6 +14,9 @@ from typer.core import TyperGroup
 DATASET_HELP, RUN_LOG_HELP = "Dataset; without version, the newest.", "Id or name of the run log; default: the newest."
 RunLog = Annotated[str | None, typer.Argument(help=RUN_LOG_HELP)]
 RunLogOption = Annotated[str | None, typer.Option("--run-log", help=RUN_LOG_HELP)]
+SliceOption = Annotated[
+    list[str] | None, typer.Option("--slice", help="Only runs of this slice; repeat for more. Default: all.")
+]
 OutputFile = Annotated[Path | None, typer.Option("--out", "-o", help="File to write; without it, stdout.")]
 
 

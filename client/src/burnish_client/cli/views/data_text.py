@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from burnish_client.cli.views import console
@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from burnish.schemas.runlog import Diagnosis, RunLogLine, RunLogManifest
 
 SHOWN_REJECTED = 5
+SHOWN_GRADES = 200  # characters
 
 
 def show_run_log(manifest: RunLogManifest) -> None:
@@ -34,11 +35,27 @@ def show_rejected(manifest: RunLogManifest) -> None:
         console.note(f"[dim]… and {manifest.rejected - SHOWN_REJECTED:,} more: burnish runs rejected {manifest.id}[/]")
 
 
+def show_grades(manifest: RunLogManifest) -> None:
+    """A warning if lines have no grade, or one that is no known word."""
+    from burnish.schemas.runlog import FAILING_GRADES, NO_GRADE, PASSING_GRADES
+
+    known = {*PASSING_GRADES, *FAILING_GRADES}
+    if manifest.grades.get(NO_GRADE):
+        console.note(f"[yellow]{manifest.grades[NO_GRADE]:,} lines have no grade:[/] neither passing nor failing")
+    others = {grade: n for grade, n in manifest.grades.items() if grade.strip().casefold() not in known | {NO_GRADE}}
+    if others:
+        console.note(f"[yellow]other grades:[/] {_unknown(others)}")
+
+
 def show_rows(rows: Sequence[RunLogLine], offset: int, total: int) -> None:
     title = f"rows {offset + 1}–{offset + len(rows)} of {total:,}" if rows else "no rows"
     shown = console.table("~question", "grade", "~label", "~answer", title=title)
     for row in rows:
-        cells = (console.one_line(row.question_id), row.grade, console.one_line(row.failure_label))
+        cells = (
+            console.one_line(row.question_id),
+            console.one_line(row.grade or ""),
+            console.one_line(row.failure_label),
+        )
         shown.add_row(*cells, console.one_line(row.answer)[:200])
     console.show_table(shown)
 
@@ -53,6 +70,8 @@ def show_diagnosis(found: Diagnosis) -> None:
         ("passing", f"{found.passing:,}"),
         ("failing", f"{failing} (fix retrieval for those)"),
         ("unlabelled", unlabelled),
+        ("no grade", f"{found.ungraded:,} lines: neither passing nor failing" if found.ungraded else None),
+        ("other grades", _unknown(found.unknown_grades)),
     ]
     out = console.out()
     out.print(console.facts(pairs))
@@ -72,6 +91,17 @@ def show_diagnosis(found: Diagnosis) -> None:
             out.print(f"[dim]{console.one_line(cluster.label)}: {console.one_line(cluster.why_not)}[/]")
         elif cluster.examples:
             _show_example(cluster.label, cluster.examples[0])
+
+
+def _unknown(grades: Mapping[str, int]) -> str | None:
+    """What to do about grades that are no known word."""
+    from burnish.schemas.runlog import FAILING_GRADES, PASSING_GRADES
+
+    if not grades:
+        return None
+    counted = console.one_line(", ".join(f"{count:,} {grade!r}" for grade, count in grades.items()))[:SHOWN_GRADES]
+    known = f"{', '.join(PASSING_GRADES)} pass; {', '.join(FAILING_GRADES)} fail"
+    return f"{counted}: neither passing nor failing. Use the known words ({known}) and import again"
 
 
 def _show_example(label: str, example: dict[str, object]) -> None:
@@ -101,3 +131,5 @@ def show_dataset(manifest: DatasetManifest) -> None:
     ]
     pairs += [("from", f"{parent.kind} {parent.name} {parent.digest[:23]}") for parent in manifest.parents]
     console.out().print(console.facts(pairs))
+    for warning in manifest.warnings:
+        console.note(f"[yellow]warning:[/] {console.one_line(warning)}")

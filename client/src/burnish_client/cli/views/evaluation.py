@@ -75,7 +75,9 @@ def show_evaluation(done: Evaluation) -> None:
     out.print(f"[dim]eval[/]        {done.manifest.id}")
     out.print(f"[dim]report[/]      {folder}/report.html", soft_wrap=True)
     out.print(f"[dim]postmortem[/]  {folder}/postmortem.md", soft_wrap=True)
-    arms = "".join(f" --arm {baseline.name}={folder}/{baseline.file}" for baseline in done.manifest.arms if baseline.file)
+    arms = "".join(
+        f" --arm {baseline.name}={folder}/{baseline.file}" for baseline in done.manifest.arms if baseline.file
+    )
     console.next_step(f"burnish verdict --base {folder}/base.jsonl --candidate {folder}/candidate.jsonl{arms} --json")
 
 

@@ -8,6 +8,7 @@ from burnish import layout
 from burnish.curation.build import BuiltDataset, Guard, build_dataset
 from burnish.curation.lengths import Lengths
 from burnish.curation.review import choose_labels
+from burnish.diagnosis import check_slices
 from burnish.errors import BurnishError, InvalidInputError
 from burnish.schemas.dataset import DatasetManifest, DatasetSpec
 from burnish_curator.benchmarks.repository import BenchmarkRepository
@@ -54,6 +55,7 @@ class DatasetService:
         layout.check_name(spec.name, "name")
         log = self._run_logs.open(spec.run_log_id)
         choose_labels(log.diagnosis, spec.labels)
+        check_slices(log.codes, spec.slices)
         corrections = self._corrections.current(spec.run_log_id)
         return build_dataset(spec, log.reader, log.codes, corrections, self._lengths, self._guard(spec))
 

@@ -6,6 +6,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, Depends, Query, Request, Response
 
+from burnish.curation.review import Prefill
 from burnish.schemas.base import Frozen
 from burnish.schemas.runlog import ReviewImport
 from burnish_curator.requests import JSONL, in_thread, jsonl_body, state
@@ -17,10 +18,17 @@ Service = Annotated[ReviewService, Depends(state("reviews"))]
 
 @router.get("", summary="The review file", response_class=Response)
 def export_review(
-    run_log_id: str, service: Service, label: Annotated[list[str] | None, Query(examples=[["not-json"]])] = None
+    run_log_id: str,
+    service: Service,
+    label: Annotated[list[str] | None, Query(examples=[["not-json"]])] = None,
+    slice: Annotated[list[str] | None, Query(examples=[["billing"]])] = None,
+    prefill: Prefill | None = None,
 ) -> Response:
-    """JSONL of ReviewItem, one a question; no label: those of every candidate cluster. Existing corrections are filled in."""
-    return Response(service.export(run_log_id, label or []), media_type=JSONL)
+    """JSONL of ReviewItem, one a question; no label: those of every candidate cluster; no slice: all. Existing corrections are filled in.
+
+    `prefill=expected` fills in the run log's expected answer if there is no correction.
+    """
+    return Response(service.export(run_log_id, label or [], slice or [], prefill), media_type=JSONL)
 
 
 @router.post("", summary="Corrections in", openapi_extra=jsonl_body("ReviewItem"))

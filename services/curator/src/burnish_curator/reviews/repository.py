@@ -37,12 +37,16 @@ class CorrectionRepository:
             for c in corrections
         )
 
-    def remove(self, run_log_id: str, question_id: str) -> None:
-        """No error if there is none."""
-        table = CorrectionRow.__table__
-        mine = (table.c.run_log_id == run_log_id) & (table.c.question_id == question_id)
+    def remove(self, run_log_id: str, question_ids: Sequence[str]) -> int:
+        """How many of them there were."""
+        table, removed = CorrectionRow.__table__, 0
         with self._database.begin() as connection:
-            connection.execute(delete(CorrectionRow).where(mine))
+            for start in range(0, len(question_ids), ROWS_AT_ONCE):
+                chosen = table.c.question_id.in_(question_ids[start : start + ROWS_AT_ONCE])
+                removed += connection.execute(
+                    delete(CorrectionRow).where((table.c.run_log_id == run_log_id) & chosen)
+                ).rowcount
+        return removed
 
     def remove_all(self, run_log_id: str) -> int:
         """Of one run log; how many there were."""

@@ -8,6 +8,7 @@ from typing import Any
 
 from burnish.curation.review import (
     Correction,
+    Prefill,
     choose_labels,
     first_failures,
     known_failures,
@@ -70,26 +71,30 @@ class ReviewService:
         self._corrections = corrections
         self._metrics = metrics
 
-    def export(self, run_log_id: str, labels: Sequence[str]) -> bytes:
-        """The review file of these labels; none given: of all candidate clusters."""
+    def export(
+        self, run_log_id: str, labels: Sequence[str], slices: Sequence[str] = (), prefill: Prefill | None = None
+    ) -> bytes:
+        """The review file of these labels (none given: of all candidate clusters) and slices (none given: all)."""
         log = self._run_logs.open(run_log_id)
-        chosen = choose_labels(log.diagnosis, labels)
+        chosen = choose_labels(log.diagnosis_of(slices) if slices else log.diagnosis, labels)
         if not chosen:
             raise PreconditionError(
                 f"run log {run_log_id} has no candidate cluster: `burnish diagnose {run_log_id}` says why; name labels to review them anyway",
                 run_log_id=run_log_id,
             )
         corrections = self._corrections.current(run_log_id)
-        return to_jsonl(review_items(log.reader, log.codes, chosen, corrections))
+        return to_jsonl(review_items(log.reader, log.codes, chosen, corrections, slices, prefill))
 
     def import_review(self, run_log_id: str, chunks: Iterator[bytes]) -> ReviewImport:
         log = self._run_logs.open(run_log_id)
         reviewed = read_review(chunks, known_failures(log.reader, log.codes))
         changed = self._corrections.save(run_log_id, reviewed.corrections)
+        removed = self._corrections.remove(run_log_id, reviewed.emptied)
         done = ReviewImport(
             accepted=len(reviewed.corrections),
             changed=changed,
             empty=reviewed.empty,
+            removed=removed,
             rejected_lines=reviewed.rejected_lines,
         )
         self._metrics.reviewed(done)
@@ -127,7 +132,7 @@ class ReviewService:
         """Save one correction, or remove it if the text is empty. True: the question now has one. InvalidInputError says why it was refused."""
         log = self._run_logs.open(run_log_id)
         if not corrected_output.strip():
-            self._corrections.remove(run_log_id, question_id)
+            self._corrections.remove(run_log_id, [question_id])
             self._metrics.corrected(is_kept=False)
             return False
         item = ReviewItem(

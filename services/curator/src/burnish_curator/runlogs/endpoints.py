@@ -80,5 +80,9 @@ def get_rejected(run_log_id: str, run_logs: RunLogs) -> Response:
 
 
 @router.get("/{run_log_id}/diagnosis", summary="Model-attributed failures, clustered")
-def get_diagnosis(run_log_id: str, run_logs: RunLogs) -> Diagnosis:
-    return run_logs.open(run_log_id).diagnosis
+def get_diagnosis(
+    run_log_id: str, run_logs: RunLogs, slice: Annotated[list[str] | None, Query(examples=[["billing"]])] = None
+) -> Diagnosis:
+    """Of all runs, or of those of some slices (`(none)`: runs without one)."""
+    log = run_logs.open(run_log_id)
+    return log.diagnosis_of(slice) if slice else log.diagnosis

@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 import tempfile
 from collections import OrderedDict
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import cached_property
 from pathlib import Path
 from threading import Lock
@@ -13,7 +13,7 @@ from threading import Lock
 import anyio
 
 from burnish import layout
-from burnish.diagnosis import diagnose, read_codes
+from burnish.diagnosis import check_slices, diagnose, read_codes
 from burnish.errors import InvalidInputError
 from burnish.objectstores.verified import fetch_verified
 from burnish.ports import ObjectStore
@@ -39,6 +39,10 @@ class OpenRunLog:
     @cached_property
     def diagnosis(self) -> Diagnosis:
         return diagnose(self.id, self.reader, self.codes)
+
+    def diagnosis_of(self, slices: Sequence[str]) -> Diagnosis:
+        """Of the runs of these slices. InvalidInputError for a slice that there is not."""
+        return diagnose(self.id, self.reader, self.codes, check_slices(self.codes, slices))
 
 
 class RunLogRepository(Manifests[RunLogManifest]):

@@ -83,6 +83,7 @@ def examine(
     train, validation = _encoded_rows(records, encoded)
     findings += _check_tokens(spec, records, encoded, train, base, context)
     counted = workload.count(spec, train, validation, context.reference_stored) if train else None
+    findings += advice.check_manifest(context.manifest)
     findings += advice.check_amount(spec.method, records)
     if counted:
         findings += advice.check_optimizer(spec.method, spec.optimizer, len(records.train), counted.steps)

@@ -99,6 +99,7 @@ _ALL = (
     _warning("many-epochs", "Every row is seen very often."),
     _warning("prompts-of-one-length", "All prompts have the same number of tokens, as cut ones have."),
     _warning("no-anchors", "No anchor rows: nothing holds what the model already does right."),
+    _warning("dataset-warning", "What the build of the dataset warned of: too few replay rows, a verdict out of reach."),
     _warning("batch-larger-than-rows", "A step takes more rows than there are."),
 )  # fmt: skip
 RULES: dict[str, Rule] = {rule.code: rule for rule in _ALL}

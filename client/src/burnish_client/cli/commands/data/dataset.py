@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 import burnish_client
-from burnish_client.cli.options.common import DATASET_HELP, OutputFile, RunLogOption, grouped, option
+from burnish_client.cli.options.common import DATASET_HELP, OutputFile, RunLogOption, SliceOption, grouped, option
 from burnish_client.cli.options.dataset import SplitOptions, dataset_spec
 from burnish_client.cli.views import console, data_text
 from burnish_client.cli.views.console import JsonFlag
@@ -24,6 +24,7 @@ class BuildOptions(SplitOptions):
 
     label: list[str] = option(..., "Failure label whose corrected questions are targeted; repeat for more.")
     run_log: RunLogOption = None
+    slice: SliceOption = None
     format: Literal["sft", "dpo", "kto"] = option(
         "sft", "sft: correct answers; dpo: correct against wrong; kto: single answers, wanted or not."
     )
@@ -48,6 +49,7 @@ def build_dataset(
             name=name,
             run_log_id=client.find_run_log(options.run_log).id,
             labels=options.label,
+            slices=options.slice or [],
             format=options.format,
             anchor_pool_share=options.anchor_pool_share,
             benchmark=f"{guarded.name}/{guarded.version}" if guarded else None,

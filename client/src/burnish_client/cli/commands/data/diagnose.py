@@ -2,22 +2,27 @@
 
 from __future__ import annotations
 
+import shlex
+
 import burnish_client
-from burnish_client.cli.options.common import RunLog
+from burnish_client.cli.options.common import RunLog, SliceOption
 from burnish_client.cli.views import console, data_text
 from burnish_client.cli.views.console import JsonFlag
 
 
-def diagnose(run_log: RunLog = None, json: JsonFlag = False) -> None:
+def diagnose(run_log: RunLog = None, slice: SliceOption = None, json: JsonFlag = False) -> None:
     """Find the failures that are the model's and repeat.
 
     Grouped by label: which repeat enough to train on, and why the others do not.
     """
     with burnish_client.CuratorClient.from_settings() as client, console.working("counting failures"):
-        found = client.diagnosis(client.find_run_log(run_log).id)
+        found = client.diagnosis(client.find_run_log(run_log).id, slice or [])
     if json:
         return console.print_json(found)
     data_text.show_diagnosis(found)
     candidates = [cluster for cluster in found.clusters if cluster.candidate]
     if candidates:
-        console.next_step(f"burnish review export {found.run_log_id} --label {candidates[0].label} --out review.jsonl")
+        chosen = "".join(f" --slice {shlex.quote(name)}" for name in slice or [])
+        console.next_step(
+            f"burnish review export {found.run_log_id} --label {candidates[0].label}{chosen} --out review.jsonl"
+        )

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 import burnish_client
 from burnish.errors import PreconditionError
-from burnish_client.cli.options.common import OutputFile, RunLog, RunLogOption
+from burnish_client.cli.options.common import OutputFile, RunLog, RunLogOption, SliceOption
 from burnish_client.cli.views import console
 from burnish_client.cli.views.console import JsonFlag
 
@@ -26,6 +26,11 @@ def export_review(
     label: Annotated[
         list[str] | None, typer.Option(help="Failure label; repeat for more. Default: every candidate cluster.")
     ] = None,
+    slice: SliceOption = None,
+    prefill: Annotated[
+        Literal["expected"] | None,
+        typer.Option(help="Fill in the expected answer of each question without a correction."),
+    ] = None,
     output: OutputFile = None,
 ) -> None:
     """Write one line for each failed question (JSONL), with an empty `corrected_output` to fill in."""
@@ -33,20 +38,23 @@ def export_review(
 
     with burnish_client.CuratorClient.from_settings() as client:
         run_log_id = client.find_run_log(run_log).id
-        labels = label or [cluster.label for cluster in client.diagnosis(run_log_id).clusters if cluster.candidate]
+        labels = label or [
+            cluster.label for cluster in client.diagnosis(run_log_id, slice or []).clusters if cluster.candidate
+        ]
         if not labels:
             raise PreconditionError(
                 f"run log {run_log_id} has no candidate cluster: `burnish diagnose {run_log_id}` says why, --label chooses one anyway"
             )
-        items = client.export_review(run_log_id, labels)
+        items = client.export_review(run_log_id, labels, slice or [], prefill)
     lines = console.write_output([to_jsonl(items)], output)
-    reviewed = sum(1 for item in items if item.corrected_output)
+    reviewed = sum(1 for item in items if item.earlier_correction)
     if output:
         console.note(
             f"[bold green]wrote[/] {output}: {lines:,} questions of {', '.join(labels)}; {reviewed:,} have a correction already"
         )
         console.note(
-            "Fill `corrected_output` with the answer that the model should have given; leave it empty to skip the line."
+            "Fill `corrected_output` with the answer that the model should have given; leave it empty to skip the line. "
+            "Emptying an earlier correction takes it back."
         )
         console.next_step(f"burnish review import {output} --run-log {run_log_id}")
         console.note(f"[dim]or in a browser:[/] {client.review_page_url(run_log_id, labels[0])}")
@@ -66,7 +74,7 @@ def import_review(
         return console.print_json(answer)
     console.out().print(
         f"[bold green]{answer.accepted:,} corrections[/] for run log {run_log_id}: "
-        f"{answer.changed:,} changed earlier ones; {answer.empty:,} lines still empty, {len(answer.rejected_lines):,} rejected"
+        f"{answer.changed:,} changed earlier ones; {answer.removed:,} taken back; {answer.empty:,} lines still empty, {len(answer.rejected_lines):,} rejected"
     )
     for line in answer.rejected_lines[:SHOWN_REJECTED]:
         console.note(f"[yellow]{file}, line {line.line_number}:[/] {console.one_line(line.reason)}")

@@ -40,6 +40,7 @@ def import_run_log(
         f"[bold green]{state}[/] {manifest.id}  {manifest.accepted:,} lines taken, {manifest.rejected:,} rejected, {console.size(manifest.size_bytes)}"
     )
     data_text.show_rejected(manifest)
+    data_text.show_grades(manifest)
     console.next_step(f"burnish diagnose {manifest.id}")
 
 

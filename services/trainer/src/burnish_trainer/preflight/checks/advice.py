@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
+from burnish.schemas.dataset import DatasetManifest
 from burnish.schemas.hyperparameters import OptimizerSpec
 from burnish.schemas.methods import METHODS, Method
 from burnish.schemas.tuning import Finding
@@ -37,6 +38,12 @@ def check_optimizer(method: Method, optimizer: OptimizerSpec, rows: int, steps: 
             f"a step takes {optimizer.rows_per_step} rows and there are {rows}: some are in it twice. Lower "
             "optimizer.batch_size or gradient_accumulation_steps",
         )
+
+
+def check_manifest(manifest: DatasetManifest) -> Iterable[Finding]:
+    """What its build warned of: few replay rows, a verdict that is out of reach."""
+    for warning in manifest.warnings:
+        yield finding("dataset-warning", warning)
 
 
 def check_amount(method: Method, records: Records) -> Iterable[Finding]:

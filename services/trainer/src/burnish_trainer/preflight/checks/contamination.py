@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from burnish.curation.leakage import guarded_keys
-from burnish.schemas.base import message_key
+from burnish.schemas.base import spoken_key
 from burnish.schemas.benchmark import BenchmarkQuestion
 from burnish.schemas.dataset import Split
 from burnish.schemas.tuning import Finding
@@ -18,8 +18,8 @@ def check_held_out(
 ) -> Iterable[Finding]:
     """By id, and by prompt if the benchmark has the held-out question."""
     held_out = set(split.held_out)
-    prompts = {message_key(q.prompt_messages()) for q in questions if q.question_id in held_out}
-    leaked = [r.question_id for r in records if r.question_id in held_out or r.prompt_key in prompts]
+    prompts = {spoken_key(q.prompt_messages()) for q in questions if q.question_id in held_out}
+    leaked = [r.question_id for r in records if r.question_id in held_out or spoken_key(r.prompt) in prompts]
     if leaked:
         yield finding(
             "held-out-in-training",
@@ -39,7 +39,7 @@ def check_benchmark(
     leaked = {
         record.question_id: next(iter(sorted(others)), record.question_id)
         for record in records
-        if (others := guarded.get(record.prompt_key, set())) or record.question_id in only
+        if (others := guarded.get(spoken_key(record.prompt), set())) or record.question_id in only
     }
     if leaked:
         row, question = next(iter(leaked.items()))
