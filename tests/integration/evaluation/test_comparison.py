@@ -21,6 +21,7 @@ from burnish.schemas.dataset import DatasetCounts, DatasetManifest, DatasetSpec,
 from burnish.verdict import decide, read_rows
 from burnish_client.evaluation.baselines import baseline_names
 from burnish_client.evaluation.comparison import Evaluation, evaluate
+from burnish_client.evaluation.forecast import Forecast
 from burnish_client.evaluation.grade import make_run_log
 from burnish_client.evaluation.output import FILES
 from burnish_client.evaluation.request import BaselineSettings, Correction, Endpoint, EvalInputs, EvalRequest, Sampling
@@ -88,6 +89,25 @@ async def test_a_cure_ships_and_everything_is_written(server: ChatServer, tmp_pa
     assert EvalRequest.model_validate_json(saved) == request_of(server), "all but the token can be read back"
     assert not any(b"secret-token" in file.read_bytes() for file in out.iterdir())
     assert server.requests == 200 * 3
+
+
+async def test_what_the_build_warned_of_and_a_baseline_that_changes_nothing_are_said_and_not_asked(
+    server: ChatServer, tmp_path: Path
+) -> None:
+    server.say = says
+    dataset = make_dataset().model_copy(update={"warnings": ["Only 12 of 85 replay (anchor) rows could be had."]})
+    request = request_of(server, baselines=BaselineSettings(baseline_names("schema")), base_samples=1)
+    told: list[Forecast] = []
+    inputs = EvalInputs(make_questions(200), dataset)
+    result = await evaluate(request, inputs, out=tmp_path, foretell=told.append)
+    assert server.requests == 400
+    assert [(one.answers, one.completion_tokens) for one in told] == [(400, 400 * 256)]
+    [schema] = result.manifest.arms
+    assert (schema.name, schema.file, schema.changed, result.verdict.arms) == ("schema", "", 0, [])
+    warnings = " ".join(result.verdict.warnings)
+    assert f"Baseline `schema` is not applicable: {schema.not_applicable}." in warnings
+    assert "Only 12 of 85 replay (anchor) rows could be had." in (tmp_path / "postmortem.md").read_text()
+    assert "Only 12 of 85 replay (anchor) rows could be had." in (tmp_path / "report.html").read_text()
 
 
 async def test_a_cure_that_breaks_the_rest_is_investigated(server: ChatServer, tmp_path: Path) -> None:

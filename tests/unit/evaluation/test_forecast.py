@@ -7,9 +7,9 @@ from pathlib import Path
 from unit.evaluation.questions import make_answer, make_questions
 
 from burnish.schemas.base import Message
-from burnish_client.evaluation import Endpoint, Sampling, Side
-from burnish_client.evaluation.ask import Wording
+from burnish_client.evaluation.ask import Side, Wording
 from burnish_client.evaluation.forecast import forecast
+from burnish_client.evaluation.request import Endpoint, Sampling
 
 ENDPOINT = Endpoint("http://host")
 

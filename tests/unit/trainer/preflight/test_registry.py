@@ -8,9 +8,11 @@ import pytest
 from conftest import REPOSITORY
 from hypothesis import given
 from hypothesis import strategies as st
+from unit.trainer.preflight.sets import clean, manifest
 
 from burnish.errors import InternalError
 from burnish.schemas.tuning import NAMED_ROWS
+from burnish_trainer.preflight.checks import advice
 from burnish_trainer.preflight.registry import RULES, accept, finding
 
 ROW = re.compile(r"^\| `([a-z0-9-]+)` \| (refusal|warning) \| (yes|no|–) \|", re.MULTILINE)
@@ -46,3 +48,9 @@ def test_accepting_turns_just_the_acceptable_refusals_into_warnings(codes: list[
         assert found.severity == ("refusal" if is_refusal else "warning")
     severities = [found.severity for found in settled]
     assert severities == sorted(severities)  # refusals come first
+
+
+def test_what_the_build_warned_of_is_a_finding() -> None:
+    warned = manifest(clean("sft"), warnings=["Only 12 of 85 replay (anchor) rows could be had."])
+    [found] = advice.check_manifest(warned)
+    assert (found.code, found.severity, found.message) == ("dataset-warning", "warning", warned.warnings[0])
