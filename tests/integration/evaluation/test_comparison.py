@@ -14,7 +14,7 @@ from unit.evaluation.questions import make_questions
 
 import burnish_client
 from burnish.digests import file_sha256
-from burnish.errors import InvalidInputError, LeakageError
+from burnish.errors import AlreadyExistsError, InvalidInputError, LeakageError
 from burnish.schemas.base import Message
 from burnish.schemas.benchmark import GraderSpec
 from burnish.schemas.dataset import DatasetCounts, DatasetManifest, DatasetSpec, LengthStatistics, Split
@@ -116,6 +116,18 @@ async def test_a_cure_that_breaks_the_rest_is_investigated(server: ChatServer, t
     result = await evaluate(request_of(server, "breaker"), inputs, out=tmp_path)
     assert result.verdict.verdict == "investigate"
     assert len(result.verdict.regressions) == 169
+
+
+async def test_the_folder_of_another_eval_is_refused_before_anything_is_asked(
+    server: ChatServer, tmp_path: Path
+) -> None:
+    server.say = says
+    inputs = EvalInputs(make_questions(200), make_dataset())
+    await evaluate(request_of(server), inputs, out=tmp_path)
+    kept, asked = (tmp_path / "postmortem.md").read_bytes(), server.requests
+    with pytest.raises(AlreadyExistsError, match="has the finished eval of benchmark"):
+        await evaluate(request_of(server, benchmark="other/v1"), inputs, out=tmp_path)
+    assert ((tmp_path / "postmortem.md").read_bytes(), server.requests) == (kept, asked)
 
 
 async def test_base_answers_of_the_run_log_are_not_asked_again(server: ChatServer, tmp_path: Path) -> None:
