@@ -124,6 +124,14 @@ def show_table(table: Table, console: Console | None = None) -> None:
     console.print(table)
 
 
+def show(result: Model, view: Callable[[Model], None], *, json: bool) -> None:
+    """What a command found: as the view prints it, or as JSON."""
+    if json:
+        print_json(result)
+    else:
+        view(result)
+
+
 def show_models(
     models: Sequence[Model], row: Callable[[Model], Sequence[str]], *columns: str, json: bool, empty: str
 ) -> None:

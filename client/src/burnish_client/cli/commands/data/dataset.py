@@ -87,9 +87,7 @@ def show_dataset(dataset: Reference, json: JsonFlag = False) -> None:
     """Show a dataset version: where it came from, what is in it, what was left out and why."""
     with burnish_client.CuratorClient.from_settings() as client:
         manifest = client.dataset(*console.name_and_version(dataset))
-    if json:
-        return console.print_json(manifest)
-    data_text.show_dataset(manifest)
+    console.show(manifest, data_text.show_dataset, json=json)
 
 
 @app.command("export")

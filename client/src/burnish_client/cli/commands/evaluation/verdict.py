@@ -37,10 +37,7 @@ def verdict(options: VerdictOptions) -> None:
     baselines = {name: (f"results in {path.name}", read_rows(path)) for name, path in map(_arm, options.arm or [])}
     base, candidate = read_rows(options.base), read_rows(options.candidate)
     decided = decide(base, candidate, thresholds=thresholds, calibration=calibration, baselines=baselines)
-    if options.json:
-        console.print_json(decided)
-    else:
-        show_verdict(decided)
+    console.show(decided, show_verdict, json=options.json)
     raise typer.Exit(EXIT_CODES[decided.verdict])
 
 

@@ -68,10 +68,7 @@ def show_job(job_id: JobId, json: JsonFlag = False) -> None:
 
     with burnish_client.TrainerClient.from_settings() as trainer:
         job = trainer.get_job(job_id)
-    if json:
-        console.print_json(job)
-    else:
-        job_text.show_job(job)
+    console.show(job, job_text.show_job, json=json)
 
 
 @app.command("watch")

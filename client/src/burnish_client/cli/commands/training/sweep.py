@@ -105,10 +105,7 @@ def sweep(
             if options.json:
                 console.print_json(read_result(study))
             raise typer.Exit(130) from None
-    if options.json:
-        console.print_json(result)
-    else:
-        sweep_text.show_result(result)
+    console.show(result, sweep_text.show_result, json=options.json)
     check_some_finished(result)
 
 
@@ -123,9 +120,7 @@ def show(
 
     with read_study(burnish_client.ClientSettings().home, name) as study:
         result = read_result(study)
-    if json:
-        return console.print_json(result)
-    sweep_text.show_result(result)
+    console.show(result, sweep_text.show_result, json=json)
 
 
 def _count(space: SearchSpace, options: SweepOptions) -> int:

@@ -84,10 +84,7 @@ def _submit(method: Any, options: JobOptions, hyperparameters: Options, queue: Q
         if options.dry_run:
             with console.working("checking every row and estimating"):
                 preview = trainer.preview_job(spec, deadline=deadline)
-            if options.json:
-                console.print_json(preview)
-            else:
-                job_text.show_preview(preview)
+            console.show(preview, job_text.show_preview, json=options.json)
             raise typer.Exit(1 if preview.refused else 0)
         job = trainer.create_job(spec, queue.request_id, priority=queue.priority, labels=labels, deadline=deadline)
         console.note(f"[bold green]queued[/] {job.job_id}: {job_text.summary(spec)}")
