@@ -66,7 +66,7 @@ def test_options_become_the_spec_they_stand_for() -> None:
     assert spec.device_count == 2
     assert (spec.kto.desirable_weight, spec.kto.initial_adapter.name) == (1.5, "first")
     assert not spec.optimizer.HasField("learning_rate")
-    with pytest.raises(InvalidInputError, match="name the version too"):
+    with pytest.raises(InvalidInputError, match="give NAME@VERSION"):
         spec_values("dpo", given_to("dpo", "--initial-adapter", "first"))
 
 

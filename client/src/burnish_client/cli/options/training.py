@@ -92,19 +92,9 @@ def spec_values(method: Method, given: object) -> dict[str, Any]:
         for name, declared in group.items():
             value = getattr(given, declared.option)
             if value is not None and declared.kind == "adapter version":
-                value = whole_reference(value)
+                value = console.version_of(value)
             values[name] = value or None if declared.kind in ("flag", "names") else value
     return values
-
-
-def whole_reference(reference: str) -> tuple[str, str]:
-    """Name and version of `name@version`. Raises InvalidInputError if the version is missing."""
-    name, version = console.name_and_version(reference)
-    if version is None:
-        raise InvalidInputError(
-            f"--initial-adapter {reference!r}: name the version too, NAME@VERSION; `burnish adapters ls` lists them"
-        )
-    return name, version
 
 
 def read_labels(words: Iterable[str] | None) -> dict[str, str]:
