@@ -10,9 +10,10 @@ import uvicorn
 from burnish.curation.lengths import CharacterLengths
 from burnish.objectstores.s3 import S3ObjectStore
 from burnish.ports import ObjectInfo
+from burnish.settings import S3Settings, TokenSettings
 from burnish_curator.app import Deps, create_app
 from burnish_curator.database import open_database
-from burnish_curator.settings import AccessSettings, CuratorSettings, StoreSettings
+from burnish_curator.settings import CuratorSettings
 
 
 class DiesBeforeManifest(S3ObjectStore):
@@ -24,10 +25,15 @@ class DiesBeforeManifest(S3ObjectStore):
 
 
 if __name__ == "__main__":
-    where, curator = StoreSettings(), CuratorSettings()
+    s3, curator = S3Settings(), CuratorSettings()
     store = DiesBeforeManifest(
-        where.endpoint, where.access_key, where.secret_key.get_secret_value(), where.bucket, where.secure, where.region
+        s3.endpoint,
+        s3.access_key.get_secret_value(),
+        s3.secret_key.get_secret_value(),
+        s3.bucket,
+        s3.secure,
+        s3.region,
     )
     database = open_database(curator.database_url)
-    deps = Deps(store, database, curator.cache_dir, AccessSettings().token.get_secret_value(), CharacterLengths())
+    deps = Deps(store, database, curator.cache_dir, TokenSettings().token.get_secret_value(), CharacterLengths())
     uvicorn.run(create_app(deps), host=curator.host, port=curator.port, log_config=None)

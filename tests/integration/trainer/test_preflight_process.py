@@ -19,9 +19,9 @@ from burnish.errors import NotFoundError, UnavailableError
 from burnish.objectstores.s3 import S3ObjectStore
 from burnish.schemas.base import VersionRef
 from burnish.schemas.job import JobSpec
+from burnish.settings import S3Settings
 from burnish.testing import Seaweed
 from burnish_trainer.preflight.process import CheckerProcess
-from burnish_trainer.settings import S3Settings
 
 pytestmark = pytest.mark.model
 

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 from pydantic_settings import BaseSettings
 
-from burnish_curator.settings import AccessSettings, CuratorSettings, StoreSettings, TlsSettings
+from burnish.settings import S3Settings, TlsSettings, TokenSettings
+from burnish_curator.settings import CuratorSettings
 
 ARCHITECTURE = Path(__file__).resolve().parents[3] / "ARCHITECTURE.md"
 
@@ -29,7 +30,7 @@ def documented() -> set[str]:
     return found
 
 
-@pytest.mark.parametrize("settings", [StoreSettings, CuratorSettings, AccessSettings, TlsSettings])
+@pytest.mark.parametrize("settings", [S3Settings, CuratorSettings, TokenSettings, TlsSettings])
 def test_every_setting_is_described_and_documented(settings: type[BaseSettings]) -> None:
     assert all(field.description for field in settings.model_fields.values())
     assert set(variables(settings)) <= documented()

@@ -10,8 +10,9 @@ from typing import Any
 import pytest
 import typer
 
+from burnish.settings import S3Settings, TlsSettings, TokenSettings
 from burnish_client.cli import app as cli
-from burnish_trainer.settings import S3Settings, TlsSettings, TokenSettings, TrainerSettings
+from burnish_trainer.settings import TrainerSettings
 
 REPO = Path(__file__).parents[3]
 REFERENCE = re.compile(r"`((?:core|services|client)/[\w/.]+\.py):(\w+)`")

@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 
 from burnish.errors import PreconditionError
+from burnish.settings import S3Settings, TokenSettings
 from burnish_trainer.scheduler.workdir import WorkDir
-from burnish_trainer.settings import ReportSettings, S3Settings, TokenSettings, TrainerSettings
+from burnish_trainer.settings import ReportSettings, TrainerSettings
 
 HEAVY = ("torch", "transformers", "trl", "peft", "datasets", "unsloth", "numpy")
 

@@ -15,11 +15,12 @@ from burnish.certificates import ServerCertificate
 from burnish.curation.lengths import CharacterLengths, Lengths, TokenLengths, load_chat_template
 from burnish.errors import BurnishError
 from burnish.schemas.models import RECORD, read_record
+from burnish.settings import S3Settings, TlsSettings, TokenSettings
 from burnish.telemetry import logs
 from burnish.telemetry.tracing import Tracing
 from burnish_curator.app import Deps, create_app
 from burnish_curator.database import open_database
-from burnish_curator.settings import AccessSettings, CuratorSettings, StoreSettings, TlsSettings
+from burnish_curator.settings import CuratorSettings
 
 DRAIN_SECONDS = 10
 
@@ -27,17 +28,15 @@ DRAIN_SECONDS = 10
 def main() -> None:
     logs.configure(quiet=("alembic", "urllib3"))
     try:
-        run(CuratorSettings(), StoreSettings(), AccessSettings(), TlsSettings().open())  # type: ignore[call-arg]  # from the environment
+        run(CuratorSettings(), S3Settings(), TokenSettings(), TlsSettings().open())  # type: ignore[call-arg]  # from the environment
     except (ValidationError, BurnishError) as error:
         sys.exit(f"burnish-curator cannot start: {error}")
 
 
-def run(
-    curator: CuratorSettings, where: StoreSettings, access: AccessSettings, certificate: ServerCertificate | None
-) -> None:
+def run(curator: CuratorSettings, s3: S3Settings, access: TokenSettings, certificate: ServerCertificate | None) -> None:
     token = access.token.get_secret_value()
-    credentials.check_all(token, where.access_key, where.secret_key.get_secret_value())
-    store = where.open()
+    credentials.check_all(token, s3.access_key.get_secret_value(), s3.secret_key.get_secret_value())
+    store = s3.open()
     store.ensure_bucket()
     deps = Deps(
         store=store,

@@ -12,6 +12,7 @@ from burnish.certificates import ServerCertificate
 from burnish.errors import PreconditionError
 from burnish.schemas.base import BaseModelRef
 from burnish.schemas.models import read_record
+from burnish.settings import S3Settings, TlsSettings, TokenSettings
 from burnish.telemetry import logs
 from burnish.telemetry.tracing import Tracing
 from burnish_trainer.executors.local import LocalExecutor
@@ -29,7 +30,7 @@ from burnish_trainer.scheduler.devices import discover
 from burnish_trainer.scheduler.engine import Engine
 from burnish_trainer.scheduler.policy import Policy
 from burnish_trainer.scheduler.workdir import WorkDir
-from burnish_trainer.settings import S3Settings, TlsSettings, TokenSettings, TrainerSettings
+from burnish_trainer.settings import TrainerSettings
 
 log = logging.getLogger(__name__)
 

@@ -1,80 +1,17 @@
-"""Where things are, from the environment. Built in main.py and worker.py only."""
+"""The trainer's own settings, from the environment. Built in main.py and worker/main.py only."""
 
 from __future__ import annotations
 
 from pathlib import Path
 from typing import Literal, cast, get_args
 
-from pydantic import Field, SecretStr, field_validator
+from pydantic import Field, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from burnish.certificates import ServerCertificate
-from burnish.objectstores.s3 import S3ObjectStore
 from burnish_trainer.artifacts.checkpoint_models import Keep
 
 Device = Literal["auto", "cpu", "cuda"]
 Tracker = Literal["mlflow", "wandb", "trackio"]
-
-
-class S3Settings(BaseSettings):
-    """The object store, alike for every service."""
-
-    model_config = SettingsConfigDict(env_prefix="BURNISH_S3_", frozen=True, env_ignore_empty=True)
-
-    endpoint: str = Field(description="host:port of the S3 server")
-    access_key: SecretStr = Field(default=SecretStr(""), description="access key id")
-    secret_key: SecretStr = Field(default=SecretStr(""), description="secret access key")
-    bucket: str = Field(default="burnish", description="bucket that holds everything")
-    secure: bool = Field(default=False, description="true: TLS")
-    region: str = Field(default="us-east-1", description="region the requests are signed for")
-    ca: Path | None = Field(
-        default=None,
-        description="PEM file of the authority that the S3 server's certificate is trusted by; unset: the system's",
-    )
-
-    def open(self) -> S3ObjectStore:
-        return S3ObjectStore(
-            self.endpoint,
-            self.access_key.get_secret_value(),
-            self.secret_key.get_secret_value(),
-            self.bucket,
-            self.secure,
-            self.region,
-            self.ca,
-        )
-
-    def environment(self) -> dict[str, str]:
-        """These settings as the environment of a worker process."""
-        return {
-            "BURNISH_S3_ENDPOINT": self.endpoint,
-            "BURNISH_S3_ACCESS_KEY": self.access_key.get_secret_value(),
-            "BURNISH_S3_SECRET_KEY": self.secret_key.get_secret_value(),
-            "BURNISH_S3_BUCKET": self.bucket,
-            "BURNISH_S3_SECURE": str(self.secure).lower(),
-            "BURNISH_S3_REGION": self.region,
-            "BURNISH_S3_CA": str(self.ca.absolute()) if self.ca else "",
-        }
-
-
-class TokenSettings(BaseSettings):
-    """The token that callers must send."""
-
-    model_config = SettingsConfigDict(env_prefix="BURNISH_", frozen=True)
-
-    token: SecretStr = Field(default=SecretStr(""), description="bearer token of every call but health checks")
-
-
-class TlsSettings(BaseSettings):
-    """TLS of this service's endpoints: BURNISH_TLS_…; both or neither."""
-
-    model_config = SettingsConfigDict(env_prefix="BURNISH_TLS_", frozen=True, env_ignore_empty=True)
-
-    certificate: Path | None = Field(default=None, description="PEM file: the certificate, then those of its issuers")
-    key: Path | None = Field(default=None, description="PEM file: the certificate's private key, without passphrase")
-
-    def open(self) -> ServerCertificate | None:
-        """None without TLS. Raises PreconditionError that names what is wrong with which file."""
-        return ServerCertificate.from_settings(self.certificate, self.key)
 
 
 class ReportSettings(BaseSettings):
@@ -118,7 +55,7 @@ class TrainerSettings(ReportSettings):
     )
     work_dir: Path = Field(default=Path("trainer"), description="folder of this trainer alone: job folders, logs")
     base_model: Path = Field(description="folder of the base model, with its burnish-model.json")
-    device: Device = Field(default="auto", description="auto: CUDA where there is any, else the CPU")
+    device: Device = Field(default="auto", description="auto: CUDA if there is any, else the CPU")
     workers: int = Field(default=1, ge=1, le=64, description="jobs trained at one time on each device")
     warm_workers: int = Field(
         default=1,

@@ -67,9 +67,9 @@ def answer(request: bytes, check: Callable[[JobSpec], CheckReport]) -> dict[str,
 def _load_checks(folder: Path) -> Callable[[JobSpec], CheckReport]:
     """All that takes seconds to import and to load; by now this process ends with its parent."""
     sys.meta_path[:] = [_WithoutTorch if finder is PathFinder else finder for finder in sys.meta_path]
+    from burnish.settings import S3Settings
     from burnish_trainer.preflight.base_model import load_base_model
     from burnish_trainer.preflight.examine import check
-    from burnish_trainer.settings import S3Settings
 
     store = S3Settings().open()  # type: ignore[call-arg]  # from the environment
     base = cache(partial(load_base_model, folder))

@@ -27,6 +27,7 @@ from burnish.ports import ObjectStore
 from burnish.schemas.base import BaseModelRef, VersionRef
 from burnish.schemas.methods import METHODS
 from burnish.schemas.models import read_record
+from burnish.settings import S3Settings
 from burnish.telemetry import logs
 from burnish.telemetry.tracing import Tracing, fail
 from burnish_trainer.artifacts import adapters, disk
@@ -34,7 +35,7 @@ from burnish_trainer.executors import launch
 from burnish_trainer.executors.assignment import Assignment
 from burnish_trainer.executors.events import Event, EventWriter, Failed, Note, Succeeded, Suspended
 from burnish_trainer.hardware.backends import choose
-from burnish_trainer.settings import ReportSettings, S3Settings
+from burnish_trainer.settings import ReportSettings
 from burnish_trainer.worker import backends, methods
 from burnish_trainer.worker.clock import Clock
 from burnish_trainer.worker.context import Outcome, RunContext, StopRequested
