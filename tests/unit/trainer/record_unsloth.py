@@ -1,6 +1,7 @@
 """Records the parameters of the Unsloth functions that backends/unsloth.py calls, read from the pinned wheel's source.
 
-Run where the pin moves: `python tests/unit/trainer/record_unsloth.py unsloth==2026.10.9`. Nothing of Unsloth is imported or installed.
+Run it if the pin moves: `python tests/unit/trainer/record_unsloth.py unsloth==2026.10.9`. Nothing of Unsloth is imported or
+installed. It fails if something else that backends/unsloth.py relies on is no longer so.
 """
 
 from __future__ import annotations
@@ -35,16 +36,18 @@ def parameters(source: str, class_name: str, function_name: str) -> dict[str, ob
     raise LookupError(f"{class_name}.{function_name} is not there any more")
 
 
-def is_empty(source: str, function_name: str) -> bool:
-    """Whether a module's function does nothing but return."""
+def require_empty(source: str, function_name: str) -> None:
+    """LookupError if a module's function does anything but return."""
     for node in ast.walk(ast.parse(source)):
         if isinstance(node, ast.FunctionDef) and node.name == function_name:
-            return all(isinstance(item, (ast.Pass, ast.Return)) for item in node.body)
+            if all(isinstance(item, (ast.Pass, ast.Return)) for item in node.body):
+                return
+            raise LookupError(f"{function_name} does something again: backends/unsloth.py must call it")
     raise LookupError(f"{function_name} is not there any more")
 
 
-def receives_other_keywords(source: str, function_name: str) -> str:
-    """The callable whose arguments are built by `arguments = dict(…, **kwargs)` in a function."""
+def require_handed_on(source: str, function_name: str) -> None:
+    """LookupError unless a function builds `arguments = dict(…, **kwargs)` and gives them to peft.LoraConfig."""
     for node in ast.walk(ast.parse(source)):
         if isinstance(node, ast.FunctionDef) and node.name == function_name:
             text = ast.unparse(node)
@@ -55,18 +58,18 @@ def receives_other_keywords(source: str, function_name: str) -> str:
                 for item in ast.walk(node)
             )
             if built and "LoraConfig(**arguments)" in text:
-                return "LoraConfig"
-    raise LookupError(f"{function_name} does not hand its other keywords on any more")
-
-
-def places_each_process(source: str) -> bool:
-    """Whether from_pretrained replaces an automatic device_map by the process's own GPU."""
-    return any(
-        isinstance(node, ast.Assign)
-        and isinstance(node.value, ast.Call)
-        and ast.unparse(node.value.func) == "prepare_device_map"
-        for node in ast.walk(ast.parse(source))
+                return
+    raise LookupError(
+        f"{function_name} does not hand its other keywords on to LoraConfig any more: use_dora would be lost"
     )
+
+
+def require_placed(source: str) -> None:
+    """LookupError unless from_pretrained replaces an automatic device_map by the process's own GPU."""
+    assigned = [node.value for node in ast.walk(ast.parse(source)) if isinstance(node, ast.Assign)]
+    called = [ast.unparse(value.func) for value in assigned if isinstance(value, ast.Call)]
+    if "prepare_device_map" not in called:
+        raise LookupError("from_pretrained places no process on its own GPU any more: give it a device_map")
 
 
 def record(requirement: str) -> None:
@@ -80,16 +83,12 @@ def record(requirement: str) -> None:
                 name: parameters(archive.read(path).decode(), class_name, function)
                 for name, (path, class_name, function) in FUNCTIONS.items()
             }
-            patches = archive.read("unsloth/models/dpo.py").decode()
-            facts = {
-                "empty_functions": [name for name in PATCHES if is_empty(patches, name)],
-                "hands_other_keywords_to": receives_other_keywords(
-                    archive.read("unsloth/models/llama.py").decode(), "get_peft_model"
-                ),
-                "places_each_process": places_each_process(archive.read("unsloth/models/loader.py").decode()),
-            }
+            for name in PATCHES:
+                require_empty(archive.read("unsloth/models/dpo.py").decode(), name)
+            require_handed_on(archive.read("unsloth/models/llama.py").decode(), "get_peft_model")
+            require_placed(archive.read("unsloth/models/loader.py").decode())
         digest = hashlib.sha256(wheel.read_bytes()).hexdigest()
-    said = {"requirement": requirement, "wheel_sha256": digest, "functions": functions, **facts}
+    said = {"requirement": requirement, "wheel_sha256": digest, "functions": functions}
     RECORD.write_text(json.dumps(said, indent=1) + "\n")
 
 

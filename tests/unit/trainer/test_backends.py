@@ -85,13 +85,7 @@ def test_unsloth_is_asked_for_what_the_job_asks() -> None:
     assert (both["use_rslora"], both["use_dora"]) == (True, True)
 
 
-def test_no_patch_function_is_needed_beside_the_import() -> None:
-    """They are empty in the pinned version: trainers are rewritten when unsloth is imported, which `prepare` does first."""
-    assert RECORDED["empty_functions"] == ["PatchDPOTrainer", "PatchKTOTrainer"]
-
-
 def test_several_processes_are_placed_by_unsloth_itself() -> None:
     """No device_map of ours: an automatic one is replaced by the process's own GPU."""
     assert "device_map" not in unsloth.base_arguments(REQUEST, Path("/base"))
     assert "device_map" in RECORDED["functions"]["FastLanguageModel.from_pretrained"]["names"]
-    assert RECORDED["places_each_process"] is True
