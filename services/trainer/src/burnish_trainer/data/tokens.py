@@ -97,24 +97,26 @@ class Encoding:
 
 
 def encode_records(tokenizer: Tokenizer, records: Sequence[Record], max_length: int) -> list[EncodedRow]:
-    """Rows through the chat template, cut after the last EOS, for the worker: preflight has found nothing to refuse in them.
+    """Rows through the chat template, cut after the last EOS, for the worker.
 
     What a template writes behind the EOS (ChatML: a line break) is never generated, since generation ends at EOS.
-    InvalidInputError if the template has no EOS after a completion, since a model so trained would not stop; and if a row is
-    too long or has nothing but EOS to learn, since nothing is cut.
+    InvalidInputError if a row has no EOS, is too long, or has nothing but EOS to learn. Preflight has refused such rows, and
+    said what to do; that one comes here means that the base model or the dataset has been changed since.
     """
     encodings = iter(encode_all(tokenizer, render_all(tokenizer, records)))
-    rows = []
-    for record in records:
-        row = encoded_row([next(encodings) for _ in record.answers], record.label)
-        if row is None:
-            raise InvalidInputError(
-                f"question {record.question_id}: the chat template puts no {tokenizer.eos_token} after the completion, so the "
-                "model would not learn to stop: correct the base model's chat_template.jinja or its eos_token",
-                question_id=record.question_id,
-            )
-        rows.append(row)
-    require_trainable([example for row in rows for example in row.examples], max_length)
+    found = [encoded_row([next(encodings) for _ in record.answers], record.label) for record in records]
+    rows = [row for row in found if row is not None]
+    examples = [example for row in rows for example in row.examples]
+    endless = [record.question_id for record, row in zip(records, found, strict=True) if row is None]
+    if unfit := {*endless, *longer_than(examples, max_length), *unlearnable(examples)}:
+        named = ", ".join(sorted(unfit)[:NAMED_ROWS])
+        raise InvalidInputError(
+            f"{len(unfit)} rows cannot be trained on, since they are longer than {max_length} tokens, have no "
+            f"{tokenizer.eos_token} behind the completion, or nothing before it: {named}. Queue the job again: its preflight "
+            "says what is wrong with each",
+            field="dataset",
+            question_ids=named,
+        )
     return rows
 
 
@@ -166,25 +168,6 @@ def unlearnable(examples: Iterable[Example]) -> list[str]:
     return [example.question_id for example in examples if example.trained_tokens <= 1]
 
 
-def require_trainable(examples: Sequence[Example], max_length: int) -> None:
-    """The worker's last guard behind preflight: refuse rows that are too long, or have nothing but EOS to learn."""
-    longer = longer_than(examples, max_length)
-    if longer:
-        raise InvalidInputError(
-            f"{len(longer)} rows are longer than max_length {max_length} tokens (the longest has {max(longer.values())}): "
-            f"raise optimizer.max_length, or leave these questions out: {_some(longer)}",
-            field="optimizer.max_length",
-            question_ids=",".join(list(longer)[:NAMED_ROWS]),
-        )
-    empty = unlearnable(examples)
-    if empty:
-        raise InvalidInputError(
-            f"{len(empty)} rows have an empty completion, so there is nothing to learn from them: {_some(empty)}",
-            field="dataset",
-            question_ids=",".join(empty[:NAMED_ROWS]),
-        )
-
-
 def _render(tokenizer: Tokenizer, conversations: Sequence[Sequence[Message]], **arguments: Any) -> list[str]:
     plain = [[message.model_dump() for message in conversation] for conversation in conversations]
     rendered: list[str] = tokenizer.apply_chat_template(plain, tokenize=False, **arguments) if plain else []
@@ -197,9 +180,3 @@ def _common_prefix(one: Sequence[int], other: Sequence[int]) -> int:
         if a != b:
             return position
     return min(len(one), len(other))
-
-
-def _some(ids: Iterable[str]) -> str:
-    ids = list(ids)
-    rest = len(ids) - NAMED_ROWS
-    return ", ".join(ids[:NAMED_ROWS]) + (f" and {rest} more" if rest > 0 else "")

@@ -5,9 +5,11 @@ The findings of the estimate (docs/training-estimates.md): does-not-fit, misses-
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 from burnish.digests import canonical_json, sha256_hex
 from burnish.schemas.base import BaseModelRef
@@ -60,15 +62,11 @@ class RunPlanner:
             return Preview(findings=report.findings, workload=workload, estimate=None, kind=kind)
         scale, like = self._scale(spec, model, machine)
         estimated = estimate(spec, workload, model, machine, scale, like)
-        own = [
-            found
-            for found in (
-                _memory_finding(spec, workload, model, machine, scale),
-                _deadline_finding(estimated, deadline, scale),
-                _disk_finding(estimated, machine),
-            )
-            if found is not None
-        ]
+        own = (
+            *_check_memory(spec, workload, model, machine, scale),
+            *_check_deadline(estimated, deadline, scale),
+            *_check_disk(estimated, machine),
+        )
         findings = accept([*report.findings, *own], spec.accepted_findings)
         return Preview(findings=findings, workload=workload, estimate=estimated, kind=kind)
 
@@ -96,9 +94,9 @@ class RunPlanner:
         return sha256_hex(canonical_json(alike))
 
 
-def _memory_finding(
+def _check_memory(
     spec: JobSpec, workload: Workload, model: ModelShape, machine: Machine, scale: Scale | None
-) -> Finding | None:
+) -> Iterable[Finding]:
     """On CUDA whatever does not fit is refused; on a CPU only what is clearly over, since memory is shared and estimates err."""
 
     def needed(change: Change) -> float:
@@ -108,7 +106,7 @@ def _memory_finding(
     as_asked = Change("", spec, workload)
     needs, free = needed(as_asked), machine.available_memory_bytes
     if needs <= free:
-        return None
+        return
     over = 1.0 if machine.device == "cuda" else _clearly_over(scale)
     fitting = _mildest(as_asked, lambda change: needed(change) <= free)
     least = weight_bytes(spec.model_copy(update={"quantization": "nf4"}), model, machine)
@@ -117,11 +115,11 @@ def _memory_finding(
         if fitting
         else f"nothing smaller would fit either: the base model alone takes {_megabytes(least)} MB even in 4 bits"
     )
-    where = f"{machine.name} has {_megabytes(free)} MB" + ("" if machine.device == "cuda" else " free")
-    return finding(
+    there = f"{machine.name} has {_megabytes(free)} MB" + ("" if machine.device == "cuda" else " free")
+    yield finding(
         "does-not-fit",
         severity="refusal" if needs > over * free else "warning",
-        message=f"the run would need about {_megabytes(needs)} MB and {where}; {advice}",
+        message=f"the run would need about {_megabytes(needs)} MB and {there}; {advice}",
     )
 
 
@@ -139,74 +137,69 @@ def _clearly_over(scale: Scale | None) -> float:
     return CLEARLY_OVER if scale else CLEARLY_OVER_UNCALIBRATED
 
 
+@dataclass(frozen=True)
 class Change:
-    """A spec changed so that it takes less memory, and its workload as far as that can be told without the rows."""
+    """A spec changed so that it takes less memory, and its workload as far as that can be told without the rows.
 
-    def __init__(self, what: str, spec: JobSpec, workload: Workload) -> None:
-        self.what = what
-        self.spec = spec
-        self.workload = workload
+    what: the changes, for people. A change that would not make the run smaller is left out: the same object comes back.
+    """
 
-    def to_nf4(self) -> Change | None:
-        if self.spec.quantization == "nf4":
-            return None
-        return Change(
-            self._and("quantization nf4 (QLoRA)"), self.spec.model_copy(update={"quantization": "nf4"}), self.workload
-        )
+    what: str
+    spec: JobSpec
+    workload: Workload
 
-    def to_rank(self, rank: int) -> Change | None:
+    def to_nf4(self) -> Change:
+        return self if self.spec.quantization == "nf4" else self._with("quantization nf4 (QLoRA)", quantization="nf4")
+
+    def to_rank(self, rank: int) -> Change:
         lora = self.spec.lora
         if rank >= lora.rank:
-            return None
+            return self
         smaller = lora.model_copy(update={"rank": rank, "alpha": max(1, lora.alpha * rank // lora.rank)})
-        return Change(self._and(f"lora.rank {rank}"), self.spec.model_copy(update={"lora": smaller}), self.workload)
+        return self._with(f"lora.rank {rank}", lora=smaller)
 
-    def to_batch(self, batch: int) -> Change | None:
+    def to_batch(self, batch: int) -> Change:
         """The same rows a step, in more device steps."""
         optimizer = self.spec.optimizer
         if batch >= optimizer.batch_size:
-            return None
+            return self
         accumulation = -(-optimizer.rows_per_step // batch)
         smaller = optimizer.model_copy(update={"batch_size": batch, "gradient_accumulation_steps": accumulation})
-        heaviest = self.workload.heaviest_step_tokens * batch / optimizer.batch_size
         what = f"optimizer.batch_size {batch} with gradient_accumulation_steps {accumulation}"
-        return Change(
-            self._and(what), self.spec.model_copy(update={"optimizer": smaller}), self._with_heaviest(heaviest)
-        )
+        heaviest = self.workload.heaviest_step_tokens * batch / optimizer.batch_size
+        return self._with(what, heaviest, optimizer=smaller)
 
-    def to_length(self, length: int) -> Change | None:
-        optimizer, longest = self.spec.optimizer, self.workload.longest_row_tokens
+    def to_length(self, length: int) -> Change:
+        longest = self.workload.longest_row_tokens
         if length >= longest:
-            return None
-        shorter = optimizer.model_copy(update={"max_length": length})
-        heaviest = self.workload.heaviest_step_tokens * length / longest
+            return self
         what = f"optimizer.max_length {length} without the longer rows (the longest has {longest} tokens)"
-        return Change(
-            self._and(what), self.spec.model_copy(update={"optimizer": shorter}), self._with_heaviest(heaviest)
-        )
+        heaviest = self.workload.heaviest_step_tokens * length / longest
+        return self._with(what, heaviest, optimizer=self.spec.optimizer.model_copy(update={"max_length": length}))
 
-    def _with_heaviest(self, tokens: float) -> Workload:
-        return self.workload.model_copy(update={"heaviest_step_tokens": max(1, round(tokens))})
-
-    def _and(self, what: str) -> str:
-        return f"{self.what}, {what}" if self.what else what
+    def _with(self, what: str, heaviest: float | None = None, **fields: Any) -> Change:
+        """heaviest: tokens of the heaviest device step, if the change has an effect on them."""
+        workload = self.workload
+        if heaviest is not None:
+            workload = workload.model_copy(update={"heaviest_step_tokens": max(1, round(heaviest))})
+        both = f"{self.what}, {what}" if self.what else what
+        return Change(both, self.spec.model_copy(update=fields), workload)
 
 
 def changes(asked: Change) -> list[list[Change]]:
     """Ways to take less memory, the mildest first, each from little to much of it: batch, 4 bits, shorter rows, and together."""
     batches = _halved(asked.spec.optimizer.batch_size, 1)
     lengths = _halved(asked.workload.longest_row_tokens, SHORTEST_LENGTH)
-    quantised = asked.to_nf4() or asked
-    smallest = quantised.to_batch(1) or quantised
-    smallest = smallest.to_rank(LEAST_RANK) or smallest
+    quantised = asked.to_nf4()
+    smallest = quantised.to_batch(1).to_rank(LEAST_RANK)
     ways = [
         [asked.to_batch(batch) for batch in batches],
-        [asked.to_nf4()],
+        [quantised],
         [asked.to_length(length) for length in lengths],
         [quantised.to_batch(batch) for batch in batches],
         [smallest, *(smallest.to_length(length) for length in lengths)],
     ]
-    return [[change for change in way if change is not None and change is not asked] for way in ways]
+    return [[change for change in way if change is not asked] for way in ways]
 
 
 def _halved(value: int, least: int) -> list[int]:
@@ -217,15 +210,15 @@ def _halved(value: int, least: int) -> list[int]:
     return halves
 
 
-def _deadline_finding(estimated: RunEstimate, deadline: datetime | None, scale: Scale | None) -> Finding | None:
+def _check_deadline(estimated: RunEstimate, deadline: datetime | None, scale: Scale | None) -> Iterable[Finding]:
     """Waiting for a device is not counted: it cannot be told. Not clearly over, since an estimate errs, is a warning."""
     if deadline is None:
-        return None
+        return
     left = (deadline - datetime.now(UTC)).total_seconds()
     needs = estimated.load_seconds + estimated.seconds
     if needs <= left:
-        return None
-    return finding(
+        return
+    yield finding(
         "misses-deadline",
         severity="refusal" if needs > _clearly_over(scale) * left else "warning",
         message=f"the run would take about {needs:.0f} s ({estimated.basis}) and its deadline is {max(left, 0):.0f} s away: set "
@@ -233,14 +226,13 @@ def _deadline_finding(estimated: RunEstimate, deadline: datetime | None, scale: 
     )
 
 
-def _disk_finding(estimated: RunEstimate, machine: Machine) -> Finding | None:
-    if estimated.disk_bytes <= machine.free_disk_bytes:
-        return None
-    return finding(
-        "disk-full",
-        message=f"the run would need {_megabytes(estimated.disk_bytes)} MB of disk at its fullest moment and "
-        f"{_megabytes(machine.free_disk_bytes)} MB are free under BURNISH_TRAINER_WORK_DIR: make room, or lower lora.rank",
-    )
+def _check_disk(estimated: RunEstimate, machine: Machine) -> Iterable[Finding]:
+    if estimated.disk_bytes > machine.free_disk_bytes:
+        yield finding(
+            "disk-full",
+            f"the run would need {_megabytes(estimated.disk_bytes)} MB of disk at its fullest moment and "
+            f"{_megabytes(machine.free_disk_bytes)} MB are free under BURNISH_TRAINER_WORK_DIR: make room, or lower lora.rank",
+        )
 
 
 def _megabytes(size_bytes: float) -> str:

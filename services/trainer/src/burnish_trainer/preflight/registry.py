@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Literal
 
 from burnish.errors import InternalError
@@ -20,22 +21,14 @@ class Rule:
     """acceptable: spec.accepted_findings turns the refusal into a warning. meaning: one line for people."""
 
     code: str
-    severity: Severity
-    acceptable: bool
     meaning: str
+    severity: Severity
+    acceptable: bool = False
 
 
-def _refusal(code: str, meaning: str) -> Rule:
-    return Rule(code, "refusal", False, meaning)
-
-
-def _acceptable(code: str, meaning: str) -> Rule:
-    return Rule(code, "refusal", True, meaning)
-
-
-def _warning(code: str, meaning: str) -> Rule:
-    return Rule(code, "warning", False, meaning)
-
+_refusal = partial(Rule, severity="refusal")
+_acceptable = partial(Rule, severity="refusal", acceptable=True)
+_warning = partial(Rule, severity="warning")
 
 _ALL = (
     # fields
@@ -60,7 +53,7 @@ _ALL = (
     _warning("chat-template-dated", "The chat template writes today's date: training and serving see different ones."),
     # prompts
     _acceptable("prompt-holds-completion", "The prompt already contains its answer as an answer."),
-    _warning("completion-copied-from-prompt", "A long completion stands verbatim in its prompt."),
+    _warning("completion-copied-from-prompt", "A long completion is verbatim in its prompt."),
     # duplicates
     _acceptable("duplicate-rows", "The same prompt with the same answer, more than once."),
     _warning("near-duplicate-rows", "Rows that differ by a few characters only."),
@@ -68,7 +61,7 @@ _ALL = (
     # contamination
     _acceptable("held-out-in-training", "A question held out for evaluation is in the rows."),
     _acceptable("benchmark-in-training", "A row has the prompt of a benchmark question that must stay unseen."),
-    _acceptable("validation-in-training", "A prompt stands in both train.jsonl and validation.jsonl."),
+    _acceptable("validation-in-training", "A prompt is in both train.jsonl and validation.jsonl."),
     _warning("benchmark-not-found", "The benchmark that the rows are to stay clear of is not in the object store."),
     # pairs and labels
     _refusal("chosen-equals-rejected", "A pair's chosen and rejected answers are the same."),

@@ -8,13 +8,13 @@ from __future__ import annotations
 import base64
 import binascii
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, TypeVar
 
-from google.protobuf.descriptor import FieldDescriptor
+from google.protobuf.descriptor import Descriptor, FieldDescriptor
+from google.protobuf.json_format import ParseDict
 from google.protobuf.message import Message
-from google.protobuf.timestamp_pb2 import Timestamp
 from pydantic import TypeAdapter, ValidationError
 
 from burnish.errors import InvalidInputError, from_dict
@@ -22,17 +22,15 @@ from burnish.schemas.base import VersionRef
 from burnish.schemas.job import JobSpec
 from burnish.schemas.job_state import JobState
 from burnish.schemas.methods import METHODS
-from burnish.schemas.tuning import Finding, RunEstimate, RunMeasurement
 from burnish_protos.trainer.v1 import trainer_pb2 as pb
 from burnish_trainer.artifacts.checkpoint_models import CheckpointInfo
-from burnish_trainer.executors.events import Metrics
 from burnish_trainer.preflight.types import Preview
 from burnish_trainer.queue.jobs import Job, JobEvent
 from burnish_trainer.rpc.interceptor import to_status
 
 _CURSOR: TypeAdapter[tuple[datetime, str]] = TypeAdapter(tuple[datetime, str])
 _STATES = {state: pb.TuningJob.State.Value(f"STATE_{state.name}") for state in JobState}
-_SEVERITIES = {"refusal": pb.Finding.SEVERITY_REFUSAL, "warning": pb.Finding.SEVERITY_WARNING}
+Sent = TypeVar("Sent", bound=Message)
 
 
 def spec_fields(spec: pb.TuningSpec) -> dict[str, Any]:
@@ -87,59 +85,26 @@ def read_page_token(token: str) -> tuple[datetime, str]:
 
 
 def job_message(job: Job) -> pb.TuningJob:
-    return pb.TuningJob(
-        job_id=job.job_id,
-        spec=spec_message(job.spec),
-        state=_STATES[job.state],
-        error=to_status(from_dict(job.error)) if job.error and job.state is JobState.FAILED else None,
-        adapter=adapter_message(job.adapter) if job.adapter else None,
-        create_time=timestamp(job.create_time),
-        start_time=timestamp(job.start_time),
-        end_time=timestamp(job.end_time),
-        attempts=job.attempts,
-        progress=_metrics_message(job.progress) if job.progress else None,
-        request_id=job.request_id or "",
-        priority=job.priority,
-        labels=job.labels,
-        deadline=timestamp(job.deadline),
-        findings=[_finding_message(finding) for finding in job.findings],
-        estimate=_estimate_message(job.estimate) if job.estimate else None,
-        measured=_measurement_message(job.measured) if job.measured else None,
-        not_before=timestamp(job.not_before),
-        devices=job.devices,
-    )
+    message = _message(pb.TuningJob, job.model_dump(mode="json", exclude={"spec", "error"}))
+    message.spec.CopyFrom(spec_message(job.spec))
+    if job.error and job.state is JobState.FAILED:
+        message.error.CopyFrom(to_status(from_dict(job.error)))
+    return message
 
 
 def spec_message(spec: JobSpec) -> pb.TuningSpec:
     """With every default filled in. A choice that the proto has no value for (backend auto) stays unspecified."""
-    fields = spec.model_dump(exclude={"method", "params"}) | {spec.method: spec.params}
-    for name, descriptor in pb.TuningSpec.DESCRIPTOR.fields_by_name.items():
-        if descriptor.enum_type is not None:
-            value = descriptor.enum_type.values_by_name.get(f"{name}_{fields[name]}".upper())
-            fields[name] = value.number if value else 0
-    return pb.TuningSpec(**fields)
+    return _message(pb.TuningSpec, spec.model_dump(mode="json") | {spec.method: spec.params})
 
 
 def preview_message(spec: JobSpec, preview: Preview) -> pb.TuningJobPreview:
-    return pb.TuningJobPreview(
-        spec=spec_message(spec),
-        findings=[_finding_message(finding) for finding in preview.findings],
-        estimate=_estimate_message(preview.estimate) if preview.estimate else None,
-        refused=preview.refused,
-    )
+    message = _message(pb.TuningJobPreview, preview.model_dump(mode="json") | {"refused": preview.refused})
+    message.spec.CopyFrom(spec_message(spec))
+    return message
 
 
 def event_message(event: JobEvent) -> pb.TuningJobEvent:
-    return pb.TuningJobEvent(
-        sequence=event.sequence,
-        time=timestamp(event.time),
-        state_change=_STATES[event.state] if event.state else None,
-        metrics=_metrics_message(event.metrics) if event.metrics else None,
-        message=event.message,
-        finding=_finding_message(event.finding) if event.finding else None,
-        estimate=_estimate_message(event.estimate) if event.estimate else None,
-        attempt=event.attempt,
-    )
+    return _message(pb.TuningJobEvent, event.model_dump(mode="json") | {"state_change": event.state})
 
 
 def adapter_message(adapter: VersionRef) -> pb.AdapterRef:
@@ -147,39 +112,33 @@ def adapter_message(adapter: VersionRef) -> pb.AdapterRef:
 
 
 def checkpoint_message(checkpoint: CheckpointInfo) -> pb.CheckpointInfo:
-    return pb.CheckpointInfo(
-        step=checkpoint.step,
-        epoch=checkpoint.epoch,
-        validation_loss=checkpoint.validation_loss,
-        size_bytes=checkpoint.size_bytes,
-        time=timestamp(checkpoint.time),
-        best=checkpoint.best,
-        adapter=adapter_message(checkpoint.adapter) if checkpoint.adapter else None,
-    )
+    return _message(pb.CheckpointInfo, checkpoint.model_dump(mode="json"))
 
 
-def _metrics_message(metrics: Metrics) -> pb.StepMetrics:
-    return pb.StepMetrics(**metrics.model_dump(exclude={"time", "kind", "repeated", "step_seconds", "tokens"}))
-
-
-def _finding_message(finding: Finding) -> pb.Finding:
-    return pb.Finding(**finding.model_dump(exclude={"severity"}), severity=_SEVERITIES[finding.severity])
-
-
-def _estimate_message(estimate: RunEstimate) -> pb.RunEstimate:
-    return pb.RunEstimate(**estimate.model_dump())
-
-
-def _measurement_message(measured: RunMeasurement) -> pb.RunMeasurement:
-    return pb.RunMeasurement(**measured.model_dump())
-
-
-def timestamp(time: datetime | None) -> Timestamp | None:
-    if time is None:
-        return None
-    message = Timestamp()
-    message.FromDatetime(time)
+def _message(kind: type[Sent], fields: Mapping[str, Any]) -> Sent:
+    """The message with a model's fields of the same names. Fields that the message lacks, and None, are left out."""
+    message = kind()
+    ParseDict(_json(message.DESCRIPTOR, fields), message)
     return message
+
+
+def _json(kind: Descriptor, fields: Mapping[str, Any]) -> dict[str, Any]:
+    """The fields in the message's JSON form: an enum's word by its name there."""
+    found = {}
+    for name, value in fields.items():
+        field = kind.fields_by_name.get(name)
+        if field is None or value is None:
+            continue
+        if field.enum_type is not None:
+            value = f"{field.enum_type.name}_{value}".upper()
+            if value not in field.enum_type.values_by_name:
+                continue
+        elif isinstance(value, dict) and not field.message_type.GetOptions().map_entry:
+            value = _json(field.message_type, value)
+        elif isinstance(value, list) and field.message_type is not None:
+            value = [_json(field.message_type, one) for one in value]
+        found[name] = value
+    return found
 
 
 def moment(message: Message, field: str) -> datetime | None:

@@ -75,16 +75,10 @@ def serving(
 
 def _listener(host: str, port: int) -> socket.socket:
     try:
-        family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
-        with contextlib.ExitStack() as on_error:
-            listener = on_error.enter_context(socket.socket(family, kind, protocol))
-            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            listener.bind(address)
-            listener.listen()  # so that whoever calls before the thread has started waits for it
-            on_error.pop_all()
+        # it listens already, so that whoever calls before the thread has started waits for it
+        return socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET)
     except OSError as error:
         raise PreconditionError(
             f"metrics cannot be served on {host}:{port}: {error.strerror}; end what uses it, or set another "
             "BURNISH_TRAINER_METRICS_PORT"
         ) from error
-    return listener

@@ -1,4 +1,4 @@
-"""What is merely unwise. Thresholds stand at the top; docs/preflight.md gives their reasons."""
+"""What is merely unwise. Thresholds are at the top; docs/preflight.md gives their reasons."""
 
 from __future__ import annotations
 

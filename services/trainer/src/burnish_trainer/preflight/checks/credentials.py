@@ -1,6 +1,6 @@
 """Secrets in the rows' text: detect-secrets' plugins, in this process, tuned to text that holds code, hashes and ids.
 
-What a plugin knows by its form (ghp_…, AKIA…, a PEM block with a body) counts as it stands. A value that is only *called* a
+What a plugin knows by its form (ghp_…, AKIA…, a PEM block with a body) counts as it is. A value that is only *called* a
 secret counts if it is long, random and no placeholder. Bare high-entropy strings do not: digests, uuids and base64
 data are all over clean rows. The secret itself is never put into a finding.
 """
@@ -12,33 +12,14 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 
-from detect_secrets.plugins.artifactory import ArtifactoryDetector
-from detect_secrets.plugins.aws import AWSKeyDetector
-from detect_secrets.plugins.azure_storage_key import AzureStorageKeyDetector
+from detect_secrets.core.plugins.util import get_mapping_from_secret_type_to_class
 from detect_secrets.plugins.base import RegexBasedDetector
 from detect_secrets.plugins.basic_auth import BasicAuthDetector
-from detect_secrets.plugins.discord import DiscordBotTokenDetector
-from detect_secrets.plugins.github_token import GitHubTokenDetector
-from detect_secrets.plugins.gitlab_token import GitLabTokenDetector
-from detect_secrets.plugins.ibm_cloud_iam import IbmCloudIamDetector
-from detect_secrets.plugins.ibm_cos_hmac import IbmCosHmacDetector
-from detect_secrets.plugins.jwt import JwtTokenDetector
 from detect_secrets.plugins.keyword import (
     CONFIG_DENYLIST_REGEX_TO_GROUP,
     QUOTES_REQUIRED_DENYLIST_REGEX_TO_GROUP,
     KeywordDetector,
 )
-from detect_secrets.plugins.mailchimp import MailchimpDetector
-from detect_secrets.plugins.npm import NpmDetector
-from detect_secrets.plugins.openai import OpenAIDetector
-from detect_secrets.plugins.pypi_token import PypiTokenDetector
-from detect_secrets.plugins.sendgrid import SendGridDetector
-from detect_secrets.plugins.slack import SlackDetector
-from detect_secrets.plugins.softlayer import SoftlayerDetector
-from detect_secrets.plugins.square_oauth import SquareOAuthDetector
-from detect_secrets.plugins.stripe import StripeDetector
-from detect_secrets.plugins.telegram_token import TelegramBotTokenDetector
-from detect_secrets.plugins.twilio import TwilioKeyDetector
 
 from burnish.schemas.tuning import Finding
 from burnish_trainer.data.rows import Record
@@ -70,15 +51,16 @@ class FurtherTokenDetector(RegexBasedDetector):
     ]
 
 
-KNOWN_FORMS: tuple[RegexBasedDetector, ...] = tuple(
-    plugin()
-    for plugin in (
-        ArtifactoryDetector, AWSKeyDetector, AzureStorageKeyDetector, DiscordBotTokenDetector, FurtherTokenDetector,
-        GitHubTokenDetector, GitLabTokenDetector, IbmCloudIamDetector, IbmCosHmacDetector, JwtTokenDetector,
-        MailchimpDetector, NpmDetector, OpenAIDetector, PypiTokenDetector, SendGridDetector, SlackDetector,
-        SoftlayerDetector, SquareOAuthDetector, StripeDetector, TelegramBotTokenDetector, TwilioKeyDetector,
-    )
-)  # fmt: skip
+# Passwords in URLs and private keys have rules of their own below; the other two match text that is no secret.
+LEFT_OUT = {"Basic Auth Credentials", "Private Key", "Cloudant Credentials", "Public IP (ipv4)"}
+KNOWN_FORMS: tuple[RegexBasedDetector, ...] = (
+    FurtherTokenDetector(),
+    *(
+        plugin()
+        for kind, plugin in get_mapping_from_secret_type_to_class().items()
+        if issubclass(plugin, RegexBasedDetector) and kind not in LEFT_OUT
+    ),
+)
 BASIC_AUTH = BasicAuthDetector()
 KEYWORD = KeywordDetector()
 

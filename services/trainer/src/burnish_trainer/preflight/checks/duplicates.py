@@ -47,7 +47,7 @@ def check_duplicates(records: Sequence[Record]) -> Iterable[Finding]:
     yield finding(
         "duplicate-rows",
         f"{copies} of {len(records)} rows ({share:.1%}) repeat another one, prompt and answer alike: they weigh double. "
-        "Remove them, or accept where that is meant",
+        "Remove them, or accept them if that is meant",
         [question_id for ids in repeated for question_id in ids],
         severity="refusal" if share > REFUSED_SHARE else "warning",
     )
@@ -115,7 +115,7 @@ def shingles_of(text: str) -> np.ndarray:
 
 
 def jaccard(one: np.ndarray, other: np.ndarray) -> float:
-    """Of two ascending arrays of distinct values; 1 where both are empty."""
+    """Of two ascending arrays of distinct values; 1 if both are empty."""
     if not len(one) and not len(other):
         return 1.0
     common = len(np.intersect1d(one, other, assume_unique=True))

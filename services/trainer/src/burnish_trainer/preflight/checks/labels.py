@@ -1,4 +1,4 @@
-"""Rows as tokens: is there anything to learn, does it end, and does it fit. The worker asks tokens.check the same at its start."""
+"""Rows as tokens: is there anything to learn, does it end, and does it fit. The worker refuses such rows too (data/tokens.py)."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def check_labels(examples: Sequence[Example]) -> Iterable[Finding]:
 
 
 def check_lengths(examples: Sequence[Example], max_length: int, context_tokens: int | None) -> Iterable[Finding]:
-    """context_tokens: positions of the base model; None where unknown."""
+    """context_tokens: positions of the base model; None if unknown."""
     cut = tokens.longer_than(examples, max_length)
     if cut:
         lost, of = _lost(examples, max_length)

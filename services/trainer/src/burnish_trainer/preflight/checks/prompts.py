@@ -1,11 +1,11 @@
-"""Prompts that already hold their answer. Evidence may, and in retrieval should: what counts is that it stands there *as an answer*.
+"""Prompts that already hold their answer. Evidence may, and in retrieval should: what counts is that it is there *as an answer*.
 
-A prompt holds its completion where, white space aside, the completion is
+A prompt holds its completion if, white space aside, the completion is
 - an assistant turn of the prompt, which is the last one, or answers the question that is asked last, or is long; or
 - what the last message ends with, behind a line that announces an answer ("Answer:", "### Response", "Expected output:"),
   or without one if it is long; or
-- long, and stands anywhere behind such a line.
-A long completion that stands in the prompt otherwise is only warned of: quoting may be the task.
+- long, and anywhere behind such a line.
+A long completion that is in the prompt otherwise is only warned of: quoting may be the task.
 """
 
 from __future__ import annotations
@@ -46,8 +46,8 @@ def check_prompts(records: Sequence[Record]) -> Iterable[Finding]:
     if copied:
         yield finding(
             "completion-copied-from-prompt",
-            f"{len(copied)} rows have a completion of {LONG_CHARACTERS} characters or more that stands word for word in "
-            "the prompt: right where quoting is the task, else the answer has leaked into the prompt",
+            f"{len(copied)} rows have a completion of {LONG_CHARACTERS} characters or more that is word for word in "
+            "the prompt: right if quoting is the task, else the answer has leaked into the prompt",
             copied,
         )
 

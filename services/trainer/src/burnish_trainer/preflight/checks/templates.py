@@ -124,7 +124,7 @@ def check_rendered(records: Sequence[Record], rendered: dict[int, list[Rendered]
         yield finding(
             "generation-prompt-differs",
             f"{len(differing)} rows do not begin with their prompt as it is served (its generation prompt has other "
-            "text than stands before the completion): correct the template, so that serving continues what was trained",
+            "text than comes before the completion): correct the template, so that serving continues what was trained",
             differing,
         )
 

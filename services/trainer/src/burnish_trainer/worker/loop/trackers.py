@@ -151,12 +151,8 @@ def _finish_wandb() -> None:
     wandb.finish()
 
 
-def _prepare_trackio(ctx: RunContext) -> None:
-    """Its callback goes on in the run of the same project and name by itself."""
-
-
 PREPARE: dict[Tracker, Callable[[RunContext], None]] = {
     "mlflow": _prepare_mlflow,
     "wandb": _prepare_wandb,
-    "trackio": _prepare_trackio,
+    "trackio": lambda _: None,  # its callback goes on in the run of the same project and name by itself
 }
