@@ -54,7 +54,7 @@ class ServerCertificate:
 
     @classmethod
     def from_settings(cls, certificate: Path | None, key: Path | None) -> Self | None:
-        """None where neither is set; PreconditionError where one is."""
+        """None if neither is set; PreconditionError if one is."""
         if certificate is None and key is None:
             return None
         if certificate is None or key is None:
@@ -63,7 +63,7 @@ class ServerCertificate:
         return cls(certificate, key)
 
     def current(self) -> Pair:
-        """The pair to show now: another object than before where the files have changed and hold a good one."""
+        """The pair to show now: another object than before if the files have changed and hold a good one."""
         with self._lock:
             stamp = self._stamp_now()
             if stamp != self._stamp:
@@ -94,7 +94,7 @@ class ServerCertificate:
         return first
 
     def _context(self, otherwise: ssl.SSLContext | None = None) -> ssl.SSLContext:
-        """Of the files as they stand; the other one where they were replaced again since they were checked."""
+        """Of the files as they are now; the other one if they were replaced again since they were checked."""
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         try:
             context.load_cert_chain(self.certificate, self.key)
@@ -105,7 +105,7 @@ class ServerCertificate:
         return context
 
     def _stamp_now(self) -> _Stamp:
-        """Changes with either file, also where a link is turned to another one; empty while one is missing."""
+        """Changes with either file, also if a link is turned to another one; empty while one is missing."""
         try:
             found = [path.stat() for path in (self.certificate, self.key)]
         except OSError:

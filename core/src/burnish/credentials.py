@@ -41,7 +41,7 @@ _PRINTING = re.compile(r"[\x21-\x7e]+")
 
 
 def check(name: str, value: str, *, shortest: int = SHORTEST) -> None:
-    """Raise PreconditionError, naming the variable and how to make a good value, where this one must not guard anything.
+    """Raise PreconditionError, naming the variable and how to make a good value, if this one must not guard anything.
 
     Refused: empty; blanks, control characters or non-ASCII (a header or a .env file would change them); fewer than
     `shortest` characters; fewer than FEWEST_DIFFERENT different ones; well-known words padded with signs and digits,

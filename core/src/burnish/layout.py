@@ -1,4 +1,4 @@
-"""Where each kind of object stands in the bucket. The only file that spells a key.
+"""Where each kind of object is in the bucket. The only file that spells a key.
 
 A manifest is written last, with If-None-Match: *, and makes the thing exist.
 """

@@ -12,7 +12,7 @@ from burnish.schemas.models import RECORD, BaseModelRecord
 
 
 def record(folder: Path, name: str, source: str, licence: str) -> BaseModelRecord:
-    """Digest the folder and write its burnish-model.json, over an earlier one. NotFoundError where it holds no model."""
+    """Digest the folder and write its burnish-model.json, over an earlier one. NotFoundError if it holds no model."""
     missing = [need for need in ("config.json", "tokenizer.json") if not (folder / need).is_file()]
     if missing or not list(folder.glob("*.safetensors")):
         raise NotFoundError(

@@ -31,7 +31,7 @@ class ObjectStore(Protocol):
         ...
 
     def put_if_absent(self, key: str, data: bytes) -> ObjectInfo:
-        """Write only if no object stands at key (If-None-Match: *). Of many racers exactly one wins; the others get AlreadyExistsError."""
+        """Write only if there is no object at key (If-None-Match: *). Of many racers exactly one wins; the others get AlreadyExistsError."""
         ...
 
     def put_if_match(self, key: str, data: bytes, etag: str) -> ObjectInfo:
@@ -39,19 +39,19 @@ class ObjectStore(Protocol):
         ...
 
     def put_file(self, key: str, path: Path) -> ObjectInfo:
-        """Upload a file without holding it in memory (multipart where large). Overwrites."""
+        """Upload a file without holding it in memory (multipart if large). Overwrites."""
         ...
 
     def get(self, key: str) -> bytes:
-        """All bytes; NotFoundError where there is none."""
+        """All bytes; NotFoundError if there is none."""
         ...
 
     def get_file(self, key: str, path: Path) -> ObjectInfo:
-        """Download to `path` without holding it in memory; appears whole or not at all. NotFoundError where there is none."""
+        """Download to `path` without holding it in memory; appears whole or not at all. NotFoundError if there is none."""
         ...
 
     def stat(self, key: str) -> ObjectInfo:
-        """NotFoundError where there is none."""
+        """NotFoundError if there is none."""
         ...
 
     def list(self, prefix: str) -> Iterator[ObjectInfo]:
@@ -63,5 +63,5 @@ class ObjectStore(Protocol):
         ...
 
     def delete(self, key: str) -> None:
-        """Remove; no error where there is none."""
+        """Remove; no error if there is none."""
         ...

@@ -19,9 +19,9 @@ LIMIT_SECONDS = 5.0
 
 
 def question(port: int, environment: Mapping[str, str]) -> str | None:
-    """None where /readyz of localhost answers 200, else what it said instead.
+    """None if /readyz of localhost answers 200, else what it said instead.
 
-    https where the service has a certificate (BURNISH_TLS_CERTIFICATE), which alone is trusted, under any name.
+    https if the service has a certificate (BURNISH_TLS_CERTIFICATE), which alone is trusted, under any name.
     """
     certificate = environment.get(CERTIFICATE)
     url = f"{'https' if certificate else 'http'}://localhost:{port}/readyz"

@@ -217,7 +217,7 @@ def _repeated_questions(rows: np.ndarray, codes: RunCodes) -> int:
 
 
 def _why_not(label: str, questions: int, runs: int, repeated: int, has_run_ids: bool) -> str | None:
-    """One sentence where the cluster is no candidate."""
+    """One sentence if the cluster is no candidate."""
     if label == UNLABELLED:
         return (
             "These failures have no failure_label: name the way each one fails (a grader of `burnish eval` does it, or "

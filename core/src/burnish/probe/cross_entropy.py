@@ -23,7 +23,7 @@ class TextScore:
 
 @dataclass(frozen=True)
 class CrossEntropy:
-    """Nats a token. base, candidate: means weighted by tokens; delta = candidate − base, above 0 where it got worse.
+    """Nats a token. base, candidate: means weighted by tokens; delta = candidate − base, above 0 if it got worse.
 
     low, high: 95 % interval of delta with the texts as units; None for fewer than two texts.
     """
@@ -45,8 +45,8 @@ def compare_texts(base: Sequence[TextScore], candidate: Sequence[TextScore], con
     are not independent, texts are taken to be. It speaks of texts like these, not of all text.
     Source: Cochran 1977, Sampling Techniques, 3rd edition, section 6.4 (ratio estimate, finite population ignored).
 
-    Raises InvalidInputError where the sides hold other texts, none, or cut one into another number of tokens (another
-    tokenizer: nats a token cannot be compared), or where a value is not finite.
+    Raises InvalidInputError if the sides hold other texts, none, or cut one into another number of tokens (another
+    tokenizer: nats a token cannot be compared), or if a value is not finite.
     """
     _check(base, candidate)
     tokens = np.array([score.tokens for score in base], dtype=float)

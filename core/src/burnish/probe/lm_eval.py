@@ -74,7 +74,7 @@ def process_results(doc, results):
 
 
 def write_lm_eval_tasks(folder: Path) -> list[Path]:
-    """Write two tasks into a folder (made where it is missing); the files written.
+    """Write two tasks into a folder (made if it is missing); the files written.
 
     `burnish_probe`: every probe question, generated greedily; metric `pass_rate`, and one a category.
     `burnish_texts`: perplexity of the plain texts. Task files name their data by absolute path, since lm_eval reads it from

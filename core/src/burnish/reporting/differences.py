@@ -22,7 +22,7 @@ class Segment:
 def mark_differences(base: str, candidate: str) -> tuple[list[Segment], list[Segment]]:
     """The segments of either text. Words differ by their letters, never by the white space after them.
 
-    What both begin and end with is common. Between, words are matched by difflib; where that would take more than
+    What both begin and end with is common. Between, words are matched by difflib; if that would take more than
     MOST_COMPARISONS word pairs (huge or hostile texts), or fewer than LEAST_IN_COMMON of the words match (two unrelated
     answers), all of the middle is changed.
     """

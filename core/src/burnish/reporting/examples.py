@@ -19,7 +19,7 @@ ORDER: tuple[Outcome, ...] = ("regression", "regressed", "fixed")
 
 @dataclass(frozen=True)
 class Answer:
-    """One side's answer as segments made visible; None where there is none. label: how it failed, None where it passed."""
+    """One side's answer as segments made visible; None if there is none. label: how it failed, None if it passed."""
 
     passed: bool
     label: str | None

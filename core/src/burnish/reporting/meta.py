@@ -75,7 +75,7 @@ def method(meta: ReportMeta, base_rows: Sequence[EvalRow], candidate_rows: Seque
         ("Sampling", ", ".join(f"{name} {value}" for name, value in meta.sampling.items()) or UNKNOWN),
         (
             "Test of the target",
-            "exact and one-sided, held-out questions; McNemar’s, or its sign-flip form where questions share a document",
+            "exact and one-sided, held-out questions; McNemar’s, or its sign-flip form if questions share a document",
         ),
         ("Test of the rest", "exact and one-sided, not worse by the margin or more"),
         ("Intervals", "95 %, of the paired difference; clusters of questions count as one"),

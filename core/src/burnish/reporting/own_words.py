@@ -21,7 +21,7 @@ def with_words(before: str, after: str, words: str) -> str:
 def own_words(previous: str | None) -> str:
     """The text between the markers of an earlier postmortem, verbatim; EMPTY for None.
 
-    Raises InvalidInputError where words could be lost: a marker is missing, doubled or out of order, or the text
+    Raises InvalidInputError if words could be lost: a marker is missing, doubled or out of order, or the text
     outside the markers is not as Burnish wrote it. Keep a copy of the file then, and start with an empty place.
     """
     if previous is None:

@@ -109,7 +109,7 @@ def _nats_axis(meta: ReportMeta) -> Axis:
 
 
 def _flaky(verdict: Verdict) -> list[tuple[str, float | None]]:
-    """(question, flip rate), most flaky first; the rate is None where the verdict has none."""
+    """(question, flip rate), most flaky first; the rate is None if the verdict has none."""
     if verdict.noise is None or not verdict.noise.flaky:
         return [(question_id, None) for question_id in verdict.flaky_questions]
     by_rate = sorted(verdict.noise.flaky.items(), key=lambda item: (-item[1], item[0]))
@@ -117,7 +117,7 @@ def _flaky(verdict: Verdict) -> list[tuple[str, float | None]]:
 
 
 def _total(costs: Sequence[Cost]) -> Cost | None:
-    """The sum of all sides; money only where every side has it in one currency. None for fewer than two sides."""
+    """The sum of all sides; money only if every side has it in one currency. None for fewer than two sides."""
     if len(costs) < 2:
         return None
     money = [cost.money for cost in costs if cost.money is not None]

@@ -21,7 +21,7 @@ LEAST_SHARING = 2  # one question is no pattern
 class Trait:
     """A property that a question has or has not, counted: `shared` of `lost` regressions, `elsewhere` of `others`.
 
-    odds_ratio: of having the trait, regressions against others; 0.5 is added to every cell where one is empty
+    odds_ratio: of having the trait, regressions against others; 0.5 is added to every cell if one is empty
     (Haldane–Anscombe). p_value: Fisher's exact test, one-sided (more common among the regressions), corrected by Holm
     over the traits tried.
     """
@@ -119,7 +119,7 @@ def _question_traits(
 
 
 def _quarters(lengths: dict[str, int]) -> dict[str, str]:
-    """Who is in the longest and who in the shortest quarter; nobody where those would be the same length."""
+    """Who is in the longest and who in the shortest quarter; nobody if those would be the same length."""
     if not lengths:
         return {}
     low, high = np.quantile(list(lengths.values()), [0.25, 0.75], method="inverted_cdf")

@@ -47,7 +47,7 @@ def postmortem_md(
 ) -> str:
     """Five questions, five answers, in Markdown, and the words a person wrote into `previous`, an earlier postmortem.
 
-    Raises InvalidInputError where `previous` is damaged so that words could be lost (see burnish.reporting.own_words).
+    Raises InvalidInputError if `previous` is damaged so that words could be lost (see burnish.reporting.own_words).
     """
     words = own_words(previous)
     pairs = pair(base_rows, candidate_rows).pairs

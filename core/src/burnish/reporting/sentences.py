@@ -17,7 +17,7 @@ HEADLINES: dict[VerdictName, str] = {
 
 
 def headline(verdict: Verdict) -> str:
-    """The verdict's sentence; then how many more questions would settle it, and that a cheaper baseline does it, where known."""
+    """The verdict's sentence; then how many more questions would settle it, and that a cheaper baseline does it, if that is known."""
     sentences = [HEADLINES[verdict.verdict]]
     wanted = [
         f"{count} more {which} questions"

@@ -13,7 +13,7 @@ from burnish.schemas.tuning import Finding
 
 @dataclass(frozen=True)
 class Foretold:
-    """One figure of a run as text. off_by: (measured − estimated) / estimated in percent; a dash where one is missing."""
+    """One figure of a run as text. off_by: (measured − estimated) / estimated in percent; a dash if one is missing."""
 
     what: str
     estimated: str
@@ -38,7 +38,7 @@ def run_facts(adapter: AdapterManifest) -> list[tuple[str, str]]:
 
 
 def foretold(adapter: AdapterManifest) -> list[Foretold]:
-    """Estimate beside measurement; empty where the manifest has neither (trained before estimates were kept)."""
+    """Estimate beside measurement; empty if the manifest has neither (trained before estimates were kept)."""
     estimate, measured = adapter.estimate, adapter.measured
     if estimate is None and measured is None:
         return []
@@ -55,7 +55,7 @@ def foretold(adapter: AdapterManifest) -> list[Foretold]:
 
 
 def finding_sentence(finding: Finding) -> str:
-    """The message, and the rows it is about where it does not name them itself."""
+    """The message, and the rows it is about if it does not name them itself."""
     if not finding.count or any(question_id in finding.message for question_id in finding.question_ids[:1]):
         return finding.message
     named = ", ".join(finding.question_ids)

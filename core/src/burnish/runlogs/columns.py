@@ -1,6 +1,6 @@
 """The columns of a run log part, and the way from RunLogLine to a record batch and back.
 
-A part is Parquet (zstd). Unknown keys of a line stand as one JSON object in `extra`, big integers and all.
+A part is Parquet (zstd). Unknown keys of a line are one JSON object in `extra`, big integers and all.
 """
 
 from __future__ import annotations

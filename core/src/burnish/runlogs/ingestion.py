@@ -73,7 +73,7 @@ def ingest(chunks: Iterable[bytes], spool: Path, limits: Limits = DEFAULT_LIMITS
 
     The id is a digest of the accepted lines' bytes without surrounding white space, in order: LF or CRLF, blank lines
     and bad lines do not change it. File names carry the digest of their content, so two imports never overwrite
-    each other. InvalidInputError where no line is good; it names the first reasons.
+    each other. InvalidInputError if no line is good; it names the first reasons.
     """
     sizes = _Size()
     rejects = _Rejects(spool)
@@ -221,7 +221,7 @@ class _Parts:
 
 
 def seal(path: Path, stem: str, suffix: str) -> FileEntry:
-    """Give a finished file the name that carries its digest: `<stem>-<16 hex><suffix>`, beside where it stands."""
+    """Give a finished file the name that carries its digest: `<stem>-<16 hex><suffix>`, in the same folder."""
     sha256 = file_sha256(path)
     final = path.with_name(f"{stem}-{sha256[:VERSION_LENGTH]}{suffix}")
     path.rename(final)

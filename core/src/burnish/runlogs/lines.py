@@ -13,7 +13,7 @@ WHITE_SPACE = b" \t\r\n"
 
 @dataclass(frozen=True)
 class Line:
-    """One non-blank line without surrounding white space. `content` is None where it was longer than the limit; `head` is its start."""
+    """One non-blank line without surrounding white space. `content` is None if it was longer than the limit; `head` is its start."""
 
     number: int
     head: bytes

@@ -46,7 +46,7 @@ def parse_object(content: bytes) -> dict[str, Any]:
 
 
 def _survey(value: dict[str, Any]) -> tuple[int, bool]:
-    """(object members anywhere inside, whether a number may have lost digits); RejectedError where nested too deep."""
+    """(object members anywhere inside, whether a number may have lost digits); RejectedError if nested too deep."""
     members = len(value)
     inexact = False
     open_values = [(1, child) for child in value.values() if type(child) in (dict, list, float)]

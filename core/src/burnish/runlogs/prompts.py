@@ -9,7 +9,7 @@ from burnish.schemas.runlog import RunLogLine
 def prompt_messages(line: RunLogLine) -> list[Message]:
     """The prompt of a run.
 
-    `messages` as logged where there are any (it is what the model was really sent); else system_prompt as a system
+    `messages` as logged if there are any (it is what the model was really sent); else system_prompt as a system
     message if non-empty, then one user message: evidence_text, a blank line, question. No evidence: the question only.
     """
     if line.messages:

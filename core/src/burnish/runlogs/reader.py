@@ -19,7 +19,7 @@ READ_AS_CATEGORIES = ["question_id", "grade", "failure_label", "run_id", "slice"
 
 @dataclass(frozen=True)
 class RowGroup:
-    """Where a run of rows stands: `start` is the index of its first row in the whole log."""
+    """Where a run of rows is: `start` is the index of its first row in the whole log."""
 
     part: int
     number: int

@@ -47,7 +47,7 @@ def publish(store: ObjectStore, ingested: Ingested, name: str) -> RunLogImport:
 
 
 def read_manifest(store: ObjectStore, run_log_id: str) -> RunLogManifest:
-    """NotFoundError where there is no such run log."""
+    """NotFoundError if there is no such run log."""
     try:
         data = store.get(layout.runlog(run_log_id))
     except NotFoundError:

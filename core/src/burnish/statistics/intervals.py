@@ -79,7 +79,7 @@ def design_effect(differences: ArrayLike, groups: Groups = None) -> float:
 
     differences: (N,) in [-1, 1]; groups: (N,) labels, None = each alone. The variance is cluster-robust (between group
     sums, C / (C − 1)), times (t quantile with C − 1 degrees / normal quantile)² at 97.5 %, because few groups know their own
-    variance badly. At least 1, and exactly 1 where each question stands alone or where nothing or everything is
+    variance badly. At least 1, and exactly 1 if each question is a group of its own, or if nothing or everything is
     discordant in one direction (no variance to compare); N, one independent question in all, for a single group.
     Source: Rao & Scott 1992, Biometrics 48:577–585, section 2.
     """
@@ -97,9 +97,9 @@ def design_effect(differences: ArrayLike, groups: Groups = None) -> float:
 
 
 def prudent_design_effect(differences: ArrayLike, groups: Groups = None) -> float:
-    """`design_effect`, drawn to the worst case where few groups are discordant and nothing is known of how they hang together.
+    """`design_effect`, drawn to the worst case if few groups are discordant and nothing is known of how they hang together.
 
-    The worst case: a group stands or falls as one (sum of squared sizes over N). It weighs like four discordant groups;
+    The worst case: a group is right or wrong as one (sum of squared sizes over N). It weighs like four discordant groups;
     differences that averaging made small do not count as whole ones.
     """
     array = np.asarray(differences, dtype=np.float64)

@@ -30,7 +30,7 @@ def wilson_interval(successes: int, trials: int, confidence: float = 0.95) -> tu
 def cohens_kappa(judge: ArrayLike, human: ArrayLike, confidence: float = 0.95) -> tuple[float, float, float]:
     """(kappa, low, high): agreement of two pass/fail gradings of the same answers beyond chance, 1 = perfect, 0 = chance.
 
-    judge, human: (N,) booleans. The interval is normal with the large-sample variance, cut to [-1, 1]; where both always
+    judge, human: (N,) booleans. The interval is normal with the large-sample variance, cut to [-1, 1]; if both always
     say the same one word, chance agreement is 1 and kappa is 0 by convention, interval (-1, 1).
     Source: Cohen 1960, Educ Psychol Meas 20:37–46; variance: Fleiss, Cohen & Everitt 1969, Psychol Bull 72:323–327, equation 13.
     Raises ValueError for none or unequal lengths.
@@ -55,7 +55,7 @@ def cohens_kappa(judge: ArrayLike, human: ArrayLike, confidence: float = 0.95) -
 def youden_index(
     true_positives: tuple[int, int], true_negatives: tuple[int, int], confidence: float = 0.95, seed: int = 0
 ) -> tuple[float, float, float] | None:
-    """(J, low, high), J = true-positive rate + true-negative rate − 1; None where the judge cannot tell a pass from a fail.
+    """(J, low, high), J = true-positive rate + true-negative rate − 1; None if the judge cannot tell a pass from a fail.
 
     Arguments as for `rogan_gladen_delta`. None: J <= 0, its interval reaches 0, or people passed or failed none.
     Source: Youden 1950, Cancer 3:32–35; interval: seeded draws from Jeffreys posteriors of the two rates.
@@ -76,12 +76,12 @@ def rogan_gladen_delta(
     confidence: float = 0.95,
     seed: int = 0,
 ) -> tuple[float, float, float] | None:
-    """(delta, low, high) of the true pass rates, from those that an erring judge gave; None where the judge cannot tell.
+    """(delta, low, high) of the true pass rates, from those that an erring judge gave; None if the judge cannot tell.
 
     delta, interval: candidate − base as judged, with its two-sided interval at `confidence`. true_positives: (passed by the
     judge, passed by people); true_negatives: (failed by the judge, failed by people). With J = tpr + tnr − 1 the true
     difference is delta / J: the judge must err alike on both sides. The interval carries both uncertainties, by a seeded
-    parametric bootstrap: a two-piece normal for delta, Jeffreys Beta posteriors for the rates. None where J <= 0 or
+    parametric bootstrap: a two-piece normal for delta, Jeffreys Beta posteriors for the rates. None if J <= 0 or
     its own interval reaches 0 (a judge no better than a coin), or people passed or failed none. Cut to [-1, 1].
     Source: Rogan & Gladen 1978, Am J Epidemiol 107:71–76; uncertainty of the rates: Lang & Reiczigel 2014, Prev Vet Med
     113:13–22 (there by adjusted counts).

@@ -8,7 +8,7 @@ from scipy.special import bdtrc
 
 
 def flip_rate(samples: Sequence[Sequence[bool]]) -> float | None:
-    """Share of questions whose samples disagree, over the questions asked at least twice; None where there is none."""
+    """Share of questions whose samples disagree, over the questions asked at least twice; None if there is none."""
     repeated = [passes for passes in samples if len(passes) >= 2]
     if not repeated:
         return None
@@ -34,7 +34,7 @@ def self_loss_rate(samples: Sequence[Sequence[bool]]) -> float | None:
 
     samples: one sequence of outcomes a question. Leave-one-out over those with two or more: a question with exactly one
     failure in m counts 1/m as such a loss, one without failure as none. This is the rate of "regressions" of a
-    candidate that is the base itself. None where no question was asked twice or none passes.
+    candidate that is the base itself. None if no question was asked twice or none passes.
     """
     repeated = [passes for passes in samples if len(passes) >= 2]
     losses = sum(1 / len(passes) for passes in repeated if passes.count(False) == 1)

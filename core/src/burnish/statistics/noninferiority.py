@@ -1,6 +1,6 @@
 """Not worse by a margin: an exact unconditional test on Tango's score, its bound, and what it can show.
 
-Tango's test itself is liberal where few pairs are discordant: 133 pairs without one loss give p < 0.05 at a margin of 0.02,
+Tango's test itself is liberal if few pairs are discordant: 133 pairs without one loss give p < 0.05 at a margin of 0.02,
 though as many show none in 6.8 % of runs with a harm of just that. Here the nuisance loss rate is maximised over.
 """
 
@@ -27,7 +27,7 @@ Floats = NDArray[np.float64]
 def noninferiority(
     differences: ArrayLike, groups: Groups = None, margin: float = 0.02, alpha: float = 0.05
 ) -> tuple[float, float]:
-    """(lower bound, p-value) for: the mean difference is above −margin. One-sided; p < alpha exactly where bound > −margin.
+    """(lower bound, p-value) for: the mean difference is above −margin. One-sided; p < alpha exactly if bound > −margin.
 
     differences: (N,) candidate − base in [-1, 1]. No questions: (-1, 1.0).
     """
@@ -39,7 +39,7 @@ def noninferiority_p(fixed: float, regressed: float, n: float, margin: float = 0
     """P-value of H0: delta <= −margin against delta > −margin, from (effective) counts.
 
     Exact unconditional: the largest probability, over all loss rates with delta = −margin, of a Tango score as large as the
-    one seen, in trinomial samples of floor(n). Its size never exceeds alpha (up to the grid of loss rates). Asymptotic where that
+    one seen, in trinomial samples of floor(n). Its size never exceeds alpha (up to the grid of loss rates). Asymptotic if that
     alone is above 0.2, or n above 2,000. n < 1: 1.
     Source: Sidik 2003, Biometrical J 45:36–45 and Lloyd & Moldovan 2008, Stat Med 27:3540–3549 (exact unconditional
     non-inferiority of paired proportions); statistic: Tango 1998.
@@ -90,7 +90,7 @@ def required_rest_questions(
 ) -> int | None:
     """About the smallest number of independent pairs that shows non-inferiority with `power` when nothing changed on the net.
 
-    By bisection up from the normal approximation, to 1 %; exact where no pair is discordant. None beyond 100,000.
+    By bisection up from the normal approximation, to 1 %; exact if no pair is discordant. None beyond 100,000.
     """
     return _required(round(discordance, 3), margin, alpha, power)
 
@@ -150,7 +150,7 @@ def _critical(n: int, delta: float, alpha: float) -> int:
 
 
 def _least_gains(statistic: float, n: int, delta: float) -> NDArray[np.int64]:
-    """(n + 1,) for each count of losses the fewest gains with a score of at least `statistic`; n + 1 where none is enough."""
+    """(n + 1,) for each count of losses the fewest gains with a score of at least `statistic`; n + 1 if none is enough."""
     regressed = np.arange(n + 1)
     low, high = np.full(n + 1, -1), n - regressed + 1
     while (high - low > 1).any():

@@ -30,7 +30,7 @@ def mcnemar_power(n: int, gain_rate: float, loss_rate: float, alpha: float = 0.0
 
 
 def required_questions(gain_rate: float, loss_rate: float, alpha: float = 0.05, power: float = 0.8) -> int | None:
-    """Smallest n from which `mcnemar_power` is at least `power`; None where gain_rate is not above loss_rate, or beyond 20,000.
+    """Smallest n from which `mcnemar_power` is at least `power`; None if gain_rate is not above loss_rate, or beyond 20,000.
 
     Power saws with n; the n found is a crossing, by doubling and bisection, and off by a few questions at most.
     """
@@ -54,7 +54,7 @@ def detectable_difference(n: int, discordance: float = 0.0, alpha: float = 0.05,
     """Smallest true improvement that the one-sided exact McNemar test over n questions shows with `power`, to 0.001.
 
     discordance: share of questions that gain and lose evenly beside the improvement (noise; 0: every change is a gain).
-    None where even the largest, 1 − discordance, is not shown.
+    None if even the largest, 1 − discordance, is not shown.
     """
     if not 0 <= discordance < 1:
         raise ValueError(f"discordance {discordance} is not in [0, 1)")
@@ -74,7 +74,7 @@ def detectable_difference(n: int, discordance: float = 0.0, alpha: float = 0.05,
 def needs_questions(fixed: int, regressed: int, n: int, least_improvement: float, alpha: float = 0.05) -> int | None:
     """How many questions beyond n would settle whether the candidate improves by `least_improvement`, at 80 % power.
 
-    Takes the observed rates, smoothed, as true; where they show less than `least_improvement`, the same discordance with
+    Takes the observed rates, smoothed, as true; if they show less than `least_improvement`, the same discordance with
     an improvement of exactly that is taken, the least that is worth finding. At least 1; None beyond 20,000.
     """
     total = n + 3 * SMOOTHING

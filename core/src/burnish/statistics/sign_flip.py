@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from burnish.statistics.mcnemar import Alternative, mcnemar_exact
 
-MOST_STEPS = 1 << 14  # resolution of the grid where differences share no small denominator
+MOST_STEPS = 1 << 14  # resolution of the grid if differences share no small denominator
 LARGEST_DENOMINATOR = 1000
 
 Ints = NDArray[np.int64]
@@ -23,7 +23,7 @@ def sign_flip_exact(
 ) -> float:
     """p-value that exchanging the two sides of a whole group changes nothing: every sign of every group's sum is equally likely.
 
-    differences: (N,) candidate − base a question, in [-1, 1]. groups: (N,) labels; None = each question stands alone.
+    differences: (N,) candidate − base a question, in [-1, 1]. groups: (N,) labels; None = each question is a group of its own.
     Exact: the distribution of the signed sum by dynamic programming over integers. Differences of means over few samples
     share a small denominator and are scaled by it; real-valued scores are first rounded to a fixed grid of 1 / 16,384 of
     the sum of absolute group sums (rounding keeps signs exchangeable, so that the test stays exact). Where all non-zero

@@ -31,17 +31,17 @@ def fields(**values: Any) -> Iterator[None]:
 
 
 def bind(**values: Any) -> None:
-    """The same for the rest of this task, where a block would be left in another one (a stream that is closed from outside)."""
+    """The same for the rest of this task, for a block that would be left in another one (a stream that is closed from outside)."""
     _bound.set({**_bound.get(), **values})
 
 
 def bound(name: str) -> Any:
-    """What is bound here under that name; None where nothing is."""
+    """What is bound here under that name; None if nothing is."""
     return _bound.get().get(name)
 
 
 class JsonFormatter(logging.Formatter):
-    """time, level, logger, message, then the ids of the span, FIELDS, and the traceback where there is one.
+    """time, level, logger, message, then the ids of the span, FIELDS, and the traceback if there is one.
 
     fixed: fields of every line of the process, in all its threads: what the span and the bound fields do not say.
     """

@@ -1,6 +1,6 @@
 """What metrics of all services have in common: a registry of their own each, and the same buckets, so that panels compare.
 
-Needs burnish-core[metrics]. A service's own metrics stand in its metrics.py. Names: burnish_<service>_…, base units.
+Needs burnish-core[metrics]. A service's own metrics are in its metrics.py. Names: burnish_<service>_…, base units.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ def request_histogram(service: str, labels: tuple[str, ...], registry: Collector
 
 
 def exposition(registry: CollectorRegistry) -> bytes:
-    """Everything in it in Prometheus's text format (CONTENT_TYPE). Runs the collectors: call it from a thread where they ask a database."""
+    """Everything in it in Prometheus's text format (CONTENT_TYPE). Runs the collectors: call it from a thread if they ask a database."""
     from prometheus_client import generate_latest
 
     return generate_latest(registry)

@@ -1,8 +1,8 @@
 """Spans of one process, and the W3C `traceparent` by which the next process goes on with them.
 
-Composition roots make one Tracing and hand it down; nothing is global. Spans leave the process by OTLP over HTTP where
+Composition roots make one Tracing and hand it down; nothing is global. Spans leave the process by OTLP over HTTP if
 OTEL_EXPORTER_OTLP_ENDPOINT or OTEL_EXPORTER_OTLP_TRACES_ENDPOINT says whereto; without, they have ids all the same, which
-stand in the logs. Importing this module imports no OpenTelemetry.
+are in the logs. Importing this module imports no OpenTelemetry.
 """
 
 from __future__ import annotations
@@ -25,15 +25,13 @@ if TYPE_CHECKING:
 
 HEADER = "traceparent"
 TRACES_ENDPOINT, ENDPOINT = "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT"
-EXPORT_SECONDS = (
-    2.0  # of one export with all its retries, where OTEL_EXPORTER_OTLP_(TRACES_)TIMEOUT does not say otherwise
-)
+EXPORT_SECONDS = 2.0  # of one export with all its retries, unless OTEL_EXPORTER_OTLP_(TRACES_)TIMEOUT says otherwise
 CLOSE_SECONDS = 1.5  # a collector that does not answer holds nobody up for longer
 Kind = Literal["internal", "server", "client"]
 
 
 def endpoint(environment: Mapping[str, str] = os.environ) -> str | None:
-    """The URL that spans are posted to; None where none is configured, or OTEL_SDK_DISABLED is true."""
+    """The URL that spans are posted to; None if none is configured, or OTEL_SDK_DISABLED is true."""
     if environment.get("OTEL_SDK_DISABLED", "").strip().lower() == "true":
         return None
     if whole := environment.get(TRACES_ENDPOINT):
@@ -60,7 +58,7 @@ class Tracing:
 
     @classmethod
     def from_environment(cls, service: str) -> Tracing:
-        """Exports in batches, from a thread of its own, where the environment says whereto. `close` it at the end."""
+        """Exports in batches, from a thread of its own, if the environment says where to. `close` it at the end."""
         return cls(service, _exporting() if endpoint() else None)
 
     @contextmanager
@@ -91,7 +89,7 @@ class Tracing:
         span.end(now)
 
     def close(self) -> bool:
-        """Export what is left, for CLOSE_SECONDS at most; False where that was not enough. Spans after it are lost."""
+        """Export what is left, for CLOSE_SECONDS at most; False if that was not enough. Spans after it are lost."""
         closing = threading.Thread(target=self._provider.shutdown, name="tracing-close", daemon=True)
         closing.start()
         closing.join(CLOSE_SECONDS)
@@ -114,20 +112,20 @@ def within(parent: str | None) -> Iterator[None]:
 
 
 def fail(span: Span, why: str) -> None:
-    """Mark a span as failed, where no exception leaves it."""
+    """Mark a span as failed, if no exception leaves it."""
     from opentelemetry.trace import StatusCode
 
     span.set_status(StatusCode.ERROR, why)
 
 
 def traceparent() -> str | None:
-    """Of the current span, to hand to another process; None where there is none. Loads nothing."""
+    """Of the current span, to hand to another process; None if there is none. Loads nothing."""
     span = _current()
     return f"00-{span.trace_id:032x}-{span.span_id:016x}-{span.trace_flags:02x}" if span else None
 
 
 def ids() -> dict[str, str]:
-    """trace_id and span_id of the current span, as hexadecimal; empty where there is none. Loads nothing."""
+    """trace_id and span_id of the current span, as hexadecimal; empty if there is none. Loads nothing."""
     span = _current()
     return {"trace_id": f"{span.trace_id:032x}", "span_id": f"{span.span_id:016x}"} if span else {}
 
@@ -139,7 +137,7 @@ def headers() -> dict[str, str]:
 
 
 def _current() -> Any:
-    """The current SpanContext, where there is one. A process that has not loaded OpenTelemetry has none."""
+    """The current SpanContext, if there is one. A process that has not loaded OpenTelemetry has none."""
     api = sys.modules.get("opentelemetry.trace")
     get_current_span: Callable[[], Any] | None = getattr(api, "get_current_span", None)
     context = get_current_span().get_span_context() if get_current_span else None

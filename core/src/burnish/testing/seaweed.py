@@ -31,7 +31,7 @@ class Seaweed:
 
 @contextmanager
 def running_seaweed(folder: Path) -> Iterator[Seaweed]:
-    """The server on free loopback ports, ready for writes; its data and log stand under `folder` and stay there."""
+    """The server on free loopback ports, ready for writes; its data and log are under `folder` and stay there."""
     data_dir, log_path, ports = folder / "data", folder / "weed.log", seaweedfs.Ports.pick()
     data_dir.mkdir(parents=True, exist_ok=True)
     environment = seaweedfs.environment(ACCESS_KEY, SECRET_KEY)

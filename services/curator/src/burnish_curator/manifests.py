@@ -87,7 +87,7 @@ class Manifests(Generic[ManifestType]):
 
 
 class Versions(Manifests[ManifestType]):
-    """Manifests of things that have a name and versions. folder: where the names stand, ending in a slash."""
+    """Manifests of things that have a name and versions. folder: where the names are, ending in a slash."""
 
     def __init__(
         self,

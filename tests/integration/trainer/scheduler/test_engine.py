@@ -197,7 +197,7 @@ async def test_more_devices_than_there_are_is_a_refusal(start: Start) -> None:
     bench = await start()
     job = await bench.until(bench.queue("succeeds", device_count=3), lambda job: job.state.ended)
     assert job.error is not None
-    assert "device_count: 3 are asked for and this trainer has 1" in job.error["message"]
+    assert "device_count: 3 are wanted and this trainer has 1" in job.error["message"]
 
 
 async def test_a_crash_is_followed_by_another_attempt(start: Start) -> None:

@@ -140,7 +140,7 @@ def _results(manifest: AdapterManifest) -> str:
 
 
 def _cost(manifest: AdapterManifest) -> str:
-    """Measured, beside what was estimated before the run; empty where neither is known."""
+    """Measured, beside what was estimated before the run; empty if neither is known."""
     estimated, measured = manifest.estimate, manifest.measured
     if measured is None:
         return ""

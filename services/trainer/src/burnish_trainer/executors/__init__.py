@@ -20,7 +20,7 @@ class Worker(Protocol):
         ...
 
     def stop(self) -> None:
-        """Ask it to save a checkpoint at the next step boundary and end. Safe if it has ended; asking again changes nothing."""
+        """Ask it to save a checkpoint at the next step boundary and end. Safe if it has ended; a second call changes nothing."""
         ...
 
     def kill(self) -> None:

@@ -49,7 +49,7 @@ def base_environment() -> dict[str, str]:
         "HF_HUB_DISABLE_PROGRESS_BARS": "1",
         "TQDM_DISABLE": "1",
         "TOKENIZERS_PARALLELISM": "false",
-        "OMP_WAIT_POLICY": "PASSIVE",  # spinning threads starve the step itself where cores are shared
+        "OMP_WAIT_POLICY": "PASSIVE",  # spinning threads starve the step itself if cores are shared
         "PYTHONUNBUFFERED": "1",
         # torch.cuda.is_available(), which libraries call on import, must not start CUDA before devices are granted
         "PYTORCH_NVML_BASED_CUDA_CHECK": "1",

@@ -111,7 +111,7 @@ class Engine:
                     self._start(self._preparing, job, self._preparation.run(job))
         except UnavailableError as error:
             if not self._database_is_away:
-                log.warning("%s; asking again every %.0f s", error, IDLE_POLL_SECONDS)
+                log.warning("%s; trying again every %.0f s", error, IDLE_POLL_SECONDS)
             self._database_is_away = True
         else:
             self._database_is_away = False

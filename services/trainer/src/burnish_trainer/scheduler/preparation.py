@@ -54,7 +54,7 @@ class Preparation:
         """From PREPARING to PENDING, or FAILED. LeaseLost if it was paused, cancelled or claimed by another meanwhile."""
         if job.spec.device_count > self._all_devices:
             error = PreconditionError(
-                f"device_count: {job.spec.device_count} are asked for and this trainer has {self._all_devices}: ask for fewer",
+                f"device_count: {job.spec.device_count} are wanted and this trainer has {self._all_devices}: set fewer",
                 field="device_count",
             )
             await self._leases.carry_out(job, End(JobState.FAILED, error))

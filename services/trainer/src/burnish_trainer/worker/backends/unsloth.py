@@ -1,4 +1,4 @@
-"""Loads base and LoRA through Unsloth: less memory and faster steps on CUDA. Chosen only where CUDA is.
+"""Loads base and LoRA through Unsloth: less memory and faster steps on CUDA. Chosen only if there is CUDA.
 
 Unsloth patches transformers and trl, so `prepare` must run before either is imported; its trainers of every method are
 rewritten by that import alone (PatchDPOTrainer and PatchKTOTrainer do nothing any more). Of several processes it places each on its own GPU.

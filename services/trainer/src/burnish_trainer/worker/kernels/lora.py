@@ -33,7 +33,7 @@ def _is_plain(layer: Any) -> bool:
 
 
 class FusedLora(lora.Linear):
-    """peft's lora.Linear; the same result, to rounding, in a third of the operations where just one adapter is active."""
+    """peft's lora.Linear; the same result, to rounding, in a third of the operations if just one adapter is active."""
 
     def forward(self, x: torch.Tensor, *args: Any, **kwargs: Any) -> torch.Tensor:
         active = self.active_adapters

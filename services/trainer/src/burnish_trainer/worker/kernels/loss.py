@@ -66,7 +66,7 @@ def use_label_loss(model: Any, flat: bool) -> None:
 def _token_log_probabilities(
     model: Any, head: torch.Tensor, layout: Layout, input_ids: torch.Tensor, wanted: torch.Tensor
 ) -> tuple[torch.Tensor, ...]:
-    """Of each row's wanted tokens, given what stands before them; a row's first token has none."""
+    """Of each row's wanted tokens, given what comes before them; a row's first token has none."""
     hidden = model.base_model(**layout.inputs, use_cache=False).last_hidden_state
     wanted = wanted[:, 1:]
     before = layout.place[:, :-1][wanted]

@@ -60,7 +60,7 @@ def _mask(trunk: Trunk, causal: torch.Tensor) -> torch.Tensor:
 
 @dataclass(frozen=True)
 class Layout:
-    """inputs: for the model's body. place: [rows, width], where the token of a padded batch's row and column stands in its
+    """inputs: for the model's body. place: [rows, width], where the token of a padded batch's row and column is in its
     output, flattened over batch and width; undefined at padding."""
 
     inputs: dict[str, Any]

@@ -59,7 +59,7 @@ def run(ctx: RunContext, params: KtoParams) -> Outcome:
             else None,
             processing_class=ctx.tokenizer,
         )
-    trainer.precompute_ref_logps = True  # they stand in the rows; as an argument it would have TRL compute them again
+    trainer.precompute_ref_logps = True  # they are in the rows; as an argument it would have TRL compute them again
     return train(trainer, rows.schedule, ctx)
 
 
