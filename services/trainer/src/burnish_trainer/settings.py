@@ -79,6 +79,18 @@ class TrainerSettings(ReportSettings):
     heartbeat_timeout_seconds: float = Field(
         default=120.0, ge=5, description="seconds without a sign of life after which a worker is killed and replaced"
     )
+    step_timeout_seconds: float = Field(
+        default=600.0,
+        ge=5,
+        description="seconds without a step, a batch of an evaluation or one of a reference pass after which a worker is "
+        "killed and replaced; a job whose steps are estimated to be long has ten times a step's estimate",
+    )
+    phase_timeout_seconds: float = Field(
+        default=1800.0,
+        ge=5,
+        description="the same for each phase that is no row of steps: starting, loading the model, the first step (it may "
+        "compile), saving and publishing",
+    )
     cancel_grace_seconds: float = Field(
         default=5.0, ge=0, le=8, description="seconds a cancelled worker has between SIGTERM and SIGKILL"
     )

@@ -14,7 +14,7 @@ from typing import Any
 import psutil
 import pytest
 
-from burnish_trainer.executors import launch
+from burnish_trainer.executors import Pulse, launch
 from burnish_trainer.executors.local import LocalWorker
 from burnish_trainer.executors.spare import Spare
 
@@ -114,26 +114,73 @@ def test_a_worker_is_killed_with_all_it_started_across_sessions(tmp_path: Path) 
     until(lambda: not child.is_running() or child.status() == psutil.STATUS_ZOMBIE)
 
 
-def test_the_heartbeats_age_is_of_the_process_that_is_silent_longest(tmp_path: Path) -> None:
+def pulse(worker: LocalWorker) -> Pulse:
+    seen = worker.pulse()
+    assert seen is not None
+    return seen
+
+
+def test_the_pulse_is_of_the_process_that_is_silent_longest(tmp_path: Path) -> None:
     process = subprocess.Popen(SLEEP, stdin=subprocess.PIPE, start_new_session=True)
     worker = LocalWorker(process, tmp_path, count=2)
-
-    def age() -> float:
-        seconds = worker.heartbeat_age()
-        assert seconds is not None
-        return seconds
-
     (tmp_path / "heartbeat").touch()
     time.sleep(0.2)
-    assert age() >= 0.2  # the other one has never shown itself: counted from the start
+    assert pulse(worker).silent_seconds >= 0.2  # the other one has never shown itself: counted from the start
     (tmp_path / "heartbeat.1").touch()
-    age()
+    pulse(worker)
     time.sleep(0.1)
     os.utime(tmp_path / "heartbeat", (0, 0))  # a clock set back is a sign of life all the same
     os.utime(tmp_path / "heartbeat.1", (1, 1))
-    assert age() < 0.1
+    assert pulse(worker).silent_seconds < 0.1
     worker.kill()
-    assert worker.heartbeat_age() is None
+    assert worker.pulse() is None
+
+
+def test_a_process_that_lives_and_makes_no_progress_is_seen(tmp_path: Path) -> None:
+    """Both processes' heartbeats go on; one says that it is at the same step all the time, as in a stuck collective."""
+    worker = LocalWorker(subprocess.Popen(SLEEP, stdin=subprocess.PIPE, start_new_session=True), tmp_path, count=2)
+
+    def beat(process: int, text: str) -> None:
+        path = tmp_path / ("heartbeat" if process == 0 else f"heartbeat.{process}")
+        path.write_text(text.ljust(64))
+        os.utime(path, ns=(time.time_ns(), time.time_ns()))
+
+    beat(0, "training 7")
+    beat(1, "evaluating 8")
+    assert pulse(worker).stalled_seconds < 0.1
+    time.sleep(0.2)
+    beat(0, "training 7")
+    beat(1, "evaluating 9")
+    seen = pulse(worker)
+    assert (seen.phase, seen.silent_seconds < 0.1) == ("training", True)
+    assert seen.stalled_seconds >= 0.2
+    beat(0, "")  # read between two writes: no news
+    assert pulse(worker).stalled_seconds >= 0.2
+    worker.kill()
+
+
+HANGING = """
+import sys, time
+from pathlib import Path
+from burnish_trainer.worker.lifeline import Lifeline
+lifeline = Lifeline()
+lifeline.beat(Path(sys.argv[1]))
+for _ in range(3):
+    time.sleep(0.7)
+    lifeline.progress("training")
+lifeline.progress("saving")
+time.sleep(60)
+"""
+
+
+def test_a_workers_heartbeat_says_what_its_training_thread_last_did(tmp_path: Path) -> None:
+    process = subprocess.Popen([sys.executable, "-c", HANGING, str(tmp_path)], stdin=subprocess.PIPE)
+    worker = LocalWorker(process, tmp_path)
+    until(lambda: pulse(worker).phase == "training")
+    until(lambda: pulse(worker).phase == "saving")
+    until(lambda: pulse(worker).stalled_seconds > 2.5)
+    assert pulse(worker).silent_seconds < 2.5, "its heartbeat has a thread of its own"
+    worker.kill()
 
 
 @pytest.mark.parametrize(

@@ -63,6 +63,8 @@ class ScriptedPlanner:
                 raise NotFoundError("dataset colours does not exist any more")
             case "defective":
                 raise ZeroDivisionError("a defect of preflight")
+            case "stalls":
+                return PREVIEW.model_copy(update={"estimate": None})
             case "slow":
                 assert self.open.wait(WAIT_SECONDS)
         return PREVIEW
@@ -126,7 +128,7 @@ class Bench:
     def ask(self, request: str, job_id: str) -> Job:
         """cancel, pause or resume, as the servicer does it."""
         job: Job = getattr(self.repository, request)(job_id)
-        self.notifier.notify(job_id, QUEUE)
+        self.notifier.requested(job_id)
         return job
 
     def states(self, job_id: str) -> list[JobState]:

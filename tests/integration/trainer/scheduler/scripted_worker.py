@@ -71,6 +71,12 @@ match script:
         child = subprocess.Popen(["sleep", "60"])
         writer.write(Note(message=f"child {child.pid}"))
         time.sleep(60)
+    case "stalls" if job.attempt == 1:  # alive, and at the same step for ever
+        while True:
+            (folder / "heartbeat").write_text("training 3")
+            time.sleep(0.1)
+    case "stalls":
+        succeed()
     case "steps-on":  # once the test's folder says so
         while not (folder.parents[2] / "go").exists():
             time.sleep(0.02)

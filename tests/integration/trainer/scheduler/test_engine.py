@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import sys
 import time
 from collections.abc import Callable
@@ -123,6 +124,16 @@ async def test_a_paused_job_frees_its_device_and_goes_on_when_resumed(start: Sta
     assert again.strikes == 1
 
 
+async def test_a_request_is_seen_at_once_and_not_when_the_lease_is_renewed(start: Start) -> None:
+    bench = await start(renew_seconds=60.0, lease_seconds=300.0)
+    job_id = bench.queue("waits")
+    await bench.until(job_id, lambda job: job.progress is not None)
+    asked_at = time.monotonic()
+    bench.ask("cancel", job_id)
+    await bench.until(job_id, lambda job: job.state is JobState.CANCELLED)
+    assert time.monotonic() - asked_at < 30, "the renewal would have come after 60 s"
+
+
 async def test_a_pause_can_be_taken_back_while_the_worker_saves(start: Start) -> None:
     bench = await start(stop_grace_seconds=10)
     job_id = bench.queue("saves-slowly")
@@ -146,6 +157,15 @@ async def test_a_deadline_lets_the_worker_save_and_fails_the_job(start: Start, t
     assert (job.state, job.error["code"]) == (JobState.FAILED, "DEADLINE_EXCEEDED")
     assert "stopped after step 1" in bench.messages(job_id)
     assert "trainer_state.json" in stored_files(bench.store, job_id, 1)
+
+
+async def test_a_worker_that_lives_and_makes_no_progress_is_replaced(start: Start) -> None:
+    bench = await start(heartbeat_timeout_seconds=60.0, step_timeout_seconds=0.5)
+    job = await bench.ended("stalls")
+    assert (job.state, job.attempts) == (JobState.SUCCEEDED, 2)
+    assert re.search(
+        r"attempt 1 ended, it made no progress for \d+ s \(training\) and was killed", str(bench.messages(job.job_id))
+    )
 
 
 async def test_a_worker_without_a_heartbeat_is_replaced(start: Start) -> None:

@@ -10,6 +10,8 @@ from unit.trainer.scheduler.jobs import NOW, job, policy
 
 from burnish.errors import InternalError, PreconditionError, UnavailableError
 from burnish.schemas.job_state import JobState
+from burnish.schemas.tuning import RunEstimate
+from burnish_trainer.executors import Pulse
 from burnish_trainer.queue.jobs import deadline_error
 from burnish_trainer.scheduler.policy import (
     STOPPED,
@@ -24,6 +26,7 @@ from burnish_trainer.scheduler.policy import (
     Wait,
     WorkerStatus,
     after_failure,
+    hung,
     next_action,
 )
 from burnish_trainer.settings import TrainerSettings
@@ -35,6 +38,9 @@ IN_TIME: dict[str, Any] = {"deadline": NOW + timedelta(seconds=1)}
 CRASHED = WorkerStatus(ended="SIGKILL: it logged nothing")
 STOPPED_IN_ORDER = WorkerStatus(ended="exit code 0", seconds_to_kill=40.0)
 CANCELLED = End(JobState.CANCELLED)
+ALIVE = Pulse(silent_seconds=120.0, stalled_seconds=600.0, phase="training")
+SILENT = Pulse(silent_seconds=200.0, stalled_seconds=200.0, phase="training")
+STUCK = Pulse(silent_seconds=1.0, stalled_seconds=601.0, phase="training")
 UNCOUNTED = {"strikes": -1, "failures": -1}
 
 
@@ -81,7 +87,7 @@ def test_before_a_worker_is_started(fields: dict[str, Any], stopping: bool, expe
     ("fields", "worker", "stopping", "expected"),
     [
         ({}, {}, False, Wait()),
-        (IN_TIME, {"heartbeat_age": 120.0}, False, Wait()),
+        (IN_TIME, {"pulse": ALIVE}, False, Wait()),
         # asked to stop, with the time that each reason allows
         ({"cancel_requested": True}, {}, False, Stop(5.0)),
         ({"pause_requested": True}, {}, False, Stop(60.0)),
@@ -98,14 +104,59 @@ def test_before_a_worker_is_started(fields: dict[str, Any], stopping: bool, expe
         ({}, {"seconds_to_kill": 30.0}, False, Wait()),
         ({}, {"seconds_to_kill": 0.0}, False, Kill()),
         # liveness
-        ({}, {"heartbeat_age": 120.1}, False, Kill("it showed no life for 120 s and was killed")),
-        ({"pause_requested": True}, {"heartbeat_age": 200.0, "seconds_to_kill": 9.0}, False,
+        ({}, {"pulse": SILENT}, False, Kill("it showed no life for 200 s and was killed")),
+        ({"pause_requested": True}, {"pulse": SILENT, "seconds_to_kill": 9.0}, False,
          Kill("it showed no life for 200 s and was killed")),
-        ({"pause_requested": True}, {"heartbeat_age": 200.0}, False, Stop(60.0)),
+        ({"pause_requested": True}, {"pulse": SILENT}, False, Stop(60.0)),
+        ({}, {"pulse": STUCK}, False, Kill("it made no progress for 601 s (training) and was killed")),
     ],
 )  # fmt: skip
 def test_while_a_worker_runs(fields: dict[str, Any], worker: dict[str, Any], stopping: bool, expected: Action) -> None:
     assert next_action(job(**fields), WorkerStatus(**worker), NOW, policy(), stopping) == expected
+
+
+def estimated(seconds: float, load_seconds: float = 0.0, steps: int = 10) -> RunEstimate:
+    return RunEstimate(
+        seconds=seconds,
+        load_seconds=load_seconds,
+        peak_memory_bytes=1,
+        disk_bytes=1,
+        steps=steps,
+        tokens=1,
+        basis="test",
+    )
+
+
+@pytest.mark.parametrize(
+    ("phase", "stalled", "estimate", "is_hung"),
+    [
+        # a row of steps: each is progress
+        ("training", 600.0, None, False),
+        ("training", 600.1, None, True),
+        ("evaluating", 600.1, None, True),
+        ("reference", 600.1, None, True),
+        # a phase that is one long step: compiling, loading, a download
+        ("first-step", 1800.0, None, False),
+        ("first-step", 1800.1, None, True),
+        ("loading", 1700.0, None, False),
+        ("starting", 1800.1, None, True),
+        ("saving", 1800.1, None, True),
+        ("publishing", 1800.1, None, True),
+        ("a phase of a later version", 1700.0, None, False),
+        # slow steps are no hang: ten times what was estimated of one
+        ("training", 999.0, estimated(1000.0), False),
+        ("training", 1001.0, estimated(1000.0), True),
+        ("training", 601.0, estimated(10.0), True),
+        ("first-step", 3999.0, estimated(3000.0, load_seconds=100.0), False),
+        ("first-step", 4001.0, estimated(3000.0, load_seconds=100.0), True),
+        ("training", 601.0, estimated(10.0, steps=0), True),
+    ],
+)
+def test_a_worker_hangs_if_it_makes_no_progress(
+    phase: str, stalled: float, estimate: RunEstimate | None, is_hung: bool
+) -> None:
+    said = hung(Pulse(1.0, stalled, phase), estimate, policy())
+    assert said == (f"it made no progress for {stalled:.0f} s ({phase})" if is_hung else None)
 
 
 @pytest.mark.parametrize(

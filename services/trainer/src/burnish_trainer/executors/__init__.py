@@ -6,10 +6,21 @@ No queue, no scheduling decision and no torch belong here.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
 from burnish_trainer.executors.assignment import Attempt
+
+
+@dataclass(frozen=True)
+class Pulse:
+    """silent_seconds: since a process of the attempt last showed that it lives. stalled_seconds: since the one that made
+    progress longest ago did (a step, a batch, the next phase), and `phase`: what it is at since then."""
+
+    silent_seconds: float
+    stalled_seconds: float
+    phase: str
 
 
 class Worker(Protocol):
@@ -31,8 +42,8 @@ class Worker(Protocol):
         """The last line it logged; empty if there is none."""
         ...
 
-    def heartbeat_age(self) -> float | None:
-        """Seconds since its last sign of life, counted from its start before there is one; None once it has ended."""
+    def pulse(self) -> Pulse | None:
+        """How it does, by its heartbeats; None once it has ended. Before there is one, times count from its start."""
         ...
 
 

@@ -13,18 +13,29 @@ import signal
 import subprocess
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import psutil
 
 from burnish.errors import PreconditionError
-from burnish_trainer.executors import launch
+from burnish_trainer.executors import Pulse, launch
 from burnish_trainer.executors.assignment import HEARTBEAT, LOG, Assignment, Attempt
 from burnish_trainer.executors.spare import Spare
 from burnish_trainer.hardware import backends
 
 LOG_TAIL_BYTES = 4096
 SPARE_LOG = "spare.log"
+
+
+@dataclass(frozen=True)
+class _Beat:
+    """A heartbeat file as last seen: its time of change, its text, and when this process saw either change."""
+
+    changed_ns: int
+    alive_at: float
+    text: str
+    progress_at: float
 
 
 class LocalWorker:
@@ -34,7 +45,7 @@ class LocalWorker:
         self.process = process
         self._folder = folder
         self._count = count
-        self._beats: dict[str, tuple[int, float]] = {}
+        self._beats: dict[str, _Beat] = {}
         self._started = time.monotonic()
 
     def exit_status(self) -> str | None:
@@ -66,19 +77,24 @@ class LocalWorker:
             lines = log.read().decode(errors="replace").strip().splitlines()
         return _readable(lines[-1]) if lines else ""
 
-    def heartbeat_age(self) -> float | None:
-        """Of the process that has been silent longest. Changes are counted, not the files' times: clocks may be set."""
+    def pulse(self) -> Pulse | None:
+        """Changes of the files are counted, not their times: clocks may be set."""
         if self.process.poll() is not None:
             return None
         now = time.monotonic()
         for path in self._folder.glob(f"{HEARTBEAT}*"):
-            beat = path.stat().st_mtime_ns
-            if self._beats.get(path.name, (None, 0.0))[0] != beat:
-                self._beats[path.name] = (beat, now)
-        seen = [at for _, at in self._beats.values()]
-        if len(seen) < self._count:
-            seen.append(self._started)
-        return now - min(seen)
+            beat, text = path.stat().st_mtime_ns, path.read_text().strip()
+            seen = self._beats.get(path.name, _Beat(0, now, "", now))
+            if beat != seen.changed_ns:
+                seen = replace(seen, changed_ns=beat, alive_at=now)
+            if text and text != seen.text:
+                seen = replace(seen, text=text, progress_at=now)
+            self._beats[path.name] = seen
+        unseen = [_Beat(0, self._started, "", self._started)] if len(self._beats) < self._count else []
+        beats = [*self._beats.values(), *unseen]
+        slowest = min(beats, key=lambda beat: beat.progress_at)
+        phase = slowest.text.partition(" ")[0] or "starting"
+        return Pulse(now - min(beat.alive_at for beat in beats), now - slowest.progress_at, phase)
 
 
 class LocalExecutor:

@@ -10,17 +10,24 @@ from collections.abc import Iterator
 QUEUE = "queue"  # notified when a job may be free to be claimed
 
 
+def requests_of(job_id: str) -> str:
+    """The topic of what callers ask of a job, for the engine that holds it: its own changes must not wake it."""
+    return f"requests/{job_id}"
+
+
 class Subscription:
     """A change between two waits is not missed: `changed` then returns at once."""
 
     def __init__(self) -> None:
         self.event = asyncio.Event()
 
-    async def changed(self, timeout_seconds: float) -> None:
-        """Return when the job may have changed; at the latest after the timeout, since another process may have changed it."""
+    async def changed(self, timeout_seconds: float) -> bool:
+        """Whether there was a change; False after the timeout, when it is time to look, since another process may have made one."""
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(self.event.wait(), timeout_seconds)
+        was_notified = self.event.is_set()
         self.event.clear()
+        return was_notified
 
 
 class Notifier:
@@ -34,6 +41,10 @@ class Notifier:
         for topic in topics:
             for subscription in self._subscriptions.get(topic, ()):
                 subscription.event.set()
+
+    def requested(self, job_id: str) -> None:
+        """A caller has asked something of a job: for its watchers, for the engine that holds it, and for those that may claim it."""
+        self.notify(job_id, requests_of(job_id), QUEUE)
 
     @contextlib.contextmanager
     def subscribe(self, topic: str) -> Iterator[Subscription]:

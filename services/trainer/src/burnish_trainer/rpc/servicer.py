@@ -139,7 +139,7 @@ class TrainerServicer(rpc.TrainerServicer):
     async def _changed(self, change: Callable[[str], Job], job_id: str) -> pb.TuningJob:
         job = await asyncio.to_thread(change, job_id)
         self._metrics.ended(job)  # by this call: a job that had ended before refuses it
-        self._notifier.notify(job.job_id, QUEUE)
+        self._notifier.requested(job.job_id)
         return job_message(job)
 
     async def ListCheckpoints(self, request: pb.ListCheckpointsRequest, context: Context) -> pb.ListCheckpointsResponse:

@@ -20,12 +20,11 @@ from burnish_trainer.executors import Executor, Worker, events
 from burnish_trainer.executors.assignment import Attempt
 from burnish_trainer.metrics import TrainerMetrics
 from burnish_trainer.queue.jobs import Job
+from burnish_trainer.queue.notifier import requests_of
 from burnish_trainer.scheduler.lease import Leases
 from burnish_trainer.scheduler.policy import Action, End, Kill, Policy, Requeue, Start, Stop, WorkerStatus, next_action
 
 log = logging.getLogger(__name__)
-
-RENEW_SECONDS = 1.0  # how late a request from another trainer on the same database is seen
 
 
 class AttemptRunner:
@@ -99,17 +98,17 @@ class AttemptRunner:
     async def _follow(self, job: Job, worker: Worker) -> tuple[Job, WorkerStatus]:
         """Write the worker's events until it has reported its end, ended or been killed. The status says why it was killed."""
         renew_at, kill_at, killed = 0.0, None, None
-        with self._leases.notifier.subscribe(job.job_id) as subscription:
+        with self._leases.notifier.subscribe(requests_of(job.job_id)) as requests:
             while True:
                 exited = worker.exit_status() is not None  # read before the events: none from before the exit is missed
                 job = await self._ingest(job)
                 now = time.monotonic()
-                status = WorkerStatus(None, worker.heartbeat_age(), None if kill_at is None else kill_at - now)
+                status = WorkerStatus(None, worker.pulse(), None if kill_at is None else kill_at - now)
                 if exited or job.state is not JobState.RUNNING:
                     return job, replace(status, ended=killed)
                 if now >= renew_at:
                     job = await self._leases.renew(job)
-                    renew_at = now + min(self._policy.lease_seconds / 4, RENEW_SECONDS)
+                    renew_at = now + min(self._policy.lease_seconds / 4, self._policy.renew_seconds)
                 match self._next_action(job, status):
                     case Stop(grace_seconds):
                         worker.stop()
@@ -117,7 +116,8 @@ class AttemptRunner:
                     case Kill(reason):
                         killed = reason or None
                         await self._leases.in_thread(worker.kill)
-                await subscription.changed(self._policy.poll_seconds)
+                if await requests.changed(self._policy.poll_seconds):
+                    renew_at = 0.0
 
     async def _ingest(self, job: Job) -> Job:
         """Write whatever the current attempt has reported since the offset."""

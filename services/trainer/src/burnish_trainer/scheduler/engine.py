@@ -19,7 +19,7 @@ from burnish_trainer.executors import Executor
 from burnish_trainer.metrics import TrainerMetrics
 from burnish_trainer.preflight.types import Planner
 from burnish_trainer.queue.jobs import Job
-from burnish_trainer.queue.notifier import QUEUE, Notifier
+from burnish_trainer.queue.notifier import QUEUE, Notifier, requests_of
 from burnish_trainer.queue.repository import JobRepository, LeaseLost
 from burnish_trainer.scheduler.attempt import AttemptRunner
 from burnish_trainer.scheduler.devices import CPU, DevicePool
@@ -86,7 +86,7 @@ class Engine:
         """Claim nothing more. Workers save a checkpoint at their step boundary and end; their jobs go back to the queue."""
         self._stopping.set()
         self._retention.stop()
-        self._notifier.notify(QUEUE, *self._running)
+        self._notifier.notify(QUEUE, *map(requests_of, self._running))
 
     async def _claim(self) -> None:
         """Claim as many jobs as there is room for."""

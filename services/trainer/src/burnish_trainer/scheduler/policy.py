@@ -12,7 +12,9 @@ from typing import TYPE_CHECKING, TypeAlias
 
 from burnish.errors import BurnishError, Code, InternalError, from_dict
 from burnish.schemas.job_state import JobState
+from burnish.schemas.tuning import RunEstimate
 from burnish_trainer.artifacts.checkpoint_models import Keep
+from burnish_trainer.executors import Pulse
 from burnish_trainer.queue.jobs import Job, deadline_error
 
 if TYPE_CHECKING:
@@ -20,11 +22,19 @@ if TYPE_CHECKING:
 
 STOPPED = "the trainer stopped; the job is queued again"
 ABANDONED = "the trainer ended while it ran"
+STEPPING = frozenset(
+    {"reference", "training", "evaluating"}
+)  # phases that are a row of steps, each of which is progress
+SLOWER = 10.0  # times the estimate of a step: a worker slower than that hangs
 
 
 @dataclass(frozen=True)
 class Policy:
-    """How patient the engine is. settings.py has each field's default, environment variable and meaning."""
+    """How patient the engine is. settings.py has each field's default, environment variable and meaning.
+
+    poll_seconds: between two looks at a worker; renew_seconds: between two renewals of a running job's lease, by which a
+    request that came to another trainer on the same database is seen.
+    """
 
     workers: int
     max_attempts: int
@@ -32,11 +42,14 @@ class Policy:
     retry_delay_seconds: float
     retry_delay_max_seconds: float
     heartbeat_timeout_seconds: float
+    step_timeout_seconds: float
+    phase_timeout_seconds: float
     cancel_grace_seconds: float
     stop_grace_seconds: float
     lease_seconds: float
     keep_checkpoints: Keep
     poll_seconds: float = 0.2
+    renew_seconds: float = 1.0
 
     @classmethod
     def from_settings(cls, settings: TrainerSettings) -> Policy:
@@ -56,12 +69,12 @@ class Policy:
 class WorkerStatus:
     """The worker of the current attempt, as last seen.
 
-    ended: how it ended, for people; None while it runs. heartbeat_age: seconds since its last sign of life. seconds_to_kill:
-    what is left of the time it was given when it was asked to stop; None if it was not asked.
+    ended: how it ended, for people; None while it runs. pulse: None if nothing is known. seconds_to_kill: what is left of the
+    time it was given when it was asked to stop; None if it was not asked.
     """
 
     ended: str | None = None
-    heartbeat_age: float | None = None
+    pulse: Pulse | None = None
     seconds_to_kill: float | None = None
 
 
@@ -156,9 +169,25 @@ def _while_it_runs(job: Job, worker: WorkerStatus, now: datetime, policy: Policy
         return Stop(grace)
     if worker.seconds_to_kill is not None and worker.seconds_to_kill <= 0:
         return Kill()
-    if worker.heartbeat_age is not None and worker.heartbeat_age > policy.heartbeat_timeout_seconds:
-        return Kill(f"it showed no life for {worker.heartbeat_age:.0f} s and was killed")
+    if worker.pulse is not None and (fault := hung(worker.pulse, job.estimate, policy)):
+        return Kill(f"{fault} and was killed")
     return Wait()
+
+
+def hung(pulse: Pulse, estimate: RunEstimate | None, policy: Policy) -> str | None:
+    """How long a worker that hangs has done nothing, for people; None if it may still be at work.
+
+    A process that is stopped shows no life. One that is stuck, in a collective or a download, lives and makes no progress:
+    each phase has a limit, and a job whose steps are estimated to be long has as much more.
+    """
+    if pulse.silent_seconds > policy.heartbeat_timeout_seconds:
+        return f"it showed no life for {pulse.silent_seconds:.0f} s"
+    limit = policy.step_timeout_seconds if pulse.phase in STEPPING else policy.phase_timeout_seconds
+    if estimate is not None:
+        limit = max(limit, SLOWER * (estimate.load_seconds + estimate.seconds / max(estimate.steps, 1)))
+    if pulse.stalled_seconds > limit:
+        return f"it made no progress for {pulse.stalled_seconds:.0f} s ({pulse.phase})"
+    return None
 
 
 def after_failure(job: Job, error: BurnishError, policy: Policy, strikes: int, what: str = "") -> Requeue | End:

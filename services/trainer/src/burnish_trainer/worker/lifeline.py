@@ -1,7 +1,8 @@
 """What ties a worker to its trainer: the pipe that is its standard input, and the heartbeat in its attempt folder.
 
 The trainer holds the pipe open: when it closes, the trainer is gone and the worker ends itself at once, so that no orphan
-trains. A waiting worker is told its attempt through it. The heartbeat tells the trainer of a worker that has stopped.
+trains. A waiting worker is told its attempt through it. The heartbeat tells the trainer of a worker that has stopped, and by
+what it says, of one that lives and gets nowhere.
 """
 
 from __future__ import annotations
@@ -15,9 +16,10 @@ import time
 from pathlib import Path
 from queue import SimpleQueue
 
-from burnish_trainer.executors.assignment import HEARTBEAT, LOG
+from burnish_trainer.executors.assignment import HEARTBEAT, LOG, Phase
 
 BEAT_SECONDS = 1.0
+BEAT_BYTES = 64  # padded, so that a beat overwrites the one before it in place
 
 
 class Lifeline:
@@ -26,14 +28,19 @@ class Lifeline:
     def __init__(self, process: int = 0) -> None:
         self._beat_file = HEARTBEAT if process == 0 else f"{HEARTBEAT}.{process}"
         self._folders: SimpleQueue[Path] = SimpleQueue()
+        self._progress: tuple[Phase, int] = ("starting", 0)
         threading.Thread(target=self._read, name="parent-watch", daemon=True).start()
 
     def handed_over(self) -> Path:
         """Wait for an attempt's folder."""
         return self._folders.get()
 
+    def progress(self, phase: Phase) -> None:
+        """Called by the thread that trains, when it begins a phase and for each step in it. Costs nothing: the next beat says it."""
+        self._progress = (phase, self._progress[1] + 1)
+
     def beat(self, folder: Path) -> None:
-        """Touch the folder's heartbeat each second from now on, for as long as this process runs."""
+        """Write the folder's heartbeat each second from now on, for as long as this process runs."""
         threading.Thread(target=self._beat, args=(folder / self._beat_file,), name="heartbeat", daemon=True).start()
 
     def _read(self) -> None:
@@ -50,8 +57,13 @@ class Lifeline:
 
     def _beat(self, path: Path) -> None:
         while True:
-            with contextlib.suppress(OSError):  # a full disk
+            phase, progress = self._progress
+            with contextlib.suppress(
+                OSError
+            ):  # a full disk: a touch needs no room, nor does writing over what is there
                 path.touch()
+                with path.open("r+b", buffering=0) as file:
+                    file.write(f"{phase} {progress}".ljust(BEAT_BYTES).encode())
             time.sleep(BEAT_SECONDS)
 
 

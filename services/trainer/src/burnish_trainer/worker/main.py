@@ -74,7 +74,10 @@ def main() -> int:
         reserve = disk.Reserve(folder / f"reserve.{process}")
 
         def training() -> Event:
-            return train(make_context(assignment, folder.parent, store, writer, stop, process, processes, tracing))
+            clock = Clock(tracing, lifeline.progress)
+            return train(
+                make_context(assignment, folder.parent, store, writer, stop, process, processes, tracing, clock)
+            )
 
         about: dict[str, Any] = {"job_id": assignment.job_id, "attempt": assignment.attempt, "process": process}
         final = attempt(training, tracing, assignment.traceparent, **about)
@@ -151,12 +154,13 @@ def make_context(
     process: int = 0,
     processes: int = 1,
     tracing: Tracing | None = None,
+    clock: Clock | None = None,
 ) -> RunContext:
     """Check the base model, and choose device, precision and backend."""
     from burnish_trainer.worker import torch_device
 
     tracing = tracing or Tracing(SERVICE)
-    clock, reports = Clock(tracing), ReportSettings()
+    clock, reports = clock or Clock(tracing), ReportSettings()
     device = torch_device.present(assignment.device)
     folder = assignment.base_model
     with clock.phase("load"):
@@ -197,6 +201,7 @@ def train(ctx: RunContext) -> Event:
     outcome = methods.named(ctx.spec.method).run(ctx, METHODS[ctx.spec.method].params.model_validate(ctx.spec.params))
     if not ctx.is_main:
         return Note(message=f"process {ctx.process} has done its part")
+    ctx.clock.progress("publishing")
     with ctx.tracing.span("publish"):
         return Succeeded(adapter=publish(ctx, outcome), measured=outcome.measured)
 

@@ -80,7 +80,16 @@ class Progress(TrainerCallback):
         self._step_started = time.monotonic()
         self._ctx.clock.step_begins()
 
+    def on_substep_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
+        self._ctx.clock.progress("training")
+
+    def on_prediction_step(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any
+    ) -> None:
+        self._ctx.clock.progress("evaluating")
+
     def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
+        self._ctx.clock.progress("training")
         self._evaluation_started = time.monotonic()
         self._step_seconds.append(self._evaluation_started - self._step_started)
         if self._asked_to_stop():
@@ -102,11 +111,13 @@ class Progress(TrainerCallback):
             self._ctx.say(f"stopped early at step {state.global_step}: the validation loss improves no more")
 
     def on_save(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
+        self._ctx.clock.progress("saving")
         PartialState().wait_for_everyone()  # each process has written its random state
         if not self._ctx.is_main:
             return
         with self._ctx.tracing.span("checkpoint", step=state.global_step):
             self._keep(state)
+        self._ctx.clock.progress("training")
 
     def _keep(self, state: TrainerState) -> None:
         """Seal what the training library has just written, and copy it."""

@@ -117,6 +117,7 @@ def _computed(
             if ctx.processes == 1:  # else one would leave the others waiting: together they stop after the first step
                 ctx.check_stop()
             done.append(_forward(model, batch, ctx, inputs.kernels))
+            ctx.clock.progress("reference")
             log.append(canonical_json(done[-1]))
     pairs = [
         (stored.sequence_key(example), value)
