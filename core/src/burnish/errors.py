@@ -63,7 +63,7 @@ class BurnishError(Exception):
         return "".join("_" + c if c.isupper() and i else c for i, c in enumerate(name)).upper()
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return _rebuild, (type(self), self.message, self.metadata)
+        return _rebuild, (type(self), self.message, self.metadata), vars(self)
 
     def to_dict(self) -> dict[str, Any]:
         """The wire form used by HTTP bodies: {"code", "reason", "message", "metadata"}."""
@@ -77,9 +77,13 @@ def _rebuild(cls: type[BurnishError], message: str, metadata: dict[str, str]) ->
 
 
 class InvalidInputError(BurnishError):
-    """A request, file or row is malformed. Fix the named place and send it again; a retry as-is fails again."""
+    """A request, file or row is malformed. Fix the named place and send it again; a retry as-is fails again.
+
+    violations: (field, what is wrong with it), of a request whose faults are told all at once.
+    """
 
     code = Code.INVALID_ARGUMENT
+    violations: tuple[tuple[str, str], ...] = ()
 
 
 class LeakageError(BurnishError):

@@ -12,11 +12,12 @@ import grpc.aio
 import pytest
 from google.protobuf import descriptor_pool
 from google.protobuf.descriptor import MethodDescriptor
+from google.protobuf.descriptor_pb2 import FileDescriptorProto
 from google.protobuf.message_factory import GetMessageClass
 from google.protobuf.timestamp_pb2 import Timestamp
 from google.rpc import error_details_pb2, status_pb2
 from grpc_health.v1 import health_pb2, health_pb2_grpc
-from grpc_reflection.v1alpha.reflection_pb2 import ServerReflectionRequest
+from grpc_reflection.v1alpha.reflection_pb2 import ServerReflectionRequest, ServerReflectionResponse
 from grpc_reflection.v1alpha.reflection_pb2_grpc import ServerReflectionStub
 from integration.trainer.rpc.service import (
     ADAPTER,
@@ -40,12 +41,18 @@ from burnish_trainer.rpc.interceptor import STATUS_DETAILS
 
 
 def details(error: grpc.aio.AioRpcError) -> tuple[status_pb2.Status, error_details_pb2.ErrorInfo]:
-    """The google.rpc.Status and its one ErrorInfo, from the trailing metadata."""
+    """The google.rpc.Status and its ErrorInfo, which comes first, from the trailing metadata."""
     status = status_pb2.Status.FromString(dict(error.trailing_metadata())[STATUS_DETAILS])
     info = error_details_pb2.ErrorInfo()
-    assert len(status.details) == 1
     assert status.details[0].Unpack(info)
     return status, info
+
+
+def violations(error: grpc.aio.AioRpcError) -> dict[str, str]:
+    """Of the BadRequest, which comes second."""
+    bad_request = error_details_pb2.BadRequest()
+    assert details(error)[0].details[1].Unpack(bad_request)
+    return {violation.field: violation.description for violation in bad_request.field_violations}
 
 
 async def test_a_created_job_comes_back_with_every_default(service: Service) -> None:
@@ -90,7 +97,6 @@ async def test_errors_carry_reason_field_and_domain(service: Service) -> None:
         pb.CreateTuningJobRequest(spec=pb.TuningSpec(sft=pb.SftParams())),
         pb.CreateTuningJobRequest(spec=pb.TuningSpec(sft=pb.SftParams()), request_id="x" * 65),
         pb.ListTuningJobsRequest(page_size=-1),
-        pb.ListTuningJobsRequest(page_size=1001),
         pb.ListTuningJobsRequest(page_token="made up"),
         pb.ListTuningJobsRequest(page_token="WyIxIl0="),
         pb.ListTuningJobsRequest(states=[77]),
@@ -102,6 +108,40 @@ async def test_bad_requests_are_invalid_arguments(service: Service, request_: ob
     with pytest.raises(grpc.aio.AioRpcError) as refusal:
         await (service.stub.CreateTuningJob if create else service.stub.ListTuningJobs)(request_, metadata=ALLOWED)
     assert refusal.value.code() is grpc.StatusCode.INVALID_ARGUMENT
+
+
+async def test_a_request_with_many_faults_is_told_all_of_them(service: Service) -> None:
+    spec = service.spec(lora=pb.LoraParams(rank=600, dropout=2), adapter_name="../up", backend=9)
+    request = pb.CreateTuningJobRequest(
+        spec=spec, request_id="x" * 65, priority=101, labels={"No": ""}, deadline=Timestamp(seconds=1)
+    )
+    for call in (service.stub.CreateTuningJob, service.stub.PreviewTuningJob):
+        with pytest.raises(grpc.aio.AioRpcError) as refusal:
+            await call(request, metadata=ALLOWED)
+        told = violations(refusal.value)
+        wrong = {
+            "spec.lora.rank",
+            "spec.lora.dropout",
+            "spec.adapter_name",
+            "spec.backend",
+            "priority",
+            "labels",
+            "deadline",
+        }
+        assert set(told) - {"request_id"} == wrong
+        assert told["spec.lora.rank"] == "must be at most 512, not 600"
+        assert "lora.rank: must be at most 512, not 600" in refusal.value.details()
+        assert "Input should" not in refusal.value.details()
+    with pytest.raises(grpc.aio.AioRpcError) as refusal:
+        await service.stub.CreateTuningJob(pb.CreateTuningJobRequest(), metadata=ALLOWED)
+    missing = {"spec.method", "spec.dataset.name", "spec.dataset.version", "spec.adapter_name"}
+    assert set(violations(refusal.value)) == missing
+
+
+async def test_a_fault_that_only_the_store_shows_names_its_field_too(service: Service) -> None:
+    with pytest.raises(grpc.aio.AioRpcError) as refusal:
+        await service.create(optimizer=pb.OptimizerParams(batch_size=4096, gradient_accumulation_steps=4096))
+    assert list(violations(refusal.value)) == ["spec.optimizer.gradient_accumulation_steps"]
 
 
 async def test_every_method_goes_in_and_comes_out(service: Service) -> None:
@@ -274,6 +314,26 @@ async def test_list_pages_through_everything_once(service: Service) -> None:
     assert seen == made[::-1]
 
 
+async def test_a_large_page_size_is_capped(service: Service) -> None:
+    await service.create()
+    page = await service.stub.ListTuningJobs(pb.ListTuningJobsRequest(page_size=2_000_000_000), metadata=ALLOWED)
+    assert len(page.jobs) == 1
+
+
+async def test_a_page_token_is_of_its_own_filter_alone(service: Service) -> None:
+    for _ in range(3):
+        await service.create(labels={"team": "search"})
+    first = pb.ListTuningJobsRequest(page_size=1, labels={"team": "search"})
+    token = (await service.stub.ListTuningJobs(first, metadata=ALLOWED)).next_page_token
+    again = pb.ListTuningJobsRequest(page_size=2, labels={"team": "search"}, page_token=token)
+    assert len((await service.stub.ListTuningJobs(again, metadata=ALLOWED)).jobs) == 2, "the page size may change"
+    for other in ({}, {"labels": {"team": "ads"}}, {"states": [1]}, {"adapter_name": "x"}, {"dataset_name": "x"}):
+        with pytest.raises(grpc.aio.AioRpcError, match="another filter") as refusal:
+            await service.stub.ListTuningJobs(pb.ListTuningJobsRequest(page_token=token, **other), metadata=ALLOWED)
+        assert refusal.value.code() is grpc.StatusCode.INVALID_ARGUMENT
+        assert list(violations(refusal.value)) == ["page_token"]
+
+
 async def test_cancel_ends_a_pending_job_once(service: Service) -> None:
     job = await service.create()
     request = pb.CancelTuningJobRequest(job_id=job.job_id)
@@ -369,6 +429,28 @@ STRANGERS: list[tuple[tuple[str, str | bytes], ...]] = [
     (("authorization", f"Bearer {TOKEN}x"),),
     (("token", f"Bearer {TOKEN}"),),
 ]
+
+
+@pytest.mark.parametrize("version", ["v1", "v1alpha"])
+async def test_reflection_answers_in_both_versions(service: Service, version: str) -> None:
+    """As grpcurl asks: which services there are, and the file of each, reflection's own included."""
+    ask = service.channel.stream_stream(
+        f"/grpc.reflection.{version}.ServerReflection/ServerReflectionInfo",
+        request_serializer=ServerReflectionRequest.SerializeToString,
+        response_deserializer=ServerReflectionResponse.FromString,
+    )
+
+    async def answer(request: ServerReflectionRequest) -> ServerReflectionResponse:
+        return await anext(aiter(ask(iter([request]), metadata=ALLOWED)))
+
+    listed = await answer(ServerReflectionRequest(list_services=""))
+    names = {one.name for one in listed.list_services_response.service}
+    reflection = {f"grpc.reflection.{one}.ServerReflection" for one in ("v1", "v1alpha")}
+    assert names == {"burnish.trainer.v1.Trainer", "grpc.health.v1.Health"} | reflection
+    for name in names:
+        found = await answer(ServerReflectionRequest(file_containing_symbol=name))
+        files = [FileDescriptorProto.FromString(data) for data in found.file_descriptor_response.file_descriptor_proto]
+        assert name in {f"{file.package}.{one.name}" for file in files for one in file.service}
 
 
 async def every_method(channel: grpc.aio.Channel) -> list[tuple[str, MethodDescriptor]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 from datetime import UTC, datetime, timedelta
 from typing import Any, get_args
 
@@ -120,14 +121,14 @@ def test_rows_of_another_format_are_refused(case: Case, method: str, dataset: st
 
 
 def test_more_devices_than_there_are_is_refused(case: Case) -> None:
-    with pytest.raises(PreconditionError, match="2 are asked for and this trainer can give a job 1"):
+    with pytest.raises(PreconditionError, match="2 are wanted and this trainer can give a job 1"):
         case.admit(device_count=2)
     gpus = Admission(case.store, BASE, ["cuda:0", "cuda:1"])
     fields = {"method": "sft", "dataset": case.sft.model_dump(), "adapter_name": "fixed"}
     spec = gpus.admit({**fields, "device_count": 2, "backend": "unsloth"})
     assert spec.device_count == 2
     assert spec.optimizer.evaluation_interval_steps == 2  # a fifth of the 12 steps in which both take 8 rows
-    with pytest.raises(PreconditionError, match="3 are asked for"):
+    with pytest.raises(PreconditionError, match="3 are wanted"):
         gpus.admit({**fields, "device_count": 3})
 
 
@@ -188,6 +189,52 @@ def test_a_wrong_field_is_named(case: Case, fields: dict[str, Any], field: str) 
     assert refusal.value.reason == "INVALID_INPUT"
     assert refusal.value.metadata["field"] == field
     assert field.rsplit(".", 1)[-1] in refusal.value.message
+
+
+def test_all_wrong_fields_are_told_at_once_in_words_of_our_own(case: Case) -> None:
+    fields = {
+        "adapter_name": "fixed",
+        "method": "dpo",
+        "params": {"beta": 0.0},
+        "dataset": {"name": "colours", "version": "latest"},
+        "lora": {"rank": 600, "dropout": 1.0},
+        "optimizer": {"epochs": float("nan")},
+        "backend": 9,
+        "accepted_findings": ["no-such-code"],
+    }
+    with pytest.raises(InvalidInputError) as refusal:
+        case.admission.admit(fields)
+    assert dict(refusal.value.violations) == {
+        "dpo.beta": "must be above 0, not 0.0",
+        "dataset.version": "must match ^[0-9a-f]{16}$, not 'latest'",
+        "lora.rank": "must be at most 512, not 600",
+        "lora.dropout": "must be below 1, not 1.0",
+        "optimizer.epochs": "must be above 0, not nan",
+        "backend": "must be 'auto', 'peft' or 'unsloth', not 9",
+        "accepted_findings": "'no-such-code' is no code of preflight; docs/preflight.md lists them",
+    }
+    assert refusal.value.metadata == {"field": "dpo.beta"}
+    assert pickle.loads(pickle.dumps(refusal.value)).violations == refusal.value.violations
+
+
+@pytest.mark.parametrize(
+    ("optimizer", "field"),
+    [
+        ({"batch_size": 4096, "gradient_accumulation_steps": 4096}, "optimizer.gradient_accumulation_steps"),
+        ({"batch_size": 4096, "gradient_accumulation_steps": 17}, "optimizer.gradient_accumulation_steps"),
+        ({"batch_size": 64, "max_steps": 1_000_000}, "optimizer.max_steps"),
+        ({"batch_size": 4096, "gradient_accumulation_steps": 16, "max_steps": 200}, "optimizer.max_steps"),
+    ],
+)
+def test_a_run_that_nobody_can_mean_is_refused(case: Case, optimizer: dict[str, int], field: str) -> None:
+    with pytest.raises(InvalidInputError, match="at most") as refusal:
+        case.admit(optimizer=optimizer)
+    assert refusal.value.metadata["field"] == field
+
+
+def test_a_run_may_be_large(case: Case) -> None:
+    case.admit(optimizer={"batch_size": 4096, "gradient_accumulation_steps": 16})
+    case.admit(optimizer={"batch_size": 10, "max_steps": 1_000_000})
 
 
 def test_a_missing_dataset_is_not_found(case: Case) -> None:

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
-from typing import Any, TypeVar
+from typing import Any
 
-from pydantic import BaseModel, Field, ValidationError, field_validator
+from pydantic import Field, field_validator
 
 from burnish.errors import IncompatibleAdapterError, InvalidInputError, NotFoundError, PreconditionError
 from burnish.layout import check_name
@@ -23,12 +23,13 @@ from burnish.schemas.methods import METHODS, Method, method_named
 from burnish_trainer.artifacts import adapters
 from burnish_trainer.data.rows import read_manifest
 from burnish_trainer.preflight.registry import RULES
-
-Model = TypeVar("Model", bound=BaseModel)
+from burnish_trainer.rpc.violations import refusal, violations_of
 
 EVALUATIONS_A_RUN = 5
 MAXIMUM_LABELS = 16
 MAXIMUM_LABEL_VALUE = 128
+MOST_ROWS_A_STEP = 65_536
+MOST_ROWS_A_RUN = 10_000_000  # repetitions included: weeks on a large GPU
 
 
 class QueueOptions(Frozen):
@@ -75,24 +76,24 @@ class Admission:
     def admit(self, fields: Mapping[str, Any]) -> JobSpec:
         """fields: the set fields of a JobSpec, nested as it is.
 
-        Raises InvalidInputError (a field is wrong or missing), NotFoundError (no such dataset or adapter),
+        Raises InvalidInputError (fields are wrong or missing: all of them are named), NotFoundError (no such dataset or adapter),
         PreconditionError, IncompatibleAdapterError (this trainer cannot do it), CorruptDataError (a stored manifest is broken).
         """
+        check_fields(fields)
         name = method_named(fields["method"])
         method = METHODS[name]
-        params = _validated(method.params, fields.get("params", {}), prefix=f"{name}.")
-        dataset = self._dataset(_validated(VersionRef, fields.get("dataset", {}), prefix="dataset."), name)
+        params = method.params.model_validate(fields.get("params", {}))
+        dataset = self._dataset(VersionRef.model_validate(fields["dataset"]), name)
         lora = dict(fields.get("lora", {}))
         initial = getattr(params, "initial_adapter", None)
         if initial is not None:
             lora = _continued(lora, self._adapter(initial, field=f"{name}.initial_adapter"))
-        devices = max(1, int(fields.get("device_count", 1)))  # out of range: refused with the whole spec, below
-        rows = dataset.counts.train
+        rows, devices = dataset.counts.train, fields.get("device_count", 1)
         optimizer = _with_defaults(dict(fields.get("optimizer", {})), method.learning_rate, rows, devices)
         whole = {**fields, "params": params.model_dump(mode="json"), "lora": lora, "optimizer": optimizer}
-        spec = _validated(JobSpec, whole)
+        spec = JobSpec.model_validate(whole)
         self._check_devices(spec)
-        _check_accepted(spec.accepted_findings)
+        _check_size(spec, rows)
         return spec
 
     def _dataset(self, ref: VersionRef, method: Method) -> DatasetManifest:
@@ -138,40 +139,51 @@ class Admission:
             )
         if spec.device_count > self._most_devices:
             raise PreconditionError(
-                f"device_count: {spec.device_count} are asked for and this trainer can give a job {self._most_devices}: "
-                "ask for fewer",
+                f"device_count: {spec.device_count} are wanted and this trainer can give a job {self._most_devices}: set fewer",
                 field="device_count",
             )
 
 
 def queue_options(priority: int, labels: Mapping[str, str], deadline: datetime | None) -> QueueOptions:
-    """InvalidInputError names the field that is out of its range."""
-    return _validated(QueueOptions, {"priority": priority, "labels": dict(labels), "deadline": deadline})
+    """InvalidInputError names every field that is out of its range."""
+    fields = {"priority": priority, "labels": dict(labels), "deadline": deadline}
+    if found := violations_of(QueueOptions, fields):
+        raise refusal(*found)
+    return QueueOptions.model_validate(fields)
 
 
-def _check_accepted(codes: Sequence[str]) -> None:
-    """InvalidInputError for a code that does not exist or cannot be accepted: it would have no effect."""
-    for code in codes:
+def check_fields(fields: Mapping[str, Any]) -> None:
+    """InvalidInputError names every field of a spec that is wrong or missing, as far as that can be told from the spec alone."""
+    method = next((name for name in METHODS if name == fields.get("method")), None)
+    found: list[tuple[str, str]] = []
+    if method is None:
+        found.append(("method", f"set one of {', '.join(METHODS)}"))
+    else:
+        found += violations_of(METHODS[method].params, fields.get("params", {}), f"{method}.")
+    defaults = {"learning_rate": 1.0, "evaluation_interval_steps": 1}  # they depend on the method and on the rows
+    needed = {"dataset": {}, "adapter_name": "", "lora": {}}
+    known = {"method": method or "sft", "params": {}, "optimizer": defaults | fields.get("optimizer", {})}
+    found += violations_of(JobSpec, needed | fields | known)
+    for code in fields.get("accepted_findings", ()):
         if code not in RULES:
-            raise InvalidInputError(
-                f"accepted_findings: {code!r} is not a code of preflight; docs/preflight.md lists them",
-                field="accepted_findings",
-            )
-        if not RULES[code].acceptable:
-            raise InvalidInputError(
-                f"accepted_findings: {code} cannot be accepted; docs/preflight.md says which can",
-                field="accepted_findings",
-            )
+            found.append(("accepted_findings", f"{code!r} is no code of preflight; docs/preflight.md lists them"))
+        elif not RULES[code].acceptable:
+            found.append(("accepted_findings", f"{code} cannot be accepted; docs/preflight.md says which can"))
+    if found:
+        raise refusal(*found)
 
 
-def _validated(model: type[Model], fields: Mapping[str, Any], prefix: str = "") -> Model:
-    """The model over the fields; InvalidInputError names the first wrong field."""
-    try:
-        return model.model_validate(fields)
-    except ValidationError as error:
-        first = error.errors()[0]
-        field = prefix + ".".join(str(part) for part in first["loc"])
-        raise InvalidInputError(f"{field.rstrip('.')}: {first['msg']} (got {first['input']!r})", field=field) from error
+def _check_size(spec: JobSpec, rows: int) -> None:
+    """InvalidInputError for a run that nobody can mean, which would hold up everyone's queue before it is found to be too long."""
+    optimizer = spec.optimizer
+    step_rows = optimizer.rows_per_step * spec.device_count
+    if step_rows > MOST_ROWS_A_STEP:
+        text = f"a step would take {step_rows} rows (batch_size × it × devices), at most {MOST_ROWS_A_STEP} can be"
+        raise refusal(("optimizer.gradient_accumulation_steps", text))
+    run_rows = total_steps(rows, optimizer.epochs, optimizer.max_steps, step_rows) * step_rows
+    if run_rows > MOST_ROWS_A_RUN:
+        text = f"the run would see {run_rows} rows, repetitions included, at most {MOST_ROWS_A_RUN} can be (the dataset has {rows})"
+        raise refusal(("optimizer.max_steps" if optimizer.max_steps else "optimizer.epochs", text))
 
 
 def _continued(lora: Mapping[str, Any], adapter: AdapterManifest) -> dict[str, Any]:
@@ -197,7 +209,7 @@ def _with_defaults(optimizer: dict[str, Any], learning_rate: float, rows: int, d
     """The method's learning rate, and an evaluation every fifth of the run, in which each device takes one batch per step."""
     optimizer.setdefault("learning_rate", learning_rate)
     if "evaluation_interval_steps" not in optimizer:
-        sketch = _validated(OptimizerSpec, {**optimizer, "evaluation_interval_steps": 1}, prefix="optimizer.")
+        sketch = OptimizerSpec.model_validate({**optimizer, "evaluation_interval_steps": 1})
         steps = total_steps(rows, sketch.epochs, sketch.max_steps, sketch.rows_per_step * devices)
         optimizer["evaluation_interval_steps"] = max(1, steps // EVALUATIONS_A_RUN)
     return optimizer

@@ -13,10 +13,11 @@ from typing import Any, TypeAlias
 
 import grpc
 import grpc.aio
-from google.protobuf import any_pb2
+from google.protobuf.message import Message
 from google.rpc import error_details_pb2, status_pb2
+from google.rpc.error_details_pb2 import BadRequest
 
-from burnish.errors import BurnishError, InternalError, UnauthenticatedError
+from burnish.errors import BurnishError, InternalError, InvalidInputError, UnauthenticatedError
 from burnish.telemetry import logs
 from burnish_trainer.rpc.telemetry import HEALTH, REQUEST_ID, CallTelemetry, Context
 
@@ -112,9 +113,17 @@ async def _abort(error: Exception, context: Context, method: str) -> None:
 
 
 def to_status(error: BurnishError, request_id: str | None = None) -> status_pb2.Status:
-    """google.rpc.Status with one ErrorInfo."""
+    """google.rpc.Status with an ErrorInfo, and a BadRequest if fields of the request are wrong."""
     metadata = error.metadata | ({"request_id": request_id} if request_id else {})
-    info = error_details_pb2.ErrorInfo(reason=error.reason, domain=DOMAIN, metadata=metadata)
-    detail = any_pb2.Any()
-    detail.Pack(info)
-    return status_pb2.Status(code=error.code.grpc_number, message=error.message, details=[detail])
+    details: list[Message] = [error_details_pb2.ErrorInfo(reason=error.reason, domain=DOMAIN, metadata=metadata)]
+    if isinstance(error, InvalidInputError) and (faults := error.violations or _named_field(error)):
+        violations = [BadRequest.FieldViolation(field=field, description=text) for field, text in faults]
+        details.append(BadRequest(field_violations=violations))
+    status = status_pb2.Status(code=error.code.grpc_number, message=error.message)
+    for detail in details:
+        status.details.add().Pack(detail)
+    return status
+
+
+def _named_field(error: InvalidInputError) -> tuple[tuple[str, str], ...]:
+    return ((error.metadata["field"], error.message),) if "field" in error.metadata else ()

@@ -17,29 +17,27 @@ from google.protobuf.json_format import ParseDict
 from google.protobuf.message import Message
 from pydantic import TypeAdapter, ValidationError
 
+from burnish.digests import canonical_json, version_of
 from burnish.errors import InvalidInputError, from_dict
 from burnish.schemas.base import VersionRef
 from burnish.schemas.job import JobSpec
 from burnish.schemas.job_state import JobState
-from burnish.schemas.methods import METHODS
 from burnish_protos.trainer.v1 import trainer_pb2 as pb
 from burnish_trainer.artifacts.checkpoint_models import CheckpointInfo
 from burnish_trainer.preflight.types import Preview
 from burnish_trainer.queue.jobs import Job, JobEvent
 from burnish_trainer.rpc.interceptor import to_status
 
-_CURSOR: TypeAdapter[tuple[datetime, str]] = TypeAdapter(tuple[datetime, str])
+_CURSOR: TypeAdapter[tuple[datetime, str, str]] = TypeAdapter(tuple[datetime, str, str])
 _STATES = {state: pb.TuningJob.State.Value(f"STATE_{state.name}") for state in JobState}
 Sent = TypeVar("Sent", bound=Message)
 
 
 def spec_fields(spec: pb.TuningSpec) -> dict[str, Any]:
     """The fields that the caller set, nested and named as in JobSpec."""
-    method = spec.WhichOneof("method")
-    if method is None:
-        raise InvalidInputError(f"spec.method: set one of {', '.join(METHODS)}", field="method")
     fields = _set_fields(spec)
-    return {"adapter_name": "", "params": fields.pop(method), "method": method} | fields
+    method = spec.WhichOneof("method")
+    return fields if method is None else {"params": fields.pop(method), "method": method} | fields
 
 
 def _set_fields(message: Message) -> dict[str, Any]:
@@ -47,16 +45,14 @@ def _set_fields(message: Message) -> dict[str, Any]:
 
 
 def _plain(descriptor: FieldDescriptor, value: Any) -> Any:
-    """A field's value as a spec has it: messages as dicts, enums as lower-case words."""
+    """A field's value as a spec has it: messages as dicts, enums as lower-case words (one of a later version as its number)."""
     if descriptor.is_repeated:
         return list(value)
     if descriptor.message_type is not None:
         return _set_fields(value)
     if descriptor.enum_type is not None:
-        name = descriptor.name
-        if value not in descriptor.enum_type.values_by_number:
-            raise InvalidInputError(f"{name}: {value} is not known to this trainer", field=name)
-        return descriptor.enum_type.values_by_number[value].name.removeprefix(f"{name.upper()}_").lower()
+        known = descriptor.enum_type.values_by_number.get(value)
+        return known.name.removeprefix(f"{descriptor.name.upper()}_").lower() if known else value
     return value
 
 
@@ -69,19 +65,33 @@ def states(numbers: Sequence[int]) -> list[JobState]:
     return [known[number] for number in numbers]
 
 
-def page_token(last: Job) -> str:
-    cursor = json.dumps([last.create_time.isoformat(), last.job_id])
+def page_token(last: Job, request: pb.ListTuningJobsRequest) -> str:
+    """For the page after this job, of the same filter."""
+    cursor = json.dumps([last.create_time.isoformat(), last.job_id, _filter_digest(request)])
     return base64.urlsafe_b64encode(cursor.encode()).decode()
 
 
-def read_page_token(token: str) -> tuple[datetime, str]:
-    """(create_time, job_id) of the last job that the caller has seen."""
+def read_page_token(request: pb.ListTuningJobsRequest) -> tuple[datetime, str] | None:
+    """(create_time, job_id) of the last job that the caller has seen; None for the first page."""
+    if not request.page_token:
+        return None
     try:
-        return _CURSOR.validate_json(base64.urlsafe_b64decode(token.encode()))
+        time, job_id, digest = _CURSOR.validate_json(base64.urlsafe_b64decode(request.page_token.encode()))
     except (binascii.Error, ValidationError, UnicodeError) as error:
         raise InvalidInputError(
             "page_token: send one from the answer to an earlier list call", field="page_token"
         ) from error
+    if digest != _filter_digest(request):
+        raise InvalidInputError(
+            "page_token: it is of a list with another filter; send states, labels, adapter_name and dataset_name as they were",
+            field="page_token",
+        )
+    return time, job_id
+
+
+def _filter_digest(request: pb.ListTuningJobsRequest) -> str:
+    names = [request.adapter_name, request.dataset_name]
+    return version_of(canonical_json([sorted(set(request.states)), dict(request.labels), *names]))
 
 
 def job_message(job: Job) -> pb.TuningJob:

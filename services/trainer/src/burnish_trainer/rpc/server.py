@@ -8,7 +8,6 @@ from __future__ import annotations
 import grpc
 import grpc.aio
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
-from grpc_reflection.v1alpha import reflection
 
 from burnish.certificates import Pair, ServerCertificate
 from burnish.errors import PreconditionError
@@ -16,6 +15,7 @@ from burnish.telemetry.tracing import Tracing
 from burnish_protos.trainer.v1.trainer_pb2_grpc import add_TrainerServicer_to_server
 from burnish_trainer.metrics import TrainerMetrics
 from burnish_trainer.rpc.interceptor import EdgeInterceptor
+from burnish_trainer.rpc.reflection import add_reflection
 from burnish_trainer.rpc.servicer import SERVICE_NAME, TrainerServicer
 from burnish_trainer.rpc.telemetry import CallTelemetry
 
@@ -53,9 +53,7 @@ def build_server(
     server = grpc.aio.server(interceptors=[EdgeInterceptor(token, telemetry)], options=OPTIONS)
     add_TrainerServicer_to_server(servicer, server)  # type: ignore[no-untyped-call]  # generated
     health_pb2_grpc.add_HealthServicer_to_server(health.servicer, server)
-    reflection.enable_server_reflection(
-        (SERVICE_NAME, health_pb2.DESCRIPTOR.services_by_name["Health"].full_name, reflection.SERVICE_NAME), server
-    )
+    add_reflection((SERVICE_NAME, health_pb2.DESCRIPTOR.services_by_name["Health"].full_name), server)
     return server
 
 

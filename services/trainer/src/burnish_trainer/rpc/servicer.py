@@ -15,6 +15,7 @@ from burnish.errors import InvalidInputError
 from burnish.ports import ObjectStore
 from burnish.registry.holding import Thing
 from burnish.registry.removal import check_free
+from burnish.schemas.job import JobSpec
 from burnish.telemetry.tracing import traceparent
 from burnish_protos.trainer.v1 import trainer_pb2 as pb
 from burnish_protos.trainer.v1 import trainer_pb2_grpc as rpc
@@ -24,7 +25,7 @@ from burnish_trainer.preflight.types import Planner
 from burnish_trainer.queue.jobs import Job
 from burnish_trainer.queue.notifier import QUEUE, Notifier
 from burnish_trainer.queue.repository import JobRepository, check_ended
-from burnish_trainer.rpc.admission import Admission, queue_options
+from burnish_trainer.rpc.admission import Admission, QueueOptions, check_fields, queue_options
 from burnish_trainer.rpc.messages import (
     adapter_message,
     checkpoint_message,
@@ -38,6 +39,7 @@ from burnish_trainer.rpc.messages import (
     states,
 )
 from burnish_trainer.rpc.telemetry import Context
+from burnish_trainer.rpc.violations import Gathered
 
 SERVICE_NAME: str = pb.DESCRIPTOR.services_by_name["Trainer"].full_name
 DEFAULT_PAGE_SIZE = 100
@@ -74,45 +76,56 @@ class TrainerServicer(rpc.TrainerServicer):
         return job_message(job)
 
     def _create(self, request: pb.CreateTuningJobRequest) -> Job:
-        deadline = moment(request, "deadline")
-        digest = _request_digest(request)
-        if request.request_id and (made := self._repository.by_request(request.request_id, digest)):
-            return made
-        spec = self._admission.admit(spec_fields(request.spec))
-        options = queue_options(request.priority, request.labels, deadline)
+        gathered = Gathered()
+        with gathered.also():
+            digest = _request_digest(request)
+            if request.request_id and (made := self._repository.by_request(request.request_id, digest)):
+                return made
+        spec, options = self._admitted(request, gathered)
         return self._repository.create(
             spec, request.request_id or None, digest, **dict(options), traceparent=traceparent()
         )
+
+    def _admitted(self, request: pb.CreateTuningJobRequest, gathered: Gathered) -> tuple[JobSpec, QueueOptions]:
+        """gathered: what is wrong with the request already. InvalidInputError names all that is, before anything is read."""
+        fields = spec_fields(request.spec)
+        with gathered.also("spec."):
+            check_fields(fields)
+        with gathered.also():
+            options = queue_options(request.priority, request.labels, moment(request, "deadline"))
+        gathered.raise_all()
+        with gathered.also("spec."):
+            spec = self._admission.admit(fields)
+        gathered.raise_all()
+        return spec, options
 
     async def PreviewTuningJob(self, request: pb.CreateTuningJobRequest, context: Context) -> pb.TuningJobPreview:
         context = copy_context()
         return await asyncio.get_running_loop().run_in_executor(self._previews, context.run, self._preview, request)
 
     def _preview(self, request: pb.CreateTuningJobRequest) -> pb.TuningJobPreview:
-        spec = self._admission.admit(spec_fields(request.spec))
-        options = queue_options(request.priority, request.labels, moment(request, "deadline"))
+        spec, options = self._admitted(request, Gathered())
         return preview_message(spec, self._planner.preview(spec, options.deadline))
 
     async def GetTuningJob(self, request: pb.GetTuningJobRequest, context: Context) -> pb.TuningJob:
         return job_message(await asyncio.to_thread(self._repository.get, request.job_id))
 
     async def ListTuningJobs(self, request: pb.ListTuningJobsRequest, context: Context) -> pb.ListTuningJobsResponse:
-        size = request.page_size or DEFAULT_PAGE_SIZE
-        if not 1 <= size <= MAXIMUM_PAGE_SIZE:
-            raise InvalidInputError(f"page_size: {size} is not in 1…{MAXIMUM_PAGE_SIZE}", field="page_size")
-        before = read_page_token(request.page_token) if request.page_token else None
+        if request.page_size < 0:
+            raise InvalidInputError("page_size: give a number above 0, or none", field="page_size")
+        size = min(request.page_size or DEFAULT_PAGE_SIZE, MAXIMUM_PAGE_SIZE)
         jobs = await asyncio.to_thread(
             self._repository.newest,
             states(request.states),
             size + 1,
-            before,
+            read_page_token(request),
             dict(request.labels),
             request.adapter_name,
             request.dataset_name,
         )
         answer = pb.ListTuningJobsResponse(jobs=[job_message(job) for job in jobs[:size]])
         if len(jobs) > size:
-            answer.next_page_token = page_token(jobs[size - 1])
+            answer.next_page_token = page_token(jobs[size - 1], request)
         return answer
 
     async def CancelTuningJob(self, request: pb.CancelTuningJobRequest, context: Context) -> pb.TuningJob:
@@ -180,7 +193,8 @@ class TrainerServicer(rpc.TrainerServicer):
 
 
 def _request_digest(request: pb.CreateTuningJobRequest) -> str:
-    """Of everything that the request asks for: spec, priority, labels and deadline."""
+    """Of everything that the request asks for: spec, priority, labels and deadline. InvalidInputError if that cannot be told."""
+    moment(request, "deadline")
     if len(request.request_id) > MAXIMUM_REQUEST_ID:
         raise InvalidInputError(f"request_id has more than {MAXIMUM_REQUEST_ID} characters", field="request_id")
     body = MessageToDict(request, preserving_proto_field_name=True)
