@@ -146,6 +146,12 @@ class UnavailableError(BurnishError):
     code = Code.UNAVAILABLE
 
 
+class ResourceExhaustedError(BurnishError):
+    """Something needs more time or memory than it may have. Ask for less at a time."""
+
+    code = Code.RESOURCE_EXHAUSTED
+
+
 class DeadlineError(BurnishError):
     """Something took longer than its limit. The message says what and the limit."""
 

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 from unit.trainer.made import dpo_rows, job_spec, put_dataset, sft_rows
 
-from burnish.errors import NotFoundError, UnavailableError
+from burnish.errors import NotFoundError, ResourceExhaustedError, UnavailableError
 from burnish.objectstores.s3 import S3ObjectStore
 from burnish.schemas.base import VersionRef
 from burnish.schemas.job import JobSpec
@@ -126,18 +126,36 @@ def test_a_request_that_takes_too_long_ends_the_process(base_model_dir: Path, sp
     sleeping = (sys.executable, "-c", "import time; time.sleep(60)")
     checker = CheckerProcess(base_model_dir, {}, timeout_seconds=0.5, command=sleeping)
     pid = checker.pid
-    with pytest.raises(UnavailableError, match=r"longer than 0\.5 s"):
+    with pytest.raises(ResourceExhaustedError, match=r"longer than 0\.5 s"):
         checker.check(spec)
     wait_until_gone(pid)
     checker.close()
 
 
-def test_a_process_that_dies_over_every_request_is_unavailable(base_model_dir: Path, spec: JobSpec) -> None:
+def test_a_process_that_dies_over_every_request_is_the_jobs_own_doing(base_model_dir: Path, spec: JobSpec) -> None:
     checker = CheckerProcess(
         base_model_dir, {}, command=(sys.executable, "-c", "import sys; sys.stdin.readline(); sys.exit(3)")
     )
-    with pytest.raises(UnavailableError, match="died 2 times over this job, last by exit code 3"):
+    with pytest.raises(ResourceExhaustedError, match="died 2 times over this job, last by exit code 3"):
         checker.check(spec)
+    checker.close()
+
+
+def test_a_request_that_nobody_waits_for_frees_the_process_for_the_next(base_model_dir: Path, spec: JobSpec) -> None:
+    sleeping = (sys.executable, "-c", "import time; time.sleep(60)")
+    checker = CheckerProcess(base_model_dir, {}, command=sleeping)
+    pid = checker.pid
+    first, second = threading.Event(), threading.Event()
+    with ThreadPoolExecutor(2) as pool:
+        running = pool.submit(checker.check, spec, first)
+        time.sleep(0.2)
+        waiting = pool.submit(checker.check, spec, second)
+        second.set()
+        assert isinstance(waiting.exception(timeout=20), UnavailableError)
+        assert not running.done(), "it is not the one that was given up"
+        first.set()
+        assert isinstance(running.exception(timeout=20), UnavailableError)
+    wait_until_gone(pid)
     checker.close()
 
 

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import random
+import time
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 
 from burnish.schemas.hyperparameters import OptimizerSpec, total_steps
 from burnish_trainer.data.batches import BatchSchedule, make_schedule
@@ -65,3 +68,18 @@ def test_total_steps() -> None:
     assert total_steps(rows=60, epochs=3, max_steps=0, rows_per_step=8) == 23
     assert total_steps(rows=60, epochs=3, max_steps=5, rows_per_step=8) == 5
     assert total_steps(rows=1, epochs=0.1, max_steps=0, rows_per_step=8) == 1
+
+
+def seconds_of(work: Callable[[], object]) -> float:
+    """Of this process's own time, so that what else runs does not count."""
+    began = time.process_time()
+    work()
+    return time.process_time() - began
+
+
+def test_a_step_of_many_more_rows_than_there_are_takes_time_in_proportion() -> None:
+    small, large = (
+        seconds_of(partial(plan, [5, 6], max_steps=1, batch_size=1024, gradient_accumulation_steps=steps))
+        for steps in (64, 256)
+    )
+    assert large < 8 * small, "four times the rows"

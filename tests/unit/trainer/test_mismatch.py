@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 from pydantic import ValidationError
 from unit.trainer.made import job_spec
@@ -23,6 +25,22 @@ def test_a_batch_is_mismatched_within_itself_and_with_other_prompts_where_it_can
     others = mismatched(rows, 4, rows)
     assert [other.ids[3] for other in others] == [21, 22, 11, 12]
     assert [other.ids[:3] for other in others] == [row.prompt for row in rows]
+
+
+def test_of_several_rotations_the_first_of_the_best_is_taken() -> None:
+    """Three rows of one prompt and one of another: every rotation leaves two at their own prompt, so the first stays."""
+    rows = [judged(1, 11), judged(1, 12), judged(1, 13), judged(2, 21)]
+    assert [other.ids[3] for other in mismatched(rows, 4, rows)] == [21, 11, 12, 13]
+
+
+def test_a_large_batch_takes_time_in_proportion() -> None:
+    def seconds(count: int) -> float:
+        rows = [judged(prompt, prompt) for prompt in range(count)]
+        began = time.process_time()
+        mismatched(rows, count, rows)
+        return time.process_time() - began
+
+    assert seconds(4000) < 10 * seconds(1000), "four times the rows"
 
 
 def test_a_last_row_alone_is_mismatched_with_a_stranger() -> None:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from threading import Event
 from typing import Any
 
 import pytest
@@ -97,7 +98,7 @@ class Checked:
 
     report: CheckReport
 
-    def check(self, spec: JobSpec) -> CheckReport:
+    def check(self, spec: JobSpec, given_up: Event | None = None) -> CheckReport:
         return self.report
 
 

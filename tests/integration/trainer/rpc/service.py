@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from threading import Event
 from typing import Any
 
 import grpc
@@ -48,7 +49,7 @@ class ScriptedPlanner:
     error: Exception | None = None
     asked: list[tuple[JobSpec, datetime | None]] = field(default_factory=list)
 
-    def preview(self, spec: JobSpec, deadline: datetime | None = None) -> Preview:
+    def preview(self, spec: JobSpec, deadline: datetime | None = None, given_up: Event | None = None) -> Preview:
         self.asked.append((spec, deadline))
         if self.error:
             raise self.error

@@ -15,7 +15,7 @@ from integration.trainer.queue.jobs import PREVIEW
 from unit.trainer.made import job_spec
 from unit.trainer.scheduler.jobs import policy
 
-from burnish.errors import NotFoundError, UnavailableError
+from burnish.errors import NotFoundError, ResourceExhaustedError, UnavailableError
 from burnish.layout import checkpoint
 from burnish.objectstores.memory import MemoryObjectStore
 from burnish.schemas.base import VersionRef
@@ -41,9 +41,12 @@ class ScriptedPlanner:
 
     def __init__(self) -> None:
         self.asked: list[str] = []
+        self.given_up: list[str] = []
         self.open = threading.Event()
 
-    def preview(self, spec: JobSpec, deadline: datetime | None = None) -> Preview:
+    def preview(
+        self, spec: JobSpec, deadline: datetime | None = None, given_up: threading.Event | None = None
+    ) -> Preview:
         self.asked.append(spec.adapter_name)
         match spec.adapter_name:
             case "refused":
@@ -66,7 +69,14 @@ class ScriptedPlanner:
             case "stalls":
                 return PREVIEW.model_copy(update={"estimate": None})
             case "slow":
-                assert self.open.wait(WAIT_SECONDS)
+                until = time.monotonic() + WAIT_SECONDS
+                while not self.open.wait(0.02):
+                    assert time.monotonic() < until
+                    if given_up is not None and given_up.is_set():
+                        self.given_up.append(spec.adapter_name)
+                        raise UnavailableError("nobody waits for it any more")
+            case "absurd":
+                raise ResourceExhaustedError("preflight took longer than 600 s and was ended")
         return PREVIEW
 
 

@@ -83,6 +83,7 @@ async def test_a_preflight_that_cannot_run_is_tried_again_later(start: Start) ->
         ("unpreparable", 4, "UNAVAILABLE", "the object store does not answer"),
         ("defective", 2, "INTERNAL", "a defect of preflight"),
         ("vanished", 1, "NOT_FOUND", "does not exist any more"),
+        ("absurd", 2, "RESOURCE_EXHAUSTED", "took longer than 600 s"),
     ],
 )
 async def test_failing_preflights_are_bounded(start: Start, script: str, asked: int, code: str, message: str) -> None:
@@ -106,6 +107,18 @@ async def test_a_stopping_engine_does_not_wait_for_a_preflight(
     job = bench.repository.get(job_id)
     assert (job.state, job.prepared, job.strikes) == (JobState.PENDING, False, 0)
     bench.planner.open.set()
+
+
+@pytest.mark.parametrize("request_", ["cancel", "pause"])
+async def test_a_job_that_is_cancelled_while_it_is_prepared_frees_preflight_for_others(
+    start: Start, request_: str
+) -> None:
+    bench = await start(lease_seconds=300.0)
+    job_id, other = bench.queue("slow"), bench.queue("succeeds")
+    await bench.until(job_id, lambda job: job.state is JobState.PREPARING and bool(bench.planner.asked))
+    bench.ask(request_, job_id)
+    await bench.until(other, lambda job: job.state is JobState.SUCCEEDED)
+    assert bench.planner.given_up == ["slow"]
 
 
 async def test_a_paused_job_frees_its_device_and_goes_on_when_resumed(start: Start) -> None:
@@ -327,6 +340,7 @@ async def test_a_deadline_ends_a_job_that_does_not_run_yet(start: Start) -> None
     bench.notifier.notify(QUEUE)
     job = await bench.until(job_id, lambda job: job.state.ended)
     assert (job.state, job.attempts, (job.error or {})["code"]) == (JobState.FAILED, 0, "DEADLINE_EXCEEDED")
+    await until(lambda: bench.planner.given_up == ["slow"])
 
 
 async def test_a_pause_reaches_a_job_that_is_being_prepared(start: Start) -> None:

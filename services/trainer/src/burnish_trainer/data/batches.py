@@ -70,15 +70,15 @@ def make_schedule(
     rows_per_step = optimizer.rows_per_step * devices
     steps = total_steps(len(row_tokens), optimizer.epochs, optimizer.max_steps, rows_per_step)
     order: list[int] = []
-    rest: list[int] = []
+    rows: list[int] = []
     for number in count():
         if len(order) >= steps * rows_per_step:
             break
         random_ = random.Random(f"{seed}/{number}")
-        rows = rest + random_.sample(range(len(row_tokens)), len(row_tokens))
-        full = len(rows) // rows_per_step * rows_per_step
-        order += _by_length(rows[:full], row_tokens, rows_per_step, random_)
-        rest = rows[full:]
+        rows += random_.sample(range(len(row_tokens)), len(row_tokens))
+        if full := len(rows) // rows_per_step * rows_per_step:
+            order += _by_length(rows[:full], row_tokens, rows_per_step, random_)
+            rows = rows[full:]
     return BatchSchedule(
         tuple(order[: steps * rows_per_step]), steps, rows_per_step, tuple(row_tokens), tuple(trained_tokens)
     )

@@ -6,6 +6,7 @@ Preflight counts these sequences, and the worker trains on them.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from operator import eq
 
 from burnish_trainer.data.tokens import EncodedRow, Example
 
@@ -28,8 +29,16 @@ def mismatched(rows: Sequence[EncodedRow], batch_size: int, others: Sequence[Enc
 
 
 def _turned(batch: Sequence[EncodedRow]) -> list[EncodedRow]:
-    rotations = ([*batch[-turn:], *batch[:-turn]] for turn in range(1, len(batch)))
-    return min(rotations, key=lambda turned: sum(a.prompt == b.prompt for a, b in zip(batch, turned, strict=True)))
+    """The first of the best rotations; one in which no row meets its own prompt ends the search, which is nearly always the first."""
+    prompts = [row.prompt for row in batch]
+    best, fewest = 1, len(batch) + 1
+    for turn in range(1, len(batch)):
+        met = sum(map(eq, prompts, [*prompts[-turn:], *prompts[:-turn]]))
+        if met < fewest:
+            best, fewest = turn, met
+        if not met:
+            break
+    return [*batch[-best:], *batch[:-best]]
 
 
 def _answered(row: EncodedRow, other: EncodedRow) -> Example:

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from threading import Event
 from typing import Any
 
 from burnish.digests import canonical_json, sha256_hex
@@ -53,8 +54,8 @@ class RunPlanner:
         self._base_model = base_model
         self._machine = machine or (lambda: read_machine(work_dir, device))
 
-    def preview(self, spec: JobSpec, deadline: datetime | None = None) -> Preview:
-        report = self._checker.check(spec)
+    def preview(self, spec: JobSpec, deadline: datetime | None = None, given_up: Event | None = None) -> Preview:
+        report = self._checker.check(spec, given_up)
         machine = self._machine()
         kind = self._kind(spec, machine, spec.method)
         workload, model = report.workload, report.model

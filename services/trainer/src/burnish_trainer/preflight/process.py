@@ -15,11 +15,13 @@ import sys
 import threading
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from queue import Empty, SimpleQueue
+from threading import Event
 from typing import IO, Any
 
-from burnish.errors import UnavailableError, from_dict
+from burnish.errors import ResourceExhaustedError, UnavailableError, from_dict
 from burnish.schemas.job import JobSpec
 from burnish.telemetry.tracing import traceparent
 from burnish_trainer.preflight.types import CheckReport
@@ -29,11 +31,27 @@ log = logging.getLogger(__name__)
 CHECKER = (sys.executable, "-m", "burnish_trainer.preflight.checker")
 TIMEOUT_SECONDS = 600.0
 END_SECONDS = 5.0
+LOOK_SECONDS = 0.1
 TRIES = 2
+
+
+GIVEN_UP = "nobody waits for this preflight any more"
 
 
 class CheckerDied(Exception):
     """The child ended before it answered."""
+
+
+@dataclass(frozen=True)
+class _Limit:
+    """Of one request: until when it may take, on the monotonic clock, and whether somebody still waits for it."""
+
+    deadline: float
+    given_up: Event
+
+    @property
+    def is_over(self) -> bool:
+        return self.given_up.is_set() or time.monotonic() >= self.deadline
 
 
 class CheckerProcess:
@@ -62,16 +80,17 @@ class CheckerProcess:
         """Of the child as it is now."""
         return self._child.pid
 
-    def check(self, spec: JobSpec) -> CheckReport:
+    def check(self, spec: JobSpec, given_up: Event | None = None) -> CheckReport:
         """The checks of a job. The child's own error if it answers with one (NotFoundError, CorruptDataError, …);
-        UnavailableError if it died twice over this request, took too long, or is closed."""
-        deadline = time.monotonic() + self._timeout_seconds
-        if not self._turn.acquire(timeout=self._timeout_seconds):
-            raise UnavailableError(
-                f"preflight was busy with other jobs for {self._timeout_seconds:g} s: try again later"
-            )
+        ResourceExhaustedError if it died twice over this request or took too long; UnavailableError if it is closed, busy
+        with others, or given up."""
+        limit = _Limit(time.monotonic() + self._timeout_seconds, given_up or Event())
+        while not self._turn.acquire(timeout=LOOK_SECONDS):
+            if limit.is_over:
+                waited = f"preflight was busy with other jobs for {self._timeout_seconds:g} s: try again later"
+                raise UnavailableError(GIVEN_UP if limit.given_up.is_set() else waited)
         try:
-            return self._ask(spec, deadline)
+            return self._ask(spec, limit)
         finally:
             self._turn.release()
 
@@ -80,22 +99,24 @@ class CheckerProcess:
         self._is_closed = True
         self._child.end()
 
-    def _ask(self, spec: JobSpec, deadline: float) -> CheckReport:
+    def _ask(self, spec: JobSpec, limit: _Limit) -> CheckReport:
         request = {"spec": spec.model_dump(mode="json"), "traceparent": traceparent()}
         for number in range(1, TRIES + 1):
             try:
-                return _report(self._living_child().ask(request, deadline - time.monotonic()))
+                return _report(self._living_child().ask(request, limit))
             except CheckerDied:
                 self._child.end()  # its output closes a moment before it is gone
                 log.warning("the preflight process ended by %s on try %d", self._child.exit_status(), number)
-            except Empty:
+            except TimeoutError:
                 self._child.end()
-                raise UnavailableError(
-                    f"preflight took longer than {self._timeout_seconds:g} s and was ended: try again, or with fewer rows"
+                if limit.given_up.is_set():
+                    raise UnavailableError(GIVEN_UP) from None
+                raise ResourceExhaustedError(
+                    f"preflight took longer than {self._timeout_seconds:g} s and was ended: train on fewer rows"
                 ) from None
-        raise UnavailableError(
-            f"the preflight process died {TRIES} times over this job, last by {self._child.exit_status()}: "
-            "the trainer's log has its last lines"
+        raise ResourceExhaustedError(
+            f"the preflight process died {TRIES} times over this job, last by {self._child.exit_status()}, as one does that "
+            "needs more memory than there is: the trainer's log has its last lines"
         )
 
     def _living_child(self) -> _Child:
@@ -131,18 +152,21 @@ class _Child:
         code = self._process.poll()
         return "nothing yet" if code is None else f"signal {-code}" if code < 0 else f"exit code {code}"
 
-    def ask(self, request: Mapping[str, Any], timeout_seconds: float) -> dict[str, Any]:
-        """CheckerDied if it ended; Empty if no answer came in time."""
+    def ask(self, request: Mapping[str, Any], limit: _Limit) -> dict[str, Any]:
+        """CheckerDied if it ended; TimeoutError if no answer came within the limit."""
         try:
             self._stdin.write(json.dumps(request).encode() + b"\n")
             self._stdin.flush()
         except (OSError, ValueError) as error:  # ValueError: closed by close()
             raise CheckerDied from error
-        answer = self._answers.get(timeout=max(0.0, timeout_seconds))
-        if answer is None:
-            raise CheckerDied
-        body: dict[str, Any] = json.loads(answer)
-        return body
+        while not limit.is_over:
+            with contextlib.suppress(Empty):
+                answer = self._answers.get(timeout=LOOK_SECONDS)
+                if answer is None:
+                    raise CheckerDied
+                body: dict[str, Any] = json.loads(answer)
+                return body
+        raise TimeoutError
 
     def end(self) -> None:
         """Close its input, which ends it; kill it if that does not help."""

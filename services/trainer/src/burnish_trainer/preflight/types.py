@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
+from threading import Event
 from typing import Protocol
 
 from pydantic import Field
@@ -97,8 +98,9 @@ class Preview(Frozen):
 class Checker(Protocol):
     """Runs the checks on a job's rows without taking a device. Blocks; thread-safe."""
 
-    def check(self, spec: JobSpec) -> CheckReport:
-        """UnavailableError if they cannot be run now (their process died, the object store does not answer)."""
+    def check(self, spec: JobSpec, given_up: Event | None = None) -> CheckReport:
+        """UnavailableError if they cannot be run now (the object store does not answer, or given_up was set meanwhile);
+        ResourceExhaustedError if they take more time or memory than they may have."""
         ...
 
 
@@ -113,6 +115,6 @@ class PastRuns(Protocol):
 class Planner(Protocol):
     """Preflight and estimate of a job. Blocks; thread-safe."""
 
-    def preview(self, spec: JobSpec, deadline: datetime | None = None) -> Preview:
-        """UnavailableError if preflight cannot be run now."""
+    def preview(self, spec: JobSpec, deadline: datetime | None = None, given_up: Event | None = None) -> Preview:
+        """Raises what `Checker.check` raises. given_up: set once nobody waits for it any more, so that others need not wait."""
         ...

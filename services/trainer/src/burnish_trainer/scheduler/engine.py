@@ -94,7 +94,7 @@ class Engine:
         try:
             for expired in await self._leases.in_thread(self._repository.expire):
                 self._metrics.ended(expired)
-                self._notifier.notify(expired.job_id)
+                self._notifier.notify(expired.job_id, requests_of(expired.job_id))
             while free := self._pool.free():
                 claim_device = self._repository.claim_device
                 job = await self._leases.in_thread(

@@ -4,22 +4,23 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import threading
 import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from contextvars import copy_context
 from functools import partial
-from typing import Any, Literal
+from typing import Literal
 
-from burnish.errors import BurnishError, InternalError, PreconditionError, UnavailableError
+from burnish.errors import BurnishError, InternalError, PreconditionError, ResourceExhaustedError, UnavailableError
 from burnish.schemas.job_state import JobState
 from burnish.schemas.tuning import Finding
 from burnish.telemetry.tracing import Tracing
 from burnish_trainer.metrics import TrainerMetrics
 from burnish_trainer.preflight.types import Planner, Preview
 from burnish_trainer.queue.jobs import Job
-from burnish_trainer.queue.repository import LeaseLost
+from burnish_trainer.queue.notifier import requests_of
 from burnish_trainer.scheduler.lease import Leases
 from burnish_trainer.scheduler.policy import STOPPED, End, Policy, Requeue, after_failure
 
@@ -61,12 +62,16 @@ class Preparation:
             return
         with self._tracing.span("prepare", job_id=job.job_id, method=job.spec.method):
             started = time.perf_counter()
-            work = partial(copy_context().run, self._planner.preview, job.spec, job.deadline)
+            given_up = threading.Event()
+            work = partial(copy_context().run, self._planner.preview, job.spec, job.deadline, given_up)
             preview = asyncio.get_running_loop().run_in_executor(self._thread, work)
             try:
                 await self._hold(job, preview)
             finally:
+                given_up.set()
                 self._metrics.prepared(_result(preview), time.perf_counter() - started)
+                if not preview.done():
+                    preview.add_done_callback(_ignore_error)
         outcome = self._outcome(job, preview)
         if isinstance(outcome, Preview):
             await self._leases.write(self._leases.repository.prepared, job, outcome, refusal(outcome.findings))
@@ -79,12 +84,12 @@ class Preparation:
 
     def _outcome(self, job: Job, preview: asyncio.Future[Preview]) -> Preview | Requeue | End:
         if not preview.done():  # the engine stops
-            preview.add_done_callback(_ignore_error)
             return Requeue(message=STOPPED)
         try:
             return preview.result()
-        except UnavailableError as error:
-            return after_failure(job, error, self._policy, strikes=0, what="preflight could not be run")
+        except (UnavailableError, ResourceExhaustedError) as error:
+            strikes = int(isinstance(error, ResourceExhaustedError))  # the job's own doing
+            return after_failure(job, error, self._policy, strikes, what="preflight could not be run")
         except BurnishError as error:
             return End(JobState.FAILED, error)
         except Exception as error:
@@ -93,20 +98,18 @@ class Preparation:
             return after_failure(job, defect, self._policy, strikes=1, what="preflight could not be run")
 
     async def _hold(self, job: Job, preview: asyncio.Future[Preview]) -> None:
-        """Keep the job until the preview is there or the engine stops; if it was lost, until the thread is free again."""
+        """Keep the job until the preview is there or the engine stops. LeaseLost as soon as callers have cancelled or paused it."""
         stopped = asyncio.create_task(self._stopping.wait())
-        waited: set[asyncio.Future[Any]] = {preview, stopped}
-        try:
-            while not (preview.done() or stopped.done()):
-                await asyncio.wait(waited, timeout=self._policy.lease_seconds / 4, return_when=asyncio.FIRST_COMPLETED)
-                if not (preview.done() or stopped.done()):
-                    await self._leases.renew(job)
-        except (LeaseLost, UnavailableError):
-            preview.add_done_callback(_ignore_error)
-            await asyncio.wait(waited, return_when=asyncio.FIRST_COMPLETED)
-            raise
-        finally:
-            stopped.cancel()
+        with self._leases.notifier.subscribe(requests_of(job.job_id)) as requests:
+            try:
+                while not (preview.done() or stopped.done()):
+                    asked = asyncio.create_task(requests.changed(self._policy.lease_seconds / 4))
+                    await asyncio.wait({preview, stopped, asked}, return_when=asyncio.FIRST_COMPLETED)
+                    if asked.done():
+                        await self._leases.renew(job)
+                    asked.cancel()
+            finally:
+                stopped.cancel()
 
 
 def _result(preview: asyncio.Future[Preview]) -> Literal["passed", "refused", "failed", "interrupted"]:
