@@ -95,7 +95,7 @@ def one(kind: str, words: int, rank: int, batch: int, accumulation: int, steps: 
     from burnish_trainer.executors.assignment import Assignment
     from burnish_trainer.preflight.base_model import load_base_model
     from burnish_trainer.preflight.examine import check
-    from burnish_trainer.worker.clock import Clock, Phase
+    from burnish_trainer.worker.clock import Clock, Timed
     from burnish_trainer.worker.main import make_context, train
 
     class WeightlessStore(MemoryObjectStore):
@@ -115,7 +115,7 @@ def one(kind: str, words: int, rank: int, batch: int, accumulation: int, steps: 
             super().step_begins()
 
         @contextmanager
-        def phase(self, name: Phase) -> Iterator[None]:
+        def phase(self, name: Timed) -> Iterator[None]:
             start = time.process_time()
             with super().phase(name):
                 yield

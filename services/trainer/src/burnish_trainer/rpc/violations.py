@@ -9,6 +9,7 @@ from typing import Any
 from pydantic import BaseModel, ValidationError
 
 from burnish.errors import InvalidInputError
+from burnish.schemas.hyperparameters import value_text
 
 # By pydantic's type of fault, so that its own sentences, which change from one version to the next, are no part of the contract.
 WORDS = {
@@ -69,7 +70,8 @@ def violations_of(model: type[BaseModel], fields: Mapping[str, Any], prefix: str
 
 
 def _words(fault: Mapping[str, Any]) -> str:
-    text = WORDS.get(fault["type"], "is no value of this field").format(**fault.get("ctx", {}))
+    bounds = {name: value_text(value) for name, value in fault.get("ctx", {}).items()}
+    text = WORDS.get(fault["type"], "is no value of this field").format(**bounds)
     sent = fault["input"]
     is_told = fault["type"] in ("missing", "value_error") or not isinstance(sent, str | int | float)
     return text if is_told else f"{text}, not {sent!r}"
