@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,9 @@ from unit.trainer.made import assistant, encode, user
 
 from burnish.errors import InvalidInputError
 from burnish.schemas.base import Message
-from burnish_trainer.data.tokens import MASKED, Example, require_trainable
+from burnish.schemas.dataset import SftRow
+from burnish_trainer.data.rows import Record, record_of
+from burnish_trainer.data.tokens import MASKED, encode_records
 
 pytestmark = pytest.mark.model
 
@@ -46,31 +49,36 @@ def test_a_completion_of_several_messages_is_trained_to_its_last_end(tokenizer: 
 
 
 def test_a_template_that_never_ends_an_answer_is_refused(tokenizer: Any) -> None:
-    import copy
-
     endless = copy.deepcopy(tokenizer)
     endless.chat_template = "{% for message in messages %}{{ message['role'] }}: {{ message['content'] }}\n{% endfor %}"
-    with pytest.raises(InvalidInputError, match="would not learn to stop"):
+    with pytest.raises(InvalidInputError, match="have no <.im_end.> behind the completion.*: q"):
         encode(endless, user("Hi"), assistant("Hello"))
 
 
-def example(question_id: str, length: int, prompt: int = 1) -> Example:
-    return Example(question_id=question_id, ids=tuple(range(length)), prompt_tokens=prompt)
+def rows(*questions: str, answer: str = "Yes.") -> list[Record]:
+    return [
+        record_of(SftRow(question_id=q, source="correction", prompt=user(q), completion=assistant(answer)))
+        for q in questions
+    ]
 
 
-def test_rows_as_long_as_allowed_pass_and_longer_ones_are_named() -> None:
-    require_trainable([example("fits", 10)], max_length=10)
+def test_rows_as_long_as_allowed_pass_and_longer_ones_are_named(tokenizer: Any) -> None:
+    short, long = rows("Why?"), rows("Why on earth, then?")
+    length = len(encode_records(tokenizer, short, max_length=100)[0].examples[0].ids)
+    assert len(encode_records(tokenizer, short, max_length=length)) == 1
     with pytest.raises(
-        InvalidInputError, match=r"2 rows are longer than max_length 10 tokens .the longest has 12.*a, b"
-    ):
-        require_trainable([example("fits", 10), example("a", 11), example("b", 12)], max_length=10)
+        InvalidInputError, match=rf"1 rows .*longer than {length} tokens.*: Why on earth, then\?\."
+    ) as refusal:
+        encode_records(tokenizer, [*short, *long], max_length=length)
+    assert refusal.value.metadata["question_ids"] == "Why on earth, then?"
 
 
-def test_many_long_rows_are_counted_not_listed() -> None:
-    with pytest.raises(InvalidInputError, match="q9 and 20 more"):
-        require_trainable([example(f"q{number}", 11) for number in range(30)], max_length=10)
+def test_many_faulty_rows_are_counted_and_not_all_listed(tokenizer: Any) -> None:
+    with pytest.raises(InvalidInputError, match="30 rows") as refusal:
+        encode_records(tokenizer, rows(*(f"q{number}" for number in range(30))), max_length=3)
+    assert len(refusal.value.metadata["question_ids"].split(",")) == 10
 
 
-def test_rows_with_nothing_to_learn_are_refused() -> None:
-    with pytest.raises(InvalidInputError, match=r"empty completion.*only-eos"):
-        require_trainable([example("only-eos", 10, prompt=9)], max_length=10)
+def test_rows_with_nothing_to_learn_are_refused(tokenizer: Any) -> None:
+    with pytest.raises(InvalidInputError, match=r"nothing before it: empty"):
+        encode_records(tokenizer, rows("empty", answer=""), max_length=100)

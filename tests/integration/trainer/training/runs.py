@@ -25,6 +25,7 @@ from burnish_trainer.executors import events
 from burnish_trainer.executors.assignment import Assignment
 from burnish_trainer.executors.events import Event, EventWriter, Metrics, Succeeded
 from burnish_trainer.hardware.backends import Device, DType
+from burnish_trainer.worker.clock import Clock
 from burnish_trainer.worker.main import attempt, make_context, train
 
 _numbers = count(1)
@@ -48,7 +49,7 @@ class StopAtStep(threading.Event):
 
 @dataclass
 class Run:
-    """One job as it stands after its attempts. events: of all attempts, the final one last."""
+    """One job as it is after its attempts. events: of all attempts, the final one last. progress: what the clock was told."""
 
     runner: Runner
     spec: JobSpec
@@ -56,6 +57,7 @@ class Run:
     store: MemoryObjectStore
     folder: Path
     events: list[Event] = field(default_factory=list)
+    progress: list[str] = field(default_factory=list)
 
     def attempt(self, folder: Path, stop_at: int | None = None) -> Run:
         self.folder = folder
@@ -67,7 +69,8 @@ class Run:
         )
 
         def training() -> Event:
-            ctx = make_context(assignment, folder, self.store, writer, StopAtStep(stop_at, path))
+            clock = Clock(progress=self.progress.append)
+            ctx = make_context(assignment, folder, self.store, writer, StopAtStep(stop_at, path), clock=clock)
             return train(replace(ctx, dtype=self.runner.dtype or ctx.dtype))
 
         final = attempt(training, Tracing("test"))

@@ -41,6 +41,23 @@ def test_every_step_tells_its_pace(trained: Run) -> None:
     assert steps[1].learning_rate == pytest.approx(1e-2)
 
 
+def test_every_phase_and_every_step_in_it_is_progress_that_the_trainer_sees(trained: Run) -> None:
+    """What scheduler/policy.py judges a worker by: a step or a batch that went unsaid would be taken for a hang."""
+    told = trained.progress
+    assert list(dict.fromkeys(told)) == [
+        "loading",
+        "starting",
+        "first-step",
+        "training",
+        "evaluating",
+        "saving",
+        "publishing",
+    ]
+    assert told.count("evaluating") >= 3, "each batch of each of three evaluations"
+    assert told.count("training") >= 8
+    assert told.count("saving") == 3
+
+
 def test_the_adapter_is_lora_on_all_seven_projections_and_nothing_else(trained: Run) -> None:
     weights = trained.weights()
     modules = {name.split(".")[-3] for name in weights}
@@ -181,7 +198,7 @@ def test_long_rows_are_refused_by_name(runner: Runner) -> None:
     rows[5] = rows[5].model_copy(update={"prompt": user("very long " * 80)})
     error = refused(runner.sft(train=rows, optimizer={"max_length": 100}))
     assert error.reason == "INVALID_INPUT"
-    assert "1 rows are longer than max_length 100" in error.message
+    assert "longer than 100 tokens" in error.message
     assert error.metadata["question_ids"] == "q5"
 
 
