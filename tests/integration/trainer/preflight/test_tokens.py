@@ -51,7 +51,7 @@ def test_a_completion_of_several_messages_is_trained_to_its_last_end(tokenizer: 
 def test_a_template_that_never_ends_an_answer_is_refused(tokenizer: Any) -> None:
     endless = copy.deepcopy(tokenizer)
     endless.chat_template = "{% for message in messages %}{{ message['role'] }}: {{ message['content'] }}\n{% endfor %}"
-    with pytest.raises(InvalidInputError, match="have no <.im_end.> behind the completion.*: q"):
+    with pytest.raises(InvalidInputError, match=r"have no <.im_end.> behind the completion.*: q"):
         encode(endless, user("Hi"), assistant("Hello"))
 
 

@@ -109,13 +109,13 @@ def encode_records(tokenizer: Tokenizer, records: Sequence[Record], max_length: 
     examples = [example for row in rows for example in row.examples]
     endless = [record.question_id for record, row in zip(records, found, strict=True) if row is None]
     if unfit := {*endless, *longer_than(examples, max_length), *unlearnable(examples)}:
-        named = ", ".join(sorted(unfit)[:NAMED_ROWS])
+        named = sorted(unfit)[:NAMED_ROWS]
         raise InvalidInputError(
             f"{len(unfit)} rows cannot be trained on, since they are longer than {max_length} tokens, have no "
-            f"{tokenizer.eos_token} behind the completion, or nothing before it: {named}. Queue the job again: its preflight "
-            "says what is wrong with each",
+            f"{tokenizer.eos_token} behind the completion, or nothing before it: {', '.join(named)}. Queue the job again: "
+            "its preflight says what is wrong with each",
             field="dataset",
-            question_ids=named,
+            question_ids=",".join(named),
         )
     return rows
 
