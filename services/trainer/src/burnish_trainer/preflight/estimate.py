@@ -97,9 +97,7 @@ COSTS: dict[Device, Costs] = {
         logit_bytes=14,
     ),
 }
-FP32_EFFICIENCY = (
-    0.9  # of a model's products as a share of a large square one's: fp32 units are kept busy by small ones too
-)
+FP32_EFFICIENCY = 0.9  # instead of `efficiency`: fp32 units are kept busy by small products too
 CUDA_CONTEXT_BYTES = 600_000_000  # taken by the driver beside the allocator's peak
 
 
@@ -135,9 +133,10 @@ def predict(spec: JobSpec, workload: Workload, model: ModelShape, machine: Machi
     """Of first principles alone, for one device of a run (its devices share the rows)."""
     if spec.method in SHARING and machine.device == "cpu":
         workload = workload.without_repeats()
+    costs = COSTS[machine.device]
     return Prediction(
         seconds=_seconds(spec, workload, model, machine),
-        load_seconds=_load_seconds(model, machine),
+        load_seconds=costs.load_seconds + model.weight_bytes / costs.load_bytes_per_second,
         peak_memory_bytes=_peak_memory_bytes(spec, workload, model, machine),
     )
 
@@ -203,11 +202,11 @@ def _seconds(spec: JobSpec, workload: Workload, model: ModelShape, machine: Mach
     costs = COSTS[machine.device]
     row_tokens = _mean_sequence(spec, workload)
     labels = workload.trained_tokens / max(workload.padded_tokens, 1)
-    passes = _passes(spec, machine)
-    trained = workload.padded_tokens * _token_seconds(spec, model, machine, row_tokens, labels, passes)
+    forwards = 2 if machine.device == "cuda" else 1  # gradient checkpointing goes forward twice
+    trained = workload.padded_tokens * _token_seconds(spec, model, machine, row_tokens, labels, forwards, backwards=1)
     judged = workload.evaluations * workload.evaluation_tokens + workload.reference_tokens
-    forward = judged * _token_seconds(spec, model, machine, row_tokens, labels, FORWARD)
-    device_steps: float = workload.steps * spec.optimizer.gradient_accumulation_steps * (1 + passes.backward)
+    forward = judged * _token_seconds(spec, model, machine, row_tokens, labels, forwards=1, backwards=0)
+    device_steps: float = workload.steps * spec.optimizer.gradient_accumulation_steps * 2  # forward and backward
     device_steps += judged / max(workload.evaluation_heaviest_tokens, workload.heaviest_step_tokens, 1)
     fixed = device_steps * (costs.step_seconds + model.layers * costs.layer_seconds)
     optimizer = workload.steps * adapter_parameters(spec, model) * OPTIMIZER_BYTES / machine.bytes_per_second
@@ -216,41 +215,29 @@ def _seconds(spec: JobSpec, workload: Workload, model: ModelShape, machine: Mach
     return (trained + forward) / spec.device_count + fixed + optimizer + checkpoints * saving
 
 
-@dataclass(frozen=True)
-class Passes:
-    """How often the layers are gone through for a token: forward passes, and 1 if there is a backward pass."""
-
-    forward: float
-    backward: int
-
-
-FORWARD = Passes(1, 0)
 OPTIMIZER_BYTES = 40  # read and written a trained parameter by one step of AdamW, clipping included
 SAVED_BYTES_PER_SECOND = 1e9  # to write, digest and upload
-HIDDEN_TRAFFIC = (
-    120  # bytes read and written by elementwise kernels: a unit of the hidden size, token and layer, forward
-)
+# Bytes read and written by elementwise kernels: a unit of the hidden (intermediate) size, token and layer, forward.
+HIDDEN_TRAFFIC = 120
 INTERMEDIATE_TRAFFIC = 40
 LOGIT_TRAFFIC = 40  # a unit of the vocabulary and token that has logits
 
 
-def _passes(spec: JobSpec, machine: Machine) -> Passes:
-    """Gradient checkpointing (on CUDA) goes forward twice."""
-    return Passes(2.0 if machine.device == "cuda" else 1.0, 1)
-
-
 def _token_seconds(
-    spec: JobSpec, model: ModelShape, machine: Machine, row_tokens: float, labels: float, passes: Passes
+    spec: JobSpec, model: ModelShape, machine: Machine, row_tokens: float, labels: float, forwards: int, backwards: int
 ) -> float:
-    """Of one token: matrix products by FLOPs, the rest by bytes moved. labels: share of tokens with logits."""
+    """Of one token that goes through the layers so often: matrix products by FLOPs, the rest by bytes moved.
+
+    labels: share of tokens with logits.
+    """
     layers, head = linear_parameters(model), model.hidden_size * model.vocabulary * labels
     attention = 2 * row_tokens * model.layers * model.attention_heads * model.head_size
     adapter = adapter_parameters(spec, model)
-    frozen = passes.forward + passes.backward  # the gradient of a frozen product's input alone
-    trained = passes.forward + 2 * passes.backward
-    flops = 2 * (frozen * (layers + head * (1 + passes.backward) / frozen) + trained * (attention + adapter))
+    frozen = forwards + backwards  # the gradient of a frozen product's input alone
+    trained = forwards + 2 * backwards
+    flops = 2 * (frozen * layers + (1 + backwards) * head + trained * (attention + adapter))
     units = model.layers * (HIDDEN_TRAFFIC * model.hidden_size + INTERMEDIATE_TRAFFIC * model.intermediate_size)
-    traffic = (units + LOGIT_TRAFFIC * labels * model.vocabulary) * (passes.forward + 2 * passes.backward)
+    traffic = (units + LOGIT_TRAFFIC * labels * model.vocabulary) * trained
     costs = COSTS[machine.device]
     quantised = QUANTISED_SLOWER[machine.device] if spec.quantization == "nf4" else 1.0
     efficiency = FP32_EFFICIENCY if machine.dtype == "float32" else costs.efficiency
@@ -262,18 +249,9 @@ QUANTISED_SLOWER: dict[Device, float] = {"cpu": 1.6, "cuda": 1.15}  # weights ar
 
 def _mean_sequence(spec: JobSpec, workload: Workload) -> float:
     """Mean tokens of a sequence, padding included."""
-    sequences = (
-        workload.steps
-        * spec.optimizer.rows_per_step
-        * spec.device_count
-        * (2 if METHODS[spec.method].format == "dpo" else 1)
-    )
+    rows = workload.steps * spec.optimizer.rows_per_step * spec.device_count
+    sequences = rows * (2 if METHODS[spec.method].has_pairs else 1)
     return min(float(workload.longest_row_tokens), workload.padded_tokens / max(sequences, 1))
-
-
-def _load_seconds(model: ModelShape, machine: Machine) -> float:
-    costs = COSTS[machine.device]
-    return costs.load_seconds + model.weight_bytes / costs.load_bytes_per_second
 
 
 def _peak_memory_bytes(spec: JobSpec, workload: Workload, model: ModelShape, machine: Machine) -> float:
