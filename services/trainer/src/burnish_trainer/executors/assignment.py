@@ -10,9 +10,7 @@ from burnish.schemas.job import JobSpec
 from burnish.schemas.tuning import Finding, RunEstimate
 
 LOG = "worker.log"
-HEARTBEAT = (
-    "heartbeat"  # "<phase> <progress so far>", written each second; further processes of one attempt: heartbeat.1, …
-)
+HEARTBEAT = "heartbeat"  # "<phase> <progress so far>", each second; of an attempt's further processes: heartbeat.1, …
 
 Phase = Literal["starting", "loading", "reference", "first-step", "training", "evaluating", "saving", "publishing"]
 
