@@ -178,7 +178,7 @@ def _check_size(spec: JobSpec, rows: int) -> None:
     optimizer = spec.optimizer
     step_rows = optimizer.rows_per_step * spec.device_count
     if step_rows > MOST_ROWS_A_STEP:
-        text = f"a step would take {step_rows} rows (batch_size × it × devices), at most {MOST_ROWS_A_STEP} can be"
+        text = f"with batch_size and devices it makes {step_rows} rows a step, at most {MOST_ROWS_A_STEP} can be"
         raise refusal(("optimizer.gradient_accumulation_steps", text))
     run_rows = total_steps(rows, optimizer.epochs, optimizer.max_steps, step_rows) * step_rows
     if run_rows > MOST_ROWS_A_RUN:

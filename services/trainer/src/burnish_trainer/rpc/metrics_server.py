@@ -76,7 +76,7 @@ def serving(
 def _listener(host: str, port: int) -> socket.socket:
     try:
         # it listens already, so that whoever calls before the thread has started waits for it
-        return socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET)
+        return socket.create_server((host, port), family=socket.getaddrinfo(host, port)[0][0])
     except OSError as error:
         raise PreconditionError(
             f"metrics cannot be served on {host}:{port}: {error.strerror}; end what uses it, or set another "
