@@ -33,14 +33,11 @@ def test_of_several_rotations_the_first_of_the_best_is_taken() -> None:
     assert [other.ids[3] for other in mismatched(rows, 4, rows)] == [21, 11, 12, 13]
 
 
-def test_a_large_batch_takes_time_in_proportion() -> None:
-    def seconds(count: int) -> float:
-        rows = [judged(prompt, prompt) for prompt in range(count)]
-        began = time.process_time()
-        mismatched(rows, count, rows)
-        return time.process_time() - began
-
-    assert seconds(4000) < 10 * seconds(1000), "four times the rows"
+def test_a_large_batch_does_not_compare_every_row_with_every_other() -> None:
+    rows = [judged(prompt, prompt) for prompt in range(4000)]
+    began = time.process_time()
+    mismatched(rows, len(rows), rows)
+    assert time.process_time() - began < 5, "16 million comparisons take longer"
 
 
 def test_a_last_row_alone_is_mismatched_with_a_stranger() -> None:

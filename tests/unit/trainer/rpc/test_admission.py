@@ -209,7 +209,7 @@ def test_all_wrong_fields_are_told_at_once_in_words_of_our_own(case: Case) -> No
         "dataset.version": "must match ^[0-9a-f]{16}$, not 'latest'",
         "lora.rank": "must be at most 512, not 600",
         "lora.dropout": "must be below 1, not 1.0",
-        "optimizer.epochs": "must be above 0, not nan",
+        "optimizer.epochs": "must be at most 1000, not nan",
         "backend": "must be 'auto', 'peft' or 'unsloth', not 9",
         "accepted_findings": "'no-such-code' is no code of preflight; docs/preflight.md lists them",
     }
