@@ -67,7 +67,7 @@ def test_rows_as_long_as_allowed_pass_and_longer_ones_are_named(tokenizer: Any) 
     length = len(encode_records(tokenizer, short, max_length=100)[0].examples[0].ids)
     assert len(encode_records(tokenizer, short, max_length=length)) == 1
     with pytest.raises(
-        InvalidInputError, match=rf"1 rows .*longer than {length} tokens.*: Why on earth, then\?\."
+        InvalidInputError, match=rf"1 rows .*longer than max_length {length},.*: Why on earth, then\?\."
     ) as refusal:
         encode_records(tokenizer, [*short, *long], max_length=length)
     assert refusal.value.metadata["question_ids"] == "Why on earth, then?"

@@ -198,7 +198,7 @@ def test_long_rows_are_refused_by_name(runner: Runner) -> None:
     rows[5] = rows[5].model_copy(update={"prompt": user("very long " * 80)})
     error = refused(runner.sft(train=rows, optimizer={"max_length": 100}))
     assert error.reason == "INVALID_INPUT"
-    assert "longer than 100 tokens" in error.message
+    assert "longer than max_length 100" in error.message
     assert error.metadata["question_ids"] == "q5"
 
 

@@ -111,7 +111,7 @@ def encode_records(tokenizer: Tokenizer, records: Sequence[Record], max_length: 
     if unfit := {*endless, *longer_than(examples, max_length), *unlearnable(examples)}:
         named = sorted(unfit)[:NAMED_ROWS]
         raise InvalidInputError(
-            f"{len(unfit)} rows cannot be trained on, since they are longer than {max_length} tokens, have no "
+            f"{len(unfit)} rows cannot be trained on, since they are longer than max_length {max_length}, have no "
             f"{tokenizer.eos_token} behind the completion, or nothing before it: {', '.join(named)}. Queue the job again: "
             "its preflight says what is wrong with each",
             field="dataset",

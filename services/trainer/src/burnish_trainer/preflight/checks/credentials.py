@@ -13,7 +13,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 
 from detect_secrets.core.plugins.util import get_mapping_from_secret_type_to_class
-from detect_secrets.plugins.base import RegexBasedDetector
+from detect_secrets.plugins.base import BasePlugin, RegexBasedDetector
 from detect_secrets.plugins.basic_auth import BasicAuthDetector
 from detect_secrets.plugins.keyword import (
     CONFIG_DENYLIST_REGEX_TO_GROUP,
@@ -53,13 +53,10 @@ class FurtherTokenDetector(RegexBasedDetector):
 
 # Passwords in URLs and private keys have rules of their own below; the other two match text that is no secret.
 LEFT_OUT = {"Basic Auth Credentials", "Private Key", "Cloudant Credentials", "Public IP (ipv4)"}
+PLUGINS: dict[str, type[BasePlugin]] = get_mapping_from_secret_type_to_class()
 KNOWN_FORMS: tuple[RegexBasedDetector, ...] = (
     FurtherTokenDetector(),
-    *(
-        plugin()
-        for kind, plugin in get_mapping_from_secret_type_to_class().items()
-        if issubclass(plugin, RegexBasedDetector) and kind not in LEFT_OUT
-    ),
+    *(plugin() for kind, plugin in PLUGINS.items() if issubclass(plugin, RegexBasedDetector) and kind not in LEFT_OUT),
 )
 BASIC_AUTH = BasicAuthDetector()
 KEYWORD = KeywordDetector()
