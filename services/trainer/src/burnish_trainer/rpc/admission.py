@@ -161,9 +161,9 @@ def check_fields(fields: Mapping[str, Any]) -> None:
     else:
         found += violations_of(METHODS[method].params, fields.get("params", {}), f"{method}.")
     defaults = {"learning_rate": 1.0, "evaluation_interval_steps": 1}  # they depend on the method and on the rows
-    needed = {"dataset": {}, "adapter_name": "", "lora": {}}
+    needed: dict[str, Any] = {"dataset": {}, "adapter_name": "", "lora": {}}
     known = {"method": method or "sft", "params": {}, "optimizer": defaults | fields.get("optimizer", {})}
-    found += violations_of(JobSpec, needed | fields | known)
+    found += violations_of(JobSpec, {**needed, **fields, **known})
     for code in fields.get("accepted_findings", ()):
         if code not in RULES:
             found.append(("accepted_findings", f"{code!r} is no code of preflight; docs/preflight.md lists them"))

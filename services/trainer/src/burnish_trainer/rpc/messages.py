@@ -127,7 +127,7 @@ def checkpoint_message(checkpoint: CheckpointInfo) -> pb.CheckpointInfo:
 
 def _message(kind: type[Sent], fields: Mapping[str, Any]) -> Sent:
     """The message with a model's fields of the same names. Fields that the message lacks, and None, are left out."""
-    message = kind()
+    message: Sent = kind()
     ParseDict(_json(message.DESCRIPTOR, fields), message)
     return message
 

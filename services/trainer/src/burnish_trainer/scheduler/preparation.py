@@ -11,7 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from contextvars import copy_context
 from functools import partial
-from typing import Literal
+from typing import Any, Literal
 
 from burnish.errors import BurnishError, InternalError, PreconditionError, ResourceExhaustedError, UnavailableError
 from burnish.schemas.job_state import JobState
@@ -104,7 +104,8 @@ class Preparation:
             try:
                 while not (preview.done() or stopped.done()):
                     asked = asyncio.create_task(requests.changed(self._policy.lease_seconds / 4))
-                    await asyncio.wait({preview, stopped, asked}, return_when=asyncio.FIRST_COMPLETED)
+                    waited: set[asyncio.Future[Any]] = {preview, stopped, asked}
+                    await asyncio.wait(waited, return_when=asyncio.FIRST_COMPLETED)
                     if asked.done():
                         await self._leases.renew(job)
                     asked.cancel()

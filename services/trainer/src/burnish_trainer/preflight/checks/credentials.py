@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from detect_secrets.core.plugins.util import get_mapping_from_secret_type_to_class
 from detect_secrets.plugins.base import BasePlugin, RegexBasedDetector
@@ -53,7 +53,7 @@ class FurtherTokenDetector(RegexBasedDetector):
 
 # Passwords in URLs and private keys have rules of their own below; the other two match text that is no secret.
 LEFT_OUT = {"Basic Auth Credentials", "Private Key", "Cloudant Credentials", "Public IP (ipv4)"}
-PLUGINS: dict[str, type[BasePlugin]] = get_mapping_from_secret_type_to_class()
+PLUGINS: Mapping[str, type[BasePlugin]] = get_mapping_from_secret_type_to_class()
 KNOWN_FORMS: tuple[RegexBasedDetector, ...] = (
     FurtherTokenDetector(),
     *(plugin() for kind, plugin in PLUGINS.items() if issubclass(plugin, RegexBasedDetector) and kind not in LEFT_OUT),
