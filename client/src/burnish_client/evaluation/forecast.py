@@ -1,4 +1,4 @@
-"""What an eval will ask, before it asks: answers, tokens, and minutes where answers of the base were timed before."""
+"""What an eval will ask, before it asks: answers, tokens, and minutes if answers of the base were timed before."""
 
 from __future__ import annotations
 

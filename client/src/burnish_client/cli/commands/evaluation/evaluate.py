@@ -42,7 +42,7 @@ STACK_CONTEXT_TOKENS = 2048  # what the inference service takes unless BURNISH_I
 
 
 class EvalCommand(TyperCommand):
-    """`--control` may stand alone and then means every baseline."""
+    """`--control` may be given alone and then means every baseline."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         spelled = []
