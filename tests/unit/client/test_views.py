@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 from unit.client.test_stack_state import a_state, identity
 
-from burnish.schemas.evaluation import BaselineRecord, EvalManifest
+from burnish.schemas.base import Parent
+from burnish.schemas.evaluation import BaselineRecord, EvalManifest, VerdictName
 from burnish.testing import eval_side
 from burnish.verdict import decide
 from burnish_client.cli.views import stack_text
@@ -52,6 +53,20 @@ def test_the_next_step_names_the_baselines_files(tmp_path: Path, capsys: pytest.
     )
     show_evaluation(Evaluation(verdict, manifest, tmp_path, BASE, CANDIDATE, {}, 0, []))
     assert f"--arm {BASELINE}={tmp_path}/arm-{BASELINE}.jsonl --json" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("verdict", "is_adapter"), [("ship", True), ("ship", False), ("investigate", True)])
+def test_an_adapter_that_ships_is_to_be_promoted(
+    verdict: VerdictName, is_adapter: bool, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    decided = decide(BASE, CANDIDATE).model_copy(update={"verdict": verdict})
+    parents = [Parent(kind="adapter", name="fix", digest="a" * 16)] if is_adapter else []
+    manifest = EvalManifest(
+        id="e", base_model="b", candidate_model="fix@v", benchmark="n/v", verdict=verdict, parents=parents
+    )
+    show_evaluation(Evaluation(decided, manifest, tmp_path, BASE, CANDIDATE, {}, 0, []))
+    shown = "next: burnish adapters promote fix@v" in capsys.readouterr().err
+    assert shown == (verdict == "ship" and is_adapter)
 
 
 def test_the_status_names_the_base_model(capsys: pytest.CaptureFixture[str]) -> None:

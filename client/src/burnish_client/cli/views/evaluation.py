@@ -79,6 +79,8 @@ def show_evaluation(done: Evaluation) -> None:
         f" --arm {baseline.name}={folder}/{baseline.file}" for baseline in done.manifest.arms if baseline.file
     )
     console.next_step(f"burnish verdict --base {folder}/base.jsonl --candidate {folder}/candidate.jsonl{arms} --json")
+    if done.verdict.verdict == "ship" and any(parent.kind == "adapter" for parent in done.manifest.parents):
+        console.next_step(f"burnish adapters promote {done.manifest.candidate_model}")
 
 
 def _what(baseline: BaselineRecord) -> str:
