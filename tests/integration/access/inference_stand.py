@@ -10,6 +10,7 @@ import os
 import sys
 from pathlib import Path
 
+import aiohttp
 import uvicorn
 import uvloop
 from adapter_making import make_base
@@ -21,7 +22,7 @@ from starlette.routing import Route
 from burnish.objectstores.memory import MemoryObjectStore
 from burnish_inference.adapters.base import BaseModel
 from burnish_inference.api.app import create_app
-from burnish_inference.api.dependencies import Deps, open_upstream
+from burnish_inference.api.dependencies import Deps
 from burnish_inference.api.serving import QuietServer, listen, serve
 from burnish_inference.settings import TlsSettings
 
@@ -34,6 +35,9 @@ class StandIn:
     def __init__(self, url: str) -> None:
         self.url = url
         self.failed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+    async def examine(self) -> bool:
+        return True
 
     async def check(self) -> bool:
         return True
@@ -51,7 +55,7 @@ async def main(folder: Path, port: int) -> None:
     upstream = QuietServer(uvicorn.Config(upstream_app, log_config=None, lifespan="off"))
     task = asyncio.create_task(upstream.serve(sockets=[inner]))
     engine = StandIn(f"http://127.0.0.1:{inner.getsockname()[1]}")
-    async with open_upstream() as towards_upstream:
+    async with aiohttp.ClientSession() as towards_upstream:
         deps = Deps.wire(
             token=os.environ["BURNISH_TOKEN"],
             max_request_bytes=2**20,

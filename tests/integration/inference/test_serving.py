@@ -249,6 +249,20 @@ def test_vllms_own_refusals_pass_as_4xx(server, record):
     assert response.status_code == 400
     assert (error["type"], error["code"]) == ("invalid_request_error", "invalid_input")
     assert "2048" in error["message"]
+    error = complete(server, record.name, "word " * 3000).json()["error"]
+    assert (error["code"], error["reason"]) == ("context_length_exceeded", "INVALID_INPUT")
+
+
+def test_vllm_listens_on_no_port_and_on_a_socket_for_this_user_alone(server):
+    ports = [c for p in engine_processes(server) for c in p.net_connections("tcp") if c.status == psutil.CONN_LISTEN]
+    assert {connection.laddr.ip for connection in ports} <= {"127.0.0.1"}
+    own = next(
+        p for p in engine_processes(server) if p.cmdline()[1:3] == ["-m", "burnish_inference.engine.vllm_server"]
+    )
+    assert [connection for connection in ports if connection in own.net_connections("tcp")] == []
+    sockets = Path(own.environ()["VLLM_RPC_BASE_PATH"])
+    assert sockets.stat().st_mode & 0o777 == 0o700
+    assert (sockets / "http").is_socket()
 
 
 def engine_processes(server) -> list[psutil.Process]:

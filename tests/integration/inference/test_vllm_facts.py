@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from burnish_inference.engine.command import pick_dtype
+from burnish_inference.engine.command import pick_dtype, vllm_environment
 from burnish_inference.settings import InferenceSettings
 
 pytestmark = pytest.mark.vllm
@@ -31,8 +31,7 @@ def test_the_installed_vllm_takes_our_command(facts, base_model_dir, device):
     expected = {
         "model": str(base_model_dir),
         "served_model_name": ["name"],
-        "host": "127.0.0.1",
-        "port": 4321,
+        "uds": "/run/x/http",
         "dtype": pick_dtype(InferenceSettings(base_model=base_model_dir), device),
         "max_model_len": 2048,
         "enable_lora": True,
@@ -45,6 +44,21 @@ def test_the_installed_vllm_takes_our_command(facts, base_model_dir, device):
         "disable_uvicorn_access_log": True,
     }
     assert {key: parsed[key] for key in expected} == expected
+
+
+def test_log_probabilities_need_no_compiler(inference_python: Path, base_model_dir: Path, tmp_path: Path) -> None:
+    """vLLM's own count of them, in the environment that it runs in, with nothing on the PATH and no code kept from before."""
+    code = (
+        "import torch; from vllm.v1.sample.ops.logprobs import batched_count_greater_than as count; "
+        "print(count(torch.tensor([[1.0, 2.0, 3.0]]), torch.tensor([[2.0]])).tolist())"
+    )
+    bare = os.environ | {"PATH": str(tmp_path), "TORCHINDUCTOR_CACHE_DIR": str(tmp_path)}
+    environment = vllm_environment(InferenceSettings(base_model=base_model_dir), "cpu", bare)
+    done = subprocess.run(
+        [str(inference_python), "-c", code], env=environment, capture_output=True, text=True, timeout=180
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert done.stdout.splitlines()[-1] == "[2]"
 
 
 def test_our_cpu_arithmetic_is_right_in_a_mixed_batch(facts):

@@ -26,7 +26,7 @@ def parsed_commands(base_model: Path) -> dict[str, dict[str, object]]:
     settings = InferenceSettings(base_model=base_model)
     found: dict[str, dict[str, object]] = {}
     for device in ("cpu", "cuda"):
-        command = vllm_command(settings, device, "name", ["q_proj", "v_proj"], 4321)
+        command = vllm_command(settings, device, "name", ["q_proj", "v_proj"], Path("/run/x/http"))
         parser = make_arg_parser(FlexibleArgumentParser())
         arguments = parser.parse_args(command[command.index("--model") :])
         validate_parsed_serve_args(arguments)

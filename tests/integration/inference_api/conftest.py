@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import aiohttp
 import httpx
 import pytest
 import uvicorn
@@ -29,7 +30,8 @@ from burnish.schemas.adapter import AdapterManifest
 from burnish.schemas.models import BaseModelRecord
 from burnish_inference.adapters.base import BaseModel
 from burnish_inference.api.app import create_app
-from burnish_inference.api.dependencies import Deps, open_upstream
+from burnish_inference.api.dependencies import Deps
+from burnish_inference.engine.canary import PROMPT
 
 TOKEN = "unit-test-token"
 MAX_REQUEST_BYTES = 4096
@@ -90,6 +92,8 @@ class Upstream:
     traceparents: list[str | None] = field(default_factory=list)
     exposition: str = ""
     loads: list[dict[str, Any]] = field(default_factory=list)
+    probed: list[str] = field(default_factory=list)
+    insane: set[str] = field(default_factory=set)
     known: set[str] = field(default_factory=lambda: {"tiny"})
     chunks: int = 3
     chunk_bytes: int = 10
@@ -97,6 +101,7 @@ class Upstream:
     break_after: int | None = None
     delay_seconds: float = 0.0
     status: int = 200
+    refusal: str = "from vLLM"
     load_status: int = 200
     healthy: bool = True
     cancelled: asyncio.Event = field(default_factory=asyncio.Event)
@@ -107,6 +112,7 @@ class Upstream:
             Route("/v1/chat/completions", self.complete, methods=["POST"]),
             Route("/v1/completions", self.complete, methods=["POST"]),
             Route("/v1/load_lora_adapter", self.load, methods=["POST"]),
+            Route("/v1/unload_lora_adapter", self.unload, methods=["POST"]),
             Route("/health", self.health),
             Route("/metrics", self.metrics),
         ]
@@ -130,12 +136,21 @@ class Upstream:
         self.known.add(body["lora_name"])
         return Response("ok")
 
+    async def unload(self, request: Request) -> Response:
+        self.known.remove((await request.json())["lora_name"])
+        return Response("ok")
+
     async def complete(self, request: Request) -> Response:
         body = await request.json()
+        if body.get("prompt") == PROMPT:
+            self.probed.append(body["model"])
+            if body["model"] in self.insane:
+                return JSONResponse({"error": {"message": "Out of range float values are not JSON compliant"}}, 400)
+            return JSONResponse({"choices": [{"text": "", "logprobs": {"token_logprobs": [-0.5]}}]})
         self.requests.append(body)
         self.traceparents.append(request.headers.get("traceparent"))
         if self.status != 200:
-            error = {"message": "from vLLM", "type": "BadRequestError", "param": "max_tokens", "code": self.status}
+            error = {"message": self.refusal, "type": "BadRequestError", "param": "max_tokens", "code": self.status}
             return JSONResponse({"error": error}, status_code=self.status)
         if body["model"] not in self.known:
             return JSONResponse({"error": {"message": f"{body['model']} does not exist"}}, status_code=404)
@@ -181,6 +196,10 @@ class SwitchableEngine:
         if not self.is_up:
             raise UnavailableError("the engine is restarting", retry_after_seconds=5)
         return self.upstream.url
+
+    async def examine(self) -> bool:
+        self.is_up &= "tiny" not in self.upstream.insane
+        return self.is_up
 
     async def check(self) -> bool:
         async with httpx.AsyncClient(trust_env=False) as client:
@@ -254,7 +273,7 @@ async def stand(
     limits = httpx.Limits(max_connections=None)
     headers = {"Authorization": f"Bearer {TOKEN}"}
     async with (
-        open_upstream() as client,
+        aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)) as client,
         httpx.AsyncClient(
             base_url=server_socket.url, headers=headers, limits=limits, timeout=20, trust_env=False
         ) as http,

@@ -139,6 +139,19 @@ async def test_a_refused_adapter_that_is_mended_in_the_store_is_served(stand):
     assert (await stand.chat("fix@latest")).status_code == 200
 
 
+async def test_a_refused_adapter_is_not_fetched_again_until_one_of_its_objects_changes(stand):
+    manifest = stand.publish("fix")
+    key, good = layout.adapter("fix", manifest.version, WEIGHTS), adapter_files()[WEIGHTS]
+    stand.store.put(key, good[:-4] + b"\0\0\0\1")
+    first = await refusal(stand)
+    fetched = list(stand.store.downloads)
+    assert [await refusal(stand) for _ in range(3)] == [first] * 3
+    assert stand.store.downloads == fetched
+    stand.store.put(key, good[:-4] + b"\0\0\0\2")
+    await refusal(stand)
+    assert len(stand.store.downloads) > len(fetched)
+
+
 async def test_a_damaged_local_folder_is_fetched_again(stand):
     manifest = stand.publish("fix")
     folder = stand.cache_dir / "adapters" / f"fix@{manifest.version}"
@@ -177,6 +190,35 @@ async def test_concurrent_lookups_of_a_name_ask_the_store_once(base):
     assert found == [manifest] * 50
     assert asked == ["fix"]
     assert await resolver.resolve("tiny") is None
+
+
+async def test_every_adapter_is_asked_a_canary_prompt_once_it_is_loaded(stand):
+    manifest = stand.publish("fix")
+    await stand.chat("fix@latest")
+    await stand.chat("fix@latest")
+    assert stand.upstream.probed == [f"fix@{manifest.version}"]
+
+
+async def test_an_adapter_that_answers_nonsense_is_unloaded_and_refused_without_loading_it_again(stand):
+    manifest = stand.publish("fix")
+    name = f"fix@{manifest.version}"
+    stand.upstream.insane.add(name)
+    for _ in range(3):
+        response = await stand.chat("fix@latest")
+        assert (response.status_code, response.json()["error"]["code"]) == (400, "incompatible_adapter")
+        assert "answers nonsense" in response.json()["error"]["message"]
+    assert name not in stand.upstream.known
+    assert len(stand.upstream.loads) == 1
+    assert (await stand.chat("tiny")).status_code == 200
+
+
+async def test_an_adapter_that_makes_the_base_answer_nonsense_is_503_until_the_engine_is_back(stand):
+    stand.publish("fix")
+    stand.upstream.insane.add("tiny")
+    for model in ("fix@latest", "tiny"):
+        assert (await stand.chat(model)).status_code == 503
+    stand.engine.is_up, stand.upstream.insane = True, set()
+    assert (await stand.chat("tiny")).status_code == 200
 
 
 @pytest.mark.parametrize("status", [500, 404])

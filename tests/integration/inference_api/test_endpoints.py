@@ -28,7 +28,7 @@ ROUTES = [
 
 def error_of(response: httpx.Response) -> dict:
     error = response.json()["error"]
-    assert set(error) == {"message", "type", "param", "code"}
+    assert set(error) == {"message", "type", "param", "code", "reason"}
     return error
 
 
@@ -37,7 +37,8 @@ async def test_every_route_needs_the_token(stand, method, path):
     for given in ("", "Bearer", "Bearer wrong", "Basic unit-test-token", "Bearer  unit-test-token", "unit-test-token"):
         response = await stand.http.request(method, path, headers={"Authorization": given}, json={"model": "tiny"})
         assert response.status_code == 401
-        assert error_of(response)["code"] == "unauthenticated"
+        error = error_of(response)
+        assert (error["code"], error["reason"]) == ("invalid_api_key", "UNAUTHENTICATED")
         assert response.headers["www-authenticate"] == "Bearer"
     assert stand.upstream.requests == []
 
@@ -49,7 +50,7 @@ async def test_every_route_that_the_application_has_needs_the_token_but_health(s
     assert {("GET", "/healthz"), ("POST", "/v1/completions"), ("GET", "/openapi.json")} <= set(routes)
     for method, path in routes:
         response = await stand.http.request(method, path, headers={"Authorization": given})
-        assert response.status_code == (200 if path in ("/healthz", "/readyz") else 401), (method, path)
+        assert response.status_code == (200 if path in ("/health", "/healthz", "/readyz") else 401), (method, path)
 
 
 async def test_health_is_open_and_readiness_follows_the_engine(stand):
@@ -57,9 +58,23 @@ async def test_health_is_open_and_readiness_follows_the_engine(stand):
     assert (await stand.http.get("/readyz", headers=WITHOUT_TOKEN)).status_code == 200
     stand.engine.is_up = False
     assert (await stand.http.get("/healthz", headers=WITHOUT_TOKEN)).status_code == 200
-    response = await stand.http.get("/readyz", headers=WITHOUT_TOKEN)
-    assert response.status_code == 503
-    assert int(response.headers["retry-after"]) > 0
+    for path in ("/readyz", "/health"):
+        response = await stand.http.get(path, headers=WITHOUT_TOKEN)
+        assert response.status_code == 503
+        assert int(response.headers["retry-after"]) > 0
+
+
+@pytest.mark.parametrize("scheme", ["bearer", "BEARER", "bEaReR"])
+async def test_the_scheme_is_taken_in_any_case(stand, scheme):
+    answer = await stand.http.get("/v1/models", headers={"Authorization": f"{scheme} {TOKEN}"})
+    assert answer.status_code == 200
+
+
+async def test_a_path_that_is_not_there_says_which_are(stand):
+    message = error_of(await stand.http.post("/v1/responses", json={}))["message"]
+    assert "POST /v1/responses does not exist" in message
+    for call in ("POST /v1/chat/completions", "POST /v1/completions", "GET /v1/models", "GET /v1/adapters/{name}"):
+        assert call in message
 
 
 @pytest.mark.parametrize("path", ["/v1/load_lora_adapter", "/tokenize", "/invocations", "/v1/chat/completions/render"])
@@ -117,7 +132,7 @@ async def test_an_unknown_model_is_404_and_says_where_to_look(stand, model):
     response = await stand.chat(model)
     error = error_of(response)
     assert response.status_code == 404
-    assert (error["code"], error["param"]) == ("not_found", "model")
+    assert (error["code"], error["param"], error["reason"]) == ("model_not_found", "model", "NOT_FOUND")
     assert "GET /v1/models" in error["message"]
     assert not any((stand.cache_dir / "adapters").iterdir())
 
@@ -141,11 +156,21 @@ async def test_base_requests_pass_with_every_field_kept(stand):
     assert "x-burnish-adapter-version" not in response.headers
     sent = stand.upstream.requests[0]
     assert sent == {
+        "max_completion_tokens": 1024,
         "model": "tiny",
         "messages": [{"role": "user", "content": "hi"}],
         "temperature": 0.5,
         "response_format": {"type": "json_object"},
     }
+
+
+@pytest.mark.parametrize("path", ["/v1/chat/completions", "/v1/completions"])
+async def test_more_answers_than_the_limit_are_400_and_never_reach_the_engine(stand, path):
+    response = await stand.http.post(path, json={"model": "tiny", "messages": [], "prompt": "hi", "n": 200})
+    error = error_of(response)
+    assert (response.status_code, error["type"], error["param"]) == (400, "invalid_request_error", "n")
+    assert "at most 32 answers (BURNISH_INFERENCE_MAX_CHOICES)" in error["message"]
+    assert stand.upstream.requests == []
 
 
 async def test_a_request_id_is_kept_when_harmless_and_made_otherwise(stand):
@@ -180,7 +205,7 @@ async def test_models_and_adapters_list_every_version_newest_first(stand):
 async def test_what_is_not_there_is_404(stand, path):
     response = await stand.http.get(path)
     assert response.status_code == 404
-    assert error_of(response)["code"] == "not_found"
+    assert error_of(response)["reason"] == "NOT_FOUND"
 
 
 async def test_a_broken_manifest_leaves_the_listing_whole(stand):

@@ -77,13 +77,23 @@ async def test_a_stream_that_breaks_off_ends_in_an_error_event(stand):
 
 
 async def test_the_engines_own_4xx_keep_their_message_and_field(stand):
-    for status, code in ((400, "invalid_input"), (404, "not_found"), (422, "invalid_input")):
+    for status, code in ((400, "invalid_input"), (404, "model_not_found"), (422, "invalid_input")):
         stand.upstream.status = status
         response = await stand.chat("tiny")
         assert response.status_code == status
         error = response.json()["error"]
         assert error["message"] == "from vLLM"
         assert (error["param"], error["code"]) == ("max_tokens", code)
+
+
+async def test_a_prompt_that_does_not_fit_has_the_code_that_openais_clients_look_for(stand):
+    stand.upstream.status = 400
+    stand.upstream.refusal = (
+        "This model's maximum context length is 2048 tokens. However, your prompt contains 2500 input tokens"
+    )
+    error = (await stand.chat("tiny")).json()["error"]
+    assert (error["code"], error["reason"]) == ("context_length_exceeded", "INVALID_INPUT")
+    assert "2048" in error["message"]
 
 
 async def test_an_engine_failure_is_500_while_it_lives_and_503_when_it_is_dead(stand):

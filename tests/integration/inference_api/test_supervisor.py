@@ -26,6 +26,7 @@ QUICK = Policy(
     start_limit=10,
     hang_limit=0.3,
     poll_interval=0.05,
+    canary_interval=0.2,
     probe_timeout=0.2,
     first_backoff=0.01,
     longest_backoff=0.05,
@@ -37,11 +38,11 @@ def supervisor(tmp_path: Path, *modes: str, policy: Policy = QUICK) -> Superviso
     """Its child's modes, one a start; the last one stays."""
     left = list(modes)
 
-    def launch(port: int):
+    def launch(socket: Path):
         mode = left.pop(0) if len(left) > 1 else left[0]
-        return [sys.executable, "-S", str(PROGRAM), str(port), mode], os.environ
+        return [sys.executable, "-S", str(PROGRAM), str(socket), mode], os.environ
 
-    return Supervisor(launch, tmp_path / "vllm.log", policy)
+    return Supervisor(launch, "tiny", tmp_path / "vllm.log", policy)
 
 
 async def until(condition, seconds: float = 8) -> None:
@@ -51,7 +52,8 @@ async def until(condition, seconds: float = 8) -> None:
 
 
 async def tell(engine: Supervisor, path: str) -> None:
-    async with httpx.AsyncClient(trust_env=False, timeout=1) as client:
+    transport = httpx.AsyncHTTPTransport(uds=str(engine.socket))
+    async with httpx.AsyncClient(transport=transport, timeout=1) as client:
         try:
             await client.get(engine.url + path)
         except httpx.TransportError:
@@ -66,7 +68,14 @@ def family(log: Path) -> list[psutil.Process]:
 
 
 def all_gone(processes: list[psutil.Process]) -> bool:
-    return all(not process.is_running() or process.status() == psutil.STATUS_ZOMBIE for process in processes)
+    return not any(is_alive(process) for process in processes)
+
+
+def is_alive(process: psutil.Process) -> bool:
+    try:
+        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:  # it ended between the two questions
+        return False
 
 
 async def test_it_starts_serves_and_leaves_nothing_behind(tmp_path):
@@ -75,7 +84,8 @@ async def test_it_starts_serves_and_leaves_nothing_behind(tmp_path):
             _ = engine.url
         await until(lambda: engine.state is State.READY)
         assert engine.generation == 1
-        assert engine.url.startswith("http://127.0.0.1:")
+        assert engine.url
+        assert engine.socket.parent.stat().st_mode & 0o777 == 0o700
         assert await engine.check()
         processes = family(engine.log_path)
         sockets = Path(processes[0].environ()["VLLM_RPC_BASE_PATH"])
@@ -114,6 +124,27 @@ async def test_a_dead_engine_behind_a_living_server_ends_in_a_restart(tmp_path):
         await tell(engine, "/ill")
         assert not await engine.check()
         with pytest.raises(UnavailableError):  # at once, ahead of the next poll
+            _ = engine.url
+        await until(lambda: engine.generation == 2)
+
+
+async def test_an_engine_that_answers_nonsense_ends_in_a_restart(tmp_path):
+    async with supervisor(tmp_path, "well") as engine:
+        await until(lambda: engine.state is State.READY)
+        await asyncio.sleep(0.5)
+        assert engine.generation == 1  # several canary prompts later
+        await tell(engine, "/nonsense")
+        await until(lambda: engine.generation == 2)
+
+
+async def test_who_asks_learns_of_nonsense_at_once(tmp_path):
+    rarely = Policy(**{**QUICK.__dict__, "canary_interval": 600, "poll_interval": 0.5})
+    async with supervisor(tmp_path, "well", policy=rarely) as engine:
+        await until(lambda: engine.state is State.READY)
+        assert await engine.examine()
+        await tell(engine, "/nonsense")
+        assert not await engine.examine()
+        with pytest.raises(UnavailableError):
             _ = engine.url
         await until(lambda: engine.generation == 2)
 
@@ -163,7 +194,18 @@ async def test_leaving_while_it_starts_ends_the_child(tmp_path):
 async def test_the_program_dies_with_whoever_started_its_guard(tmp_path, number):
     """The starter is a process of its own here, killed as the server may be."""
     log = tmp_path / "log"
-    command = [sys.executable, "-S", str(GUARD), "0.5", sys.executable, "-S", str(PROGRAM), "0", "never"]
+    command = [
+        sys.executable,
+        "-S",
+        str(GUARD),
+        "0.5",
+        str(tmp_path / "s"),
+        sys.executable,
+        "-S",
+        str(PROGRAM),
+        "-",
+        "never",
+    ]
     code = f"import subprocess, time; p = subprocess.Popen({command!r}, stdin=subprocess.PIPE, start_new_session=True); time.sleep(600)"
     with log.open("wb") as output:
         starter = subprocess.Popen([sys.executable, "-S", "-c", code], stdout=output)

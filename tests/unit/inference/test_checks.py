@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import pickle
 import struct
 
@@ -15,7 +16,7 @@ from burnish.errors import IncompatibleAdapterError, InvalidInputError
 from burnish.schemas.base import BaseModelRef, FileEntry
 from burnish_inference.adapters.base import BaseModel
 from burnish_inference.adapters.checks import check_folder, check_manifest
-from burnish_inference.adapters.tensors import Tensor, first_non_finite, read_header
+from burnish_inference.adapters.tensors import Tensor, norms, read_header
 
 MAX_RANK = 8
 A = "base_model.model.model.layers.0.self_attn.q_proj.lora_A.weight"
@@ -210,7 +211,8 @@ def test_the_tensor_that_is_not_finite_is_named_whatever_lies_before_it(tmp_path
     path.write_bytes(header_file(entries, data))
     header = read_header(path)
     assert header == {name: Tensor(dtype, (5,)) for name, dtype in (("b", "F32"), ("a", "BF16"), ("c", "F16"))}
-    assert first_non_finite(path, header) == sick
+    found = norms(path, header)
+    assert [name for name in found if not math.isfinite(found[name])] == [sick]
 
 
 def test_the_base_knows_its_linear_layers_and_no_embedding(base):
@@ -229,3 +231,32 @@ def test_a_broken_base_file_is_named(base_dir):
     (base_dir / "model.safetensors").write_bytes(b"short")
     with pytest.raises(InvalidInputError, match=r"model\.safetensors"):
         BaseModel.open(base_dir)
+
+
+@pytest.mark.parametrize("factor", [1e15, 1e4])
+def test_finite_weights_that_overflow_when_they_are_used_are_refused(base, tmp_path, factor):
+    arrays = {name: (array * factor).astype(np.float32) for name, array in lora_arrays().items()}
+    with pytest.raises(IncompatibleAdapterError, match=r"would change by a matrix of norm .* up to 10,000 is served"):
+        run_checks(base, tmp_path, adapter_files(arrays=arrays))
+
+
+@pytest.mark.parametrize("changes", [{"lora_alpha": 1e308}, {"lora_alpha": 1e6, "use_rslora": True}])
+def test_a_scale_that_overflows_is_refused(base, tmp_path, changes):
+    with pytest.raises(IncompatibleAdapterError, match="lora_alpha is wrong"):
+        run_checks(base, tmp_path, adapter_files(**changes))
+
+
+def test_norms_are_those_of_numpy_in_every_dtype(tmp_path):
+    values = np.array([3.0, -4.0, 0.5, 2.0**100], np.float32)
+    entries, data = {}, b""
+    for name, kind, raw in (
+        ("a", "F32", values.tobytes()),
+        ("b", "F16", values[:3].astype(np.float16).tobytes()),
+        ("c", "BF16", (values.view(np.uint32) >> 16).astype("<u2").tobytes()),
+    ):
+        size = len(raw) // (4 if kind == "F32" else 2)
+        entries[name] = {"dtype": kind, "shape": [size], "data_offsets": [len(data), len(data) + len(raw)]}
+        data += raw
+    path = tmp_path / "x.safetensors"
+    path.write_bytes(header_file(entries, data))
+    assert norms(path, read_header(path)) == {"a": 2.0**100, "b": math.sqrt(25.25), "c": 2.0**100}

@@ -12,8 +12,10 @@ from pydantic import ValidationError
 
 from burnish.telemetry import logs
 from burnish_inference.engine.command import pick_dtype, vllm_command, vllm_environment
+from burnish_inference.limits import Limits
 from burnish_inference.settings import InferenceSettings, S3Settings, TokenSettings
 
+SOCKET = Path("/run/x/http")
 ARCHITECTURE = Path(__file__).resolve().parents[3] / "ARCHITECTURE.md"
 
 
@@ -49,26 +51,27 @@ def test_a_rank_is_taken_from_the_environment(monkeypatch):
 
 def test_vllms_share_of_the_gpu_is_passed_on_if_it_is_set():
     shared = InferenceSettings(base_model=Path("base"), gpu_memory_share=0.4)
-    assert "--gpu-memory-utilization 0.4" in " ".join(vllm_command(shared, "cuda", "name", ["q_proj"], 1234))
+    assert "--gpu-memory-utilization 0.4" in " ".join(vllm_command(shared, "cuda", "name", ["q_proj"], SOCKET))
     alone = InferenceSettings(base_model=Path("base"))
-    assert "--gpu-memory-utilization" not in vllm_command(alone, "cuda", "name", ["q_proj"], 1234)
+    assert "--gpu-memory-utilization" not in vllm_command(alone, "cuda", "name", ["q_proj"], SOCKET)
 
 
-def test_the_command_differs_by_device_and_never_leaves_loopback():
+def test_the_command_differs_by_device_and_opens_no_port():
     settings = InferenceSettings(base_model=Path("/models/base"), max_model_len=512, dtype="float32", max_lora_rank=64)
-    cpu = vllm_command(settings, "cpu", "name", ["v_proj", "q_proj"], 1234)
-    cuda = vllm_command(settings, "cuda", "name", ["v_proj", "q_proj"], 1234)
+    cpu = vllm_command(settings, "cpu", "name", ["v_proj", "q_proj"], SOCKET)
+    cuda = vllm_command(settings, "cuda", "name", ["v_proj", "q_proj"], SOCKET)
     assert [word for word in cpu if word not in cuda] == ["--enforce-eager"]
     text = " ".join(cuda)
     for part in (
         "--model /models/base",
-        "--host 127.0.0.1 --port 1234",
+        "--uds /run/x/http",
         "--max-model-len 512",
         "--dtype float32",
         "--max-lora-rank 64",
     ):
         assert part in text
     assert "--lora-target-modules q_proj v_proj" in text
+    assert not {"--host", "--port"} & {*cpu, *cuda}
 
 
 @pytest.mark.parametrize(
@@ -96,9 +99,15 @@ def test_the_environment_keeps_our_secrets_and_the_operators_tuning():
     assert not any(name.startswith("BURNISH_") for name in cpu)
     assert (cpu["PATH"], cpu["OMP_WAIT_POLICY"], cpu["HF_HUB_OFFLINE"]) == ("/bin", "ACTIVE", "1")
     assert (cpu["OMP_NUM_THREADS"], cpu["VLLM_CPU_KVCACHE_SPACE"]) == ("3", "2")
+    assert (cpu["TORCH_COMPILE_DISABLE"], cpu["GLOO_SOCKET_IFNAME"]) == ("1", "lo")
     assert cpu["VLLM_ALLOW_RUNTIME_LORA_UPDATING"] == "1"
     cuda = vllm_environment(settings, "cuda", inherited)
-    assert not any(name.startswith(("OMP_NUM", "VLLM_CPU")) for name in cuda)
+    assert not any(name.startswith(("OMP_NUM", "VLLM_CPU", "TORCH_COMPILE")) for name in cuda)
+
+
+def test_the_default_length_of_an_answer_is_never_more_than_the_model_takes():
+    assert InferenceSettings(base_model=Path("base")).limits() == Limits(32, 1024)
+    assert InferenceSettings(base_model=Path("base"), max_model_len=256).limits().default_max_tokens == 256
 
 
 def test_log_lines_are_json_with_the_fields_of_a_request():

@@ -24,7 +24,9 @@ Send = Callable[[Scope], Awaitable[None]]
 Application = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 REQUEST_ID = "x-request-id"
-QUIET = frozenset({"/healthz", "/readyz", "/metrics"})  # asked every few seconds: counted, neither logged nor traced
+QUIET = frozenset(
+    {"/health", "/healthz", "/readyz", "/metrics"}
+)  # asked every few seconds: counted, neither logged nor traced
 METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 UNMATCHED = "unmatched"  # the route of whatever has none: callers choose paths, and must not choose label values
 OTHER = "other"

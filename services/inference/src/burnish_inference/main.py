@@ -33,19 +33,21 @@ async def run(settings: InferenceSettings, s3: S3Settings, token: str, certifica
     where, dtype = listener.getsockname()[:2], pick_dtype(settings, device)
     log.info("serving %s on %s:%d, device %s, %s", base.record.name, *where, device, dtype)
     async with (
-        open_upstream() as upstream,
         Supervisor(
-            lambda port: (
-                vllm_command(settings, device, base.record.name, base.target_modules, port, endpoint()),
+            lambda socket: (
+                vllm_command(settings, device, base.record.name, base.target_modules, socket, endpoint()),
                 environment,
             ),
+            base.record.name,
             settings.cache_dir / "vllm.log",
             policy,
         ) as engine,
+        open_upstream(engine.socket) as upstream,
     ):
         deps = Deps.wire(
-            token=token, max_request_bytes=settings.max_request_bytes, max_lora_rank=settings.max_lora_rank,
-            cache_dir=settings.cache_dir, base=base, store=s3.open(), engine=engine, upstream=upstream, tracing=tracing,
+            token=token, max_request_bytes=settings.max_request_bytes, limits=settings.limits(),
+            max_lora_rank=settings.max_lora_rank, cache_dir=settings.cache_dir, base=base, store=s3.open(),
+            engine=engine, upstream=upstream, tracing=tracing,
         )  # fmt: skip
         async with deps.aliases.watching():
             await serve(create_app(deps), listener, settings.drain_seconds, engine, certificate)

@@ -11,6 +11,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from burnish.certificates import ServerCertificate
 from burnish.objectstores.s3 import S3ObjectStore
 from burnish.serving import DEFAULT_MAX_LORA_RANK, LoraRank
+from burnish_inference.limits import STANDARD, Limits
 
 Device = Literal["auto", "cpu", "cuda"]
 DType = Literal["auto", "bfloat16", "float16", "float32"]
@@ -112,6 +113,18 @@ class InferenceSettings(BaseSettings):
         default=8, ge=0, description="seconds that running requests have to end when the server stops"
     )
     max_request_bytes: int = Field(default=4 * 1024 * 1024, ge=1024, description="largest request body")
+    max_choices: int = Field(
+        default=STANDARD.max_choices, ge=1, description="most answers of one request: `n` times its prompts"
+    )
+    default_max_tokens: int = Field(
+        default=STANDARD.default_max_tokens,
+        ge=1,
+        description="longest answer, in tokens, to a chat that states neither max_tokens nor max_completion_tokens",
+    )
+
+    def limits(self) -> Limits:
+        """The default length is never more than the model takes: vLLM would refuse every chat."""
+        return Limits(self.max_choices, min(self.default_max_tokens, self.max_model_len))
 
     @model_validator(mode="after")
     def enough_adapters_in_memory(self) -> InferenceSettings:

@@ -16,13 +16,15 @@ from burnish.errors import IncompatibleAdapterError
 from burnish.schemas.adapter import AdapterManifest
 from burnish.schemas.base import FileEntry
 from burnish_inference.adapters.base import BaseModel
-from burnish_inference.adapters.tensors import EXPONENT, Tensor, first_non_finite, read_header
+from burnish_inference.adapters.tensors import NUMPY_TYPES, Tensor, norms, read_header
 
 CONFIG, WEIGHTS = "adapter_config.json", "adapter_model.safetensors"
 ALLOWED_SUFFIXES = frozenset({".json", ".safetensors", ".md", ".txt", ".jinja"})
 FILE_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,127}")
 OTHER_FILES_BYTES = 64 * 1024 * 1024
 TENSOR_NAME = re.compile(r"base_model\.model\.(?P<module>.+)\.lora_(?P<side>[AB])\.weight")
+# Of scale B A, by Frobenius norm. Trained adapters have 1 to 500; three layers in a row of this size still fit into bfloat16.
+LARGEST_CHANGE = 10_000.0
 # PEFT features that change what the weights mean and that vLLM ignores or refuses with a 500.
 REFUSED_FEATURES = (
     "use_dora",
@@ -76,21 +78,19 @@ def _check_file(label: str, entry: FileEntry) -> None:
 
 
 def check_folder(folder: Path, manifest: AdapterManifest, base: BaseModel, max_rank: int) -> None:
-    """The downloaded files: configuration, tensor names and shapes against the base, dtypes, NaN. Blocks; reads all weights once."""
+    """The downloaded files: configuration, tensor names and shapes against the base, dtypes, sizes. Blocks; reads all weights once."""
     label = _label(manifest)
-    rank = _check_config(label, folder / CONFIG, base, max_rank)
+    rank, scale = _check_config(label, folder / CONFIG, base, max_rank)
     try:
         tensors = read_header(folder / WEIGHTS)
     except ValueError as error:
         raise _refused(label, str(error)) from error
     _check_tensors(label, tensors, base, rank)
-    name = first_non_finite(folder / WEIGHTS, tensors)
-    if name is not None:
-        raise _refused(label, f"tensor {name} has NaN or infinite values: the training diverged, train it again")
+    _check_sizes(label, norms(folder / WEIGHTS, tensors), scale)
 
 
-def _check_config(label: str, path: Path, base: BaseModel, max_rank: int) -> int:
-    """Returns the rank."""
+def _check_config(label: str, path: Path, base: BaseModel, max_rank: int) -> tuple[int, float]:
+    """Returns the rank, and the scale by which vLLM multiplies B A."""
     try:
         config: Any = orjson.loads(path.read_bytes())
     except orjson.JSONDecodeError as error:
@@ -116,7 +116,26 @@ def _check_config(label: str, path: Path, base: BaseModel, max_rank: int) -> int
             label,
             f"target_modules {', '.join(unknown)} in {CONFIG} are no linear layers of the base; it has {', '.join(sorted(base.target_modules))}",
         )
-    return rank
+    return rank, alpha / (math.sqrt(rank) if config.get("use_rslora") else rank)
+
+
+def _check_sizes(label: str, sizes: dict[str, float], scale: float) -> None:
+    """sizes: the norm of each tensor. The change of a layer, scale B A, has at most the product of its factors' norms."""
+    for name, size in sizes.items():
+        if not math.isfinite(size):
+            raise _refused(label, f"tensor {name} has NaN or infinite values: the training diverged, train it again")
+    for name, size in sizes.items():
+        match = TENSOR_NAME.fullmatch(name)
+        if match is None or match["side"] == "B":
+            continue
+        change = scale * size * sizes[name.replace(".lora_A.", ".lora_B.")]
+        if change > LARGEST_CHANGE:
+            raise _refused(
+                label,
+                f"{match['module']} would change by a matrix of norm up to {change:.3g} (its lora_A has {size:.3g}, the scale of "
+                f"lora_alpha is {scale:.3g}); up to {LARGEST_CHANGE:,.0f} is served, since more overflows and then every model "
+                "answers nonsense: the training diverged or lora_alpha is wrong, train it again",
+            )
 
 
 def _check_tensors(label: str, tensors: dict[str, Tensor], base: BaseModel, rank: int) -> None:
@@ -129,8 +148,8 @@ def _check_tensors(label: str, tensors: dict[str, Tensor], base: BaseModel, rank
         expected = (rank, shape[1]) if match["side"] == "A" else (shape[0], rank)
         if tensor.shape != expected:
             raise _refused(label, f"tensor {name} has shape {tensor.shape}; this base and rank {rank} need {expected}")
-        if tensor.dtype not in EXPONENT:
-            raise _refused(label, f"tensor {name} has dtype {tensor.dtype}; {', '.join(EXPONENT)} are served")
+        if tensor.dtype not in NUMPY_TYPES:
+            raise _refused(label, f"tensor {name} has dtype {tensor.dtype}; {', '.join(NUMPY_TYPES)} are served")
         sides.setdefault(match["module"], set()).add(match["side"])
     if not sides:
         raise _refused(label, f"{WEIGHTS} has no tensors")

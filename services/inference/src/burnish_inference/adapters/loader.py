@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import time
 from http import HTTPStatus
@@ -16,12 +17,15 @@ from burnish.telemetry.tracing import Tracing
 from burnish_inference.adapters.base import BaseModel
 from burnish_inference.adapters.checks import check_folder, check_manifest
 from burnish_inference.adapters.folders import AdapterFolders
+from burnish_inference.adapters.refusals import Refusals
 from burnish_inference.adapters.single_flight import SingleFlight
+from burnish_inference.engine.canary import is_sane
 from burnish_inference.engine.port import Engine
 from burnish_inference.metrics import InferenceMetrics
 
 log = logging.getLogger(__name__)
 
+PROBE_SECONDS = 60.0
 LOAD_TIMEOUT = aiohttp.ClientTimeout(total=120)
 WARMING_PROMPT = "1"
 ALREADY_LOADED = "has already been loaded"
@@ -35,6 +39,7 @@ class AdapterLoader:
         base: BaseModel,
         max_rank: int,
         folders: AdapterFolders,
+        refusals: Refusals,
         engine: Engine,
         upstream: aiohttp.ClientSession,
         metrics: InferenceMetrics,
@@ -43,6 +48,7 @@ class AdapterLoader:
         self._base = base
         self._max_rank = max_rank
         self._folders = folders
+        self._refusals = refusals
         self._engine = engine
         self._upstream = upstream
         self._metrics = metrics
@@ -97,14 +103,41 @@ class AdapterLoader:
             folder = await asyncio.to_thread(self._prepare, manifest)
             generation = self._engine.generation
             await self._register(name, folder)
+            await self._examine(name, manifest)
             self._registered[name] = generation
         log.info("adapter %s loaded in %.2f s", name, time.monotonic() - started)
 
     def _prepare(self, manifest: AdapterManifest) -> Path:
         check_manifest(manifest, self._base, self._max_rank)
-        folder = self._folders.open(manifest)
-        check_folder(folder, manifest, self._base, self._max_rank)
+        self._refusals.check(manifest)
+        try:
+            folder = self._folders.open(manifest)
+            check_folder(folder, manifest, self._base, self._max_rank)
+        except IncompatibleAdapterError as error:
+            self._refusals.remember(manifest, error)
+            raise
         return folder
+
+    async def _examine(self, name: str, manifest: AdapterManifest) -> None:
+        """Ask the adapter and then the base the canary prompt. One that answers nonsense is unloaded, refused and remembered."""
+        is_adapter_sane = await is_sane(self._upstream, self._engine.url, name, PROBE_SECONDS)
+        if is_adapter_sane is False:
+            await self._unload(name)
+            error = IncompatibleAdapterError(
+                f"adapter {name} passes every check and answers nonsense (its first token has no finite probability): train it again"
+            )
+            await asyncio.to_thread(self._refusals.remember, manifest, error)
+            await self._engine.examine()
+            raise error
+        if not await self._engine.examine():
+            raise UnavailableError(f"the engine answers nonsense since adapter {name} was loaded, and is started again")
+
+    async def _unload(self, name: str) -> None:
+        """If vLLM does not answer, it is about to be started again, and knows no adapter then."""
+        url = f"{self._engine.url}/v1/unload_lora_adapter"
+        with contextlib.suppress(aiohttp.ClientError, TimeoutError):
+            async with self._upstream.post(url, json={"lora_name": name}, timeout=LOAD_TIMEOUT) as answer:
+                await answer.read()
 
     async def _register(self, name: str, folder: Path) -> None:
         body = {"lora_name": name, "lora_path": str(folder)}

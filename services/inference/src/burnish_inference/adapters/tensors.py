@@ -1,4 +1,4 @@
-"""Reads names, types and shapes from a safetensors file, and looks for NaN and infinity, without torch."""
+"""Reads names, types and shapes from a safetensors file, and how large its tensors are, without torch."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 from safetensors import SafetensorError, safe_open
 
-# dtype -> (integer of its width, its exponent bits: all of them set means NaN or infinity)
-EXPONENT = {"F32": ("<u4", 0x7F80_0000), "F16": ("<u2", 0x7C00), "BF16": ("<u2", 0x7F80)}
+# dtype -> how numpy reads it; numpy has no bfloat16, which is the upper half of a float32
+NUMPY_TYPES = {"F32": "<f4", "F16": "<f2", "BF16": "<u2"}
 
 
 @dataclass(frozen=True)
@@ -29,18 +29,21 @@ def read_header(path: Path) -> dict[str, Tensor]:
         raise ValueError(f"{path.name} is not a whole safetensors file: {error}") from error
 
 
-def first_non_finite(path: Path, tensors: dict[str, Tensor]) -> str | None:
-    """Name of the first tensor with a NaN or an infinity, or None. tensors: as `read_header` gave them, every dtype a key of EXPONENT.
+def norms(path: Path, tensors: dict[str, Tensor]) -> dict[str, float]:
+    """Frobenius norm of each tensor; NaN or infinite exactly if one of its values is. tensors: as `read_header` gave them, every
+    dtype a key of NUMPY_TYPES.
 
-    numpy has no bfloat16, so the bytes are looked at as integers. They follow the header without gaps, which `read_header` checked.
+    The bytes follow the header without gaps, which `read_header` checked. Squares of float32 do not overflow a float64.
     """
     with path.open("rb") as handle:
         end = 8 + int.from_bytes(handle.read(8), "little")
     data = np.memmap(path, dtype=np.uint8, mode="r")
+    found = {}
     for name, tensor in tensors.items():
-        words_type, exponent = EXPONENT[tensor.dtype]
-        start, end = end, end + math.prod(tensor.shape) * np.dtype(words_type).itemsize
-        words = data[start:end].view(words_type)
-        if bool(np.any((words & exponent) == exponent)):
-            return name
-    return None
+        kind = np.dtype(NUMPY_TYPES[tensor.dtype])
+        start, end = end, end + math.prod(tensor.shape) * kind.itemsize
+        values = data[start:end].view(kind)
+        if tensor.dtype == "BF16":
+            values = (values.astype("<u4") << 16).view("<f4")
+        found[name] = float(np.linalg.norm(values.astype(np.float64)))
+    return found

@@ -17,17 +17,19 @@ from burnish_inference.adapters.catalog import AdapterCatalog
 from burnish_inference.adapters.folders import AdapterFolders
 from burnish_inference.adapters.loader import AdapterLoader
 from burnish_inference.adapters.promotions import Promotions
+from burnish_inference.adapters.refusals import Refusals
 from burnish_inference.adapters.resolver import ModelResolver
 from burnish_inference.api.proxy import Proxy
 from burnish_inference.engine.port import Engine
+from burnish_inference.limits import STANDARD, Limits
 from burnish_inference.metrics import EngineRestarts, InferenceMetrics
 
 KEEP_ALIVE_SECONDS = 2.0  # below vLLM's own 5 s: a connection it is about to close is never used for a request
 
 
-def open_upstream() -> aiohttp.ClientSession:
-    """The HTTP client for vLLM: as many connections as there are requests. Open it inside the running loop, and close it."""
-    connector = aiohttp.TCPConnector(limit=0, keepalive_timeout=KEEP_ALIVE_SECONDS)
+def open_upstream(socket: Path) -> aiohttp.ClientSession:
+    """The HTTP client for vLLM on its socket: as many connections as there are requests. Open it inside the running loop, and close it."""
+    connector = aiohttp.UnixConnector(str(socket), limit=0, keepalive_timeout=KEEP_ALIVE_SECONDS)
     return aiohttp.ClientSession(connector=connector, skip_auto_headers={"Accept-Encoding"})
 
 
@@ -35,6 +37,7 @@ def open_upstream() -> aiohttp.ClientSession:
 class Deps:
     token: str
     max_request_bytes: int
+    limits: Limits
     engine: Engine
     catalog: AdapterCatalog
     aliases: AliasWatch
@@ -59,18 +62,20 @@ class Deps:
         store: ObjectStore,
         engine: Engine,
         upstream: aiohttp.ClientSession,
+        limits: Limits = STANDARD,
         tracing: Tracing | None = None,
     ) -> Self:
         """tracing: None if no span is to leave the process."""
         catalog, metrics, tracing = AdapterCatalog(store), InferenceMetrics(), tracing or Tracing("burnish-inference")
         metrics.registry.register(EngineRestarts(engine))
         folders = AdapterFolders(store, cache_dir, metrics)
-        loader = AdapterLoader(base, max_lora_rank, folders, engine, upstream, metrics, tracing)
+        loader = AdapterLoader(base, max_lora_rank, folders, Refusals(store), engine, upstream, metrics, tracing)
         aliases = AliasWatch(store, catalog, loader)
         resolver = ModelResolver(base.record.name, catalog, aliases)
         return cls(
             token=token,
             max_request_bytes=max_request_bytes,
+            limits=limits,
             engine=engine,
             catalog=catalog,
             aliases=aliases,

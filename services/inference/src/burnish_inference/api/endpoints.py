@@ -6,23 +6,21 @@ import asyncio
 from typing import Any, Literal
 
 import orjson
-from fastapi import APIRouter, HTTPException, Request
+from fastapi import APIRouter, Depends, Request
 from fastapi.responses import Response
+from fastapi.security import HTTPBearer
 from pydantic import BaseModel
 
 from burnish.errors import InvalidInputError, NotFoundError
 from burnish.layout import PRODUCTION
 from burnish.schemas.adapter import AdapterManifest, Alias
 from burnish.telemetry.metrics import CONTENT_TYPE
+from burnish_inference.api import schema
 from burnish_inference.api.dependencies import Deps
+from burnish_inference.limits import CHAT
 
 VERSION_HEADER = "x-burnish-adapter-version"
-BODY = {
-    "requestBody": {
-        "required": True,
-        "content": {"application/json": {"schema": {"type": "object", "required": ["model"]}}},
-    }
-}
+TOKEN = HTTPBearer(scheme_name="token", auto_error=False)  # for the schema: TokenCheck has looked at it before
 
 
 class ModelCard(BaseModel):
@@ -51,30 +49,31 @@ class Health(BaseModel):
 
 
 def build_router(deps: Deps) -> APIRouter:
-    router = APIRouter()
+    health, router = APIRouter(), APIRouter(dependencies=[Depends(TOKEN)], responses=schema.ERRORS)
 
-    @router.get("/healthz")
+    @health.get("/healthz")
     async def healthz() -> Health:
         """The server is up; says nothing about the engine."""
         return Health(status="ok")
 
-    @router.get("/readyz")
+    @health.get("/health", responses=schema.NOT_READY)  # vLLM's own name for it, which tools that know vLLM ask for
+    @health.get("/readyz", responses=schema.NOT_READY)
     async def readyz() -> Health:
         """200 when vLLM answers; 503 with its state while it starts or restarts."""
         _ = deps.engine.url
         return Health(status="ready")
 
-    @router.get("/metrics", response_class=Response)
+    @router.get("/metrics", response_class=Response, responses=schema.METRICS)
     async def metrics() -> Response:
         """Ours and vLLM's, in Prometheus's text format."""
         return Response(await deps.metrics.page(deps.engine, deps.upstream), media_type=CONTENT_TYPE)
 
-    @router.post("/v1/chat/completions", openapi_extra=BODY, response_class=Response)
+    @router.post("/v1/chat/completions", response_class=Response, **schema.completion("chat"))
     async def chat_completions(request: Request) -> Response:
         """OpenAI chat completions; `model` is the base, an adapter (its production alias), adapter@latest, adapter@version or adapter@alias."""
-        return await complete(deps, request, "/v1/chat/completions")
+        return await complete(deps, request, CHAT)
 
-    @router.post("/v1/completions", openapi_extra=BODY, response_class=Response)
+    @router.post("/v1/completions", response_class=Response, **schema.completion("text"))
     async def completions(request: Request) -> Response:
         """OpenAI completions; `model` as for chat."""
         return await complete(deps, request, "/v1/completions")
@@ -111,12 +110,16 @@ def build_router(deps: Deps) -> APIRouter:
         """version: one, `latest`, or an alias."""
         return await deps.resolver.adapter(f"{name}@{version}")
 
-    return router
+    both = APIRouter()
+    both.include_router(health)
+    both.include_router(router)
+    return both
 
 
 async def complete(deps: Deps, request: Request, path: str) -> Response:
     """Resolve the model, see that its adapter is loaded, and pass the request on under the resolved name."""
-    payload = await read_payload(request, deps.max_request_bytes)
+    payload = parse_payload(await request.body())
+    deps.limits.apply(path, payload)
     _ = deps.engine.url  # while vLLM is down, say so before any other work
     manifest = await deps.resolver.resolve(payload["model"])
     if manifest is None:
@@ -132,23 +135,8 @@ async def complete(deps: Deps, request: Request, path: str) -> Response:
     return response
 
 
-async def read_payload(request: Request, limit_bytes: int) -> dict[str, Any]:
-    """The body as a JSON object with a `model`; 413 above the limit, without reading further."""
-    declared = request.headers.get("content-length", "0")
-    body = bytearray()
-    if not declared.isdigit() or int(declared) <= limit_bytes:
-        async for chunk in request.stream():
-            body += chunk
-            if len(body) > limit_bytes:
-                break
-        else:
-            return parse_payload(bytes(body))
-    raise HTTPException(
-        413, f"the request body is larger than {limit_bytes} bytes (BURNISH_INFERENCE_MAX_REQUEST_BYTES)"
-    )
-
-
 def parse_payload(body: bytes) -> dict[str, Any]:
+    """The body as a JSON object with a `model`."""
     try:
         payload = orjson.loads(body)
     except orjson.JSONDecodeError as error:

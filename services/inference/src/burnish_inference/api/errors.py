@@ -1,7 +1,11 @@
-"""The HTTP edge of the error tree: every error leaves in OpenAI's shape, `{"error": {"message", "type", "param", "code"}}`."""
+"""The HTTP edge of the error tree: every error leaves in OpenAI's shape, `{"error": {"message", "type", "param", "code", "reason"}}`.
+
+`code` is OpenAI's own if it has one for the case, since OpenAI's clients branch on it; `reason` is ours.
+"""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -11,31 +15,54 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import Response
 from starlette.exceptions import HTTPException
 
-from burnish.errors import BurnishError, InternalError, InvalidInputError
+from burnish.errors import BurnishError, InternalError, InvalidInputError, NotFoundError, UnauthenticatedError
 
 TYPES = {401: "authentication_error", 403: "permission_error", 404: "not_found_error", 429: "rate_limit_error"}
-CODES = {401: "unauthenticated", 404: "not_found", 405: "method_not_allowed", 413: "request_too_large"}
+CODES = {404: "not_found", 405: "method_not_allowed", 408: "request_timeout", 413: "request_too_large"}
+INVALID_API_KEY, MODEL_NOT_FOUND, CONTEXT_LENGTH_EXCEEDED = (
+    "invalid_api_key",
+    "model_not_found",
+    "context_length_exceeded",
+)
+TOO_LONG = re.compile(r"maximum\s+context length")  # vLLM's words for a prompt that does not fit
 
 
-def error_body(status: int, message: str, code: str, param: str | None = None) -> bytes:
+def error_body(status: int, message: str, code: str, param: str | None = None, reason: str | None = None) -> bytes:
+    """reason: the code in upper case if it is not given."""
     kind = TYPES.get(status, "invalid_request_error" if status < 500 else "server_error")
-    return orjson.dumps({"error": {"message": message, "type": kind, "param": param, "code": code}})
+    error = {"message": message, "type": kind, "param": param, "code": code, "reason": reason or code.upper()}
+    return orjson.dumps({"error": error})
 
 
 def error_response(
-    status: int, message: str, code: str, param: str | None = None, headers: Mapping[str, str] | None = None
+    status: int,
+    message: str,
+    code: str,
+    param: str | None = None,
+    headers: Mapping[str, str] | None = None,
+    reason: str | None = None,
 ) -> Response:
-    content = error_body(status, message, code, param)
+    content = error_body(status, message, code, param, reason)
     return Response(content, status_code=status, headers=dict(headers or {}), media_type="application/json")
 
 
+def openai_code(error: BurnishError) -> str:
+    """OpenAI's code if it has one, else the reason in lower case."""
+    if isinstance(error, UnauthenticatedError):
+        return INVALID_API_KEY
+    if isinstance(error, NotFoundError) and error.metadata.get("field") == "model":
+        return MODEL_NOT_FOUND
+    return error.reason.lower()
+
+
 def burnish_response(error: BurnishError) -> Response:
-    """code is the reason in lower case; metadata `field` becomes param and `retry_after_seconds` the header."""
+    """metadata `field` becomes param, and `retry_after_seconds` the header."""
     status = error.code.http_status
     headers = {"Retry-After": error.metadata.get("retry_after_seconds", "5")} if status == 503 else {}
     if status == 401:
         headers["WWW-Authenticate"] = "Bearer"
-    return error_response(status, error.message, error.reason.lower(), error.metadata.get("field"), headers)
+    param = error.metadata.get("field")
+    return error_response(status, error.message, openai_code(error), param, headers, error.reason)
 
 
 def unexpected(request_id: str) -> Response:
@@ -52,12 +79,19 @@ def upstream_response(status: int, body: bytes) -> Response:
         message, param = str(error["message"]), error.get("param")
     except (orjson.JSONDecodeError, KeyError, TypeError, AttributeError):
         message, param = body.decode(errors="replace")[:2000], None
-    code = CODES.get(status, InvalidInputError("").reason.lower())
-    return error_response(status, message, code, str(param) if param else None)
+    kind = NotFoundError(message, field="model") if status == 404 else InvalidInputError(message)
+    code = CONTEXT_LENGTH_EXCEEDED if TOO_LONG.search(message) else openai_code(kind)
+    return error_response(status, message, code, str(param) if param else None, reason=kind.reason)
 
 
 def install(app: FastAPI) -> None:
-    """Handlers for everything that a route may raise on purpose; `unexpected` answers for the rest."""
+    """Handlers for everything that a route may raise on purpose; `unexpected` answers for the rest. Call it after the routes are in."""
+    calls = ", ".join(
+        f"{method.upper()} {path}"
+        for path, methods in app.openapi()["paths"].items()
+        for method in methods
+        if path.startswith("/v1/")
+    )
 
     @app.exception_handler(BurnishError)
     async def burnish(request: Request, error: BurnishError) -> Response:
@@ -66,8 +100,10 @@ def install(app: FastAPI) -> None:
     @app.exception_handler(HTTPException)
     async def http(request: Request, error: HTTPException) -> Response:
         message = str(error.detail)
-        if error.status_code in (404, 405):
-            message = f"{request.method} {request.url.path}: {message}"
+        if error.status_code == 404:
+            message = f"{request.method} {request.url.path} does not exist; there are: {calls}"
+        elif error.status_code == 405:
+            message = f"{request.method} {request.url.path}: {message}; there are: {calls}"
         code = CODES.get(error.status_code, "invalid_input")
         return error_response(error.status_code, message, code, headers=error.headers)
 

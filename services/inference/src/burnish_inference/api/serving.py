@@ -10,10 +10,16 @@ from collections.abc import Iterator
 
 import uvicorn
 from fastapi import FastAPI
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
+from burnish.asgi.connections import BoundedConnection
 from burnish.certificates import ServerCertificate
 from burnish.errors import PreconditionError
 from burnish_inference.engine.supervisor import Supervisor
+
+
+class Protocol(BoundedConnection, HttpToolsProtocol):
+    """uvicorn's, with time limits on what a connection sends."""
 
 
 class QuietServer(uvicorn.Server):
@@ -53,6 +59,7 @@ async def serve(
     """
     config = uvicorn.Config(
         app,
+        http=Protocol,
         log_config=None,
         access_log=False,
         lifespan="off",

@@ -1,9 +1,8 @@
-"""One run of vLLM: its guard process, the port it listens on, and the end of its log."""
+"""One run of vLLM: its guard process, the folder of its sockets, and the end of its log."""
 
 from __future__ import annotations
 
 import asyncio
-import socket
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -13,37 +12,30 @@ GUARD = Path(__file__).with_name("guard.py")
 TAIL_BYTES = 32 * 1024
 
 
-def free_port(host: str) -> int:
-    """A TCP port nobody listens on at this moment."""
-    with socket.create_server((host, 0)) as listener:
-        return int(listener.getsockname()[1])
-
-
 @dataclass(frozen=True)
 class Child:
-    """A command under its guard. Its output goes to log_path, which starts anew; the run before is kept as `<name>.1`."""
+    """A command under its guard, with a folder `sockets` that the guard makes and removes. Its output goes to log_path, which starts anew; the run before is kept as `<name>.1`."""
 
-    port: int
     _process: asyncio.subprocess.Process
     _log_path: Path
     _grace_seconds: float
 
     @classmethod
     async def start(
-        cls, command: Sequence[str], environment: Mapping[str, str], port: int, log_path: Path, grace_seconds: float
+        cls, command: Sequence[str], environment: Mapping[str, str], sockets: Path, log_path: Path, grace_seconds: float
     ) -> Child:
         if log_path.exists():
             log_path.replace(log_path.with_name(log_path.name + ".1"))
         with log_path.open("wb") as log:
             process = await asyncio.create_subprocess_exec(
-                *(sys.executable, "-I", "-S", str(GUARD), str(grace_seconds), *command),
+                *(sys.executable, "-I", "-S", str(GUARD), str(grace_seconds), str(sockets), *command),
                 stdin=asyncio.subprocess.PIPE,
                 stdout=log,
                 stderr=log,
                 env=dict(environment),
                 start_new_session=True,
             )
-        return cls(port, process, log_path, grace_seconds)
+        return cls(process, log_path, grace_seconds)
 
     @property
     def exit_code(self) -> int | None:

@@ -12,7 +12,7 @@ from typing import Literal
 from burnish.telemetry import tracing
 from burnish_inference.settings import InferenceSettings
 
-LOOPBACK = "127.0.0.1"
+LOOPBACK_INTERFACE = "lo"
 CPU_INFO = Path("/proc/cpuinfo")
 BF16_FLAGS = {"avx512_bf16", "amx_bf16", "bf16"}  # x86 and Arm
 QUIET = ("--disable-uvicorn-access-log",)  # not --disable-log-stats, which empties vLLM's metrics too
@@ -43,16 +43,16 @@ def vllm_command(
     device: Literal["cpu", "cuda"],
     served_name: str,
     target_modules: Iterable[str],
-    port: int,
+    socket: Path,
     traces_endpoint: str | None = None,
 ) -> list[str]:
-    """argv of the API server on a loopback port. target_modules: the layers that adapters may change; the others cost nothing then.
+    """argv of the API server on a unix socket. target_modules: the layers that adapters may change; the others cost nothing then.
 
     traces_endpoint: the URL to which it posts spans of its own for requests that carry a traceparent; None: it makes none.
     """
     command = [
         *(sys.executable, "-m", "burnish_inference.engine.vllm_server", "--model", str(settings.base_model)),
-        *("--served-model-name", served_name, "--host", LOOPBACK, "--port", str(port)),
+        *("--served-model-name", served_name, "--uds", str(socket)),
         *("--dtype", pick_dtype(settings, device), "--max-model-len", str(settings.max_model_len)),
         *("--enable-lora", "--max-lora-rank", str(settings.max_lora_rank)),
         *("--max-loras", str(settings.max_loras), "--max-cpu-loras", str(settings.max_cpu_loras)),
@@ -71,17 +71,21 @@ def vllm_environment(
 ) -> dict[str, str]:
     """The inherited environment without our own secrets, and what vLLM needs; a value that the operator set wins if it is only tuning."""
     kept = {name: value for name, value in inherited.items() if not name.startswith("BURNISH_")}
+    tuning = {"GLOO_SOCKET_IFNAME": LOOPBACK_INTERFACE, "VLLM_HOST_IP": "127.0.0.1"}  # its other sockets: ADR 15
     fixed = {"VLLM_ALLOW_RUNTIME_LORA_UPDATING": "1", "VLLM_NO_USAGE_STATS": "1", "HF_HUB_OFFLINE": "1"}
     if tracing.endpoint(inherited):  # vLLM would speak gRPC, and name itself as this process is named
         fixed |= {"OTEL_EXPORTER_OTLP_TRACES_PROTOCOL": "http/protobuf", "OTEL_SERVICE_NAME": "vllm"}
     if device == "cuda":
-        return {**kept, **fixed}
+        return {**tuning, **kept, **fixed}
     # One process less than vLLM's default, and its threads on every core: docs/adr/0003-vllm-child.md.
-    tuning = {
+    tuning |= {
         "VLLM_ENABLE_V1_MULTIPROCESSING": "0",
         "VLLM_CPU_OMP_THREADS_BIND": "nobind",
         "OMP_NUM_THREADS": str(settings.threads or len(os.sched_getaffinity(0))),
         "OMP_WAIT_POLICY": "PASSIVE",
         "VLLM_CPU_KVCACHE_SPACE": str(settings.kv_cache_gib),
+        # vLLM compiles its count of log-probabilities whatever --enforce-eager says: the first request with `logprobs` took 50 s,
+        # and ended the engine of a host without a C++ compiler (vllm 0.32, v1/sample/ops/logprobs.py).
+        "TORCH_COMPILE_DISABLE": "1",
     }
     return {**tuning, **kept, **fixed}

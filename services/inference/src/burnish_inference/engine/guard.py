@@ -1,27 +1,32 @@
-"""Runs a command in a session of its own and ends the whole of it: `python guard.py GRACE_SECONDS COMMAND ARG…`.
+"""Runs a command in a session of its own and ends the whole of it: `python guard.py GRACE_SECONDS SOCKETS COMMAND ARG…`.
 
 It ends on SIGTERM, and when its standard input closes, which happens when the process that started it dies, however that
 died. vLLM needs it: if its API server alone is killed, the engine core and the workers go on, and their sockets stay in the
-temporary folder. So the sockets get a folder that ends with the guard, and the whole process group is signalled at once: a walk
-over the process tree would miss children whose parent has died. Run by path, standard library only. Exits with the command's code.
+temporary folder. So all of its sockets get a folder, SOCKETS, which this user alone may enter and which ends with the guard. The whole process
+group is signalled at once: a walk over the process tree would miss children whose parent has died. Run by path, standard library only. Exits with the command's code.
 """
 
 import contextlib
 import ctypes
 import os
 import select
+import shutil
 import signal
 import subprocess
 import sys
-import tempfile
+from pathlib import Path
 
 PR_SET_PDEATHSIG = 1
 
 
 def main() -> None:
-    grace_seconds, command = float(sys.argv[1]), sys.argv[2:]
-    with tempfile.TemporaryDirectory(prefix="burnish-vllm-") as sockets:
+    grace_seconds, sockets, command = float(sys.argv[1]), sys.argv[2], sys.argv[3:]
+    shutil.rmtree(sockets, ignore_errors=True)  # of a guard that was killed
+    Path(sockets).mkdir(mode=0o700)
+    try:
         code = guard(command, grace_seconds, {**os.environ, "VLLM_RPC_BASE_PATH": sockets})
+    finally:
+        shutil.rmtree(sockets, ignore_errors=True)
     sys.exit(code if code >= 0 else 128 - code)
 
 

@@ -24,3 +24,7 @@ class Engine(Protocol):
     async def check(self) -> bool:
         """Ask vLLM now whether it is healthy."""
         ...
+
+    async def examine(self) -> bool:
+        """Ask the base a canary prompt now. False if it answers nonsense, after which there is no URL until vLLM has started again."""
+        ...

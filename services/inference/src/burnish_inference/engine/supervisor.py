@@ -1,6 +1,7 @@
 """Keeps vLLM running: starts it, waits until it is healthy, watches it, restarts it after a crash or a hang.
 
-Each start has a new port and a new `generation`: what was registered in vLLM must be registered again when it changes.
+vLLM listens on a unix socket in a folder that this user alone may enter. Each start has a new `generation`: what was registered
+in vLLM must be registered again when it changes.
 """
 
 from __future__ import annotations
@@ -8,6 +9,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import secrets
+import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -19,12 +22,13 @@ from typing import Self
 import aiohttp
 
 from burnish.errors import InternalError, UnavailableError
-from burnish_inference.engine.child import Child, free_port
-from burnish_inference.engine.command import LOOPBACK
+from burnish_inference.engine.canary import is_sane
+from burnish_inference.engine.child import Child
 
 log = logging.getLogger(__name__)
 
-Launch = Callable[[int], tuple[Sequence[str], Mapping[str, str]]]  # port -> (argv, environment)
+Launch = Callable[[Path], tuple[Sequence[str], Mapping[str, str]]]  # socket -> (argv, environment)
+URL = "http://vllm"  # the host is only a name: every connection goes to the socket
 RETRY_AFTER_SECONDS = 5
 
 
@@ -44,6 +48,7 @@ class Policy:
     start_limit: float = 600
     hang_limit: float = 60
     poll_interval: float = 1.0
+    canary_interval: float = 15.0
     probe_timeout: float = 5.0
     first_backoff: float = 0.5
     longest_backoff: float = 30.0
@@ -51,25 +56,32 @@ class Policy:
 
 
 class Supervisor:
-    """`async with Supervisor(launch, log_path, policy):` runs it; leaving ends vLLM and everything it started.
+    """`async with Supervisor(launch, model, log_path, policy):` runs it; leaving ends vLLM and everything it started.
+
+    model: the base's name, which is asked a canary prompt now and then.
 
     A first start that fails is final (`failed` resolves with an InternalError that ends in vLLM's own last lines): the
     settings are wrong then. After it has been healthy once, it is restarted without end.
     """
 
-    def __init__(self, launch: Launch, log_path: Path, policy: Policy) -> None:
+    def __init__(self, launch: Launch, model: str, log_path: Path, policy: Policy) -> None:
         self.state = State.STARTING
         self.generation = 0
         self.restarts = 0
         self.log_path = log_path
+        self._sockets = Path(tempfile.gettempdir()) / f"burnish-vllm-{secrets.token_hex(8)}"
         self._launch = launch
+        self._model = model
         self._policy = policy
         self._child: Child | None = None
         self._task: asyncio.Task[None] | None = None
         self._probe: aiohttp.ClientSession | None = None
 
     async def __aenter__(self) -> Self:
-        self._probe = aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=self._policy.probe_timeout))
+        connector = aiohttp.UnixConnector(str(self.socket))
+        self._probe = aiohttp.ClientSession(
+            connector=connector, timeout=aiohttp.ClientTimeout(total=self._policy.probe_timeout)
+        )
         self._task = asyncio.create_task(self._run(), name="vllm-supervisor")
         return self
 
@@ -81,6 +93,11 @@ class Supervisor:
             await self._task
         self.state = State.STOPPED
         await self._probe.close()
+
+    @property
+    def socket(self) -> Path:
+        """Where vLLM listens, run after run."""
+        return self._sockets / "http"
 
     @property
     def failed(self) -> asyncio.Task[None]:
@@ -96,17 +113,27 @@ class Supervisor:
                 f"the engine is {self.state.value}; ask again in a few seconds (its log: {self.log_path})",
                 retry_after_seconds=RETRY_AFTER_SECONDS,
             )
-        return f"http://{LOOPBACK}:{self._child.port}"
+        return URL
 
     async def check(self) -> bool:
         """Ask vLLM now whether it is healthy; False makes `url` unavailable at once, ahead of the next poll."""
         child = self._child
         if self.state is not State.READY or child is None:
             return False
-        healthy = await self._is_healthy(child)
+        healthy = await self._is_healthy()
         if healthy is False and self._child is child and self.state is State.READY:
             self.state = State.RESTARTING
         return healthy is True
+
+    async def examine(self) -> bool:
+        """Ask the base the canary prompt now; False if it answers nonsense, and vLLM is started again then."""
+        child = self._child
+        if self.state is not State.READY or child is None:
+            return False
+        sane = await self._is_sane()
+        if sane is False and self._child is child and self.state is State.READY:
+            self.state = State.RESTARTING  # which `_watch` acts on
+        return sane is not False
 
     async def _run(self) -> None:
         backoff = self._policy.first_backoff
@@ -130,16 +157,17 @@ class Supervisor:
 
     async def _run_once(self) -> str:
         """One run from start to end; why it ended. InternalError if it never became healthy."""
-        port = free_port(LOOPBACK)
-        command, environment = self._launch(port)
+        command, environment = self._launch(self.socket)
         started = time.monotonic()
-        child = await Child.start(command, environment, port, self.log_path, self._policy.stop_grace)
+        child = await Child.start(command, environment, self._sockets, self.log_path, self._policy.stop_grace)
         self._child = child
         try:
             await self._await_health(child)
+            if await self._is_sane() is False:
+                raise InternalError(start_failure("answers nonsense in its first token", child, self.log_path))
             self.generation += 1
             self.state = State.READY
-            log.info("vLLM is healthy on port %d after %.1f s", port, time.monotonic() - started)
+            log.info("vLLM is healthy after %.1f s", time.monotonic() - started)
             return await self._watch(child)
         finally:
             self.state = State.RESTARTING
@@ -148,7 +176,7 @@ class Supervisor:
 
     async def _await_health(self, child: Child) -> None:
         deadline = time.monotonic() + self._policy.start_limit
-        while not await self._is_healthy(child):
+        while not await self._is_healthy():
             if child.exit_code is not None:
                 raise InternalError(start_failure(f"ended with exit code {child.exit_code}", child, self.log_path))
             if time.monotonic() > deadline:
@@ -158,14 +186,19 @@ class Supervisor:
 
     async def _watch(self, child: Child) -> str:
         """Return why the child has to be restarted; never returns while it is well."""
-        answered = time.monotonic()
+        answered = examined = time.monotonic()
         ended = asyncio.ensure_future(child.wait())
         try:
             while True:
                 await asyncio.wait([ended], timeout=self._policy.poll_interval)
                 if ended.done():
                     return f"ended with exit code {ended.result()}"
-                healthy = await self._is_healthy(child)
+                if time.monotonic() - examined > self._policy.canary_interval:
+                    await self.examine()
+                    examined = time.monotonic()
+                if self.state is not State.READY:  # `check` or `examine` said so
+                    return "is dead or answers nonsense"
+                healthy = await self._is_healthy()
                 if healthy is False:
                     return "reported that its engine is dead"
                 if healthy:
@@ -175,11 +208,15 @@ class Supervisor:
         finally:
             ended.cancel()
 
-    async def _is_healthy(self, child: Child) -> bool | None:
+    async def _is_sane(self) -> bool | None:
+        assert self._probe is not None
+        return await is_sane(self._probe, URL, self._model, self._policy.hang_limit)
+
+    async def _is_healthy(self) -> bool | None:
         """True on 200, False on any other answer, None if there was none."""
         assert self._probe is not None
         try:
-            async with self._probe.get(f"http://{LOOPBACK}:{child.port}/health") as answer:
+            async with self._probe.get(f"{URL}/health") as answer:
                 return answer.status == HTTPStatus.OK
         except (aiohttp.ClientError, TimeoutError):
             return None

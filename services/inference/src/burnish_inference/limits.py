@@ -1,0 +1,45 @@
+"""Bounds on what one request may ask of the engine, so that no caller waits long for another's. Called before vLLM sees a request."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from burnish.errors import InvalidInputError
+
+CHAT = "/v1/chat/completions"
+
+
+@dataclass(frozen=True)
+class Limits:
+    """max_choices: most answers of one request, `n` times its prompts. default_max_tokens: of a chat that states no length."""
+
+    max_choices: int = 32
+    default_max_tokens: int = 1024
+
+    def apply(self, path: str, payload: dict[str, Any]) -> None:
+        """InvalidInputError if the request asks for more answers than that; a chat without a length gets the default one.
+
+        A completion without a length has vLLM's own default, 16 tokens.
+        """
+        n = 1 if payload.get("n") is None else payload["n"]
+        if type(n) is not int or n < 1:
+            raise InvalidInputError(f"`n` must be a whole number from 1 to {self.max_choices}; it is {n!r}", field="n")
+        prompts = prompt_count(payload.get("prompt"))
+        if n * prompts > self.max_choices:
+            asked = f"`n` is {n}" if prompts == 1 else f"`n` is {n} and `prompt` has {prompts} prompts"
+            raise InvalidInputError(
+                f"{asked}, and one request may have at most {self.max_choices} answers "
+                "(BURNISH_INFERENCE_MAX_CHOICES): send several requests",
+                field="n" if n > 1 else "prompt",
+            )
+        if path == CHAT and payload.get("max_tokens") is None and payload.get("max_completion_tokens") is None:
+            payload["max_completion_tokens"] = self.default_max_tokens
+
+
+STANDARD = Limits()
+
+
+def prompt_count(prompt: Any) -> int:
+    """A text or a list of token ids is one prompt; any other list has one an item."""
+    return len(prompt) if isinstance(prompt, list) and prompt and not isinstance(prompt[0], int) else 1
