@@ -97,8 +97,10 @@ async def test_rows_by_label_and_grade(caller: httpx.AsyncClient) -> None:
     assert [(r["question_id"], r["run_id"]) for r in page["rows"]] == [("not-json-005", "r0"), ("not-json-000", "r1")]
     [row] = (await caller.get(address, params={"grade": "acceptable"})).json()["rows"]
     assert RunLogLine.model_validate(row) == RunLogLine.model_validate(extra)
-    nothing = (await caller.get(address, params={"label": "nothing"})).json()
-    assert nothing == {"rows": [], "total": 0}
+    for name, there in (("label", "there are not-json, rare"), ("grade", "acceptable")):
+        unknown = await caller.get(address, params={name: "nothing"})
+        assert (unknown.status_code, unknown.json()["error"]["metadata"]) == (400, {"field": name})
+        assert there in unknown.json()["error"]["message"]
     assert (await caller.get(address, params={"limit": 0})).json() == {"rows": [], "total": 25}
 
 

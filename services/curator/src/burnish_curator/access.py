@@ -1,4 +1,4 @@
-"""Who may call: one bearer token, compared in constant time, and the review page's browser sessions, signed with it."""
+"""Who may call: whoever has the token (`burnish.asgi.access`), and browsers with a session of the review page, signed with it."""
 
 from __future__ import annotations
 
@@ -11,13 +11,12 @@ from collections import OrderedDict
 from collections.abc import Callable
 from typing import Any
 
-from fastapi import Request
-from fastapi.security import HTTPBearer
 from itsdangerous import Signer, TimestampSigner
 
-from burnish.errors import UnauthenticatedError
-
 SESSION_SECONDS = 12 * 3600
+COOKIE = "burnish_review"
+REVIEW = "/review"  # pages that a browser signs in to; every other path but OPEN_PATHS needs the token
+OPEN_PATHS = frozenset({"/healthz", "/readyz"})
 
 
 class Access:
@@ -44,6 +43,14 @@ class Access:
 
     def is_form_token(self, given: str, session: str) -> bool:
         return self._forms.verify_signature(session, given)
+
+
+def is_review(path: str) -> bool:
+    return path == REVIEW or path.startswith(f"{REVIEW}/")
+
+
+def needs_no_token(path: str) -> bool:
+    return path in OPEN_PATHS or is_review(path)
 
 
 class SignInDelay:
@@ -87,18 +94,3 @@ class SignInDelay:
     def _known(self, address: str) -> tuple[int, float]:
         count, last = self._failures.get(address, (0, 0.0))
         return (0, 0.0) if self._clock() - last > self.FORGOTTEN_AFTER_SECONDS else (count, last)
-
-
-class BearerToken(HTTPBearer):
-    """FastAPI dependency: UnauthenticatedError unless `Authorization: Bearer <token>` is right."""
-
-    def __init__(self) -> None:
-        super().__init__(auto_error=False, scheme_name="token")
-
-    async def __call__(self, request: Request) -> None:  # type: ignore[override]
-        credentials = await super().__call__(request)
-        access: Access = request.app.state.access
-        if credentials is None or not access.is_token(credentials.credentials):
-            raise UnauthenticatedError(
-                "the bearer token is missing or wrong: send `Authorization: Bearer <token>`; BURNISH_TOKEN holds it"
-            )

@@ -9,32 +9,41 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import anyio
 from fastapi import Depends, FastAPI
+from fastapi.security import HTTPBearer
 from sqlalchemy import Engine
+from starlette.exceptions import HTTPException
 
+from burnish.asgi.access import TokenCheck
+from burnish.asgi.bodies import BodyLimits
 from burnish.curation.lengths import Lengths
 from burnish.ports import ObjectStore
 from burnish.telemetry.requests import RequestMiddleware
 from burnish.telemetry.tracing import Tracing
 from burnish_curator import health, metrics
-from burnish_curator.access import Access, BearerToken, SignInDelay
+from burnish_curator.access import Access, SignInDelay, needs_no_token
 from burnish_curator.benchmarks import endpoints as benchmarks_endpoints
 from burnish_curator.benchmarks.repository import BenchmarkRepository
 from burnish_curator.datasets import endpoints as datasets_endpoints
 from burnish_curator.datasets.repository import DatasetRepository
 from burnish_curator.datasets.service import DatasetService
-from burnish_curator.errors import ERROR_RESPONSES, install_error_handlers, unexpected
+from burnish_curator.errors import ERROR_RESPONSES, install_error_handlers, no_token, unexpected
 from burnish_curator.evals import endpoints as evals_endpoints
 from burnish_curator.evals.repository import EvalRepository
 from burnish_curator.metrics import CuratorMetrics
+from burnish_curator.requests import body_limit, known_query
 from burnish_curator.reviews import endpoints as reviews_endpoints
 from burnish_curator.reviews import pages
 from burnish_curator.reviews.repository import CorrectionRepository
 from burnish_curator.reviews.service import ReviewService
 from burnish_curator.runlogs import endpoints as runlogs_endpoints
 from burnish_curator.runlogs.repository import RunLogRepository
+from burnish_curator.settings import MAX_UPLOAD_BYTES
 
 _log = logging.getLogger("burnish_curator.requests")
+SPOOL_WRITES_AT_ONCE = 4
+TOKEN = HTTPBearer(scheme_name="token", auto_error=False)  # for the schema: TokenCheck has looked at it before
 
 DESCRIPTION = """Run logs in, reviewed datasets out.
 
@@ -53,6 +62,7 @@ class Deps:
     lengths: Lengths
     metrics: CuratorMetrics = field(default_factory=CuratorMetrics)
     tracing: Tracing = field(default_factory=lambda: Tracing("burnish-curator"))
+    max_upload_bytes: int = MAX_UPLOAD_BYTES
 
 
 def create_app(deps: Deps) -> FastAPI:
@@ -72,6 +82,9 @@ def create_app(deps: Deps) -> FastAPI:
         lifespan=lifespan,
     )
     install_error_handlers(app)
+    access = Access(deps.token)
+    app.add_middleware(TokenCheck, token=deps.token, is_open=needs_no_token, refusal=no_token)
+    app.add_middleware(BodyLimits, limit_of=body_limit(access), failure=HTTPException)
     app.add_middleware(
         RequestMiddleware, seconds=deps.metrics.requests, spans=deps.tracing, log=_log, failure=unexpected
     )
@@ -79,10 +92,12 @@ def create_app(deps: Deps) -> FastAPI:
     run_logs = RunLogRepository(deps.store, deps.cache_dir, spool, deps.metrics)
     corrections = CorrectionRepository(deps.database)
     datasets, benchmarks = DatasetRepository(deps.store), BenchmarkRepository(deps.store)
-    app.state.access = Access(deps.token)
+    app.state.access = access
+    app.state.spool = spool
+    app.state.spool_writes = anyio.CapacityLimiter(SPOOL_WRITES_AT_ONCE)
+    app.state.max_upload_bytes = deps.max_upload_bytes
     app.state.sign_in_delay = SignInDelay()
-    app.state.store = deps.store
-    app.state.database = deps.database
+    app.state.readiness = health.Readiness(deps.store, deps.database)
     app.state.metrics = deps.metrics
     app.state.run_logs = run_logs
     app.state.reviews = ReviewService(deps.store, run_logs, corrections, deps.metrics)
@@ -91,7 +106,7 @@ def create_app(deps: Deps) -> FastAPI:
     app.state.benchmarks = benchmarks
     app.state.evals = EvalRepository(deps.store, spool)
 
-    app.add_api_route("/openapi.json", app.openapi, include_in_schema=False, dependencies=[Depends(BearerToken())])
+    app.add_api_route("/openapi.json", app.openapi, include_in_schema=False)
     app.include_router(health.router)
     app.include_router(pages.router)
     for part in (
@@ -102,5 +117,5 @@ def create_app(deps: Deps) -> FastAPI:
         evals_endpoints,
         metrics,
     ):
-        app.include_router(part.router, dependencies=[Depends(BearerToken())], responses=ERROR_RESPONSES)
+        app.include_router(part.router, dependencies=[Depends(TOKEN), Depends(known_query)], responses=ERROR_RESPONSES)
     return app

@@ -12,8 +12,17 @@ from pydantic import BaseModel
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 
-from burnish.errors import BurnishError, Code, InternalError, InvalidInputError, NotFoundError, UnauthenticatedError
-from burnish.telemetry.requests import CLIENT_GONE
+from burnish.errors import (
+    AlreadyExistsError,
+    BurnishError,
+    Code,
+    InternalError,
+    InvalidInputError,
+    NotFoundError,
+    UnauthenticatedError,
+    UnavailableError,
+)
+from burnish.telemetry.requests import CLIENT_GONE, Receive, Scope, Send
 
 _log = logging.getLogger(__name__)
 
@@ -37,10 +46,18 @@ def _example(error: BurnishError) -> dict[str, Any]:
     return {"model": ErrorBody, "content": {"application/json": {"example": body}}}
 
 
-ERROR_RESPONSES: dict[int | str, dict[str, Any]] = {
+Responses = dict[int | str, dict[str, Any]]
+ERROR_RESPONSES: Responses = {
     400: _example(InvalidInputError("line 3: grade: Field required")),
     401: _example(UnauthenticatedError("the bearer token is missing or wrong")),
     404: _example(NotFoundError("no run log 'ab12': `burnish runs ls` lists them", run_log_id="ab12")),
+    503: _example(UnavailableError("the object store s3:8333 does not answer")),
+    "default": {"model": ErrorBody, "description": "Any other error, in the same form"},
+}
+BODY_RESPONSES: Responses = {
+    408: _example(InvalidInputError("the request body came too slowly: 1 bytes, then none in time")),
+    409: _example(AlreadyExistsError("id e1 belongs to another eval: use a new id", eval_id="e1")),
+    413: _example(InvalidInputError("the request body is larger than 4194304 bytes")),
 }
 
 
@@ -64,6 +81,14 @@ def unexpected(request_id: str) -> JSONResponse:
     return error_response(error, request_id)
 
 
+async def no_token(scope: Scope, receive: Receive, send: Send) -> None:
+    """Answers a request without the token."""
+    error = UnauthenticatedError(
+        "the bearer token is missing or wrong: send `Authorization: Bearer <token>`; BURNISH_TOKEN holds it"
+    )
+    await error_response(error, scope["state"]["request_id"])(scope, receive, send)
+
+
 async def _on_burnish_error(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, BurnishError)
     request_id = request.state.request_id
@@ -79,10 +104,12 @@ async def _on_validation_error(request: Request, error: Exception) -> JSONRespon
 
 
 async def _on_http_exception(request: Request, error: Exception) -> JSONResponse:
-    """Starlette's own: unknown path, method not allowed."""
+    """Starlette's own: unknown path, method not allowed; and bodies that are too large or too slow."""
     assert isinstance(error, HTTPException)
     kind = NotFoundError if error.status_code == 404 else InvalidInputError
-    text = f"{request.method} {request.url.path}: {error.detail}; /openapi.json lists what there is"
+    text = f"{request.method} {request.url.path}: {error.detail}"
+    if error.status_code in (404, 405):
+        text += "; /openapi.json lists what there is"
     return error_response(kind(text), request.state.request_id, status=error.status_code)
 
 

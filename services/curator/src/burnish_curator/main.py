@@ -9,8 +9,10 @@ from pathlib import Path
 import uvicorn
 from pydantic import ValidationError
 from tokenizers import Tokenizer
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from burnish import credentials
+from burnish.asgi.connections import BoundedConnection
 from burnish.certificates import ServerCertificate
 from burnish.curation.lengths import CharacterLengths, Lengths, TokenLengths, load_chat_template
 from burnish.errors import BurnishError
@@ -23,6 +25,10 @@ from burnish_curator.database import open_database
 from burnish_curator.settings import CuratorSettings
 
 DRAIN_SECONDS = 10
+
+
+class Protocol(BoundedConnection, HttpToolsProtocol):
+    """uvicorn's, with time limits on what a connection sends."""
 
 
 def main() -> None:
@@ -44,12 +50,14 @@ def run(curator: CuratorSettings, s3: S3Settings, access: TokenSettings, certifi
         cache_dir=curator.cache_dir,
         token=token,
         lengths=lengths(curator.tokenizer),
+        max_upload_bytes=curator.max_upload_bytes,
         tracing=Tracing.from_environment("burnish-curator"),
     )
     uvicorn.run(
         create_app(deps),
         host=curator.host,
         port=curator.port,
+        http=Protocol,
         log_config=None,
         access_log=False,
         timeout_graceful_shutdown=DRAIN_SECONDS,

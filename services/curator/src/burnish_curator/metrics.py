@@ -9,10 +9,12 @@ from prometheus_client import CollectorRegistry, Counter, Histogram
 
 from burnish.schemas.runlog import ReviewImport, RunLogImport
 from burnish.telemetry import metrics
+from burnish_curator.errors import Responses
 from burnish_curator.requests import state
 
 BuildResult = Literal["new", "known", "refused"]
 router = APIRouter(tags=["metrics"])
+PAGE: Responses = {200: {"description": "The page", "content": {"text/plain": {"schema": {"type": "string"}}}}}
 
 
 class CuratorMetrics:
@@ -54,6 +56,6 @@ class CuratorMetrics:
         return Counter(f"burnish_curator_{name}", meaning, (label,), registry=self.registry)
 
 
-@router.get("/metrics", summary="Metrics in Prometheus's text format", response_class=Response)
+@router.get("/metrics", summary="Metrics in Prometheus's text format", response_class=Response, responses=PAGE)
 def read_metrics(counted: Annotated[CuratorMetrics, Depends(state("metrics"))]) -> Response:
     return Response(metrics.exposition(counted.registry), media_type=metrics.CONTENT_TYPE)

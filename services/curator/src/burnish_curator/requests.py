@@ -1,29 +1,35 @@
-"""What endpoints take from a request: parts of the application, and the body as byte chunks for a worker thread.
+"""What endpoints take from a request: parts of the application, known query parameters, and the body as byte chunks for a worker thread.
 
-A body is streamed, held back at the reader's pace, decompressed on the way, and never whole in memory.
+A body is kept on disk until all of it has come, then decompressed as it is read, and never whole in memory.
 """
 
 from __future__ import annotations
 
+import tempfile
 import zlib
-from collections.abc import Callable, Iterable, Iterator
-from typing import Any, TypeVar
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator
+from typing import IO, Any, TypeVar
 
-import anyio.from_thread
+import anyio
 import anyio.to_thread
 from fastapi import Request
 
+from burnish.asgi.bodies import LIMIT
 from burnish.errors import InvalidInputError
+from burnish.telemetry.requests import Scope
+from burnish_curator.access import COOKIE, Access, is_review
 
 BLOCK_BYTES = 1024 * 1024
+JSON_BYTES = 4 * 1024 * 1024
+SIGN_IN_BYTES = 16 * 1024
 JSONL = "application/x-ndjson"
 Result = TypeVar("Result")
 
 
 def state(name: str) -> Callable[[Request], Any]:
-    """A FastAPI dependency: the part of this name of `app.state`, as `create_app` set it."""
+    """A FastAPI dependency: the part of this name of `app.state`, as `create_app` set it. Async, so that it takes no thread."""
 
-    def read(request: Request) -> Any:
+    async def read(request: Request) -> Any:
         return getattr(request.app.state, name)
 
     return read
@@ -32,18 +38,36 @@ def state(name: str) -> Callable[[Request], Any]:
 async def in_thread(
     request: Request, work: Callable[[Iterator[bytes]], Result], limiter: anyio.CapacityLimiter | None = None
 ) -> Result:
-    """Run `work` on the decoded body in a worker thread; the client waits while the limiter's slots are taken."""
+    """Run `work` on the decoded body in a worker thread, once all of the body has come; it may be as large as an upload.
+
+    The body waits on disk meanwhile, so a slow sender holds neither a thread nor one of the limiter's slots.
+    """
     encoding = request.headers.get("content-encoding", "identity")
-    return await anyio.to_thread.run_sync(lambda: work(decode(_blocks(request), encoding)), limiter=limiter)
+    check_encoding(encoding)
+    app_state = request.app.state
+    request.scope["state"][LIMIT] = app_state.max_upload_bytes
+    with tempfile.SpooledTemporaryFile(max_size=BLOCK_BYTES, dir=app_state.spool) as spool:
+        async for block in _blocks(request):
+            if len(block) < BLOCK_BYTES:  # stays in memory, or is the last one
+                spool.write(block)
+            else:
+                await anyio.to_thread.run_sync(spool.write, block, limiter=app_state.spool_writes)
+        spool.seek(0)
+        return await anyio.to_thread.run_sync(lambda: work(decode(_read(spool), encoding)), limiter=limiter)
+
+
+def check_encoding(encoding: str) -> None:
+    """InvalidInputError for any content coding but gzip and identity."""
+    if encoding.lower() not in ("gzip", "identity", ""):
+        raise InvalidInputError(
+            f"Content-Encoding {encoding!r} is not known: send gzip or none", field="Content-Encoding"
+        )
 
 
 def decode(chunks: Iterator[bytes], encoding: str) -> Iterator[bytes]:
     """The chunks without their content coding. InvalidInputError for any coding but gzip and identity."""
-    if encoding.lower() in ("identity", ""):
-        return chunks
-    if encoding.lower() == "gzip":
-        return gunzip(chunks)
-    raise InvalidInputError(f"Content-Encoding {encoding!r} is not known: send gzip or none", field="Content-Encoding")
+    check_encoding(encoding)
+    return gunzip(chunks) if encoding.lower() == "gzip" else chunks
 
 
 def gunzip(chunks: Iterable[bytes]) -> Iterator[bytes]:
@@ -72,25 +96,56 @@ def gunzip(chunks: Iterable[bytes]) -> Iterator[bytes]:
             raise InvalidInputError("the gzip body ends early: send it again")
 
 
+BINARY = {"type": "string", "format": "binary"}
+
+
 def jsonl_body(schema: str) -> dict[str, Any]:
-    """OpenAPI description of a streamed JSONL request body whose lines are of a schema."""
+    """OpenAPI description of a JSONL request body whose lines are of a schema. Any media type is taken."""
     text = f"JSONL, one {schema} a line; Content-Encoding gzip is understood"
-    return {"requestBody": {"required": True, "content": {JSONL: {"schema": {"type": "string", "description": text}}}}}
+    media = {"schema": BINARY | {"description": text}}
+    return {"requestBody": {"required": True, "content": {JSONL: media, "application/octet-stream": media}}}
 
 
-def _blocks(request: Request) -> Iterator[bytes]:
-    """Blocks of about 1 MiB from the event loop, one at a time, so that the sender is held back by the reader."""
-    stream = request.stream()
+def jsonl_answer(schema: str) -> dict[int | str, dict[str, Any]]:
+    """OpenAPI description of an answer of JSONL whose lines are of a schema."""
+    text = f"JSONL, one {schema} a line"
+    return {200: {"description": text, "content": {JSONL: {"schema": BINARY | {"description": text}}}}}
 
-    async def next_block() -> bytes:
-        pieces: list[bytes] = []
-        size = 0
-        async for piece in stream:
-            pieces.append(piece)
-            size += len(piece)
-            if size >= BLOCK_BYTES:
-                break
-        return b"".join(pieces)
 
-    while block := anyio.from_thread.run(next_block):
+def body_limit(access: Access) -> Callable[[Scope], int]:
+    """The size of a body that a route does not read by `in_thread`. A form of a browser without a session is a sign-in."""
+
+    def limit(scope: Scope) -> int:
+        if not is_review(scope["path"]):
+            return JSON_BYTES
+        session = Request(scope).cookies.get(COOKIE, "")
+        return JSON_BYTES if access.is_session(session) else SIGN_IN_BYTES
+
+    return limit
+
+
+async def known_query(request: Request) -> None:
+    """A FastAPI dependency: InvalidInputError for a query parameter that the route does not have."""
+    route = request.scope["route"]
+    call = request.app.openapi()["paths"][route.path][request.method.lower()]
+    known = [parameter["name"] for parameter in call.get("parameters", ()) if parameter["in"] == "query"]
+    for name in request.query_params:
+        if name not in known:
+            there = f"there are {', '.join(known)}" if known else "this call takes none"
+            raise InvalidInputError(f"query parameter {name!r} is not known: {there}", field=name)
+
+
+async def _blocks(request: Request) -> AsyncIterator[bytes]:
+    """Blocks of 1 MiB or more, and a smaller last one."""
+    block = bytearray()
+    async for piece in request.stream():
+        block += piece
+        if len(block) >= BLOCK_BYTES:
+            yield bytes(block)
+            block.clear()
+    yield bytes(block)
+
+
+def _read(spool: IO[bytes]) -> Iterator[bytes]:
+    while block := spool.read(BLOCK_BYTES):
         yield block

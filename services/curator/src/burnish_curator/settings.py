@@ -7,6 +7,8 @@ from pathlib import Path
 from pydantic import Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+MAX_UPLOAD_BYTES = 4 * 1024**3
+
 
 class CuratorSettings(BaseSettings):
     """The curator itself: BURNISH_CURATOR_…"""
@@ -19,6 +21,9 @@ class CuratorSettings(BaseSettings):
         description="SQLAlchemy URL of the review state: sqlite:///FILE or postgresql+psycopg://…"
     )
     cache_dir: Path = Field(description="folder for run log parts and uploads under way; belongs to this process alone")
+    max_upload_bytes: int = Field(
+        default=MAX_UPLOAD_BYTES, ge=1024, description="largest run log, benchmark, review or eval file, as it is sent"
+    )
     tokenizer: Path | None = Field(
         default=None, description="folder of the base model, to count tokens; unset: lengths are counted in characters"
     )

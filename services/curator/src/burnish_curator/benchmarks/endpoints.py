@@ -11,7 +11,8 @@ from burnish.curation.benchmarks import build_benchmark
 from burnish.schemas.base import Frozen
 from burnish.schemas.benchmark import BenchmarkManifest
 from burnish_curator.benchmarks.repository import BenchmarkRepository
-from burnish_curator.requests import JSONL, in_thread, jsonl_body, state
+from burnish_curator.errors import BODY_RESPONSES
+from burnish_curator.requests import JSONL, in_thread, jsonl_answer, jsonl_body, state
 
 router = APIRouter(prefix="/v1/benchmarks", tags=["benchmarks"])
 Benchmarks = Annotated[BenchmarkRepository, Depends(state("benchmarks"))]
@@ -21,7 +22,7 @@ class BenchmarkList(Frozen):
     benchmarks: list[BenchmarkManifest]
 
 
-@router.post("", summary="Import a benchmark", openapi_extra=jsonl_body("BenchmarkQuestion"))
+@router.post("", summary="Import a benchmark", openapi_extra=jsonl_body("BenchmarkQuestion"), responses=BODY_RESPONSES)
 async def import_benchmark(
     request: Request, benchmarks: Benchmarks, name: Annotated[str, Query(examples=["stdlib"])]
 ) -> BenchmarkManifest:
@@ -46,7 +47,12 @@ def remove_benchmark(name: str, version: str, benchmarks: Benchmarks) -> None:
     benchmarks.remove(name, version)
 
 
-@router.get("/{name}/{version}/questions", summary="Its questions", response_class=Response)
+@router.get(
+    "/{name}/{version}/questions",
+    summary="Its questions",
+    response_class=Response,
+    responses=jsonl_answer("BenchmarkQuestion"),
+)
 def get_questions(name: str, version: str, benchmarks: Benchmarks) -> Response:
     """JSONL of BenchmarkQuestion."""
     return Response(benchmarks.questions_jsonl(name, version), media_type=JSONL)

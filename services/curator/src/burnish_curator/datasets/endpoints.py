@@ -10,7 +10,8 @@ from burnish.schemas.base import Frozen
 from burnish.schemas.dataset import DatasetManifest, DatasetSpec, ExportForm
 from burnish_curator.datasets.repository import DatasetRepository
 from burnish_curator.datasets.service import DatasetService
-from burnish_curator.requests import JSONL, state
+from burnish_curator.errors import BODY_RESPONSES
+from burnish_curator.requests import JSONL, jsonl_answer, state
 
 router = APIRouter(prefix="/v1/datasets", tags=["datasets"])
 Datasets = Annotated[DatasetRepository, Depends(state("datasets"))]
@@ -21,7 +22,7 @@ class DatasetList(Frozen):
     datasets: list[DatasetManifest]
 
 
-@router.post("", summary="Build a dataset version")
+@router.post("", summary="Build a dataset version", responses=BODY_RESPONSES)
 def build_dataset(
     spec: Annotated[DatasetSpec, Body(examples=[SPEC_EXAMPLE])],
     service: Annotated[DatasetService, Depends(state("dataset_service"))],
@@ -51,7 +52,12 @@ def remove_dataset(name: str, version: str, datasets: Datasets) -> None:
     datasets.remove(name, version)
 
 
-@router.get("/{name}/{version}/export", summary="Rows in another tool's form", response_class=Response)
+@router.get(
+    "/{name}/{version}/export",
+    summary="Rows in another tool's form",
+    response_class=Response,
+    responses=jsonl_answer("row"),
+)
 def export_dataset(
     name: str,
     version: str,

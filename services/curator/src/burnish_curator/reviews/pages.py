@@ -18,12 +18,11 @@ from fastapi.responses import HTMLResponse, JSONResponse, RedirectResponse
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from burnish.errors import BurnishError, InvalidInputError, UnauthenticatedError
-from burnish_curator.access import SESSION_SECONDS, Access, SignInDelay
+from burnish_curator.access import COOKIE, REVIEW, SESSION_SECONDS, Access, SignInDelay
 from burnish_curator.requests import state
 from burnish_curator.reviews.service import ReviewService
 
-COOKIE = "burnish_review"
-ROOT = "/review"
+ROOT = REVIEW
 router = APIRouter(prefix=ROOT, include_in_schema=False)
 _templates = Environment(
     loader=PackageLoader("burnish_curator.reviews", "templates"),

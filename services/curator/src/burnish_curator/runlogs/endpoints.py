@@ -9,7 +9,8 @@ from fastapi import APIRouter, Depends, Query, Request, Response
 from burnish.errors import NotFoundError
 from burnish.schemas.base import Frozen
 from burnish.schemas.runlog import Diagnosis, RunLogImport, RunLogLine, RunLogManifest
-from burnish_curator.requests import JSONL, in_thread, jsonl_body, state
+from burnish_curator.errors import BODY_RESPONSES
+from burnish_curator.requests import JSONL, in_thread, jsonl_answer, jsonl_body, state
 from burnish_curator.reviews.service import ReviewService
 from burnish_curator.runlogs.repository import RunLogRepository
 
@@ -28,7 +29,7 @@ class RunLogRows(Frozen):
     total: int
 
 
-@router.post("", summary="Import a run log", openapi_extra=jsonl_body("RunLogLine"))
+@router.post("", summary="Import a run log", openapi_extra=jsonl_body("RunLogLine"), responses=BODY_RESPONSES)
 async def import_run_log(
     request: Request, run_logs: RunLogs, name: Annotated[str, Query(examples=["support-week-12"])]
 ) -> RunLogImport:
@@ -68,12 +69,17 @@ def get_rows(
     label: Annotated[str | None, Query(examples=["not-json"])] = None,
     grade: Annotated[str | None, Query(examples=["wrong"])] = None,
 ) -> RunLogRows:
-    reader = run_logs.open(run_log_id).reader
-    found = reader.find(label=label, grade=grade)
-    return RunLogRows(rows=list(reader.lines(found[offset : offset + limit])), total=len(found))
+    log = run_logs.open(run_log_id)
+    found = log.find(label, grade)
+    return RunLogRows(rows=list(log.reader.lines(found[offset : offset + limit])), total=len(found))
 
 
-@router.get("/{run_log_id}/rejected", summary="Every refused line", response_class=Response)
+@router.get(
+    "/{run_log_id}/rejected",
+    summary="Every refused line",
+    response_class=Response,
+    responses=jsonl_answer("RejectedLine"),
+)
 def get_rejected(run_log_id: str, run_logs: RunLogs) -> Response:
     """JSONL of RejectedLine; the manifest shows the first 100."""
     return Response(run_logs.rejected(run_log_id), media_type=JSONL)

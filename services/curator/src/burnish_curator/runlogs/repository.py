@@ -11,6 +11,8 @@ from pathlib import Path
 from threading import Lock
 
 import anyio
+import numpy as np
+import pyarrow as pa
 
 from burnish import layout
 from burnish.diagnosis import check_slices, diagnose, read_codes
@@ -35,6 +37,21 @@ class OpenRunLog:
         self.id = run_log_id
         self.reader = reader
         self.codes = read_codes(reader)
+
+    def find(self, label: str | None, grade: str | None) -> np.ndarray:
+        """Indices of the rows with this failure label and grade (None: any). InvalidInputError for one that no row has."""
+        for name, value, known in (("label", label, self.codes.labels), ("grade", grade, self.grades)):
+            if value is not None and value not in known:
+                raise InvalidInputError(
+                    f"no row of run log {self.id} has {name} {value!r}; there are {', '.join(known) or 'none'}",
+                    field=name,
+                )
+        return self.reader.find(label=label, grade=grade)
+
+    @cached_property
+    def grades(self) -> list[str]:
+        grades = self.reader.columns(["grade"])["grade"].cast(pa.string()).unique().to_pylist()
+        return sorted(grade for grade in grades if grade is not None)
 
     @cached_property
     def diagnosis(self) -> Diagnosis:
