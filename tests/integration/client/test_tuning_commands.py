@@ -194,6 +194,11 @@ def test_compare_trains_both_asks_the_base_once_and_recommends(
     monkeypatch.chdir(tmp_path)
     words = ["train", "compare", "--runlog", "runs", "--label", LABEL, "--benchmark", "files"]
     words += [word for param in ("max_steps=4", "batch_size=2", "rank=4") for word in ("--param", param)]
+    tried = run(*words, "--dry-run")
+    assert tried.returncode == 0, tried.stderr + tried.stdout
+    assert f"to ask: {4 * (TARGETED + REST):,} answers" in tried.stderr
+    assert tried.stdout.count("fit to run") == 2
+    assert not models.served
     done = run(*words)
     assert done.returncode == 0, done.stderr + done.stdout
     assert "Take sft: +" in done.stdout
