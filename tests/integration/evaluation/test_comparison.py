@@ -110,12 +110,15 @@ async def test_what_the_build_warned_of_and_a_baseline_that_changes_nothing_are_
     assert "Only 12 of 85 replay (anchor) rows could be had." in (tmp_path / "report.html").read_text()
 
 
-async def test_a_cure_that_breaks_the_rest_is_investigated(server: ChatServer, tmp_path: Path) -> None:
+async def test_a_cure_that_breaks_more_than_it_fixes_is_not_shown_to_improve(
+    server: ChatServer, tmp_path: Path
+) -> None:
     server.say = says
     inputs = EvalInputs(make_questions(200), make_dataset())
     result = await evaluate(request_of(server, "breaker"), inputs, out=tmp_path)
-    assert result.verdict.verdict == "investigate"
+    assert (result.verdict.verdict, result.verdict.broke) == ("inconclusive", "yes")
     assert len(result.verdict.regressions) == 169
+    assert any(reason.startswith("Overall accuracy fell") for reason in result.verdict.reasons[:3])
 
 
 async def test_the_folder_of_another_eval_is_refused_before_anything_is_asked(

@@ -9,7 +9,7 @@ import pytest
 
 from burnish.asgi.access import TokenCheck, is_bearer
 from burnish.asgi.bodies import LIMIT, BodyLimits, Pace
-from burnish.telemetry.requests import Receive, Scope, Send
+from burnish.asgi.types import Receive, Scope, Send
 
 TOKEN = b"the-token"
 

@@ -294,6 +294,6 @@ def test_every_verdict_has_a_sentence_and_a_page(name: VerdictName, sample: Samp
     )
     assert headline(verdict).startswith(HEADLINES[name])
     assert headline(verdict).endswith(
-        "About 44 more held-out targeted questions and 120 more rest questions would. A cheaper baseline does it: few-shot."
+        "About 44 more held-out targeted questions and 120 more rest questions would settle it. A cheaper baseline does it: few-shot."
     )
     assert headline(verdict) in report_html(verdict, sample.base, sample.candidate, sample.meta)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hmac
 from collections.abc import Callable
 
-from burnish.telemetry.requests import Application, Receive, Scope, Send
+from burnish.asgi.types import Application, Receive, Scope, Send
 
 
 def is_bearer(authorization: bytes, token: bytes) -> bool:

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from burnish.telemetry.requests import Application, Receive, Scope, Send
+from burnish.asgi.types import Application, Receive, Scope, Send
 
 LIMIT = "body_limit_bytes"  # in scope["state"]: what a route sets before it reads, if it takes more than the default
 TOO_LARGE, TOO_SLOW = 413, 408

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from burnish.reporting.patterns import Trait
-from burnish.schemas.evaluation import Comparison, ScoreComparison, Verdict, VerdictName
+from burnish.schemas.evaluation import ClaimAnswer, Comparison, ScoreComparison, Verdict, VerdictName
 
 HEADLINES: dict[VerdictName, str] = {
     "ship": "It fixed the cluster and nothing else broke beyond noise.",
@@ -16,9 +16,18 @@ HEADLINES: dict[VerdictName, str] = {
 }
 
 
+UNSETTLED: dict[tuple[ClaimAnswer | None, ClaimAnswer | None], str] = {  # (improved, broke) of what is inconclusive
+    ("yes", "unknown"): "It improved the cluster; whether something else broke is not settled.",
+    ("unknown", "yes"): "Something else broke; whether it improved the cluster is not settled.",
+    ("unknown", "no"): "Nothing else broke beyond noise; whether it improved the cluster is not settled.",
+}
+
+
 def headline(verdict: Verdict) -> str:
     """The verdict's sentence; then how many more questions would settle it, and that a cheaper baseline does it, if that is known."""
     sentences = [HEADLINES[verdict.verdict]]
+    if verdict.verdict == "inconclusive":
+        sentences = [UNSETTLED.get((verdict.improved, verdict.broke), sentences[0])]
     wanted = [
         f"{count} more {which} questions"
         for count, which in (
@@ -28,7 +37,7 @@ def headline(verdict: Verdict) -> str:
         if count is not None
     ]
     if wanted:
-        sentences.append(f"About {' and '.join(wanted)} would.")
+        sentences.append(f"About {' and '.join(wanted)} would settle it.")
     if verdict.cheaper_rung is not None:
         sentences.append(f"A cheaper baseline does it: {verdict.cheaper_rung}.")
     return " ".join(sentences)

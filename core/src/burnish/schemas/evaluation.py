@@ -9,6 +9,7 @@ from pydantic import Field
 from burnish.schemas.base import Frozen, Manifest
 
 VerdictName = Literal["ship", "investigate", "data-quality", "stop", "inconclusive"]
+ClaimAnswer = Literal["yes", "no", "unknown"]
 EXIT_CODES: dict[VerdictName, int] = {"ship": 0, "investigate": 10, "data-quality": 11, "stop": 12, "inconclusive": 13}
 
 
@@ -182,6 +183,8 @@ class Verdict(Frozen):
     """The decision and every number that led to it. Computed by burnish.verdict.decide from two lists of EvalRow."""
 
     verdict: VerdictName
+    improved: ClaimAnswer | None = Field(default=None, description="did the target improve?")
+    broke: ClaimAnswer | None = Field(default=None, description="did something else break?")
     targeted: Comparison = Field(description="held-out targeted questions")
     trained: Comparison = Field(description="targeted questions that were trained on: shown, never decisive")
     rest: Comparison = Field(description="questions outside the cluster that no training row came from")

@@ -9,19 +9,16 @@ import logging
 import re
 import time
 import uuid
-from collections.abc import Awaitable, Callable, Iterator, MutableMapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
+from burnish.asgi.types import Application, Receive, Scope, Send
 from burnish.telemetry import logs, tracing
 
 if TYPE_CHECKING:
     from prometheus_client import Histogram
 
-Scope = MutableMapping[str, Any]
-Receive = Callable[[], Awaitable[Scope]]
-Send = Callable[[Scope], Awaitable[None]]
-Application = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 REQUEST_ID = "x-request-id"
 QUIET = frozenset(

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from burnish.schemas.evaluation import ClaimAnswer
 from burnish.statistics import (
     effective_counts,
     holm,
@@ -29,7 +30,7 @@ from burnish.statistics import (
     youden_index,
 )
 
-Answer = Literal["yes", "no", "unknown"]
+Answer = ClaimAnswer
 
 
 @dataclass(frozen=True)

@@ -107,6 +107,8 @@ def decide(
     trained, anchored = compare(by_role.trained, "greater"), compare(by_role.anchored)
     return Verdict(
         verdict=TABLE[improvement.answer, harm.answer],
+        improved=improvement.answer,
+        broke=harm.answer,
         targeted=targeted,
         trained=trained,
         rest=rest,

@@ -12,6 +12,7 @@ from pydantic import BaseModel
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 
+from burnish.asgi.types import Receive, Scope, Send
 from burnish.errors import (
     AlreadyExistsError,
     BurnishError,
@@ -22,7 +23,7 @@ from burnish.errors import (
     UnauthenticatedError,
     UnavailableError,
 )
-from burnish.telemetry.requests import CLIENT_GONE, Receive, Scope, Send
+from burnish.telemetry.requests import CLIENT_GONE
 
 _log = logging.getLogger(__name__)
 

@@ -15,8 +15,8 @@ import anyio.to_thread
 from fastapi import Request
 
 from burnish.asgi.bodies import LIMIT
+from burnish.asgi.types import Scope
 from burnish.errors import InvalidInputError
-from burnish.telemetry.requests import Scope
 from burnish_curator.access import COOKIE, Access, is_review
 
 BLOCK_BYTES = 1024 * 1024
