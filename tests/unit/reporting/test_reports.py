@@ -14,9 +14,9 @@ from unit.reporting.sample import HOSTILE, Sample, make_rich_sample, make_sample
 from burnish.reporting import ReportMeta, headline, postmortem_md, report_html
 from burnish.reporting.escaping import visible
 from burnish.reporting.page import MOST_DISCORDANT
-from burnish.reporting.sentences import HEADLINES
+from burnish.reporting.sentences import HEADLINES, UNSETTLED
 from burnish.reporting.training import finding_sentence
-from burnish.schemas.evaluation import EXIT_CODES, VerdictName
+from burnish.schemas.evaluation import EXIT_CODES, ClaimAnswer, VerdictName
 from burnish.schemas.tuning import Finding
 from burnish.testing import eval_side
 from burnish.verdict import decide, pair
@@ -287,10 +287,25 @@ def test_both_say_what_they_do_not_know() -> None:
     assert "None: no rest question that the base always passes regressed. Noise: not measured" in text
 
 
+@pytest.mark.parametrize(("improved", "broke"), list(UNSETTLED))
+def test_an_inconclusive_headline_says_which_claim_is_settled(
+    improved: ClaimAnswer, broke: ClaimAnswer, sample: Sample
+) -> None:
+    verdict = sample.verdict.model_copy(update={"verdict": "inconclusive", "improved": improved, "broke": broke})
+    assert headline(verdict).startswith(UNSETTLED[improved, broke])
+    assert ("Something else broke" in headline(verdict)) == (broke == "yes")
+
+
 @pytest.mark.parametrize("name", sorted(EXIT_CODES))
 def test_every_verdict_has_a_sentence_and_a_page(name: VerdictName, sample: Sample) -> None:
     verdict = sample.verdict.model_copy(
-        update={"verdict": name, "needs_questions": 44, "needs_rest_questions": 120, "cheaper_rung": "few-shot"}
+        update={
+            "verdict": name,
+            "broke": None,
+            "needs_questions": 44,
+            "needs_rest_questions": 120,
+            "cheaper_rung": "few-shot",
+        }
     )
     assert headline(verdict).startswith(HEADLINES[name])
     assert headline(verdict).endswith(
