@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 from runlog_making import run
@@ -77,7 +77,7 @@ FIELDS = st.sampled_from([*RunLogLine.model_fields, "tenant", "trace", ""])
 LINES = st.dictionaries(FIELDS, JSON_VALUES, max_size=6).map(lambda changes: run() | changes)
 
 
-@settings(max_examples=300)
+@settings(max_examples=300, suppress_health_check=[HealthCheck.too_slow])
 @given(LINES, st.booleans())
 def test_accepts_what_the_schema_accepts(fields: dict[str, Any], escape: bool) -> None:
     text = json.dumps(fields, ensure_ascii=escape)
