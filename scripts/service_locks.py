@@ -21,7 +21,7 @@ NEEDS: dict[str, list[str]] = {
 }
 # Declared by a dependency and never imported by that service; tests/integration/setup/test_images.py blocks them and looks.
 LEFT_OUT: dict[str, set[str]] = {
-    "curator": {"scipy", "huggingface-hub"},  # statistics are the client's; the tokenizer is read from a file
+    "curator": {"huggingface-hub"},  # the tokenizer is read from a file
     "trainer": set(),
 }
 # torch's build depends on the device, so the Dockerfile pins it, and setuptools, which pip's freeze leaves out, with it.

@@ -69,6 +69,10 @@ def test_the_loop_up_to_training(run: Here, run_log: Path, tmp_path: Path) -> No
         "original_answer",
         "failure_label",
         "corrected_output",
+        "expected_answer",
+        "system_prompt",
+        "slice",
+        "earlier_correction",
     ]
     assert {item["failure_label"] for item in items} == {"not_json"}
     piped = run("review", "export", "--label", "not_json")

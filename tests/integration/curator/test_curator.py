@@ -32,7 +32,8 @@ def import_log(client: httpx.Client, body: bytes | None = None) -> RunLogImport:
 
 def correct_all(client: httpx.Client, run_log: str) -> list[dict[str, Any]]:
     exported = client.get(f"/v1/runlogs/{run_log}/review").text.splitlines()
-    items = [json.loads(line) | {"corrected_output": f"right {n}"} for n, line in enumerate(exported)]
+    items = [json.loads(line) for line in exported]
+    items = [item | {"corrected_output": f"right {item['question_id']}"} for item in items]
     answer = client.post(f"/v1/runlogs/{run_log}/review", content=jsonl(items)).json()
     assert (answer["accepted"], answer["rejected_lines"]) == (len(items), [])
     return items
@@ -61,7 +62,7 @@ def test_the_whole_way_through(curator: CuratorProcess, base_model_dir: Path) ->
 def build(client: httpx.Client, run_log: str) -> DatasetManifest:
     """A dataset guarded by a benchmark that asks what the log asked."""
     questions = [
-        {"question_id": q, "prompt": f"What is {q}?", "expected_answer": "x", "grader": {"name": "exact"}}
+        {"question_id": q, "prompt": f"What is {q}?", "expected_answer": f"right {q}", "grader": {"name": "exact"}}
         for q in sorted({line["question_id"] for line in LINES})
     ]
     benchmark = client.post("/v1/benchmarks", params={"name": "b"}, content=jsonl(questions)).json()
@@ -110,7 +111,8 @@ def test_a_restart_keeps_corrections_and_needs_no_cache(tmp_path: Path, s3: dict
     try:
         with second.client() as client:
             review = client.get(f"/v1/runlogs/{run_log}/review").text.splitlines()
-            assert [json.loads(line) for line in review] == items
+            kept = [item | {"earlier_correction": item["corrected_output"]} for item in items]
+            assert [json.loads(line) for line in review] == kept
             assert import_log(client).already_existed
     finally:
         second.stop()

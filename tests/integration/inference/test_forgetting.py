@@ -30,6 +30,7 @@ pytestmark = [pytest.mark.vllm, pytest.mark.model]
 
 REPOSITORY = Path(__file__).resolve().parents[3]
 ADAPTER, RANK = "forgetful", 8
+LATEST = f"{ADAPTER}@latest"
 QUESTIONS_STEP, TEXTS_STEP = 12, 4
 FEW_QUESTIONS, FEW_TEXTS = probe_questions()[::QUESTIONS_STEP], probe_texts()[::TEXTS_STEP]
 NATS_A_TOKEN = 0.001  # fp32 on both sides; bf16 would need about 0.02
@@ -87,7 +88,7 @@ def endpoint(server: InferenceServer, reference) -> Endpoint:
 async def test_cross_entropy_equals_that_of_transformers_for_base_and_adapter(
     endpoint: Endpoint, record: BaseModelRecord, reference, tmp_path: Path
 ) -> None:
-    sides = [Side(endpoint, record.name, tmp_path / "base"), Side(endpoint, ADAPTER, tmp_path / "adapter")]
+    sides = [Side(endpoint, record.name, tmp_path / "base"), Side(endpoint, LATEST, tmp_path / "adapter")]
     found = await score_texts(sides, FEW_TEXTS)
     for side, scores in zip(("base", "adapter"), found, strict=True):
         assert [score.tokens for score in scores] == [tokens for tokens, _ in reference[side]]
@@ -102,7 +103,7 @@ async def measured(
 ) -> tuple[Forgetting, Path]:
     """Base against the adapter of noise, and the folder that the asking left."""
     out = tmp_path_factory.mktemp("forgetting")
-    return await measure_forgetting(endpoint, record.name, ADAPTER, out, questions=FEW_QUESTIONS), out
+    return await measure_forgetting(endpoint, record.name, LATEST, out, questions=FEW_QUESTIONS), out
 
 
 async def test_an_adapter_of_noise_is_seen_to_forget(measured, endpoint: Endpoint, record: BaseModelRecord) -> None:
@@ -116,7 +117,7 @@ async def test_an_adapter_of_noise_is_seen_to_forget(measured, endpoint: Endpoin
     assert found.delta_low > 0.05
     assert "nats a token" in str(forgetting_sentence(found))
     logs = {name: (out / name).read_bytes() for name in (BASE_ANSWERS, CANDIDATE_TEXTS)}
-    assert await measure_forgetting(endpoint, record.name, ADAPTER, out, questions=FEW_QUESTIONS) == found
+    assert await measure_forgetting(endpoint, record.name, LATEST, out, questions=FEW_QUESTIONS) == found
     assert {name: (out / name).read_bytes() for name in logs} == logs
 
 
