@@ -13,7 +13,7 @@ from e2e.compose.environment import BASE_IMAGE, REPO, why_no_engine
 
 pytestmark = pytest.mark.timeout(1500)
 MEGABYTE = 1_000_000
-LIMITS = {"objectstore": 300, "curator": 400, "trainer": 2000, "model": 2000, "inference": 4000}
+LIMITS = {"objectstore": 300, "curator": 520, "trainer": 2000, "model": 2000, "inference": 4000}
 
 
 def inspected(stack: Stack, service: str) -> dict[str, Any]:
