@@ -10,10 +10,11 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
+from burnish.settings import S3Settings, TokenSettings
 from burnish.telemetry import logs
 from burnish_inference.engine.command import pick_dtype, vllm_command, vllm_environment
 from burnish_inference.limits import Limits
-from burnish_inference.settings import InferenceSettings, S3Settings, TokenSettings
+from burnish_inference.settings import InferenceSettings
 
 SOCKET = Path("/run/x/http")
 ARCHITECTURE = Path(__file__).resolve().parents[3] / "ARCHITECTURE.md"

@@ -9,6 +9,7 @@ import sys
 from burnish import credentials
 from burnish.certificates import ServerCertificate
 from burnish.errors import BurnishError
+from burnish.settings import S3Settings, TlsSettings, TokenSettings
 from burnish.telemetry import logs
 from burnish.telemetry.tracing import Tracing, endpoint
 from burnish_inference.adapters.base import BaseModel
@@ -17,7 +18,7 @@ from burnish_inference.api.dependencies import Deps, open_upstream
 from burnish_inference.api.serving import listen, serve
 from burnish_inference.engine.command import pick_device, pick_dtype, vllm_command, vllm_environment
 from burnish_inference.engine.supervisor import Policy, Supervisor
-from burnish_inference.settings import InferenceSettings, S3Settings, TlsSettings, TokenSettings
+from burnish_inference.settings import InferenceSettings
 
 log = logging.getLogger("burnish_inference")
 

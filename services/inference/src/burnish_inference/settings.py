@@ -5,11 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field, SecretStr, model_validator
+from pydantic import BeforeValidator, Field, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from burnish.certificates import ServerCertificate
-from burnish.objectstores.s3 import S3ObjectStore
 from burnish.serving import DEFAULT_MAX_LORA_RANK, LoraRank
 from burnish_inference.limits import STANDARD, Limits
 
@@ -20,55 +18,6 @@ DType = Literal["auto", "bfloat16", "float16", "float32"]
 def _number(value: Any) -> Any:
     """Text of digits as a number: the environment has only text, and a Literal of numbers takes none."""
     return int(value) if isinstance(value, str) and value.isdecimal() else value
-
-
-class S3Settings(BaseSettings):
-    """The object store: BURNISH_S3_…, the same for every service."""
-
-    model_config = SettingsConfigDict(env_prefix="BURNISH_S3_", frozen=True, env_ignore_empty=True)
-
-    endpoint: str = Field(description="host:port of the S3 server")
-    access_key: SecretStr = Field(default=SecretStr(""), description="access key id")
-    secret_key: SecretStr = Field(default=SecretStr(""), description="secret access key")
-    bucket: str = Field(default="burnish", description="bucket that holds everything")
-    secure: bool = Field(default=False, description="https instead of http")
-    region: str = Field(default="us-east-1", description="region that requests are signed for")
-    ca: Path | None = Field(
-        default=None,
-        description="PEM file of the authority that the S3 server's certificate is trusted by; unset: the system's",
-    )
-
-    def open(self) -> S3ObjectStore:
-        return S3ObjectStore(
-            self.endpoint,
-            self.access_key.get_secret_value(),
-            self.secret_key.get_secret_value(),
-            self.bucket,
-            self.secure,
-            self.region,
-            self.ca,
-        )
-
-
-class TokenSettings(BaseSettings):
-    """What callers must show: BURNISH_TOKEN."""
-
-    model_config = SettingsConfigDict(env_prefix="BURNISH_", frozen=True)
-
-    token: SecretStr = Field(default=SecretStr(""), description="bearer token of every call but /healthz and /readyz")
-
-
-class TlsSettings(BaseSettings):
-    """TLS of this service's endpoint: BURNISH_TLS_…; both or neither."""
-
-    model_config = SettingsConfigDict(env_prefix="BURNISH_TLS_", frozen=True, env_ignore_empty=True)
-
-    certificate: Path | None = Field(default=None, description="PEM file: the certificate, then those of its issuers")
-    key: Path | None = Field(default=None, description="PEM file: the certificate's private key, without passphrase")
-
-    def open(self) -> ServerCertificate | None:
-        """None without TLS. Raises PreconditionError that names what is wrong with which file."""
-        return ServerCertificate.from_settings(self.certificate, self.key)
 
 
 class InferenceSettings(BaseSettings):
