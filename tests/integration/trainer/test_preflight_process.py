@@ -84,7 +84,7 @@ def test_once_warm_an_answer_takes_no_import(checker: CheckerProcess, spec: JobS
     checker.check(spec)
     started = time.monotonic()
     checker.check(spec)
-    assert time.monotonic() - started < 2.0
+    assert time.monotonic() - started < 4.0
 
 
 def test_its_errors_are_those_of_the_checks(checker: CheckerProcess, spec: JobSpec) -> None:

@@ -60,13 +60,13 @@ def test_the_same_for_every_grader(name: str) -> None:
     ],
 )
 def test_hostile_answers_fail_quickly_and_never_raise(name: str, answer: str) -> None:
-    started = time.monotonic()
+    started = time.process_time()
     result = graded(name, answer, EXPECTED.get(name, "Paris"))
     assert result.passed is False
     assert result.failure_label
     assert result.score is not None
     assert 0 <= result.score <= 1
-    assert time.monotonic() - started < 1
+    assert time.process_time() - started < 1, "seconds of computing, however busy the machine"
 
 
 @pytest.mark.parametrize(

@@ -121,7 +121,7 @@ CATASTROPHIC = "(a|a|aa)+$"
 def test_a_pattern_that_backtracks_without_end_is_a_skip(args: dict[str, object]) -> None:
     started = time.monotonic()
     result = graded("regex", "a" * 60 + "!", "aaa", **args)
-    assert time.monotonic() - started < 5
+    assert time.monotonic() - started < 20
     assert result.passed is None
     assert "make the pattern simpler" in (result.skipped_reason or "")
 

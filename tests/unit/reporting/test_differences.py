@@ -42,10 +42,10 @@ def test_texts_join_to_what_they_were_and_hostile_ones_are_quick() -> None:
         "b a c " * 600 + "d",
         "\n\t <p> ‹U+202E› é日本語 " * 100,
     ]
-    started = time.perf_counter()
+    started = time.process_time()
     for base in texts:
         for candidate in texts:
             for text, side in zip((base, candidate), mark_differences(base, candidate), strict=True):
                 assert "".join(segment.text for segment in side) == text
-    assert time.perf_counter() - started < 5
+    assert time.process_time() - started < 5
     assert mark_differences("a", "b") == ([Segment("a", True)], [Segment("b", True)])

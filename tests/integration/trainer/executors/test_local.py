@@ -128,10 +128,10 @@ def test_the_pulse_is_of_the_process_that_is_silent_longest(tmp_path: Path) -> N
     assert pulse(worker).silent_seconds >= 0.2  # the other one has never shown itself: counted from the start
     (tmp_path / "heartbeat.1").touch()
     pulse(worker)
-    time.sleep(0.1)
+    time.sleep(1.0)
     os.utime(tmp_path / "heartbeat", (0, 0))  # a clock set back is a sign of life all the same
     os.utime(tmp_path / "heartbeat.1", (1, 1))
-    assert pulse(worker).silent_seconds < 0.1
+    assert pulse(worker).silent_seconds < 0.9
     worker.kill()
     assert worker.pulse() is None
 
@@ -147,15 +147,15 @@ def test_a_process_that_lives_and_makes_no_progress_is_seen(tmp_path: Path) -> N
 
     beat(0, "training 7")
     beat(1, "evaluating 8")
-    assert pulse(worker).stalled_seconds < 0.1
-    time.sleep(0.2)
+    assert pulse(worker).stalled_seconds < 0.9
+    time.sleep(1.0)
     beat(0, "training 7")
     beat(1, "evaluating 9")
     seen = pulse(worker)
-    assert (seen.phase, seen.silent_seconds < 0.1) == ("training", True)
-    assert seen.stalled_seconds >= 0.2
+    assert (seen.phase, seen.silent_seconds < 0.9) == ("training", True)
+    assert seen.stalled_seconds >= 1.0
     beat(0, "")  # read between two writes: no news
-    assert pulse(worker).stalled_seconds >= 0.2
+    assert pulse(worker).stalled_seconds >= 1.0
     worker.kill()
 
 
