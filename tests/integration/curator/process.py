@@ -15,6 +15,7 @@ import httpx
 
 TOKEN = "curator-test-token"
 START_LIMIT_SECONDS = 60
+PORTS_TRIED = 3
 MAIN = ("-m", "burnish_curator.main")
 
 
@@ -55,7 +56,21 @@ def free_port() -> int:
 
 
 def start_curator(folder: Path, s3: dict[str, str], argv: Sequence[str] = MAIN, **settings: str) -> CuratorProcess:
-    """Start it over `folder` and wait until /readyz answers. s3: the BURNISH_S3_… variables; settings: BURNISH_CURATOR_…"""
+    """Start it over `folder` and wait until /readyz answers. s3: the BURNISH_S3_… variables; settings: BURNISH_CURATOR_…
+
+    Another program may take the free port before it does: then another port is tried.
+    """
+    for _ in range(PORTS_TRIED):
+        curator = _started(folder, s3, argv, settings)
+        if _wait_ready(curator):
+            return curator
+        if "address already in use" not in (log := curator.log()):
+            break
+        (folder / "curator.log").unlink()
+    raise RuntimeError(f"the curator did not start:\n{log}")
+
+
+def _started(folder: Path, s3: dict[str, str], argv: Sequence[str], settings: dict[str, str]) -> CuratorProcess:
     folder.mkdir(parents=True, exist_ok=True)
     port = free_port()
     own = {
@@ -67,14 +82,18 @@ def start_curator(folder: Path, s3: dict[str, str], argv: Sequence[str] = MAIN, 
     environment = os.environ | s3 | {"BURNISH_TOKEN": TOKEN} | {f"BURNISH_CURATOR_{k}": v for k, v in own.items()}
     with (folder / "curator.log").open("ab") as log:
         process = subprocess.Popen([sys.executable, *argv], env=environment, stdout=log, stderr=log)
-    curator = CuratorProcess(process, f"http://127.0.0.1:{port}", folder)
+    return CuratorProcess(process, f"http://127.0.0.1:{port}", folder)
+
+
+def _wait_ready(curator: CuratorProcess) -> bool:
+    """False if it ended, or did not answer in time; it is stopped then."""
     deadline = time.monotonic() + START_LIMIT_SECONDS
     while not _ready(curator.url):
-        if process.poll() is not None or time.monotonic() > deadline:
+        if curator.process.poll() is not None or time.monotonic() > deadline:
             curator.stop()
-            raise RuntimeError(f"the curator did not start:\n{curator.log()}")
+            return False
         time.sleep(0.05)
-    return curator
+    return True
 
 
 def _ready(url: str) -> bool:

@@ -14,12 +14,22 @@ _INVISIBLE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u202a-\u
 _MARKUP = re.compile(r"[\\`*_\[\]<>#|~&$@]|(?<=www)\.|(?<=http):|(?<=https):|(?<=ftp):", re.IGNORECASE)
 
 
+def spelt_out(text: str) -> str:
+    """The text with hiding and reordering characters spelt out as ‹U+202E›, so that no terminal or page obeys them."""
+    return _INVISIBLE.sub(lambda match: f"‹U+{ord(match.group()):04X}›", text)
+
+
+def json_spelt_out(document: str) -> str:
+    """The same for a JSON document, by JSON's own escapes: it stays the same value. Its C0 controls are escaped already."""
+    return _INVISIBLE.sub(lambda match: f"\\u{ord(match.group()):04x}", document)
+
+
 def visible(text: str | None, longest: int = LONGEST_SHOWN) -> str:
-    """The text with hiding and reordering characters spelt out as ‹U+202E›, cut at `longest` characters with a note."""
+    """The text spelt out, and cut at `longest` characters with a note."""
     if text is None:
         return ""
     cut = text if len(text) <= longest else f"{text[:longest]}\n… {len(text) - longest} more characters"
-    return _INVISIBLE.sub(lambda match: f"‹U+{ord(match.group()):04X}›", cut.replace("\r\n", "\n"))
+    return spelt_out(cut.replace("\r\n", "\n"))
 
 
 def code(text: str) -> str:

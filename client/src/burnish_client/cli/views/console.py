@@ -12,13 +12,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
-from rich.console import Console
+from rich.console import Console, ConsoleOptions, RenderableType
 from rich.markup import escape
 from rich.measure import Measurement
+from rich.segment import Segment
 from rich.table import Table
 
 from burnish.errors import BurnishError, Code, InvalidInputError
 from burnish.files import write_atomically
+from burnish.reporting.escaping import json_spelt_out, spelt_out
 
 if TYPE_CHECKING:
     from rich.progress import ProgressColumn
@@ -30,13 +32,21 @@ Model = TypeVar("Model")
 JsonFlag = Annotated[bool, typer.Option("--json", help="Print only JSON on stdout.")]
 
 
+class SafeConsole(Console):
+    """Prints nothing that a terminal obeys but what rich itself makes: escape sequences and the like in text are spelt out."""
+
+    def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterator[Segment]:
+        for segment in super().render(renderable, options):
+            yield segment if segment.control else segment._replace(text=spelt_out(segment.text))
+
+
 def out() -> Console:
     """stdout, made when something is printed, so that its width and redirection are those of that moment."""
-    return Console(highlight=False)
+    return SafeConsole(highlight=False, emoji=False)
 
 
 def err() -> Console:
-    return Console(stderr=True, highlight=False)
+    return SafeConsole(stderr=True, highlight=False, emoji=False)
 
 
 def error(message: str, hint: str | None = None) -> None:
@@ -80,7 +90,7 @@ def next_step(command: str) -> None:
 
 def print_json(value: Any, indent: int | None = 2) -> None:
     """JSON on stdout, never wrapped or coloured; indent None: on one line. Models and trainer messages may be among the values."""
-    sys.stdout.write(json.dumps(value, indent=indent, ensure_ascii=False, default=_plain) + "\n")
+    sys.stdout.write(json_spelt_out(json.dumps(value, indent=indent, ensure_ascii=False, default=_plain)) + "\n")
     sys.stdout.flush()
 
 
@@ -158,8 +168,8 @@ def facts(pairs: Iterable[tuple[str, object]]) -> Table:
 
 
 def fold(text: str | None) -> str:
-    """White space folded to single blanks."""
-    return " ".join((text or "").split())
+    """White space folded to single blanks, and spelt out here already, so that a table reckons with its width."""
+    return spelt_out(" ".join((text or "").split()))
 
 
 def one_line(text: str | None) -> str:
@@ -258,7 +268,7 @@ def working(message: str) -> Iterator[None]:
 
 
 def write_output(chunks: Iterable[bytes], target: Path | None) -> int:
-    """Write bytes to a file (whole or not at all) or to stdout. Returns how many lines."""
+    """Write bytes to a file (whole or not at all) or to stdout, byte by byte unless it is a terminal. Returns how many lines."""
     lines = 0
 
     def counted() -> Iterator[bytes]:
@@ -267,7 +277,10 @@ def write_output(chunks: Iterable[bytes], target: Path | None) -> int:
             lines += chunk.count(b"\n")
             yield chunk
 
-    if target is None:
+    if target is None and sys.stdout.isatty():
+        sys.stdout.write(spelt_out(b"".join(counted()).decode(errors="replace")))
+        sys.stdout.flush()
+    elif target is None:
         sys.stdout.buffer.writelines(counted())
         sys.stdout.buffer.flush()
     else:

@@ -16,21 +16,32 @@ from urllib.parse import quote, urlencode
 from fastapi import APIRouter, Depends, Form, Query, Request, Response
 from fastapi.responses import HTMLResponse, JSONResponse, RedirectResponse
 from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup, escape
 
 from burnish.errors import BurnishError, InvalidInputError, UnauthenticatedError
+from burnish.reporting.escaping import spelt_out
 from burnish_curator.access import COOKIE, REVIEW, SESSION_SECONDS, Access, SignInDelay
 from burnish_curator.requests import state
 from burnish_curator.reviews.service import ReviewService
 
 ROOT = REVIEW
 router = APIRouter(prefix=ROOT, include_in_schema=False)
+
+
+def _shown(value: Any) -> Any:
+    """Whatever a template prints: characters that hide or reorder text are spelt out, but for what is sent back (`| exact`)."""
+    return spelt_out(value) if isinstance(value, str) and not isinstance(value, Markup) else value
+
+
 _templates = Environment(
     loader=PackageLoader("burnish_curator.reviews", "templates"),
     autoescape=True,
+    finalize=_shown,
     undefined=StrictUndefined,
     trim_blocks=True,
     lstrip_blocks=True,
 )
+_templates.filters["exact"] = escape
 
 
 @dataclass(frozen=True)
