@@ -173,6 +173,14 @@ async def test_more_answers_than_the_limit_are_400_and_never_reach_the_engine(st
     assert stand.upstream.requests == []
 
 
+@pytest.mark.parametrize("path", ["/v1/chat/completions", "/v1/completions"])
+async def test_a_constraint_without_end_is_400_and_never_reaches_the_engine(stand, path):
+    body = {"model": "tiny", "messages": [], "prompt": "hi", "structured_outputs": {"json": {"$ref": "#"}}}
+    response = await stand.http.post(path, json=body)
+    assert (response.status_code, error_of(response)["param"]) == (400, "structured_outputs")
+    assert stand.upstream.requests == []
+
+
 async def test_a_request_id_is_kept_when_harmless_and_made_otherwise(stand):
     kept = await stand.http.get("/v1/models", headers={"x-request-id": "abc-1.2_3"})
     made = await stand.http.get("/v1/models", headers={"x-request-id": "bad id \t<script>"})

@@ -6,19 +6,25 @@ from dataclasses import dataclass
 from typing import Any
 
 from burnish.errors import InvalidInputError
+from burnish_inference.constraints import check_constraints
 
 CHAT = "/v1/chat/completions"
 
 
 @dataclass(frozen=True)
 class Limits:
-    """max_choices: most answers of one request, `n` times its prompts. default_max_tokens: of a chat that states no length."""
+    """max_choices: most answers of one request, `n` times its prompts. default_max_tokens: of a chat that states no length.
+
+    max_constraint_bytes, allow_grammars: of what constrains an answer (constraints.py).
+    """
 
     max_choices: int = 32
     default_max_tokens: int = 1024
+    max_constraint_bytes: int = 16 * 1024
+    allow_grammars: bool = False
 
     def apply(self, path: str, payload: dict[str, Any]) -> None:
-        """InvalidInputError if the request asks for more answers than that; a chat without a length gets the default one.
+        """InvalidInputError if the request asks for more than that; a chat without a length gets the default one.
 
         A completion without a length has vLLM's own default, 16 tokens.
         """
@@ -33,6 +39,7 @@ class Limits:
                 "(BURNISH_INFERENCE_MAX_CHOICES): send several requests",
                 field="n" if n > 1 else "prompt",
             )
+        check_constraints(payload, self.max_constraint_bytes, self.allow_grammars)
         if path == CHAT and payload.get("max_tokens") is None and payload.get("max_completion_tokens") is None:
             payload["max_completion_tokens"] = self.default_max_tokens
 

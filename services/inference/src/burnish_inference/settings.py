@@ -70,10 +70,19 @@ class InferenceSettings(BaseSettings):
         ge=1,
         description="longest answer, in tokens, to a chat that states neither max_tokens nor max_completion_tokens",
     )
+    max_constraint_bytes: int = Field(
+        default=STANDARD.max_constraint_bytes,
+        ge=1024,
+        description="most bytes of a response_format, of structured_outputs or of tools",
+    )
+    allow_grammars: bool = Field(
+        default=STANDARD.allow_grammars, description="take grammars and structural tags, which may keep the engine busy"
+    )
 
     def limits(self) -> Limits:
         """The default length is never more than the model takes: vLLM would refuse every chat."""
-        return Limits(self.max_choices, min(self.default_max_tokens, self.max_model_len))
+        length = min(self.default_max_tokens, self.max_model_len)
+        return Limits(self.max_choices, length, self.max_constraint_bytes, self.allow_grammars)
 
     @model_validator(mode="after")
     def enough_adapters_in_memory(self) -> InferenceSettings:
