@@ -172,6 +172,16 @@ def test_filters_by_label_and_by_what_is_left(page: Page) -> None:
     expect(page.locator(".card")).to_have_count(2)
 
 
+def test_the_overview_leads_to_a_review_and_back(page: Page) -> None:
+    page.get_by_role("link", name="all run logs").click()
+    expect(page.locator(".queue")).to_have_count(1)
+    page.get_by_role("link", name="wrong-field 3").click()
+    expect(page.locator(".card")).to_have_count(3)
+    page.get_by_role("link", name="all run logs").click()
+    page.get_by_role("link", name="x", exact=True).click()
+    expect(page.locator(".card")).to_have_count(20)
+
+
 def test_it_fits_a_phone(chromium: Browser, review: str) -> None:
     context = chromium.new_context(viewport={"width": 360, "height": 740})
     page = context.new_page()

@@ -61,6 +61,8 @@ def test_the_loop_up_to_training(run: Here, run_log: Path, tmp_path: Path) -> No
 
     review = tmp_path / "review.jsonl"
     assert run("review", "export", "--out", str(review)).returncode == 0
+    both = run("review", "export", *("--label", "not_json", "--label", "wrong_field"), "--out", str(tmp_path / "both"))
+    assert f"/review/{manifest['id']}?label=not_json&label=wrong_field" in both.stderr
     items = [json.loads(line) for line in review.read_text().splitlines()]
     assert list(items[0]) == [
         "question_id",

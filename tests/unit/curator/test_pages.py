@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import re
 from typing import Any
 
@@ -138,3 +139,74 @@ async def test_a_review_that_is_not_there_is_a_page_too(browser: httpx.AsyncClie
     assert (missing.status_code, "no run log &#39;nothing&#39;" in missing.text) == (404, True)
     unknown = await browser.get(f"{page}?label=<b>")
     assert (unknown.status_code, "<b>" in unknown.text) == (400, False)
+
+
+async def test_a_page_keeps_every_label_and_slice_that_it_was_given(
+    caller: httpx.AsyncClient, anonymous: httpx.AsyncClient
+) -> None:
+    lines = [
+        run(f"{slice_name}-{label}-{n}", failure_label=label, slice=slice_name)
+        for slice_name in ("billing", "refunds")
+        for label in ("not-json", "refusal", "odd")
+        for n in range(21 if label == "refusal" else 2)
+    ]
+    imported = await caller.post("/v1/runlogs", params={"name": "sliced"}, content=jsonl(lines))
+    view = f"/review/{imported.json()['manifest']['id']}?label=not-json&label=refusal&slice=billing"
+    signed_in = await anonymous.post("/review/sign-in", data={"token": TOKEN, "next": view})
+    assert signed_in.headers["location"] == view
+    body = (await anonymous.get(view)).text
+    assert '<span id="total">23</span>' in body
+    assert body.count("<article") == 20
+    assert (">odd <" in body, "billing-odd" in body, "refunds-" in body) == (True, False, False)
+    assert html.escape(f"{view}&page=2") in body
+    save_url = view.replace("?", "/corrections?")
+    assert f'action="{html.escape(save_url)}"' in body
+    token = re.search(r'name="form_token" value="([^"]+)"', body)
+    assert token
+    fields = {"form_token": token[1], "question_id": "billing-refusal-3", "failure_label": "refusal"}
+    saved = await anonymous.post(save_url, data=fields | {"corrected_output": "right"}, headers=script())
+    assert saved.json() == {"stands": True, "corrected": 1, "total": 23}
+    unknown = await anonymous.get(view.replace("billing", "nothing"))
+    assert (unknown.status_code, "billing" in unknown.text) == (400, True)
+
+
+async def test_the_overview_lists_every_run_log_with_its_queue(
+    caller: httpx.AsyncClient, anonymous: httpx.AsyncClient
+) -> None:
+    ids = {}
+    for name, lines in {
+        "failing": LINES,
+        "good": [run("fine", grade="correct")],
+        "<i>last": repeated_failures({"odd": 3}),
+    }.items():
+        ids[name] = (await caller.post("/v1/runlogs", params={"name": name}, content=jsonl(lines))).json()["manifest"][
+            "id"
+        ]
+    assert (await anonymous.get("/review")).status_code == 401
+    signed_in = await anonymous.post("/review/sign-in", data={"token": TOKEN, "next": "/review"})
+    assert signed_in.headers["location"] == "/review"
+    body = (await anonymous.get("/review")).text
+    assert [body.index(ids[name]) for name in ("<i>last", "good", "failing")] == sorted(
+        body.index(each) for each in ids.values()
+    )
+    assert "&lt;i&gt;last" in body
+    assert f'href="/review/{ids["failing"]}?label=not-json"' in body
+    assert "<strong>0</strong> of 26 corrected" in body
+    assert "No labelled failure of the model" in body
+    await save(anonymous, f"/review/{ids['failing']}", "not-json-003", "right", **script())
+    assert "<strong>1</strong> of 26 corrected" in (await anonymous.get("/review")).text
+    caller.headers["Authorization"] = f"Bearer {TOKEN}"
+    await caller.delete(f"/v1/runlogs/{ids['failing']}")
+    assert ids["failing"] not in (await anonymous.get("/review")).text
+
+
+async def test_the_overview_has_pages(caller: httpx.AsyncClient, anonymous: httpx.AsyncClient) -> None:
+    for n in range(12):
+        await caller.post(
+            "/v1/runlogs", params={"name": f"log-{n}"}, content=jsonl(repeated_failures({f"label-{n}": 3}))
+        )
+    first_time = await anonymous.post("/review/sign-in", data={"token": TOKEN, "next": "/review?page=2"})
+    assert first_time.headers["location"] == "/review?page=2"
+    first, second = (await anonymous.get("/review")).text, (await anonymous.get("/review?page=2")).text
+    assert (first.count("<article"), 'href="/review?page=2"' in first) == (10, True)
+    assert (second.count("<article"), "log-0" in second, 'href="/review" rel="prev"' in second) == (2, True, True)

@@ -199,7 +199,7 @@ class MainJob:
         filled = fill_review_file(path, {question.question_id: question.expected_answer for question in questions})
         _print(
             "a person would correct them in that file, or in a browser at "
-            f"{curator.review_page_url(run_log_id, target.labels[0])}"
+            f"{curator.review_page_url(run_log_id, target.labels)}"
         )
         _print(f"here the benchmark's known-good answers have filled {filled} of them, in the same file")
         answer = curator.import_review(run_log_id, path)

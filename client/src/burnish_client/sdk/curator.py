@@ -126,9 +126,10 @@ class CuratorClient(HttpClient):
         """Remove every correction of a run log; how many. Raises HeldError while a dataset was built from them."""
         return int(self._send("DELETE", f"/v1/runlogs/{segment(run_log_id)}/review").json()["removed"])
 
-    def review_page_url(self, run_log_id: str, label: str | None = None) -> str:
-        """URL of the review page, for a browser."""
-        query = f"?{urlencode({'label': label})}" if label else ""
+    def review_page_url(self, run_log_id: str, labels: Sequence[str] = (), slices: Sequence[str] = ()) -> str:
+        """URL of the review page, for a browser: of these labels and slices; none given: of all."""
+        given = urlencode({"label": labels, "slice": slices}, doseq=True)
+        query = f"?{given}" if given else ""
         return f"{self.address}/review/{segment(run_log_id)}{query}"
 
     # datasets

@@ -49,16 +49,17 @@ class Filters:
     """What part of a review is in view; kept in the page's URL."""
 
     run_log_id: str
-    label: str | None = None
+    labels: tuple[str, ...] = ()
+    slices: tuple[str, ...] = ()
     show: str = "all"
     page: int = 1
 
     def url(self, action: str = "", **changes: Any) -> str:
         """The page with some filters changed, or what an action on it posts to."""
-        wanted = {"label": self.label, "show": self.show, "page": self.page} | changes
-        query = {key: value for key, value in wanted.items() if value not in (None, "all", 1)}
+        wanted = {"label": self.labels, "slice": self.slices, "show": self.show, "page": self.page} | changes
+        query = {key: value for key, value in wanted.items() if value not in ((), "all", 1)}
         path = f"{ROOT}/{quote(self.run_log_id, safe='')}{action}"
-        return f"{path}?{urlencode(query)}" if query else path
+        return f"{path}?{urlencode(query, doseq=True)}" if query else path
 
 
 @dataclass(frozen=True)
@@ -70,6 +71,7 @@ class Attempt:
     reason: str
 
 
+PageNumber = Annotated[int, Query(ge=1)]
 AccessPart = Annotated[Access, Depends(state("access"))]
 Service = Annotated[ReviewService, Depends(state("reviews"))]
 
@@ -82,11 +84,17 @@ def _session(request: Request, access: AccessPart) -> str | None:
 
 def _filters(
     run_log_id: str,
-    label: Annotated[str | None, Query()] = None,
+    label: Annotated[list[str] | None, Query()] = None,
+    slice: Annotated[list[str] | None, Query()] = None,
     show: Annotated[str, Query(pattern="^(all|open)$")] = "all",
-    page: Annotated[int, Query(ge=1)] = 1,
+    page: PageNumber = 1,
 ) -> Filters:
-    return Filters(run_log_id, label or None, show, page)
+    return Filters(run_log_id, _given(label), _given(slice), show, page)
+
+
+def _given(values: list[str] | None) -> tuple[str, ...]:
+    """Each value once; a parameter without a value is none."""
+    return tuple(dict.fromkeys(value for value in values or () if value))
 
 
 Session = Annotated[str | None, Depends(_session)]
@@ -101,7 +109,7 @@ def sign_in(
     token: Annotated[str, Form()],
     next: Annotated[str, Form()],
 ) -> Response:
-    target = next if next.startswith(f"{ROOT}/") and "\\" not in next else ROOT
+    target = next if next.startswith((f"{ROOT}/", f"{ROOT}?")) and "\\" not in next else ROOT
     address = request.client.host if request.client else ""
     if (wait := delay.wait_seconds(address)) > 0:
         seconds = math.ceil(wait)
@@ -122,6 +130,31 @@ def sign_in(
         samesite="strict",
     )
     return response
+
+
+@router.get("")
+def overview_page(session: Session, service: Service, page: PageNumber = 1) -> Response:
+    """Every run log with its review queue."""
+    if session is None:
+        return _sign_in_form(_overview_url(page), reason=None)
+    try:
+        overview = service.overview(page)
+    except BurnishError as error:
+        return _html("problem.html", error.code.http_status, message=error.message)
+    entries = []
+    for queue in overview.queues:
+        all_labels = Filters(queue.run_log.id)
+        labels = [(cluster, all_labels.url(label=cluster.label)) for cluster in queue.clusters]
+        entries.append((queue, all_labels.url(), labels))
+    links = {
+        "back": _overview_url(overview.page - 1) if overview.page > 1 else None,
+        "on": _overview_url(overview.page + 1) if overview.page < overview.pages else None,
+    }
+    return _html("overview.html", 200, view=overview, entries=entries, links=links)
+
+
+def _overview_url(page: int) -> str:
+    return ROOT if page == 1 else f"{ROOT}?page={page}"
 
 
 @router.get("/{run_log_id}")
@@ -156,17 +189,19 @@ def correct(
         return _page(filters, access.form_token(session), service, Attempt(question_id, text, error.message))
     if not by_script:
         return RedirectResponse(filters.url(), status_code=303)
-    progress = service.progress(filters.run_log_id, filters.label)
+    progress = service.progress(filters.run_log_id, filters.labels, filters.slices)
     return JSONResponse({"stands": is_corrected, "corrected": progress.corrected, "total": progress.total})
 
 
 def _page(filters: Filters, form_token: str, service: ReviewService, attempt: Attempt | None = None) -> Response:
     try:
-        view = service.view(filters.run_log_id, filters.label, filters.show == "open", filters.page)
+        view = service.view(filters.run_log_id, filters.labels, filters.slices, filters.show == "open", filters.page)
     except BurnishError as error:
         return _html("problem.html", error.code.http_status, message=error.message)
     links = {
-        "every": filters.url(label=None, page=1),
+        "overview": ROOT,
+        "every": filters.url(label=(), page=1),
+        "slices": filters.url(slice=(), page=1),
         "labels": [(cluster, filters.url(label=cluster.label, page=1)) for cluster in view.clusters],
         "all": filters.url(show="all", page=1),
         "open": filters.url(show="open", page=1),

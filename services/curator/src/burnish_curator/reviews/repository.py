@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import Connection, Engine, delete, select
+from sqlalchemy import Connection, Engine, delete, func, select
 from sqlalchemy.dialects import postgresql, sqlite
 
 from burnish.curation.review import Correction
@@ -25,6 +25,12 @@ class CorrectionRepository:
         """By question id."""
         with self._database.connect() as connection:
             return self._read(connection, run_log_id)
+
+    def counts(self) -> dict[str, int]:
+        """How many corrections each run log has, by its id; one without any is left out."""
+        query = select(CorrectionRow.run_log_id, func.count()).group_by(CorrectionRow.run_log_id)
+        with self._database.connect() as connection:
+            return {row[0]: row[1] for row in connection.execute(query)}
 
     def save(self, run_log_id: str, corrections: Sequence[Correction]) -> int:
         """Write all or none; how many of them replaced another text."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 from burnish.curation.review import (
     Correction,
@@ -17,19 +17,22 @@ from burnish.curation.review import (
     review_items,
 )
 from burnish.diagnosis import UNLABELLED
-from burnish.errors import InvalidInputError, PreconditionError
+from burnish.errors import BurnishError, InvalidInputError, PreconditionError
 from burnish.jsonl import to_jsonl
 from burnish.ports import ObjectStore
 from burnish.registry.holding import Thing
 from burnish.registry.removal import check_free
-from burnish.schemas.runlog import FailureCluster, ReviewImport, ReviewItem
+from burnish.schemas.runlog import Diagnosis, FailureCluster, ReviewImport, ReviewItem, RunLogManifest
 from burnish_curator.metrics import CuratorMetrics
 from burnish_curator.reviews.repository import CorrectionRepository
 from burnish_curator.runlogs.repository import OpenRunLog, RunLogRepository
 
 PAGE_ITEMS = 20
+PAGE_RUN_LOGS = 10
+Item = TypeVar("Item")
 _CARD_COLUMNS = [
     "question_id",
+    "slice",
     "question",
     "evidence_text",
     "evidence_files",
@@ -51,9 +54,29 @@ class Progress:
 class ReviewView:
     """One page of cards: the rows' columns with `corrected_output`, which is empty if there is no correction."""
 
+    name: str
     clusters: list[FailureCluster]
     progress: Progress
     cards: list[dict[str, Any]]
+    page: int
+    pages: int
+
+
+@dataclass(frozen=True)
+class Queue:
+    """What a run log has to review: its labelled clusters, and how many questions they have in all. problem: why it cannot be read."""
+
+    run_log: RunLogManifest
+    clusters: list[FailureCluster]
+    progress: Progress
+    problem: str | None = None
+
+
+@dataclass(frozen=True)
+class Overview:
+    """One page of run logs, newest first."""
+
+    queues: list[Queue]
     page: int
     pages: int
 
@@ -70,6 +93,7 @@ class ReviewService:
         self._run_logs = run_logs
         self._corrections = corrections
         self._metrics = metrics
+        self._to_review: dict[str, tuple[list[FailureCluster], int]] = {}  # by run log id; a run log never changes
 
     def export(
         self, run_log_id: str, labels: Sequence[str], slices: Sequence[str] = (), prefill: Prefill | None = None
@@ -110,23 +134,48 @@ class ReviewService:
         """Remove the corrections of a run log that was removed, and return how many."""
         return self._corrections.remove_all(run_log_id)
 
-    def view(self, run_log_id: str, label: str | None, only_open: bool, page: int) -> ReviewView:
-        """A page of the review, by label (None: every labelled cluster); only_open: only the questions without a correction."""
+    def overview(self, page: int) -> Overview:
+        """Every run log with what it has to review. One that cannot be read says why and hides no other."""
+        run_logs = self._run_logs.list()
+        pages, page, shown = _page_of(run_logs, page, PAGE_RUN_LOGS)
+        corrected = self._corrections.counts()
+        return Overview([self._queue(run_log, corrected.get(run_log.id, 0)) for run_log in shown], page, pages)
+
+    def _queue(self, run_log: RunLogManifest, corrected: int) -> Queue:
+        if run_log.id not in self._to_review:
+            try:
+                log = self._run_logs.open(run_log.id)
+                clusters = [cluster.model_copy(update={"examples": []}) for cluster in _labelled(log.diagnosis)]
+            except BurnishError as error:
+                return Queue(run_log, [], Progress(0, 0), error.message)
+            questions = self._question_of_row(log, [cluster.label for cluster in clusters], ())
+            self._to_review[run_log.id] = clusters, len(questions)
+        clusters, total = self._to_review[run_log.id]
+        return Queue(run_log, clusters, Progress(corrected, total))
+
+    def view(
+        self, run_log_id: str, labels: Sequence[str], slices: Sequence[str], only_open: bool, page: int
+    ) -> ReviewView:
+        """A page of the review, by labels (none: every labelled cluster) and slices (none: all).
+
+        only_open: only the questions without a correction.
+        """
         log = self._run_logs.open(run_log_id)
-        clusters = [cluster for cluster in log.diagnosis.clusters if cluster.label != UNLABELLED]
-        labels = choose_labels(log.diagnosis, [label]) if label else [cluster.label for cluster in clusters]
+        diagnosis = log.diagnosis_of(slices) if slices else log.diagnosis
+        clusters = _labelled(diagnosis)
+        chosen = choose_labels(diagnosis, labels) if labels else [cluster.label for cluster in clusters]
         corrections = self._corrections.current(run_log_id)
-        by_row = self._question_of_row(log, labels)
+        by_row = self._question_of_row(log, chosen, slices)
         corrected = sum(question_id in corrections for question_id in by_row.values())
         shown = [row for row, question_id in by_row.items() if not (only_open and question_id in corrections)]
-        pages = max(1, -(-len(shown) // PAGE_ITEMS))
-        page = min(max(page, 1), pages)
-        rows = shown[(page - 1) * PAGE_ITEMS : page * PAGE_ITEMS]
+        pages, page, rows = _page_of(shown, page, PAGE_ITEMS)
         cards = log.reader.table(rows, _CARD_COLUMNS).to_pylist() if rows else []
         for card in cards:
             correction = corrections.get(card["question_id"])
             card["corrected_output"] = correction.corrected_output if correction else ""
-        return ReviewView(clusters, Progress(corrected, len(by_row)), cards, page, pages)
+        return ReviewView(
+            self._run_logs.read(run_log_id).name, clusters, Progress(corrected, len(by_row)), cards, page, pages
+        )
 
     def correct(self, run_log_id: str, question_id: str, failure_label: str, corrected_output: str) -> bool:
         """Save one correction, or remove it if the text is empty. True: the question now has one. InvalidInputError says why it was refused."""
@@ -149,15 +198,25 @@ class ReviewService:
         self._metrics.corrected(is_kept=True)
         return True
 
-    def progress(self, run_log_id: str, label: str | None) -> Progress:
-        """Of one label, or of all."""
+    def progress(self, run_log_id: str, labels: Sequence[str], slices: Sequence[str]) -> Progress:
+        """Of these labels and slices; none: of all."""
         log = self._run_logs.open(run_log_id)
-        labels = [label] if label else log.codes.labels
-        questions = self._question_of_row(log, labels).values()
+        questions = self._question_of_row(log, labels or log.codes.labels, slices).values()
         corrections = self._corrections.current(run_log_id)
         return Progress(sum(question_id in corrections for question_id in questions), len(questions))
 
-    def _question_of_row(self, log: OpenRunLog, labels: Sequence[str]) -> dict[int, str]:
+    def _question_of_row(self, log: OpenRunLog, labels: Sequence[str], slices: Sequence[str]) -> dict[int, str]:
         codes = log.codes
-        rows = first_failures(codes, labels).tolist()
+        rows = first_failures(codes, labels, slices).tolist()
         return {row: codes.questions[codes.question_R[row]] for row in rows}
+
+
+def _labelled(diagnosis: Diagnosis) -> list[FailureCluster]:
+    return [cluster for cluster in diagnosis.clusters if cluster.label != UNLABELLED]
+
+
+def _page_of(items: Sequence[Item], page: int, size: int) -> tuple[int, int, Sequence[Item]]:
+    """How many pages there are, the page nearest to the wanted one, and its items."""
+    pages = max(1, -(-len(items) // size))
+    page = min(max(page, 1), pages)
+    return pages, page, items[(page - 1) * size : page * size]

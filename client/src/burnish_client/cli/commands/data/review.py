@@ -57,7 +57,7 @@ def export_review(
             "Emptying an earlier correction takes it back."
         )
         console.next_step(f"burnish review import {output} --run-log {run_log_id}")
-        console.note(f"[dim]or in a browser:[/] {client.review_page_url(run_log_id, labels[0])}")
+        console.note(f"[dim]or in a browser:[/] {client.review_page_url(run_log_id, labels, slice or [])}")
 
 
 @app.command("import")
