@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from importlib.metadata import version
@@ -13,6 +14,7 @@ import typer
 
 from burnish.errors import PreconditionError
 from burnish_client.cli import app as cli
+from burnish_client.config import login_file
 
 ADDRESSES = ("TOKEN", "CURATOR_URL", "TRAINER_ADDRESS", "INFERENCE_URL", "CA", "BASE_MODEL", "DEBUG")
 
@@ -121,3 +123,28 @@ def test_debug_shows_where_an_error_came_from(burnish: Callable[..., Done], monk
     monkeypatch.setenv("BURNISH_DEBUG", "1")
     with pytest.raises(PreconditionError, match="run `burnish up`"):
         burnish("runs", "ls")
+
+
+def test_token_prints_the_token_alone(
+    burnish: Callable[..., Done], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
+    missing = burnish("token")
+    assert (missing.code, missing.stdout) == (1, "")
+    assert "burnish up" in missing.stderr
+
+    login_file.write(login_file.Login(curator_url="https://curator.example", token="of-the-[bold]login[/]"))
+    assert burnish("token") == Done(0, "of-the-[bold]login[/]\n", "")
+
+    (tmp_path / "home").mkdir()
+    stack = {"curator_url": "http://127.0.0.1:8701", "token": "of-the-stack", "phase": "running"}
+    (tmp_path / "home/stack.json").write_text(json.dumps(stack))
+    assert burnish("token") == Done(0, "of-the-stack\n", "")
+
+    monkeypatch.setenv("BURNISH_CURATOR_URL", "https://elsewhere.example")
+    elsewhere = burnish("token")
+    assert (elsewhere.code, elsewhere.stdout) == (1, "")
+    assert "BURNISH_CURATOR_URL is set but BURNISH_TOKEN is not" in elsewhere.stderr
+
+    monkeypatch.setenv("BURNISH_TOKEN", "of-the-variable")
+    assert burnish("token") == Done(0, "of-the-variable\n", "")

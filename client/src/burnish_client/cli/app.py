@@ -44,6 +44,7 @@ COMMANDS: dict[str, tuple[Callable[..., None] | typer.Typer, str]] = {
     "down": (stack.down, STACK),
     "login": (login.login, STACK),
     "logout": (login.logout, STACK),
+    "token": (login.token, STACK),
     "demo": (demo.demo, STACK),
     "runs": (runs.app, LOOP),
     "diagnose": (diagnose.diagnose, LOOP),

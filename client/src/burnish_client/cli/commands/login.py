@@ -1,4 +1,4 @@
-"""`burnish login`, `logout`: which services the commands of this user talk to, kept with their token in one file."""
+"""`burnish login`, `logout` and `token`: which services the commands of this user talk to, kept with their token in one file."""
 
 from __future__ import annotations
 
@@ -81,6 +81,16 @@ def logout(json: JsonFlag = False) -> None:
         return console.print_json({"removed": removed, "file": str(login_file.path())})
     text = f"logged out: {login_file.path()} is removed" if removed else f"nobody is logged in ({login_file.path()})"
     console.out().print(text, soft_wrap=True)
+
+
+def token() -> None:
+    """Print the token that the commands here send, and nothing else: for curl and other programs.
+
+    It comes from BURNISH_TOKEN, else the stack of `burnish up` in this folder, else `burnish login`.
+    """
+    from burnish_client.config.endpoints import ClientSettings
+
+    console.write_output([f"{ClientSettings().secret_token()}\n".encode()], None)
 
 
 def _addresses(from_file: dict[Service, str], options: LoginOptions) -> dict[Service, str]:

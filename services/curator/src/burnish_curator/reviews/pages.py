@@ -117,7 +117,7 @@ def sign_in(
         return _html("sign_in.html", 429, {"Retry-After": str(seconds)}, target=target, reason=reason)
     if not access.is_token(token.strip()):
         delay.failed(address)
-        return _sign_in_form(target, reason="That is not the token. BURNISH_TOKEN holds it.")
+        return _sign_in_form(target, reason="That is not the token. `burnish token` prints it.")
     delay.succeeded(address)
     response = RedirectResponse(target, status_code=303)
     response.set_cookie(
