@@ -9,11 +9,12 @@ import socket
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import httpx
 import pytest
 import uvicorn
-from integration.curator.process import TOKEN, CuratorProcess
+from integration.curator.process import TOKEN, CuratorProcess, start_curator
 from runlog_making import jsonl, repeated_failures
 
 from burnish_curator.main import Protocol
@@ -113,3 +114,23 @@ async def test_a_connection_has_a_limit_for_headers_and_for_what_comes_after_its
             assert (await client.get("/")).json() == {"ok": True}
     server.should_exit = True
     await serving
+
+
+@pytest.mark.parametrize(("proxies", "statuses"), [("", {401, 429}), ("127.0.0.1", {401})])
+def test_the_sign_in_delay_believes_a_trusted_proxy_alone(
+    s3: dict[str, str], tmp_path: Path, proxies: str, statuses: set[int]
+) -> None:
+    curator = start_curator(tmp_path, s3, TRUSTED_PROXIES=proxies)
+    try:
+        with httpx.Client(base_url=curator.url, trust_env=False, timeout=30) as caller:
+            got = {
+                caller.post(
+                    "/review/sign-in",
+                    data={"token": "wrong", "next": "/review"},
+                    headers={"X-Forwarded-For": f"10.0.0.{number}"},
+                ).status_code
+                for number in range(6)
+            }
+        assert got == statuses
+    finally:
+        curator.stop()

@@ -12,7 +12,7 @@ from route_listing import every_route
 
 from burnish.errors import UnavailableError
 from burnish.objectstores.memory import MemoryObjectStore
-from burnish_curator.access import Access, SignInDelay
+from burnish_curator.access import DEVICE_COOKIE, Access, SignInDelay
 from burnish_curator.app import Deps, create_app
 
 TOKEN = "unit-test-token"
@@ -170,9 +170,9 @@ def test_the_right_token_clears_an_address_and_no_more_than_so_many_are_remember
     assert delay.wait_seconds("first") == 1
     delay.succeeded("first")
     assert delay.wait_seconds("first") == 0
-    for number in range(3 * delay.MOST_ADDRESSES):
+    for number in range(3 * delay.MOST_CALLERS):
         delay.failed(f"address-{number}")
-    assert len(delay._failures) == delay.MOST_ADDRESSES
+    assert len(delay._failures) == delay.MOST_CALLERS
 
 
 async def test_guessing_at_the_review_page_is_slowed_down_and_then_not_even_looked_at(
@@ -186,3 +186,25 @@ async def test_guessing_at_the_review_page_is_slowed_down_and_then_not_even_look
     assert (answer.status_code, answer.headers["retry-after"]) == (429, "1")
     assert "wait 1 s" in answer.text
     assert "set-cookie" not in answer.headers
+
+
+async def test_a_browser_that_signed_in_before_is_not_locked_out_by_its_neighbours(
+    anonymous: httpx.AsyncClient, deps: Deps
+) -> None:
+    async def sign_in(token: str, device: str = "") -> httpx.Response:
+        headers = {"Cookie": f"{DEVICE_COOKIE}={device}"} if device else {}
+        data = {"token": token, "next": "/review/x"}
+        answer = await anonymous.post("/review/sign-in", data=data, headers=headers)
+        anonymous.cookies.clear()
+        return answer
+
+    device = (await sign_in(TOKEN)).cookies[DEVICE_COOKIE]
+    for _ in range(4):
+        last = await sign_in("wrong")
+    assert last.status_code == 429
+    assert (await sign_in(TOKEN, "made.up.cookie")).status_code == 429
+    assert (await sign_in(TOKEN, device)).status_code == 303
+    for _ in range(4):
+        last = await sign_in("wrong", device)
+    assert last.status_code == 429, "the cookie is no way round the delay"
+    assert not Access(deps.token).is_session(device), "and opens nothing"

@@ -58,6 +58,8 @@ def run(curator: CuratorSettings, s3: S3Settings, access: TokenSettings, certifi
         host=curator.host,
         port=curator.port,
         http=Protocol,
+        proxy_headers=bool(curator.trusted_proxies),
+        forwarded_allow_ips=curator.trusted_proxies,
         log_config=None,
         access_log=False,
         timeout_graceful_shutdown=DRAIN_SECONDS,

@@ -24,6 +24,10 @@ class CuratorSettings(BaseSettings):
     max_upload_bytes: int = Field(
         default=MAX_UPLOAD_BYTES, ge=1024, description="largest run log, benchmark, review or eval file, as it is sent"
     )
+    trusted_proxies: str = Field(
+        default="",
+        description="addresses or networks of reverse proxies, separated by commas, whose X-Forwarded-For and -Proto are believed",
+    )
     tokenizer: Path | None = Field(
         default=None, description="folder of the base model, to count tokens; unset: lengths are counted in characters"
     )

@@ -20,7 +20,15 @@ from markupsafe import Markup, escape
 
 from burnish.errors import BurnishError, InvalidInputError, UnauthenticatedError
 from burnish.reporting.escaping import spelt_out
-from burnish_curator.access import COOKIE, REVIEW, SESSION_SECONDS, Access, SignInDelay
+from burnish_curator.access import (
+    COOKIE,
+    DEVICE_COOKIE,
+    DEVICE_SECONDS,
+    REVIEW,
+    SESSION_SECONDS,
+    Access,
+    SignInDelay,
+)
 from burnish_curator.requests import state
 from burnish_curator.reviews.service import ReviewService
 
@@ -110,25 +118,31 @@ def sign_in(
     next: Annotated[str, Form()],
 ) -> Response:
     target = next if next.startswith((f"{ROOT}/", f"{ROOT}?")) and "\\" not in next else ROOT
-    address = request.client.host if request.client else ""
-    if (wait := delay.wait_seconds(address)) > 0:
+    device = request.cookies.get(DEVICE_COOKIE, "")
+    is_known = access.is_device(device)
+    caller = f"browser {device}" if is_known else f"address {request.client.host if request.client else ''}"
+    if (wait := delay.wait_seconds(caller)) > 0:
         seconds = math.ceil(wait)
-        reason = f"Too many wrong tokens from your address: wait {seconds} s, then try again."
+        reason = f"Too many wrong tokens from your {caller.split()[0]}: wait {seconds} s, then try again."
         return _html("sign_in.html", 429, {"Retry-After": str(seconds)}, target=target, reason=reason)
     if not access.is_token(token.strip()):
-        delay.failed(address)
+        delay.failed(caller)
         return _sign_in_form(target, reason="That is not the token. `burnish token` prints it.")
-    delay.succeeded(address)
+    delay.succeeded(caller)
     response = RedirectResponse(target, status_code=303)
-    response.set_cookie(
-        COOKIE,
-        access.new_session(),
-        max_age=SESSION_SECONDS,
-        path=ROOT,
-        secure=request.url.scheme == "https",
-        httponly=True,
-        samesite="strict",
-    )
+    kept = {COOKIE: (access.new_session(), SESSION_SECONDS)}
+    if not is_known:
+        kept[DEVICE_COOKIE] = (access.new_device(), DEVICE_SECONDS)
+    for name, (value, seconds) in kept.items():
+        response.set_cookie(
+            name,
+            value,
+            max_age=seconds,
+            path=ROOT,
+            secure=request.url.scheme == "https",
+            httponly=True,
+            samesite="strict",
+        )
     return response
 
 

@@ -60,6 +60,7 @@ async def serve(
     config = uvicorn.Config(
         app,
         http=Protocol,
+        proxy_headers=False,
         log_config=None,
         access_log=False,
         lifespan="off",
