@@ -8,7 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from burnish.diagnosis import RunCodes, read_codes
-from burnish.runlogs import RunLogReader, files_of, ingest
+from burnish.runlogs.ingestion import ingest
+from burnish.runlogs.reader import RunLogReader
+from burnish.runlogs.storage import files_of
 
 
 def run(question_id: str = "q1", **fields: Any) -> dict[str, Any]:

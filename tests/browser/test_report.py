@@ -9,7 +9,8 @@ import pytest
 from playwright.async_api import Browser, Page
 from unit.reporting.sample import HOSTILE, Sample, make_rich_sample
 
-from burnish.reporting import headline, report_html
+from burnish.reporting.page import report_html
+from burnish.reporting.sentences import headline
 
 pytestmark = pytest.mark.browser
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from burnish.reporting import ReportMeta
+from burnish.reporting.meta import ReportMeta
 from burnish.reporting.own_words import BEGIN, END
 from burnish.testing import eval_side
 from burnish.verdict import decide

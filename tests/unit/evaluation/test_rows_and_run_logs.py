@@ -6,7 +6,7 @@ import pytest
 from unit.evaluation.questions import make_questions
 
 from burnish.errors import InvalidInputError
-from burnish.runlogs import prompt_messages
+from burnish.runlogs.prompts import prompt_messages
 from burnish.schemas.base import Message
 from burnish.schemas.benchmark import BenchmarkQuestion, GraderSpec
 from burnish.schemas.dataset import Split

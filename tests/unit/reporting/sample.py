@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 from dataclasses import dataclass
 
-from burnish.reporting import ReportMeta
+from burnish.reporting.meta import ReportMeta
 from burnish.schemas.adapter import AdapterManifest, TrainingSummary
 from burnish.schemas.base import BaseModelRef
 from burnish.schemas.benchmark import BenchmarkQuestion, GraderSpec

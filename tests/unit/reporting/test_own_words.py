@@ -6,8 +6,8 @@ import pytest
 from unit.reporting.sample import Sample, make_sample
 
 from burnish.errors import InvalidInputError
-from burnish.reporting import postmortem_md
 from burnish.reporting.own_words import BEGIN, END
+from burnish.reporting.postmortem import postmortem_md
 
 WORDS = "\n\nWe should have asked *two* people.\n\n- `x` | <b>y</b> \udcff\n\n"
 

@@ -11,10 +11,11 @@ from itertools import pairwise
 import pytest
 from unit.reporting.sample import HOSTILE, Sample, make_rich_sample, make_sample
 
-from burnish.reporting import ReportMeta, headline, postmortem_md, report_html
 from burnish.reporting.escaping import visible
-from burnish.reporting.page import MOST_DISCORDANT
-from burnish.reporting.sentences import HEADLINES, UNSETTLED
+from burnish.reporting.meta import ReportMeta
+from burnish.reporting.page import MOST_DISCORDANT, report_html
+from burnish.reporting.postmortem import postmortem_md
+from burnish.reporting.sentences import HEADLINES, UNSETTLED, headline
 from burnish.reporting.training import finding_sentence
 from burnish.schemas.evaluation import EXIT_CODES, ClaimAnswer, VerdictName
 from burnish.schemas.tuning import Finding

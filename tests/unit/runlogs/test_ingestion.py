@@ -13,7 +13,9 @@ from hypothesis import strategies as st
 from runlog_making import jsonl, open_log, run
 
 from burnish.errors import InvalidInputError
-from burnish.runlogs import Ingested, Limits, RunLogReader, files_of, ingest
+from burnish.runlogs.ingestion import Ingested, Limits, ingest
+from burnish.runlogs.reader import RunLogReader
+from burnish.runlogs.storage import files_of
 from burnish.schemas.runlog import RunLogLine
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from burnish.runlogs import prompt_messages
+from burnish.runlogs.prompts import prompt_messages
 from burnish.schemas.runlog import RunLogLine
 
 

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 from runlog_making import jsonl, run
 
-from burnish.runlogs import Limits, RunLogReader, ingest
+from burnish.runlogs.ingestion import Limits, ingest
+from burnish.runlogs.reader import RunLogReader
 
 
 @pytest.fixture

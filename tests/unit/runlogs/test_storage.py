@@ -11,7 +11,8 @@ from burnish import layout
 from burnish.errors import NotFoundError, UnavailableError
 from burnish.objectstores.memory import MemoryObjectStore
 from burnish.ports import ObjectInfo
-from burnish.runlogs import Ingested, files_of, ingest, publish, read_manifest
+from burnish.runlogs.ingestion import Ingested, ingest
+from burnish.runlogs.storage import files_of, publish, read_manifest
 
 
 def ingested(folder: Path, *, bad_lines: int = 0) -> Ingested:

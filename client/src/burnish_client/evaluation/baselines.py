@@ -15,11 +15,11 @@ from itertools import zip_longest
 from typing import Any, get_args
 
 import numpy as np
-from scipy.sparse import csr_array
 
 from burnish.curation.exports import parse_rows
 from burnish.curation.leakage import check_leaks, guarded_keys
 from burnish.errors import InvalidInputError
+from burnish.extras import Late
 from burnish.schemas.base import Message, spoken_key
 from burnish.schemas.benchmark import BenchmarkQuestion
 from burnish.schemas.dataset import DatasetFormat, DpoRow, Split
@@ -28,6 +28,8 @@ from burnish_client.evaluation.answer_format import choice_of, formats_of
 from burnish_client.evaluation.ask import Wording
 from burnish_client.evaluation.forecast import BYTES_PER_TOKEN, TOKENS_PER_MESSAGE
 from burnish_client.evaluation.request import BaselineName, BaselineSettings, Correction
+
+sparse = Late("scipy.sparse")
 
 BASELINE_NAMES: tuple[BaselineName, ...] = get_args(BaselineName)
 NOTHING_TO_CHANGE: dict[BaselineName, str] = {
@@ -312,7 +314,7 @@ class TextIndex:
         similarity_N = (self._weights_ND @ self._matrix([_words(text)]).T).toarray()[:, 0]
         return [int(i) for i in np.argsort(-similarity_N, kind="stable")]
 
-    def _matrix(self, counted: Sequence[Counter[str]]) -> csr_array:
+    def _matrix(self, counted: Sequence[Counter[str]]) -> Any:
         """One row a text; words that no text of the index has are left out."""
         values, columns, starts = [], [], [0]
         for words in counted:
@@ -321,7 +323,7 @@ class TextIndex:
             values += [weight / length for weight in weights.values()]
             columns += [self._column[word] for word in weights]
             starts.append(len(values))
-        return csr_array((values, columns, starts), shape=(len(counted), len(self._column)))
+        return sparse.csr_array((values, columns, starts), shape=(len(counted), len(self._column)))
 
 
 def _words(text: str) -> Counter[str]:

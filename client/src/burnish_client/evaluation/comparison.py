@@ -11,8 +11,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from burnish.errors import InvalidInputError
+from burnish.extras import require
 from burnish.grading import needs
-from burnish.reporting import ReportMeta
+from burnish.reporting.meta import ReportMeta
 from burnish.schemas.adapter import AdapterManifest
 from burnish.schemas.benchmark import BenchmarkQuestion
 from burnish.schemas.dataset import DatasetManifest, Split
@@ -95,9 +96,10 @@ async def evaluate(
 
     Raises InvalidInputError for a benchmark whose graders do not work on their own expected answers, which has none
     of the dataset's held-out questions, or if nothing says what is targeted, LeakageError for a baseline whose
-    examples an evaluation may not show, PreconditionError for a calibration of another judge, AlreadyExistsError if `out`
-    has another eval, before anything is asked; and what `ask_sides` and `decide` raise.
+    examples an evaluation may not show, PreconditionError for a calibration of another judge or without scipy,
+    AlreadyExistsError if `out` has another eval, before anything is asked; and what `ask_sides` and `decide` raise.
     """
+    require("scipy")
     questions, dataset, judge = inputs.questions, inputs.dataset, request.judge
     _check_named(request, inputs)
     check_questions(questions)

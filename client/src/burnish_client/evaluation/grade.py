@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 
 from burnish.errors import InvalidInputError
 from burnish.grading import Evidence, Grade, Judgement, chance, check, grade, needs
-from burnish.runlogs import prompt_messages
+from burnish.runlogs.prompts import prompt_messages
 from burnish.schemas.benchmark import BenchmarkQuestion
 from burnish.schemas.dataset import Split
 from burnish.schemas.evaluation import EvalRow

@@ -16,7 +16,9 @@ from burnish.digests import canonical_json, file_sha256, version_of
 from burnish.errors import AlreadyExistsError, InvalidInputError
 from burnish.files import write_atomically
 from burnish.jsonl import to_jsonl
-from burnish.reporting import ReportMeta, postmortem_md, report_html
+from burnish.reporting.meta import ReportMeta
+from burnish.reporting.page import report_html
+from burnish.reporting.postmortem import postmortem_md
 from burnish.schemas.base import FileEntry, Parent
 from burnish.schemas.evaluation import BaselineRecord, Cost, EvalManifest, EvalRow, Verdict
 from burnish_client.evaluation.answers import Answer

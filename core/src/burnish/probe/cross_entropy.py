@@ -7,9 +7,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.stats import t as student_t
 
 from burnish.errors import InvalidInputError
+from burnish.extras import Late
+
+stats = Late("scipy.stats")
 
 
 @dataclass(frozen=True)
@@ -74,7 +76,7 @@ def _half_width(
     if n < 2:
         return None
     deviation = math.sqrt(n / (n - 1) * float((residuals**2).sum())) / total
-    return float(student_t.ppf(0.5 + confidence / 2, n - 1)) * deviation
+    return float(stats.t.ppf(0.5 + confidence / 2, n - 1)) * deviation
 
 
 def _check(base: Sequence[TextScore], candidate: Sequence[TextScore]) -> None:

@@ -6,12 +6,14 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.stats import fisher_exact
 
+from burnish.extras import Late
 from burnish.schemas.benchmark import BenchmarkQuestion
 from burnish.schemas.evaluation import EvalRow
 from burnish.statistics import holm
 from burnish.verdict import Pair
+
+stats = Late("scipy.stats")
 
 LEVEL = 0.05
 LEAST_SHARING = 2  # one question is no pattern
@@ -84,7 +86,7 @@ def _count(lost: set[str], pairs: Sequence[Pair], traits: dict[str, set[str]], a
         shared, elsewhere = (sum(name in traits.get(i, set()) for i in ids) for ids in (ours, theirs))
         if shared >= LEAST_SHARING and shared + elsewhere < len(ours) + len(theirs):
             table = np.array([[shared, len(ours) - shared], [elsewhere, len(theirs) - elsewhere]], dtype=float)
-            p = float(fisher_exact(table.astype(int), alternative="greater").pvalue)
+            p = float(stats.fisher_exact(table.astype(int), alternative="greater").pvalue)
             counted.append(Trait(name, against, shared, len(ours), elsewhere, len(theirs), _odds_ratio(table), p))
     return counted
 

@@ -8,11 +8,13 @@ from functools import cache
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.optimize import brentq
-from scipy.special import ndtri
-from scipy.stats import norm, t
 
+from burnish.extras import Late
 from burnish.statistics.sign_flip import group_sums
+
+optimize = Late("scipy.optimize")
+special = Late("scipy.special")
+stats = Late("scipy.stats")
 
 Groups = Sequence[object] | ArrayLike | None
 DOUBT = 4  # discordant groups whose weight the worst case has against the estimate of the design effect
@@ -31,7 +33,7 @@ def tango_interval(fixed: float, regressed: float, n: float, confidence: float =
         raise ValueError(f"confidence {confidence} is not between 0 and 1")
     if n == 0:
         return -1.0, 1.0
-    critical = float(ndtri(0.5 + confidence / 2))
+    critical = float(special.ndtri(0.5 + confidence / 2))
     estimate = (fixed - regressed) / n
 
     def excess(delta: float) -> float:
@@ -41,8 +43,8 @@ def tango_interval(fixed: float, regressed: float, n: float, confidence: float =
         return score(fixed, regressed, n, delta) + critical
 
     # The score falls from +inf to -inf as delta rises through (-1, 1) and is 0 at the estimate.
-    low = -1.0 if estimate <= -1 + 1e-9 else float(brentq(excess, -1.0 + 1e-12, estimate, xtol=1e-12))
-    high = 1.0 if estimate >= 1 - 1e-9 else float(brentq(shortfall, estimate, 1.0 - 1e-12, xtol=1e-12))
+    low = -1.0 if estimate <= -1 + 1e-9 else float(optimize.brentq(excess, -1.0 + 1e-12, estimate, xtol=1e-12))
+    high = 1.0 if estimate >= 1 - 1e-9 else float(optimize.brentq(shortfall, estimate, 1.0 - 1e-12, xtol=1e-12))
     return low, high
 
 
@@ -116,7 +118,7 @@ def prudent_design_effect(differences: ArrayLike, groups: Groups = None) -> floa
 @cache
 def few_groups(count: int) -> float:
     """(t quantile with count − 1 degrees / normal quantile)² at 97.5 %."""
-    return float(t.ppf(0.975, count - 1) / norm.ppf(0.975)) ** 2
+    return float(stats.t.ppf(0.975, count - 1) / stats.norm.ppf(0.975)) ** 2
 
 
 def score(fixed: float, regressed: float, n: float, delta: float) -> float:

@@ -6,7 +6,10 @@ import math
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.stats import norm
+
+from burnish.extras import Late
+
+stats = Late("scipy.stats")
 
 DRAWS = 20_000
 
@@ -20,7 +23,7 @@ def wilson_interval(successes: int, trials: int, confidence: float = 0.95) -> tu
         raise ValueError(f"{successes} successes do not fit {trials} trials")
     if trials == 0:
         return 0.0, 1.0
-    z = float(norm.ppf(0.5 + confidence / 2))
+    z = float(stats.norm.ppf(0.5 + confidence / 2))
     rate = successes / trials
     centre = (rate + z * z / (2 * trials)) / (1 + z * z / trials)
     half = z / (1 + z * z / trials) * math.sqrt(rate * (1 - rate) / trials + z * z / (4 * trials * trials))
@@ -48,7 +51,7 @@ def cohens_kappa(judge: ArrayLike, human: ArrayLike, confidence: float = 0.95) -
     on = sum(table[i, i] * (1 - (row[i] + column[i]) * (1 - kappa)) ** 2 for i in range(2))
     off = (1 - kappa) ** 2 * sum(table[i, j] * (column[i] + row[j]) ** 2 for i, j in ((0, 1), (1, 0)))
     variance = max(0.0, float(on + off - (kappa - chance * (1 - kappa)) ** 2)) / (n * (1 - chance) ** 2)
-    half = float(norm.ppf(0.5 + confidence / 2)) * math.sqrt(variance)
+    half = float(stats.norm.ppf(0.5 + confidence / 2)) * math.sqrt(variance)
     return kappa, max(-1.0, kappa - half), min(1.0, kappa + half)
 
 
@@ -92,7 +95,7 @@ def rogan_gladen_delta(
     random = np.random.default_rng(seed)
     drawn = _draw_youden(true_positives, true_negatives, random)
     assert drawn is not None
-    z = float(norm.ppf(0.5 + confidence / 2))
+    z = float(stats.norm.ppf(0.5 + confidence / 2))
     normal = random.standard_normal(DRAWS)
     spread = np.where(normal < 0, delta - interval[0], interval[1] - delta) / z
     corrected = (delta + normal * spread) / np.maximum(drawn, 1e-6)

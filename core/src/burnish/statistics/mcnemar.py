@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from typing import Literal
 
-from scipy.stats import binom
+from burnish.extras import Late
+
+stats = Late("scipy.stats")
+
 
 Alternative = Literal["two-sided", "greater", "less"]
 
@@ -21,10 +24,10 @@ def mcnemar_exact(fixed: int, regressed: int, alternative: Alternative = "two-si
     if discordant == 0:
         return 1.0
     if alternative == "greater":
-        return float(binom.sf(fixed - 1, discordant, 0.5))
+        return float(stats.binom.sf(fixed - 1, discordant, 0.5))
     if alternative == "less":
-        return float(binom.cdf(fixed, discordant, 0.5))
-    return min(1.0, 2.0 * float(binom.cdf(min(fixed, regressed), discordant, 0.5)))
+        return float(stats.binom.cdf(fixed, discordant, 0.5))
+    return min(1.0, 2.0 * float(stats.binom.cdf(min(fixed, regressed), discordant, 0.5)))
 
 
 def _check_counts(fixed: int, regressed: int) -> None:

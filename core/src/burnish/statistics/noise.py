@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from scipy.special import bdtrc
+from burnish.extras import Late
+
+special = Late("scipy.special")
 
 
 def flip_rate(samples: Sequence[Sequence[bool]]) -> float | None:
@@ -46,4 +48,4 @@ def tail_probability(losses: int, chances: int, rate: float) -> float:
     """P(at least `losses` in `chances`) when each is lost independently at `rate`: Binomial, exact. 1 for losses = 0."""
     if not 0 <= losses <= chances or not 0 <= rate <= 1:
         raise ValueError(f"losses {losses}, chances {chances}, rate {rate} do not fit together")
-    return float(bdtrc(losses - 1, chances, rate)) if losses else 1.0
+    return float(special.bdtrc(losses - 1, chances, rate)) if losses else 1.0

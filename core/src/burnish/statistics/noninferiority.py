@@ -11,10 +11,12 @@ from functools import lru_cache
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.special import betainc, gammaln
-from scipy.stats import norm
 
+from burnish.extras import Late
 from burnish.statistics.intervals import Groups, effective_counts, prudent_design_effect, score
+
+special = Late("scipy.special")
+stats = Late("scipy.stats")
 
 MOST_EXACT = 2000  # beyond, the score is normal enough
 CLEARLY_NOT = 0.2  # asymptotic p-values above need no exact one
@@ -79,7 +81,7 @@ def noninferiority_power(
     loss = (discordance - delta) / 2
     if n > MOST_EXACT:
         spread = math.sqrt(max(discordance - delta**2, 1e-12) / n)
-        return float(norm.cdf((delta + margin) / spread - norm.ppf(1 - alpha)))
+        return float(stats.norm.cdf((delta + margin) / spread - stats.norm.ppf(1 - alpha)))
     critical = _critical(n, -margin, alpha)
     gains = _least_gains(critical * STEP, n, -margin)
     return float(_region_probability(gains, n, np.array([loss]), np.array([loss + delta]))[0])
@@ -98,7 +100,7 @@ def required_rest_questions(
 @lru_cache(maxsize=4096)
 def _required(discordance: float, margin: float, alpha: float, power: float) -> int | None:
     no_loss = math.ceil(math.log(alpha) / math.log1p(-margin))
-    z = float(norm.ppf(1 - alpha) + norm.ppf(power))
+    z = float(stats.norm.ppf(1 - alpha) + stats.norm.ppf(power))
     low = max(no_loss, math.floor(z * z * discordance / margin**2)) - 1
     high = low + 1
     while high <= 100_000 and noninferiority_power(high, discordance, margin, alpha) < power:
@@ -118,7 +120,7 @@ def _p_value(fixed: float, regressed: float, n: float, delta: float) -> float:
     if n < 1:
         return 1.0
     statistic = score(fixed, regressed, n, delta)
-    asymptotic = float(norm.sf(statistic))
+    asymptotic = float(stats.norm.sf(statistic))
     if asymptotic > CLEARLY_NOT or n > MOST_EXACT:
         return asymptotic
     return _exact(math.floor(statistic / STEP), math.floor(n + 1e-9), round(delta, 6))
@@ -139,7 +141,7 @@ def _exact(statistic: int, n: int, delta: float) -> float:
 @lru_cache(maxsize=4096)
 def _critical(n: int, delta: float, alpha: float) -> int:
     """Smallest statistic, in steps, whose exact p-value is below alpha."""
-    low, high = 0, math.ceil(2 * float(norm.ppf(1 - alpha)) / STEP)
+    low, high = 0, math.ceil(2 * float(stats.norm.ppf(1 - alpha)) / STEP)
     while high - low > 1:
         middle = (low + high) // 2
         if _exact(middle, n, delta) < alpha:
@@ -183,11 +185,17 @@ def _region_probability(gains: NDArray[np.int64], n: int, loss_Q: Floats, gain_Q
     with np.errstate(divide="ignore", invalid="ignore"):
         log_loss = np.where(regressed == 0, 0.0, regressed * np.log(np.maximum(loss, 1e-300)))
         log_kept = (n - regressed) * np.log1p(-loss)
-        weight = np.exp(gammaln(n + 1) - gammaln(regressed + 1) - gammaln(n - regressed + 1) + log_loss + log_kept)
+        weight = np.exp(
+            special.gammaln(n + 1)
+            - special.gammaln(regressed + 1)
+            - special.gammaln(n - regressed + 1)
+            + log_loss
+            + log_kept
+        )
         rate = np.minimum(gain / (1 - loss), 1.0)
     row, column = np.nonzero(weight > 1e-10)
     least = gains[regressed[column]]
     tail = np.ones(row.size)
     some = least > 0
-    tail[some] = betainc(least[some], n - regressed[column][some] - least[some] + 1, rate[row[some], 0])
+    tail[some] = special.betainc(least[some], n - regressed[column][some] - least[some] + 1, rate[row[some], 0])
     return np.bincount(row, weights=weight[row, column] * tail, minlength=loss_Q.size).astype(np.float64)

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import numpy as np
-from scipy.stats import binom
+
+from burnish.extras import Late
+
+stats = Late("scipy.stats")
 
 MOST_QUESTIONS = 20_000
 SMOOTHING = (
@@ -24,9 +27,9 @@ def mcnemar_power(n: int, gain_rate: float, loss_rate: float, alpha: float = 0.0
     if n == 0 or discordant_rate == 0:
         return 0.0
     discordant = np.arange(n + 1)
-    critical = binom.isf(alpha, discordant, 0.5) + 1  # smallest gains with P(X >= gains) <= alpha
-    rejects = binom.sf(critical - 1, discordant, gain_rate / discordant_rate)
-    return float(np.sum(binom.pmf(discordant, n, discordant_rate) * rejects))
+    critical = stats.binom.isf(alpha, discordant, 0.5) + 1  # smallest gains with P(X >= gains) <= alpha
+    rejects = stats.binom.sf(critical - 1, discordant, gain_rate / discordant_rate)
+    return float(np.sum(stats.binom.pmf(discordant, n, discordant_rate) * rejects))
 
 
 def required_questions(gain_rate: float, loss_rate: float, alpha: float = 0.05, power: float = 0.8) -> int | None:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy.stats import t
 
+from burnish.extras import Late
 from burnish.schemas.evaluation import ScoreComparison
 from burnish.statistics.intervals import Groups
 from burnish.statistics.mcnemar import Alternative
 from burnish.statistics.sign_flip import group_sums, sign_flip_exact
+
+stats = Late("scipy.stats")
 
 
 def compare_scores(
@@ -46,5 +48,5 @@ def mean_interval(differences: ArrayLike, groups: Groups = None, confidence: flo
         return -1.0, 1.0
     mean = float(array.mean())
     variance = float(((sums - counts * mean) ** 2).sum()) * count / (count - 1) / array.size**2
-    half = float(t.ppf(0.5 + confidence / 2, count - 1)) * variance**0.5
+    half = float(stats.t.ppf(0.5 + confidence / 2, count - 1)) * variance**0.5
     return max(-1.0, mean - half), min(1.0, mean + half)

@@ -6,10 +6,12 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.special import betainc
 
+from burnish.extras import Late
 from burnish.statistics.intervals import DOUBT, Groups, few_groups, tango_interval
 from burnish.statistics.sign_flip import group_sums
+
+special = Late("scipy.special")
 
 Floats = NDArray[np.float64]
 
@@ -47,7 +49,7 @@ def weighted_change(differences: ArrayLike, weights: ArrayLike, groups: Groups =
     if fixed > 0:
         unseen, square_unseen = regressed + effect * largest, effect * square_down + (effect * largest) ** 2
         scale_up, scale_down = effect * square_up / fixed, square_unseen / unseen
-        p_value = float(betainc(fixed / scale_up, unseen / scale_down, scale_down / (scale_down + scale_up)))
+        p_value = float(special.betainc(fixed / scale_up, unseen / scale_down, scale_down / (scale_down + scale_up)))
     scale = effect * (square_up + square_down) / (fixed + regressed) if fixed + regressed else effect
     low, high = tango_interval(fixed / scale, regressed / scale, max(float(weight.sum()), fixed + regressed) / scale)
     return WeightedChange(fixed, regressed, p_value, (low, high))

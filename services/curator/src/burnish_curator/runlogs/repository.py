@@ -19,7 +19,9 @@ from burnish.diagnosis import check_slices, diagnose, read_codes
 from burnish.errors import InvalidInputError
 from burnish.objectstores.verified import fetch_verified
 from burnish.ports import ObjectStore
-from burnish.runlogs import RunLogReader, files_of, ingest, publish
+from burnish.runlogs.ingestion import ingest
+from burnish.runlogs.reader import RunLogReader
+from burnish.runlogs.storage import files_of, publish
 from burnish.schemas.base import FileEntry
 from burnish.schemas.runlog import Diagnosis, RunLogImport, RunLogManifest
 from burnish_curator.manifests import Manifests

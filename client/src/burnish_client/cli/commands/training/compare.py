@@ -66,6 +66,7 @@ def compare(
     """
     import asyncio
 
+    from burnish.extras import require
     from burnish_client.cli.views import following
     from burnish_client.evaluation.ask import Side
     from burnish_client.evaluation.comparison import check_judge, read_inputs, split_of
@@ -85,6 +86,7 @@ def compare(
         manifest, questions = burnish_client.read_benchmark(benchmark, curator)
         reference = f"{manifest.name}/{manifest.version}"
         # What would end the evaluation is said before hours of training.
+        require("scipy")
         judge = decision.judge(endpoint)
         check_questions(questions)
         check_judge(questions, judge)

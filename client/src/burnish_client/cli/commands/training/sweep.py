@@ -59,7 +59,10 @@ def sweep(
 
     The same command continues after Ctrl-C or a kill: ended trials are not run again, running jobs are found again.
     """
+    from burnish.extras import require
     from burnish.schemas.methods import method_named
+
+    require("optuna")
     from burnish_client.cli.views import sweep_text
     from burnish_client.tuning.study import SweepSettings, default_name, open_study
     from burnish_client.tuning.sweep import Sweep, check_some_finished, read_result
@@ -114,6 +117,9 @@ def show(
     name: Annotated[str, typer.Argument(metavar="SWEEP", help="Its name, as `run` prints it.")], json: JsonFlag = False
 ) -> None:
     """Show a sweep's trials, and the best so far."""
+    from burnish.extras import require
+
+    require("optuna")
     from burnish_client.cli.views import sweep_text
     from burnish_client.tuning.study import read_study
     from burnish_client.tuning.sweep import read_result
