@@ -230,5 +230,26 @@ def test_a_holder_that_comes_while_a_thing_is_removed_keeps_it(store: ObjectStor
 def test_a_manifest_that_cannot_be_read_may_hold_anything(store: ObjectStore) -> None:
     put_adapter(store, "a")
     store.put(layout.adapter("other", version("b")), b"{torn")
-    with pytest.raises(CorruptDataError, match="adapters/other"):
+    with pytest.raises(HeldError, match=r"adapters/other.* cannot be read"):
         remove(store, Thing("adapter", "fix", version("a")))
+
+
+def test_a_broken_manifest_does_not_hold_its_own_thing(store: ObjectStore) -> None:
+    store.put(layout.adapter("other", version("b")), b"{torn")
+    remove(store, Thing("adapter", "other", version("b")))
+    assert list(store.list("adapters/")) == []
+
+
+@pytest.mark.parametrize(
+    "broken", [b"{torn", b"[]", b'{"name": "fix", "version": 7}', b'{"name": "else", "version": null}']
+)
+def test_a_broken_alias_is_one_broken_entry_and_may_hold_anything(
+    store: ObjectStore, registry: AliasRegistry, broken: bytes
+) -> None:
+    made = put_adapter(store, "a")
+    store.put(layout.alias("fix"), orjson.dumps({"name": "fix", "version": None}))
+    store.put(layout.alias("fix", "torn"), broken)
+    assert [alias.alias for alias in registry.all()] == ["production"]
+    assert [each.key for each in registry.all().broken] == [layout.alias("fix", "torn")]
+    with pytest.raises(HeldError, match=r"fix@torn\.json cannot be read"):
+        remove(store, Thing("adapter", "fix", made.version))

@@ -87,7 +87,7 @@ def test_a_kill_before_the_manifest_leaves_no_run_log_and_the_next_import_comple
     try:
         assert list((folder / "cache" / "spool").iterdir()) == []
         with curator.client() as client:
-            assert client.get("/v1/runlogs").json() == {"runlogs": []}
+            assert client.get("/v1/runlogs").json() == {"runlogs": [], "broken": []}
             result = import_log(client)
             assert not result.already_existed
             assert client.get(f"/v1/runlogs/{result.manifest.id}/diagnosis").json()["lines"] == len(LINES)

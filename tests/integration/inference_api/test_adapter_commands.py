@@ -12,6 +12,7 @@ import grpc
 import pytest
 from integration.inference_api.test_aliases import answers_with, published, put_eval
 
+from burnish import layout
 from burnish_client.cli import app as cli
 from burnish_protos.trainer.v1 import trainer_pb2 as pb
 from burnish_protos.trainer.v1.trainer_pb2_grpc import TrainerServicer, add_TrainerServicer_to_server
@@ -140,3 +141,22 @@ async def test_prune_lists_first_and_removes_what_nothing_holds_with_yes(stand, 
     plan = {item["version"]: item for item in json.loads(out)}
     assert [item["kept_because"] for version, item in plan.items() if version == newest.version] == [[]]
     assert not any(item["removed"] for item in plan.values())
+
+
+async def test_broken_objects_are_named_and_the_rest_is_listed(stand, burnish, caplog):
+    made = published(stand)
+    put_eval(stand, made)
+    broken = layout.adapter("fix", "b" * 16)
+    stand.store.put(broken, json.dumps(made.model_dump(mode="json") | {"created_at": "2026-01-01T00:00:00"}).encode())
+    stand.store.put(layout.alias("fix", "torn"), b"{")
+    for words in (["ls"], ["ls", "--json"], ["prune"]):
+        code, out, err = await burnish(*words)
+        assert (code, made.version in out) == (0, True)
+        assert f"broken: {broken} cannot be read: created_at" in err
+    code, out, err = await burnish("alias", "ls")
+    assert code == 0
+    assert "broken: aliases/fix@torn.json cannot be read" in err
+    for _ in range(2):
+        cards = (await stand.http.get("/v1/models")).json()["data"]
+        assert [card["id"] for card in cards if card["parent"]] == [f"fix@{made.version}"]
+    assert caplog.text.count(broken) == 1

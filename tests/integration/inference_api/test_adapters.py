@@ -127,7 +127,7 @@ async def test_a_file_missing_in_the_store_is_refused(stand):
 async def test_a_manifest_of_another_version_is_refused(stand):
     manifest = stand.publish("fix")
     stand.store.put(layout.adapter("fix", "0" * 16), manifest.model_dump_json().encode())
-    assert f"names fix@{manifest.version}" in await refusal(stand, "fix@" + "0" * 16)
+    assert f"is the manifest of fix@{manifest.version}" in await refusal(stand, "fix@" + "0" * 16)
 
 
 async def test_a_refused_adapter_that_is_mended_in_the_store_is_served(stand):

@@ -99,7 +99,7 @@ async def test_an_unproven_version_is_refused_and_an_override_is_kept_and_shown(
     response = await change(stand, "promote", version=manifest.version)
     assert (response.status_code, response.json()["error"]["code"]) == (400, "unproven")
     assert stand.upstream.loads == []
-    assert (await stand.http.get("/v1/aliases")).json() == {"aliases": []}
+    assert (await stand.http.get("/v1/aliases")).json() == {"aliases": [], "broken": []}
     await promoted(stand, manifest)
     (listed,) = (await stand.http.get("/v1/aliases")).json()["aliases"]
     assert (listed["change"]["override"], listed["change"]["by"]) == ("test", "ada@laptop")

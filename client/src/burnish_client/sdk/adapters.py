@@ -10,7 +10,8 @@ from pydantic import BaseModel, ConfigDict
 
 from burnish.layout import PRODUCTION
 from burnish.schemas.adapter import AdapterManifest, Alias, AliasChange
-from burnish_client.sdk.http import HttpClient, segment
+from burnish.schemas.base import Listing
+from burnish_client.sdk.http import HttpClient, listing, segment
 
 PROMOTE_TIMEOUT_SECONDS = 300.0  # the version is fetched, loaded and warmed before the answer
 
@@ -72,20 +73,20 @@ class Adapters(HttpClient):
         """Let the alias name no version. Its history stays; nothing is left to roll back to."""
         return self._change(name, alias, "remove", {"by": by or whoami(), "reason": reason})
 
-    def aliases(self, name: str | None = None) -> list[Alias]:
+    def aliases(self, name: str | None = None) -> Listing[Alias]:
         """By name; also those that name no version any more."""
-        found = [Alias.model_validate(item) for item in self._get("/v1/aliases").json()["aliases"]]
-        return [alias for alias in found if name in (None, alias.name)]
+        found = listing(self._get("/v1/aliases").json(), "aliases", Alias)
+        return Listing([alias for alias in found if name in (None, alias.name)], found.broken)
 
     def history(self, name: str, alias: str = PRODUCTION) -> list[AliasChange]:
         """Every change of an alias, newest first; empty if there was none."""
         body = self._get(f"/v1/aliases/{segment(name)}/{segment(alias)}").json()
         return [AliasChange.model_validate(item) for item in body["changes"]]
 
-    def uses(self, name: str | None = None) -> list[AdapterUse]:
+    def uses(self, name: str | None = None) -> Listing[AdapterUse]:
         """Every version with what holds it, newest first."""
         body = self._get("/v1/adapter-uses", {"name": name} if name else None).json()
-        return [AdapterUse.model_validate(item) for item in body["versions"]]
+        return listing(body, "versions", AdapterUse)
 
     def remove(self, name: str, version: str) -> None:
         """Remove a version. Raises HeldError, which names the holders, if anything rests on it. There is no undoing."""

@@ -12,6 +12,7 @@ from pydantic import BaseModel
 
 from burnish.errors import InvalidInputError, NotFoundError
 from burnish.jsonl import check_is_jsonl, to_jsonl
+from burnish.schemas.base import Listing
 from burnish.schemas.benchmark import BenchmarkManifest, BenchmarkQuestion
 from burnish.schemas.dataset import DatasetManifest, DatasetSpec, ExportForm
 from burnish.schemas.evaluation import EvalManifest
@@ -24,7 +25,7 @@ from burnish.schemas.runlog import (
     RunLogLine,
     RunLogManifest,
 )
-from burnish_client.sdk.http import HttpClient, segment
+from burnish_client.sdk.http import HttpClient, listing, segment
 
 Progress = Callable[[int, int], None]  # (bytes sent, bytes in all), called during an upload
 Manifest = TypeVar("Manifest", RunLogManifest, DatasetManifest, BenchmarkManifest, EvalManifest)
@@ -57,7 +58,7 @@ class CuratorClient(HttpClient):
         """Stream a JSONL file up, or a gzip of one (suffix .gz). Never has more than a chunk in memory."""
         return RunLogImport.model_validate_json(self._upload("/v1/runlogs", path, name, progress))
 
-    def run_logs(self) -> list[RunLogManifest]:
+    def run_logs(self) -> Listing[RunLogManifest]:
         return self._list("/v1/runlogs", RunLogManifest)
 
     def run_log(self, run_log_id: str) -> RunLogManifest:
@@ -139,7 +140,7 @@ class CuratorClient(HttpClient):
         response = self._send("POST", "/v1/datasets", content=body, headers=JSON, timeout=LONG_TIMEOUT_SECONDS)
         return DatasetManifest.model_validate_json(response.content)
 
-    def datasets(self, name: str | None = None) -> list[DatasetManifest]:
+    def datasets(self, name: str | None = None) -> Listing[DatasetManifest]:
         return self._list("/v1/datasets", DatasetManifest, name)
 
     def dataset(self, name: str, version: str | None = None) -> DatasetManifest:
@@ -166,7 +167,7 @@ class CuratorClient(HttpClient):
         """Send questions, from a JSONL file or from memory."""
         return BenchmarkManifest.model_validate_json(self._upload("/v1/benchmarks", source, name, progress))
 
-    def benchmarks(self) -> list[BenchmarkManifest]:
+    def benchmarks(self) -> Listing[BenchmarkManifest]:
         return self._list("/v1/benchmarks", BenchmarkManifest)
 
     def benchmark(self, name: str, version: str | None = None) -> BenchmarkManifest:
@@ -199,7 +200,7 @@ class CuratorClient(HttpClient):
         response = self._send("POST", "/v1/evals", content=manifest.model_dump_json(), headers=JSON)
         return EvalManifest.model_validate_json(response.content)
 
-    def evals(self) -> list[EvalManifest]:
+    def evals(self) -> Listing[EvalManifest]:
         return self._list("/v1/evals", EvalManifest)
 
     def eval(self, eval_id: str) -> EvalManifest:
@@ -212,11 +213,11 @@ class CuratorClient(HttpClient):
     def eval_file(self, eval_id: str, file: str) -> bytes:
         return self._get(f"/v1/evals/{segment(eval_id)}/{segment(file)}").content
 
-    def _list(self, path: str, kind: type[Manifest], name: str | None = None) -> list[Manifest]:
+    def _list(self, path: str, kind: type[Manifest], name: str | None = None) -> Listing[Manifest]:
         """Newest first. The answer has them under the path's last segment; name asks for those of one name."""
         body = self._get(f"{path}/{segment(name)}" if name else path).json()
-        found = [kind.model_validate(item) for item in body[path.rpartition("/")[2]]]
-        return sorted(found, key=lambda manifest: manifest.created_at, reverse=True)
+        found = listing(body, path.rpartition("/")[2], kind)
+        return Listing(sorted(found, key=lambda manifest: manifest.created_at, reverse=True), found.broken)
 
     def _upload(self, path: str, source: Path | Iterable[BaseModel], name: str, progress: Progress | None) -> bytes:
         request: dict[str, Any] = {"params": {"name": name}, "headers": JSONL, "timeout": LONG_TIMEOUT_SECONDS}

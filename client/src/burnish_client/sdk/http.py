@@ -5,17 +5,20 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, TypeVar
 from urllib.parse import quote, urlsplit
 
 import httpx
+from pydantic import BaseModel
 from tenacity import retry, retry_if_exception_type, stop_after_attempt, wait_exponential
 
 from burnish.errors import BurnishError, InvalidInputError, UnavailableError
+from burnish.schemas.base import BrokenObject, Listing
 from burnish_client.sdk import errors as wire
 from burnish_client.sdk import tls, tracing
 from burnish_client.sdk.service_client import ServiceClient
 
+Model = TypeVar("Model", bound=BaseModel)
 READ_ATTEMPTS = 4
 BACKOFF_SECONDS = 0.25  # before the second attempt; doubles
 LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
@@ -85,6 +88,12 @@ class HttpClient(ServiceClient):
                 yield response
         except httpx.TransportError as error:
             raise self._unanswered(error) from error
+
+
+def listing(body: dict[str, Any], field: str, kind: type[Model]) -> Listing[Model]:
+    """What a list call answered under `field`, and the objects that the service could not read."""
+    broken = [BrokenObject.model_validate(item) for item in body.get("broken", ())]
+    return Listing([kind.model_validate(item) for item in body[field]], broken)
 
 
 def segment(value: str) -> str:

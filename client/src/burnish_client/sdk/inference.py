@@ -10,8 +10,8 @@ from pydantic import BaseModel, ConfigDict
 from burnish.errors import UnavailableError
 from burnish.layout import PRODUCTION
 from burnish.schemas.adapter import AdapterManifest
-from burnish.schemas.base import Message
-from burnish_client.sdk.http import HttpClient, segment
+from burnish.schemas.base import Listing, Message
+from burnish_client.sdk.http import HttpClient, listing, segment
 
 CHAT_TIMEOUT_SECONDS = 300.0
 
@@ -58,10 +58,10 @@ class InferenceClient(HttpClient):
             )
         return name
 
-    def adapters(self, name: str | None = None) -> list[AdapterManifest]:
+    def adapters(self, name: str | None = None) -> Listing[AdapterManifest]:
         """Newest first; of one name if given."""
         path = f"/v1/adapters/{segment(name)}" if name else "/v1/adapters"
-        return [AdapterManifest.model_validate(item) for item in self._get(path).json()["adapters"]]
+        return listing(self._get(path).json(), "adapters", AdapterManifest)
 
     def adapter(self, name: str, version: str = PRODUCTION) -> AdapterManifest:
         """One version. version: 16 hexadecimal characters, `latest`, or an alias; without it, the production alias."""

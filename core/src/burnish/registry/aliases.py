@@ -9,7 +9,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import orjson
-from pydantic import ValidationError
 
 from burnish import layout
 from burnish.errors import (
@@ -20,15 +19,16 @@ from burnish.errors import (
     NotFoundError,
     PreconditionError,
     UnprovenError,
-    validation_problems,
 )
 from burnish.layout import PRODUCTION
+from burnish.objectstores.manifests import read_document, read_listing
 from burnish.objectstores.verified import get_verified
 from burnish.ports import ObjectStore
 from burnish.registry.manifests import read_evals
 from burnish.registry.promotion import find_evidence, rests_on, rollback_target, versions_to_return_to
 from burnish.registry.references import check_alias
 from burnish.schemas.adapter import AdapterManifest, Alias, AliasChange
+from burnish.schemas.base import Listing
 from burnish.schemas.evaluation import EvalManifest
 
 VERDICT_FILE = "verdict.json"
@@ -49,18 +49,22 @@ class AliasRegistry:
     def __init__(self, store: ObjectStore) -> None:
         self._store = store
 
-    def all(self) -> list[Alias]:
-        """Every alias, by name; also those that name no version any more."""
-        keys = [info.key for info in self._store.list(layout.ALIASES)]
-        return [read_alias(self._store, key) for key in keys]
+    def all(self) -> Listing[Alias]:
+        """Every alias, by name; also those that name no version any more, and the broken ones apart."""
+        return read_listing(lambda key: read_alias(self._store, key), self._keys())
 
     def history(self, name: str, alias: str = PRODUCTION) -> list[AliasChange]:
         """Oldest first; empty if it was never set, or only by hand."""
         return self._history(self._read(name, alias))
 
-    def with_histories(self) -> list[tuple[Alias, list[AliasChange]]]:
-        """Every alias with its changes, oldest first."""
-        return [(alias, self._history(StoredAlias(alias, None))) for alias in self.all()]
+    def with_histories(self) -> Listing[tuple[Alias, list[AliasChange]]]:
+        """Every alias with its changes, oldest first; one whose history cannot be read is broken too."""
+
+        def read(key: str) -> tuple[Alias, list[AliasChange]]:
+            alias = read_alias(self._store, key)
+            return alias, self._history(StoredAlias(alias, None))
+
+        return read_listing(read, self._keys())
 
     def check(self, adapter: AdapterManifest, override: str | None = None) -> EvalManifest | None:
         """The stored eval that allows this version's promotion; None if an override stands in for it.
@@ -123,6 +127,9 @@ class AliasRegistry:
         self._check_names_a_version(before.alias)
         return self._write(before, self._change(before, "remove", None, by, reason))
 
+    def _keys(self) -> list[str]:
+        return [info.key for info in self._store.list(layout.ALIASES)]
+
     def _read(self, name: str, alias: str) -> StoredAlias:
         """The etag first: if another writer comes in between, the conditional write that follows loses."""
         key = layout.alias(layout.check_name(name, "name"), alias)
@@ -142,9 +149,9 @@ class AliasRegistry:
     def _read_change(self, name: str, alias: str, number: int) -> AliasChange:
         key = layout.alias_change(name, alias, number)
         try:
-            return AliasChange.model_validate_json(self._store.get(key))
-        except (NotFoundError, ValidationError) as error:
-            raise CorruptDataError(f"{key} is missing or cannot be read: restore it from a backup", key=key) from error
+            return read_document(self._store, key, AliasChange)
+        except NotFoundError as error:
+            raise CorruptDataError(f"{key} is missing: restore it from a backup", key=key) from error
 
     @staticmethod
     def _check_names_a_version(alias: Alias) -> None:
@@ -221,13 +228,11 @@ class AliasRegistry:
 
 
 def read_alias(store: ObjectStore, key: str) -> Alias:
-    """NotFoundError if there is none, CorruptDataError if it cannot be read."""
-    try:
-        return Alias.model_validate_json(store.get(key))
-    except ValidationError as error:
-        raise CorruptDataError(
-            f"{key} cannot be read: {validation_problems(error)}; restore it from a backup"
-        ) from error
+    """NotFoundError if there is none, CorruptDataError if it cannot be read or is another's."""
+    alias = read_document(store, key, Alias)
+    if layout.alias(alias.name, alias.alias) != key:
+        raise CorruptDataError(f"{key} is alias {alias.alias} of {alias.name}: restore it from a backup", key=key)
+    return alias
 
 
 def _text(text: str | None, field: str) -> str | None:

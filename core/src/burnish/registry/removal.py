@@ -6,35 +6,48 @@ put back. Then the files go. A death in between leaves files without a manifest,
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
-from typing import Literal
 
 from pydantic import TypeAdapter, ValidationError
 
 from burnish import layout
 from burnish.errors import AlreadyExistsError, CorruptDataError, HeldError, NotFoundError, validation_problems
+from burnish.objectstores.manifests import read_listing
 from burnish.ports import ObjectStore
 from burnish.registry.aliases import AliasRegistry
-from burnish.registry.holding import NAMED_BY, Holder, Lineage, Thing, holders_of
-from burnish.registry.manifests import read_documents
-from burnish.schemas.base import Parent
+from burnish.registry.holding import NAMED_BY, Holder, Kind, Lineage, Thing, holders_of
+from burnish.registry.manifests import manifest_keys, read_object
+from burnish.schemas.base import BrokenObject, Listing, Parent
 
 SHOWN_HOLDERS = 5
-FOLDERS = {"dataset": "datasets/", "adapter": "adapters/", "eval": "evals/"}
+FOLDERS: dict[Kind, str] = {"dataset": "datasets/", "adapter": "adapters/", "eval": "evals/"}
+MANIFEST_KEYS: dict[Kind, Callable[..., str]] = {
+    "runlog": layout.runlog,
+    "dataset": layout.dataset,
+    "benchmark": layout.benchmark,
+    "adapter": layout.adapter,
+    "eval": layout.evaluation,
+}
 _PARENTS = TypeAdapter(list[Parent])
 
 
 def find_holders(store: ObjectStore, things: Sequence[Thing]) -> list[list[Holder]]:
     """Of each thing, what holds it. Reads every manifest that may name one of them, each once.
 
-    Raises CorruptDataError for a manifest that cannot be read: what it holds is not known.
+    An object that cannot be read holds every other thing that it may name: what it rests on is not known.
     """
     kinds = {kind for thing in things for kind in NAMED_BY[thing.kind]}
-    lineages = [lineage for kind in sorted(kinds) for lineage in _lineages(store, kind)]
+    keys = [key for kind in sorted(kinds) for key in manifest_keys(store, FOLDERS[kind])]
+    lineages = read_listing(lambda key: _lineage(store, key), keys)
     is_named_by_aliases = any(thing.kind in ("adapter", "eval") for thing in things)
-    aliases = AliasRegistry(store).with_histories() if is_named_by_aliases else []
-    return [holders_of(thing, lineages, aliases) for thing in things]
+    aliases = AliasRegistry(store).with_histories() if is_named_by_aliases else Listing()
+    return [
+        holders_of(thing, lineages, aliases)
+        + _held_by_broken(thing, lineages.broken)
+        + _held_by_broken(thing, aliases.broken)
+        for thing in things
+    ]
 
 
 def check_free(store: ObjectStore, thing: Thing) -> None:
@@ -76,19 +89,21 @@ def remove(store: ObjectStore, thing: Thing) -> int:
 
 def _manifest_key(thing: Thing) -> str:
     """Of the kinds that have one."""
-    if thing.kind == "runlog":
-        return layout.runlog(thing.name)
-    if thing.kind == "eval":
-        return layout.evaluation(thing.name)
-    keys = {"dataset": layout.dataset, "benchmark": layout.benchmark, "adapter": layout.adapter}
-    return keys[thing.kind](thing.name, thing.version)
+    names = [thing.name] if thing.kind in ("runlog", "eval") else [thing.name, thing.version]
+    return MANIFEST_KEYS[thing.kind](*names)
 
 
-def _lineages(store: ObjectStore, kind: Literal["dataset", "adapter", "eval"]) -> Iterator[Lineage]:
-    for key, document in read_documents(store, FOLDERS[kind]):
-        _, name, *version, _ = key.split("/")
-        try:
-            parents = _PARENTS.validate_python(document.get("parents", []))
-        except ValidationError as error:
-            raise CorruptDataError(f"{key}: what it rests on cannot be read: {validation_problems(error)}") from error
-        yield Lineage(Thing(kind, name, version[0] if version else name), parents)
+def _lineage(store: ObjectStore, key: str) -> Lineage:
+    kind = next(kind for kind, folder in FOLDERS.items() if key.startswith(folder))
+    _, name, *version, _ = key.split("/")
+    try:
+        parents = _PARENTS.validate_python(read_object(store, key).get("parents", []))
+    except ValidationError as error:
+        raise CorruptDataError(f"{key}: what it rests on cannot be read: {validation_problems(error)}") from error
+    return Lineage(Thing(kind, name, version[0] if version else name), parents)
+
+
+def _held_by_broken(thing: Thing, broken: Sequence[BrokenObject]) -> list[Holder]:
+    """Every object that cannot be read, except the thing's own manifest."""
+    own = _manifest_key(thing) if thing.kind in MANIFEST_KEYS else None
+    return [Holder(each.key, "cannot be read and may rest on it") for each in broken if each.key != own]

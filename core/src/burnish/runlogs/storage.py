@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from burnish import layout
 from burnish.errors import AlreadyExistsError, CorruptDataError, NotFoundError
+from burnish.objectstores import manifests
 from burnish.ports import ObjectStore
 from burnish.runlogs.ingestion import Ingested
 from burnish.schemas.base import FileEntry
@@ -47,12 +48,11 @@ def publish(store: ObjectStore, ingested: Ingested, name: str) -> RunLogImport:
 
 
 def read_manifest(store: ObjectStore, run_log_id: str) -> RunLogManifest:
-    """NotFoundError if there is no such run log."""
+    """NotFoundError if there is no such run log, CorruptDataError if its manifest cannot be read."""
     try:
-        data = store.get(layout.runlog(run_log_id))
+        return manifests.read_manifest(store, layout.runlog(run_log_id), RunLogManifest)
     except NotFoundError:
         raise NotFoundError(f"no run log {run_log_id!r}: `burnish runs ls` lists them", run_log_id=run_log_id) from None
-    return RunLogManifest.model_validate_json(data)
 
 
 def files_of(manifest: RunLogManifest) -> RunLogFiles:

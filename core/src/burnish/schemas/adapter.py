@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Any, Literal
 
-from pydantic import Field
+from pydantic import AwareDatetime, Field
 
 from burnish import __version__
 from burnish.layout import PRODUCTION
@@ -75,7 +75,7 @@ class AliasChange(Frozen):
     override: str | None = None
     reason: str | None = Field(default=None, description="of a rollback or removal, if one was given")
     by: str = Field(description="as the caller's machine names its user; not proven")
-    at: datetime = Field(default_factory=lambda: datetime.now(UTC))
+    at: AwareDatetime = Field(default_factory=lambda: datetime.now(UTC))
     burnish_version: str = __version__
 
 

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from datetime import UTC, datetime
-from typing import Literal
+from typing import Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, field_validator
 
 from burnish import __version__
 from burnish.digests import prompt_key
 from burnish.errors import InvalidInputError
 from burnish.layout import check_name
+
+Item = TypeVar("Item")
 
 
 class Frozen(BaseModel):
@@ -81,7 +83,22 @@ class Manifest(Frozen):
     """What every manifest.json has. Written last; its existence is the thing's existence."""
 
     schema_version: int = 1
-    created_at: datetime = Field(default_factory=lambda: datetime.now(UTC))
+    created_at: AwareDatetime = Field(default_factory=lambda: datetime.now(UTC))
     burnish_version: str = __version__
     parents: list[Parent] = []
     files: list[FileEntry] = []
+
+
+class BrokenObject(Frozen):
+    """A stored object that cannot be read, as a list names it."""
+
+    key: str
+    problem: str = Field(description="what is wrong with it, and what to do")
+
+
+class Listing(list[Item]):
+    """What a list found. broken: the objects that are there too, and cannot be read."""
+
+    def __init__(self, found: Iterable[Item] = (), broken: Iterable[BrokenObject] = ()) -> None:
+        super().__init__(found)
+        self.broken = list(broken)

@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from concurrent.futures import ThreadPoolExecutor
 from typing import Generic, TypeVar
 
-from burnish.errors import AlreadyExistsError, NotFoundError
+from burnish.errors import AlreadyExistsError, CorruptDataError, NotFoundError
+from burnish.objectstores.manifests import read_listing, read_manifest
 from burnish.objectstores.verified import get_verified
 from burnish.ports import ObjectStore
 from burnish.registry.holding import Kind, Thing
 from burnish.registry.removal import remove
-from burnish.schemas.base import FileEntry, Manifest
+from burnish.schemas.base import FileEntry, Listing, Manifest
 
 ManifestType = TypeVar("ManifestType", bound=Manifest)
-READERS = 8
 KEPT = 10_000
 LATEST = "latest"
 
@@ -38,18 +37,11 @@ class Manifests(Generic[ManifestType]):
         self._kept: dict[str, ManifestType] = {}
 
     def get(self, *names: str) -> ManifestType | None:
-        """The manifest; None if there is none."""
-        key = self._key(*names)
-        manifest = self._kept.get(key)
-        if manifest is None:
-            try:
-                manifest = self._schema.model_validate_json(self._store.get(key))
-            except NotFoundError:
-                return None
-            if len(self._kept) >= KEPT:
-                self._kept.clear()
-            self._kept[key] = manifest
-        return manifest
+        """The manifest; None if there is none. CorruptDataError if it cannot be read."""
+        try:
+            return self._read_key(self._key(*names))
+        except NotFoundError:
+            return None
 
     def read(self, *names: str) -> ManifestType:
         """The manifest; NotFoundError if there is none."""
@@ -61,11 +53,10 @@ class Manifests(Generic[ManifestType]):
     def missing(self, *names: str) -> NotFoundError:
         return NotFoundError(f"no {self._noun} {'/'.join(names)!r}: {self._hint}")
 
-    def read_all(self, names: Iterable[tuple[str, ...]]) -> list[ManifestType]:
+    def read_all(self, names: Iterable[tuple[str, ...]]) -> Listing[ManifestType]:
         """Those that have a manifest, newest first. A folder without one is an upload that has not ended."""
-        with ThreadPoolExecutor(READERS) as pool:
-            found = [manifest for manifest in pool.map(lambda each: self.get(*each), names) if manifest is not None]
-        return sorted(found, key=lambda manifest: manifest.created_at, reverse=True)
+        found = read_listing(self._read_key, (self._key(*each) for each in names))
+        return Listing(sorted(found, key=lambda manifest: manifest.created_at, reverse=True), found.broken)
 
     def create(self, manifest: ManifestType, *names: str) -> ManifestType:
         """Write the manifest if there is none yet, and return the one that is there now."""
@@ -85,6 +76,15 @@ class Manifests(Generic[ManifestType]):
         """A file that the manifest lists. CorruptDataError if it is not what the manifest states."""
         return get_verified(self._store, self._key(*names, entry.path), entry)
 
+    def _read_key(self, key: str) -> ManifestType:
+        manifest = self._kept.get(key)
+        if manifest is None:
+            manifest = read_manifest(self._store, key, self._schema)
+            if len(self._kept) >= KEPT:
+                self._kept.clear()
+            self._kept[key] = manifest
+        return manifest
+
 
 class Versions(Manifests[ManifestType]):
     """Manifests of things that have a name and versions. folder: where the names are, ending in a slash."""
@@ -101,7 +101,7 @@ class Versions(Manifests[ManifestType]):
         super().__init__(store, schema, key, kind, kind, hint)
         self._folder = folder
 
-    def list(self, name: str | None = None) -> list[ManifestType]:
+    def list(self, name: str | None = None) -> Listing[ManifestType]:
         """Newest first; of one name or of all."""
         names = [name] if name is not None else list(self._store.list_folders(self._folder))
         return self.read_all(
@@ -109,9 +109,12 @@ class Versions(Manifests[ManifestType]):
         )
 
     def find(self, name: str, version: str) -> ManifestType:
-        """One version; `latest` is the newest. NotFoundError if there is none."""
+        """One version; `latest` is the newest that can be read. NotFoundError if there is none."""
         if version != LATEST:
             return self.read(name, version)
-        for manifest in self.list(name):
+        found = self.list(name)
+        for manifest in found:
             return manifest
+        for broken in found.broken:
+            raise CorruptDataError(broken.problem, key=broken.key)
         raise self.missing(name, version)

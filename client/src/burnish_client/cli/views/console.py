@@ -146,6 +146,7 @@ def show_models(
     models: Sequence[Model], row: Callable[[Model], Sequence[str]], *columns: str, json: bool, empty: str
 ) -> None:
     """What an `ls` command prints: a table of `columns` with a row for each model, all of them as JSON, or the note `empty`."""
+    show_broken(models)
     if json:
         return print_json(models)
     if not models:
@@ -154,6 +155,12 @@ def show_models(
     for model in models:
         shown.add_row(*row(model))
     show_table(shown)
+
+
+def show_broken(listed: Sequence[Any]) -> None:
+    """Name the stored objects of a list that cannot be read, each on a line of stderr."""
+    for broken in getattr(listed, "broken", ()):
+        note(f"[yellow]broken:[/] {escape(broken.problem)}")
 
 
 def facts(pairs: Iterable[tuple[str, object]]) -> Table:

@@ -8,7 +8,7 @@ from fastapi import APIRouter, Depends, Query, Request, Response
 
 from burnish import layout
 from burnish.curation.benchmarks import build_benchmark
-from burnish.schemas.base import Frozen
+from burnish.schemas.base import BrokenObject, Frozen
 from burnish.schemas.benchmark import BenchmarkManifest
 from burnish_curator.benchmarks.repository import BenchmarkRepository
 from burnish_curator.errors import BODY_RESPONSES
@@ -20,6 +20,7 @@ Benchmarks = Annotated[BenchmarkRepository, Depends(state("benchmarks"))]
 
 class BenchmarkList(Frozen):
     benchmarks: list[BenchmarkManifest]
+    broken: list[BrokenObject] = []
 
 
 @router.post("", summary="Import a benchmark", openapi_extra=jsonl_body("BenchmarkQuestion"), responses=BODY_RESPONSES)
@@ -33,7 +34,8 @@ async def import_benchmark(
 
 @router.get("", summary="List benchmarks, newest first")
 def list_benchmarks(benchmarks: Benchmarks) -> BenchmarkList:
-    return BenchmarkList(benchmarks=benchmarks.list())
+    found = benchmarks.list()
+    return BenchmarkList(benchmarks=found, broken=found.broken)
 
 
 @router.get("/{name}/{version}", summary="A benchmark's manifest; `latest` is the newest")

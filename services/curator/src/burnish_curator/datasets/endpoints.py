@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from fastapi import APIRouter, Body, Depends, Query, Response
 
-from burnish.schemas.base import Frozen
+from burnish.schemas.base import BrokenObject, Frozen
 from burnish.schemas.dataset import DatasetManifest, DatasetSpec, ExportForm
 from burnish_curator.datasets.repository import DatasetRepository
 from burnish_curator.datasets.service import DatasetService
@@ -20,6 +20,7 @@ SPEC_EXAMPLE = {"name": "fix-json", "run_log_id": "0f3a9c1b2d4e5f60", "labels": 
 
 class DatasetList(Frozen):
     datasets: list[DatasetManifest]
+    broken: list[BrokenObject] = []
 
 
 @router.post("", summary="Build a dataset version", responses=BODY_RESPONSES)
@@ -33,12 +34,14 @@ def build_dataset(
 
 @router.get("", summary="List dataset versions, newest first")
 def list_datasets(datasets: Datasets) -> DatasetList:
-    return DatasetList(datasets=datasets.list())
+    found = datasets.list()
+    return DatasetList(datasets=found, broken=found.broken)
 
 
 @router.get("/{name}", summary="List the versions of one dataset, newest first")
 def list_versions(name: str, datasets: Datasets) -> DatasetList:
-    return DatasetList(datasets=datasets.list(name))
+    found = datasets.list(name)
+    return DatasetList(datasets=found, broken=found.broken)
 
 
 @router.get("/{name}/{version}", summary="A version's manifest; `latest` is the newest")

@@ -7,7 +7,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, Depends, Request, Response
 
-from burnish.schemas.base import Frozen
+from burnish.schemas.base import BrokenObject, Frozen
 from burnish.schemas.evaluation import EvalManifest
 from burnish_curator.errors import BODY_RESPONSES, Responses
 from burnish_curator.evals.repository import EvalRepository
@@ -32,6 +32,7 @@ SANDBOX = {"Content-Security-Policy": "sandbox allow-scripts", "X-Content-Type-O
 
 class EvalList(Frozen):
     evals: list[EvalManifest]
+    broken: list[BrokenObject] = []
 
 
 @router.put(
@@ -54,7 +55,8 @@ def create_eval(manifest: EvalManifest, evals: Evals) -> EvalManifest:
 
 @router.get("", summary="List evals, newest first")
 def list_evals(evals: Evals) -> EvalList:
-    return EvalList(evals=evals.list())
+    found = evals.list()
+    return EvalList(evals=found, broken=found.broken)
 
 
 @router.get("/{eval_id}", summary="An eval's manifest")

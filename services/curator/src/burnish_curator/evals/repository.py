@@ -10,6 +10,7 @@ from burnish import layout
 from burnish.digests import file_sha256, sha256_hex
 from burnish.errors import AlreadyExistsError, CorruptDataError, InvalidInputError, NotFoundError, PreconditionError
 from burnish.ports import ObjectStore
+from burnish.schemas.base import Listing
 from burnish.schemas.evaluation import EvalManifest
 from burnish_curator.manifests import Manifests
 
@@ -60,7 +61,7 @@ class EvalRepository(Manifests[EvalManifest]):
             raise AlreadyExistsError(f"id {manifest.id} belongs to another eval: use a new id", eval_id=manifest.id)
         return sealed
 
-    def list(self) -> list[EvalManifest]:
+    def list(self) -> Listing[EvalManifest]:
         """Newest first."""
         return self.read_all((eval_id,) for eval_id in self._store.list_folders("evals/"))
 

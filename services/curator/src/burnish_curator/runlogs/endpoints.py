@@ -7,7 +7,7 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Query, Request, Response
 
 from burnish.errors import NotFoundError
-from burnish.schemas.base import Frozen
+from burnish.schemas.base import BrokenObject, Frozen
 from burnish.schemas.runlog import Diagnosis, RunLogImport, RunLogLine, RunLogManifest
 from burnish_curator.errors import BODY_RESPONSES
 from burnish_curator.requests import JSONL, in_thread, jsonl_answer, jsonl_body, state
@@ -20,6 +20,7 @@ RunLogs = Annotated[RunLogRepository, Depends(state("run_logs"))]
 
 class RunLogList(Frozen):
     runlogs: list[RunLogManifest]
+    broken: list[BrokenObject] = []
 
 
 class RunLogRows(Frozen):
@@ -39,7 +40,8 @@ async def import_run_log(
 
 @router.get("", summary="List run logs, newest first")
 def list_run_logs(run_logs: RunLogs) -> RunLogList:
-    return RunLogList(runlogs=run_logs.list())
+    found = run_logs.list()
+    return RunLogList(runlogs=found, broken=found.broken)
 
 
 @router.get("/{run_log_id}", summary="A run log's manifest")

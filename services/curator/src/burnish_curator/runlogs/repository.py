@@ -22,7 +22,7 @@ from burnish.ports import ObjectStore
 from burnish.runlogs.ingestion import ingest
 from burnish.runlogs.reader import RunLogReader
 from burnish.runlogs.storage import files_of, publish
-from burnish.schemas.base import FileEntry
+from burnish.schemas.base import FileEntry, Listing
 from burnish.schemas.runlog import Diagnosis, RunLogImport, RunLogManifest
 from burnish_curator.manifests import Manifests
 from burnish_curator.metrics import CuratorMetrics
@@ -98,7 +98,7 @@ class RunLogRepository(Manifests[RunLogManifest]):
         self._metrics.imported(done)
         return done
 
-    def list(self) -> list[RunLogManifest]:
+    def list(self) -> Listing[RunLogManifest]:
         """Newest first."""
         return self.read_all((run_log_id,) for run_log_id in self._store.list_folders("runlogs/"))
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import logging
 
-from pydantic import ValidationError
-
 from burnish import layout
-from burnish.errors import BurnishError, IncompatibleAdapterError, NotFoundError
+from burnish.errors import CorruptDataError, IncompatibleAdapterError, NotFoundError
+from burnish.objectstores.manifests import read_listing, read_manifest
 from burnish.ports import ObjectStore
 from burnish.registry.references import LATEST
 from burnish.schemas.adapter import AdapterManifest
+from burnish.schemas.base import Listing
 
 log = logging.getLogger(__name__)
 
@@ -20,55 +20,27 @@ class AdapterCatalog:
 
     def __init__(self, store: ObjectStore) -> None:
         self._store = store
-        self._manifests: dict[tuple[str, str], AdapterManifest] = {}
+        self._manifests: dict[str, AdapterManifest] = {}
+        self._reported: set[str] = set()  # what is wrong with broken objects, so that it is logged once
 
     def manifest(self, name: str, version: str) -> AdapterManifest:
         """NotFoundError if there is none, IncompatibleAdapterError if it cannot be read."""
-        known = self._manifests.get((name, version))
-        if known is not None:
-            return known
         check_reference(f"{name}@{version}", name, version)
         try:
-            data = self._store.get(layout.adapter(name, version))
+            return self._read(layout.adapter(name, version))
         except NotFoundError:
             raise unknown_model(f"{name}@{version}") from None
-        try:
-            manifest = AdapterManifest.model_validate_json(data)
-        except ValidationError as error:
-            first = error.errors()[0]
-            field = ".".join(str(part) for part in first["loc"]) or "the document"
-            raise IncompatibleAdapterError(
-                f"the manifest of adapter {name}@{version} cannot be read: {field}: {first['msg']}"
-            ) from error
-        if (manifest.name, manifest.version) != (name, version):
-            raise IncompatibleAdapterError(
-                f"the manifest of adapter {name}@{version} names {manifest.name}@{manifest.version}"
-            )
-        self._manifests[name, version] = manifest
-        return manifest
+        except CorruptDataError as error:
+            raise IncompatibleAdapterError(f"adapter {name}@{version}: {error.message}") from error
 
-    def versions(self, name: str) -> list[AdapterManifest]:
-        """Newest first; empty if there are none. Versions without a readable manifest are left out, with a warning."""
+    def versions(self, name: str) -> Listing[AdapterManifest]:
+        """Newest first; empty if there are none. A version whose manifest cannot be read is logged once and kept apart."""
         check_reference(name, name)
-        found = []
-        for version in self._store.list_folders(f"adapters/{name}/"):
-            try:
-                found.append(self.manifest(name, version))
-            except NotFoundError:
-                continue  # files are there and the manifest, written last, is not: it does not exist yet
-            except BurnishError as error:
-                log.warning("left out of the listing: %s", error)
-        return sorted(found, key=lambda manifest: (manifest.created_at, manifest.version), reverse=True)
+        return self._list([name])
 
-    def all(self) -> list[AdapterManifest]:
-        """Every version of every adapter, newest first."""
-        found = [
-            manifest
-            for name in self._store.list_folders("adapters/")
-            if layout.NAME.match(name)
-            for manifest in self.versions(name)
-        ]
-        return sorted(found, key=lambda manifest: (manifest.created_at, manifest.version), reverse=True)
+    def all(self) -> Listing[AdapterManifest]:
+        """Every version of every adapter, as `versions`."""
+        return self._list([name for name in self._store.list_folders("adapters/") if layout.NAME.match(name)])
 
     def latest(self, name: str) -> AdapterManifest:
         """The newest version. NotFoundError if there is none."""
@@ -78,7 +50,25 @@ class AdapterCatalog:
 
     def forget(self, name: str, version: str) -> None:
         """It was removed from the store."""
-        self._manifests.pop((name, version), None)
+        self._manifests.pop(layout.adapter(name, version), None)
+
+    def _list(self, names: list[str]) -> Listing[AdapterManifest]:
+        """A folder without a manifest, which is written last, is a version that does not exist yet."""
+        keys = (
+            layout.adapter(name, version) for name in names for version in self._store.list_folders(f"adapters/{name}/")
+        )
+        found = read_listing(self._read, keys)
+        for broken in found.broken:
+            if broken.problem not in self._reported:
+                self._reported.add(broken.problem)
+                log.warning("left out of the models: %s", broken.problem)
+        newest_first = sorted(found, key=lambda manifest: (manifest.created_at, manifest.version), reverse=True)
+        return Listing(newest_first, found.broken)
+
+    def _read(self, key: str) -> AdapterManifest:
+        if key not in self._manifests:
+            self._manifests[key] = read_manifest(self._store, key, AdapterManifest)
+        return self._manifests[key]
 
 
 def check_reference(model: str, *names: str) -> None:

@@ -10,6 +10,7 @@ from burnish.registry.aliases import AliasRegistry
 from burnish.registry.holding import Holder, Thing
 from burnish.registry.removal import find_holders, remove
 from burnish.schemas.adapter import AdapterManifest, Alias, AliasChange
+from burnish.schemas.base import Listing
 from burnish_inference.adapters.aliases import AliasWatch
 from burnish_inference.adapters.catalog import AdapterCatalog
 from burnish_inference.adapters.loader import AdapterLoader
@@ -56,7 +57,7 @@ class Promotions:
         await self._aliases.refresh(name, alias)
         return changed
 
-    async def aliases(self) -> list[Alias]:
+    async def aliases(self) -> Listing[Alias]:
         """Every alias as it is stored, also those that name no version any more."""
         return await asyncio.to_thread(self._registry.all)
 

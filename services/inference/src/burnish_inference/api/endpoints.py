@@ -14,6 +14,7 @@ from pydantic import BaseModel
 from burnish.errors import InvalidInputError, NotFoundError
 from burnish.layout import PRODUCTION
 from burnish.schemas.adapter import AdapterManifest, Alias
+from burnish.schemas.base import BrokenObject
 from burnish.telemetry.metrics import CONTENT_TYPE
 from burnish_inference.api import schema
 from burnish_inference.api.dependencies import Deps
@@ -42,6 +43,7 @@ class ModelList(BaseModel):
 
 class AdapterList(BaseModel):
     adapters: list[AdapterManifest]
+    broken: list[BrokenObject] = []
 
 
 class Health(BaseModel):
@@ -95,15 +97,16 @@ def build_router(deps: Deps) -> APIRouter:
     @router.get("/v1/adapters")
     async def adapters() -> AdapterList:
         """Newest first."""
-        return AdapterList(adapters=await asyncio.to_thread(deps.catalog.all))
+        found = await asyncio.to_thread(deps.catalog.all)
+        return AdapterList(adapters=found, broken=found.broken)
 
     @router.get("/v1/adapters/{name}")
     async def adapter_versions(name: str) -> AdapterList:
         """Versions of one name, newest first; 404 if there are none."""
         found = await asyncio.to_thread(deps.catalog.versions, name)
-        if not found:
+        if not found and not found.broken:
             raise NotFoundError(f"there is no adapter {name!r}; GET /v1/adapters lists those that exist", field="name")
-        return AdapterList(adapters=found)
+        return AdapterList(adapters=found, broken=found.broken)
 
     @router.get("/v1/adapters/{name}/{version}")
     async def adapter(name: str, version: str) -> AdapterManifest:

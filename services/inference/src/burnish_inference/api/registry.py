@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from burnish.registry.references import VERSION
 from burnish.schemas.adapter import AdapterManifest, Alias, AliasChange
+from burnish.schemas.base import BrokenObject
 from burnish_inference.adapters.catalog import unknown_model
 from burnish_inference.api.dependencies import Deps
 
@@ -37,6 +38,7 @@ class Withdrawal(BaseModel):
 
 class AliasList(BaseModel):
     aliases: list[Alias]
+    broken: list[BrokenObject] = []
 
 
 class AliasHistory(BaseModel):
@@ -59,6 +61,7 @@ class AdapterUse(BaseModel):
 
 class AdapterUses(BaseModel):
     versions: list[AdapterUse]
+    broken: list[BrokenObject] = []
 
 
 def build_router(deps: Deps) -> APIRouter:
@@ -68,7 +71,8 @@ def build_router(deps: Deps) -> APIRouter:
     @router.get("/v1/aliases")
     async def aliases() -> AliasList:
         """By name; also those that name no version any more."""
-        return AliasList(aliases=await promotions.aliases())
+        found = await promotions.aliases()
+        return AliasList(aliases=found, broken=found.broken)
 
     @router.get("/v1/aliases/{name}/{alias}")
     async def history(name: str, alias: str) -> AliasHistory:
@@ -103,7 +107,8 @@ def build_router(deps: Deps) -> APIRouter:
             versions=[
                 AdapterUse(adapter=manifest, held_by=[HeldBy(what=holder.what, why=holder.why) for holder in holders])
                 for manifest, holders in zip(found, held, strict=True)
-            ]
+            ],
+            broken=found.broken,
         )
 
     @router.delete("/v1/adapters/{name}/{version}", status_code=204)

@@ -122,6 +122,7 @@ def list_aliases(
     """List which version each name answers with, since when, by whom, and what that rests on."""
     with burnish_client.Adapters.from_settings() as client:
         aliases = client.aliases(name)
+    console.show_broken(aliases)
     if json:
         return console.print_json(aliases)
     if not aliases:
@@ -177,7 +178,9 @@ def prune(
     from burnish.errors import HeldError
 
     with burnish_client.Adapters.from_settings() as client, burnish_client.TrainerClient.from_settings() as trainer:
-        planned = alias_text.plan_prune(client.uses(name), keep, trainer.versions_in_use("adapter"))
+        uses = client.uses(name)
+        console.show_broken(uses)
+        planned = alias_text.plan_prune(uses, keep, trainer.versions_in_use("adapter"))
         removed = []
         for one in planned if yes else ():
             if not one.kept_because:
