@@ -11,10 +11,12 @@ from pathlib import Path
 from threading import Thread
 
 import pytest
+import urllib3.response
 
 from burnish.errors import (
     AlreadyExistsError,
     ConflictError,
+    CorruptDataError,
     InvalidInputError,
     NotFoundError,
     PreconditionError,
@@ -283,3 +285,16 @@ def test_ensure_bucket_is_idempotent_under_a_race(seaweed: Seaweed) -> None:
 def test_core_stores_load_without_network_modules_of_the_services() -> None:
     code = "import sys, burnish.objectstores.s3; print([m for m in ('torch', 'grpc', 'fastapi') if m in sys.modules])"
     assert subprocess.check_output([sys.executable, "-c", code], text=True).strip() == "[]"
+
+
+def test_an_object_of_another_size_is_refused_before_it_is_downloaded(
+    store: ObjectStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store.put("large", b"x" * 100_000)
+    assert store.get("large", 100_000) == b"x" * 100_000
+    assert store.get_file("large", tmp_path / "whole", 100_000).size_bytes == 100_000
+    monkeypatch.setattr(urllib3.response.HTTPResponse, "stream", None)
+    for read in (lambda: store.get("large", 7), lambda: store.get_file("large", tmp_path / "other", 7)):
+        with pytest.raises(CorruptDataError, match="100000 bytes and not 7"):
+            read()
+    assert [path.name for path in tmp_path.iterdir() if path.is_file()] == ["whole"]

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 import secrets
-from collections.abc import Iterable
+import shutil
+import time
+from collections.abc import Collection, Iterable
 from pathlib import Path
 
 
@@ -42,3 +44,26 @@ def sync(path: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def mark_used(folder: Path) -> None:
+    """So that `trim` takes others first."""
+    os.utime(folder)
+
+
+def trim(root: Path, limit_bytes: int, keep: Collection[str] = (), unused_seconds: float = 0.0) -> list[str]:
+    """Remove the folders of a cache that were used longest ago, until what is left has at most limit_bytes; their names.
+
+    keep: names of folders that stay in any case, as do hidden ones and those that were used within unused_seconds.
+    """
+    folders = [path for path in root.iterdir() if path.is_dir() and not path.name.startswith(".")]
+    sizes = {folder: sum(path.stat().st_size for path in folder.rglob("*") if path.is_file()) for folder in folders}
+    excess, removed = sum(sizes.values()) - limit_bytes, []
+    for folder in sorted(folders, key=lambda folder: folder.stat().st_mtime):
+        if excess <= 0 or folder.stat().st_mtime > time.time() - unused_seconds:
+            break
+        if folder.name not in keep:
+            shutil.rmtree(folder)
+            excess -= sizes[folder]
+            removed.append(folder.name)
+    return removed

@@ -42,12 +42,15 @@ class ObjectStore(Protocol):
         """Upload a file without holding it in memory (multipart if large). Overwrites."""
         ...
 
-    def get(self, key: str) -> bytes:
-        """All bytes; NotFoundError if there is none."""
+    def get(self, key: str, size_bytes: int | None = None) -> bytes:
+        """All bytes; NotFoundError if there is none.
+
+        size_bytes: CorruptDataError unless the object has that many, before its content is downloaded.
+        """
         ...
 
-    def get_file(self, key: str, path: Path) -> ObjectInfo:
-        """Download to `path` without holding it in memory; appears whole or not at all. NotFoundError if there is none."""
+    def get_file(self, key: str, path: Path, size_bytes: int | None = None) -> ObjectInfo:
+        """Download to `path` without holding it in memory; appears whole or not at all. Errors and size_bytes as for `get`."""
         ...
 
     def stat(self, key: str) -> ObjectInfo:

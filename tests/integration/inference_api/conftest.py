@@ -219,20 +219,20 @@ class WatchedStore(MemoryObjectStore):
         self.open_gate.set()
         self.is_down = False
 
-    def get(self, key: str) -> bytes:
+    def get(self, key: str, size_bytes: int | None = None) -> bytes:
         if self.is_down:
             raise UnavailableError("the object store does not answer")
-        return super().get(key)
+        return super().get(key, size_bytes)
 
     def list(self, prefix: str) -> Iterator[ObjectInfo]:
         if self.is_down:
             raise UnavailableError("the object store does not answer")
         return super().list(prefix)
 
-    def get_file(self, key: str, path: Path) -> ObjectInfo:
+    def get_file(self, key: str, path: Path, size_bytes: int | None = None) -> ObjectInfo:
         self.downloads.append(key)
         assert self.open_gate.wait(20)
-        return super().get_file(key, path)
+        return super().get_file(key, path, size_bytes)
 
 
 @dataclass

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import time
 
 import pytest
-from adapter_making import CONFIG, WEIGHTS, adapter_files, make_manifest
+from adapter_making import CONFIG, WEIGHTS, adapter_files, make_base, make_manifest, publish
 
 from burnish import layout
 from burnish.digests import sha256_hex
 from burnish.objectstores.memory import MemoryObjectStore
 from burnish_inference.adapters.aliases import AliasWatch
 from burnish_inference.adapters.catalog import AdapterCatalog
+from burnish_inference.adapters.folders import AdapterFolders
 from burnish_inference.adapters.resolver import ModelResolver
+from burnish_inference.metrics import InferenceMetrics
 
 
 async def test_a_new_adapter_answers_at_once_under_its_resolved_name(stand):
@@ -229,3 +232,18 @@ async def test_a_load_that_the_engine_fails_is_reported_and_tried_again(stand, s
     assert response.status_code == (500 if status == 500 else 400)
     stand.upstream.load_status = 200
     assert (await stand.chat("fix@latest")).status_code == 200
+
+
+async def test_folders_of_earlier_starts_make_room_and_opened_ones_stay(tmp_path):
+    store, folders = MemoryObjectStore(), tmp_path / "adapters"
+    for name in ("old", "older"):
+        (folders / f"{name}@{'0' * 16}").mkdir(parents=True)
+        (folders / f"{name}@{'0' * 16}" / WEIGHTS).write_bytes(b"x" * 1000)
+        os.utime(folders / f"{name}@{'0' * 16}", (len(name), 10 - len(name)))
+    (folders / ".fetch-killed").mkdir()
+    first = AdapterFolders(store, tmp_path, InferenceMetrics(), cache_bytes=1500)
+    assert [path.name for path in folders.iterdir()] == [f"old@{'0' * 16}"]
+    files, base = adapter_files(), make_base(tmp_path / "base")
+    for name in ("a", "b"):
+        assert first.open(publish(store, make_manifest(name, files, base, 4), files)).is_dir()
+    assert sorted(path.name.partition("@")[0] for path in folders.iterdir()) == ["a", "b"]

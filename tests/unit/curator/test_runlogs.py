@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import gzip
 import json
+import os
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -14,6 +15,8 @@ from runlog_making import jsonl, passing, repeated_failures, run
 
 from burnish.objectstores.memory import MemoryObjectStore
 from burnish.schemas.runlog import Diagnosis, RunLogImport, RunLogLine
+from burnish_curator.metrics import CuratorMetrics
+from burnish_curator.runlogs.repository import OPEN_LOGS, RunLogRepository
 
 LINES = repeated_failures({"not-json": 6, "rare": 1}, passing_questions=5)
 
@@ -141,3 +144,18 @@ async def test_concurrent_imports_of_one_file_make_one_run_log(caller: httpx.Asy
 async def test_a_long_name_is_refused(caller: httpx.AsyncClient) -> None:
     answer = await caller.post("/v1/runlogs", params={"name": "x" * 201}, content=jsonl([run()]))
     assert answer.status_code == 400
+
+
+def test_parts_that_were_read_longest_ago_leave_the_cache_and_come_back(
+    memory_store: MemoryObjectStore, tmp_path: Path
+) -> None:
+    cache = tmp_path / "cache" / "runlogs"
+    repository = RunLogRepository(memory_store, tmp_path / "cache", tmp_path / "spool", CuratorMetrics(), cache_bytes=1)
+    ids = []
+    for number in range(OPEN_LOGS + 2):
+        row = {"question_id": f"q{number}", "question": "?", "answer": "a", "retrieval_hit": True, "grade": "wrong"}
+        ids.append(repository.ingest("n", iter([json.dumps(row).encode()])).manifest.id)
+        os.utime(cache / ids[-1], (number, number))  # long ago
+    repository.open(ids[-1])
+    assert {path.name for path in cache.iterdir()} == {ids[-1]}
+    assert repository.open(ids[0]).reader.rows == 1

@@ -121,7 +121,7 @@ def test_what_cannot_be_published_says_what_there_is(memory_store: MemoryObjectS
     with pytest.raises(NotFoundError, match="no checkpoint of step 7; those kept: 5, 10, 13, 15, 20"):
         publish(memory_store, 7)
     memory_store.put(checkpoint_key(JOB, 5, "adapter_model.safetensors"), b"other weights")
-    with pytest.raises(CorruptDataError, match="does not have the size and digest"):
+    with pytest.raises(CorruptDataError, match="does not have the size"):
         publish(memory_store, 5)
     assert list(memory_store.list("adapters/")) == []
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from burnish.errors import InvalidInputError
+from burnish.errors import CorruptDataError, InvalidInputError
 
 MAX_KEY_BYTES = 1024  # S3's own limit
 
@@ -32,6 +32,15 @@ def check_folder(prefix: str) -> str:
     if prefix and not prefix.endswith("/"):
         raise InvalidInputError(f"folder prefix {prefix!r}: it must be empty or end in '/'", field="prefix")
     return check_prefix(prefix)
+
+
+def check_size(key: str, found: int, stated: int | None) -> None:
+    """CorruptDataError if a size is stated and the object has another."""
+    if stated is not None and found != stated:
+        raise CorruptDataError(
+            f"{key} does not have the size that its manifest states ({found} bytes and not {stated}): restore it from a backup",
+            key=key,
+        )
 
 
 def _check_characters(text: str, field: str) -> str:

@@ -9,7 +9,7 @@ from threading import Lock
 
 from burnish.errors import AlreadyExistsError, ConflictError, NotFoundError
 from burnish.files import write_atomically
-from burnish.objectstores.keys import check_folder, check_key, check_prefix
+from burnish.objectstores.keys import check_folder, check_key, check_prefix, check_size
 from burnish.ports import ObjectInfo
 
 
@@ -41,13 +41,16 @@ class MemoryObjectStore:
     def put_file(self, key: str, path: Path) -> ObjectInfo:
         return self.put(key, path.read_bytes())
 
-    def get(self, key: str) -> bytes:
+    def get(self, key: str, size_bytes: int | None = None) -> bytes:
         with self._lock:
-            return self._read(check_key(key))
+            data = self._read(check_key(key))
+        check_size(key, len(data), size_bytes)
+        return data
 
-    def get_file(self, key: str, path: Path) -> ObjectInfo:
+    def get_file(self, key: str, path: Path, size_bytes: int | None = None) -> ObjectInfo:
         with self._lock:
             data, info = self._read(check_key(key)), self._info(key)
+        check_size(key, len(data), size_bytes)
         write_atomically(path, data, mode=0o600)
         return info
 

@@ -28,7 +28,7 @@ from burnish.errors import (
     UnavailableError,
 )
 from burnish.files import write_atomically
-from burnish.objectstores.keys import check_folder, check_key, check_prefix
+from burnish.objectstores.keys import check_folder, check_key, check_prefix, check_size
 from burnish.ports import ObjectInfo
 
 PART_SIZE_BYTES = 16 * 1024 * 1024
@@ -123,13 +123,13 @@ class S3ObjectStore:
             result = self._client.put_object(self.bucket, key, handle, size_bytes, part_size=PART_SIZE_BYTES)
         return ObjectInfo(key=key, size_bytes=size_bytes, etag=_bare(result.etag))
 
-    def get(self, key: str) -> bytes:
+    def get(self, key: str, size_bytes: int | None = None) -> bytes:
         with self._download(key) as response:
-            return b"".join(_whole_body(response, key))
+            return b"".join(_whole_body(response, key, size_bytes))
 
-    def get_file(self, key: str, path: Path) -> ObjectInfo:
+    def get_file(self, key: str, path: Path, size_bytes: int | None = None) -> ObjectInfo:
         with self._download(key) as response:
-            write_atomically(path, _whole_body(response, key), mode=0o600)
+            write_atomically(path, _whole_body(response, key, size_bytes), mode=0o600)
             return ObjectInfo(key=key, size_bytes=path.stat().st_size, etag=_bare(response.headers.get("etag")))
 
     def stat(self, key: str) -> ObjectInfo:
@@ -241,11 +241,14 @@ def _bare(etag: str | None) -> str:
     return (etag or "").strip('"')
 
 
-def _whole_body(response: urllib3.BaseHTTPResponse, key: str) -> Iterator[bytes]:
-    """The body in chunks; CorruptDataError where it ends before the announced length."""
+def _whole_body(response: urllib3.BaseHTTPResponse, key: str, size_bytes: int | None) -> Iterator[bytes]:
+    """The body in chunks; CorruptDataError where its length is not the announced one, or that is not the stated size."""
     announced, received = int(response.headers.get("content-length", -1)), 0
+    check_size(key, announced, size_bytes)
     for chunk in response.stream(1024 * 1024):
         received += len(chunk)
+        if received > announced:
+            break
         yield chunk
     if received != announced:
         raise CorruptDataError(f"{key}: {received} bytes came of {announced} announced", key=key)

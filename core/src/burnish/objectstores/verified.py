@@ -12,14 +12,14 @@ from burnish.schemas.base import FileEntry
 
 def get_verified(store: ObjectStore, key: str, entry: FileEntry) -> bytes:
     """The bytes at `key`. NotFoundError if there are none, CorruptDataError if they are not what `entry` states."""
-    data = store.get(key)
+    data = store.get(key, entry.size_bytes)
     _check(key, entry, len(data), sha256_hex(data))
     return data
 
 
 def fetch_verified(store: ObjectStore, key: str, entry: FileEntry, path: Path) -> Path:
-    """Download to `path` and return it; errors as of `get_verified`, which leave no file at `path`."""
-    store.get_file(key, path)
+    """Download to `path` and return it; errors as of `get_verified`, which leave no file at `path`. Another size is seen first."""
+    store.get_file(key, path, entry.size_bytes)
     try:
         _check(key, entry, path.stat().st_size, file_sha256(path))
     except CorruptDataError:

@@ -38,7 +38,7 @@ from burnish_curator.reviews import pages
 from burnish_curator.reviews.repository import CorrectionRepository
 from burnish_curator.reviews.service import ReviewService
 from burnish_curator.runlogs import endpoints as runlogs_endpoints
-from burnish_curator.runlogs.repository import RunLogRepository
+from burnish_curator.runlogs.repository import CACHE_BYTES, RunLogRepository
 from burnish_curator.settings import MAX_UPLOAD_BYTES
 
 _log = logging.getLogger("burnish_curator.requests")
@@ -63,6 +63,7 @@ class Deps:
     metrics: CuratorMetrics = field(default_factory=CuratorMetrics)
     tracing: Tracing = field(default_factory=lambda: Tracing("burnish-curator"))
     max_upload_bytes: int = MAX_UPLOAD_BYTES
+    cache_bytes: int = CACHE_BYTES
 
 
 def create_app(deps: Deps) -> FastAPI:
@@ -89,7 +90,7 @@ def create_app(deps: Deps) -> FastAPI:
         RequestMiddleware, seconds=deps.metrics.requests, spans=deps.tracing, log=_log, failure=unexpected
     )
     spool = deps.cache_dir / "spool"
-    run_logs = RunLogRepository(deps.store, deps.cache_dir, spool, deps.metrics)
+    run_logs = RunLogRepository(deps.store, deps.cache_dir, spool, deps.metrics, deps.cache_bytes)
     corrections = CorrectionRepository(deps.database)
     datasets, benchmarks = DatasetRepository(deps.store), BenchmarkRepository(deps.store)
     app.state.access = access

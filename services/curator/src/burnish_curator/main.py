@@ -51,6 +51,7 @@ def run(curator: CuratorSettings, s3: S3Settings, access: TokenSettings, certifi
         token=token,
         lengths=lengths(curator.tokenizer),
         max_upload_bytes=curator.max_upload_bytes,
+        cache_bytes=int(curator.cache_gib * 1024**3),
         tracing=Tracing.from_environment("burnish-curator"),
     )
     uvicorn.run(

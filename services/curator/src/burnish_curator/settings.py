@@ -21,6 +21,11 @@ class CuratorSettings(BaseSettings):
         description="SQLAlchemy URL of the review state: sqlite:///FILE or postgresql+psycopg://…"
     )
     cache_dir: Path = Field(description="folder for run log parts and uploads under way; belongs to this process alone")
+    cache_gib: float = Field(
+        default=20,
+        gt=0,
+        description="GiB of run log parts kept in cache_dir; those that were read longest ago go first",
+    )
     max_upload_bytes: int = Field(
         default=MAX_UPLOAD_BYTES, ge=1024, description="largest run log, benchmark, review or eval file, as it is sent"
     )

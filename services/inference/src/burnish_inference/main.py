@@ -47,7 +47,8 @@ async def run(settings: InferenceSettings, s3: S3Settings, token: str, certifica
     ):
         deps = Deps.wire(
             token=token, max_request_bytes=settings.max_request_bytes, limits=settings.limits(),
-            max_lora_rank=settings.max_lora_rank, cache_dir=settings.cache_dir, base=base, store=s3.open(),
+            max_lora_rank=settings.max_lora_rank, cache_dir=settings.cache_dir,
+            cache_bytes=int(settings.cache_gib * 1024**3), base=base, store=s3.open(),
             engine=engine, upstream=upstream, tracing=tracing,
         )  # fmt: skip
         async with deps.aliases.watching():

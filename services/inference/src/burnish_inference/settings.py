@@ -29,6 +29,11 @@ class InferenceSettings(BaseSettings):
     port: int = Field(default=8703, ge=0, le=65535, description="port to listen on; 0 picks a free one")
     base_model: Path = Field(description="folder of the base model, with its burnish-model.json")
     cache_dir: Path = Field(default=Path("inference"), description="folder of this process alone: adapters, vLLM's log")
+    cache_gib: float = Field(
+        default=20,
+        gt=0,
+        description="GiB of adapters kept in cache_dir; those of earlier starts that were used longest ago go first",
+    )
     device: Device = Field(
         default="auto", description="auto: CUDA if the installed vLLM and the host have it, else the CPU"
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import shutil
 import tempfile
 from collections import OrderedDict
@@ -17,6 +18,7 @@ import pyarrow as pa
 from burnish import layout
 from burnish.diagnosis import check_slices, diagnose, read_codes
 from burnish.errors import InvalidInputError
+from burnish.files import mark_used, trim
 from burnish.objectstores.verified import fetch_verified
 from burnish.ports import ObjectStore
 from burnish.runlogs.ingestion import ingest
@@ -28,8 +30,12 @@ from burnish_curator.manifests import Manifests
 from burnish_curator.metrics import CuratorMetrics
 
 OPEN_LOGS = 4
+CACHE_BYTES = 20 * 1024**3
+IN_USE_SECONDS = 600  # a request that still reads a run log opened it within them
 IMPORTS_AT_ONCE = 2  # each holds about 150 MB
 NAME_CHARACTERS = 200
+
+log = logging.getLogger(__name__)
 
 
 class OpenRunLog:
@@ -71,14 +77,18 @@ class RunLogRepository(Manifests[RunLogManifest]):
     is removed.
     """
 
-    def __init__(self, store: ObjectStore, cache_dir: Path, spool: Path, metrics: CuratorMetrics) -> None:
+    def __init__(
+        self, store: ObjectStore, cache_dir: Path, spool: Path, metrics: CuratorMetrics, cache_bytes: int = CACHE_BYTES
+    ) -> None:
         super().__init__(store, RunLogManifest, layout.runlog, "runlog", "run log", "`burnish runs ls` lists them")
         self._metrics = metrics
         self._cache_dir = cache_dir / "runlogs"
+        self._cache_bytes = cache_bytes
         self._spool = spool
         self._open: OrderedDict[str, OpenRunLog] = OrderedDict()
         self._opening: dict[str, Lock] = {}  # one thread fetches a run log, the others wait for it
         self._lock = Lock()
+        self._trimming = Lock()
         self.imports = anyio.CapacityLimiter(IMPORTS_AT_ONCE)
         shutil.rmtree(spool, ignore_errors=True)
         spool.mkdir(parents=True)
@@ -95,6 +105,7 @@ class RunLogRepository(Manifests[RunLogManifest]):
                 spooled = ingested.spool / entry.path
                 if spooled.is_file():
                     spooled.rename(folder / entry.path)
+            self._trim()
         self._metrics.imported(done)
         return done
 
@@ -123,11 +134,13 @@ class RunLogRepository(Manifests[RunLogManifest]):
         with opening:
             with self._lock:
                 if run_log_id in self._open:
+                    self._folder(run_log_id)
                     self._open.move_to_end(run_log_id)
                     return self._open[run_log_id]
             folder = self._folder(run_log_id)
             parts = [self._fetch(run_log_id, entry, folder) for entry in files_of(manifest).parts]
             opened = OpenRunLog(run_log_id, RunLogReader(parts))
+            self._trim()
             with self._lock:
                 self._open[run_log_id] = opened
                 if len(self._open) > OPEN_LOGS:
@@ -145,4 +158,14 @@ class RunLogRepository(Manifests[RunLogManifest]):
     def _folder(self, run_log_id: str) -> Path:
         folder = self._cache_dir / run_log_id
         folder.mkdir(parents=True, exist_ok=True)
+        mark_used(folder)
         return folder
+
+    def _trim(self) -> None:
+        with self._trimming:
+            with self._lock:
+                keep = {run_log_id for run_log_id, opening in self._opening.items() if opening.locked()} | set(
+                    self._open
+                )
+            for name in trim(self._cache_dir, self._cache_bytes, keep, IN_USE_SECONDS):
+                log.info("run log %s left the cache: it was not read for longest", name)

@@ -1,7 +1,7 @@
 """Immutable local folders `<cache>/adapters/<name>@<version>`, each fetched once from the object store and verified.
 
 vLLM reads a registered adapter again whenever it was evicted, and dies if the folder is gone. So a folder is never changed
-or deleted once `open` has returned it.
+or deleted once `open` has returned it. The cache has a bound: those of earlier starts, used longest ago, make room for new ones.
 """
 
 from __future__ import annotations
@@ -10,11 +10,12 @@ import logging
 import shutil
 import tempfile
 from pathlib import Path
+from threading import Lock
 
 from burnish import layout
 from burnish.digests import version_of
 from burnish.errors import CorruptDataError, IncompatibleAdapterError, NotFoundError
-from burnish.files import sync
+from burnish.files import mark_used, sync, trim
 from burnish.objectstores.verified import fetch_verified, is_intact, require_version
 from burnish.ports import ObjectStore
 from burnish.schemas.adapter import AdapterManifest
@@ -23,16 +24,26 @@ from burnish_inference.metrics import InferenceMetrics
 
 log = logging.getLogger(__name__)
 
+CACHE_BYTES = 20 * 1024**3
+IN_USE_SECONDS = 60  # a folder that another thread has just fetched is not among the opened yet
+
 
 class AdapterFolders:
     """Not thread-safe for one version: the loader asks for each version once at a time. Methods block."""
 
-    def __init__(self, store: ObjectStore, root: Path, metrics: InferenceMetrics) -> None:
+    def __init__(
+        self, store: ObjectStore, root: Path, metrics: InferenceMetrics, cache_bytes: int = CACHE_BYTES
+    ) -> None:
         self._store = store
         self._metrics = metrics
         self._root = root.absolute() / "adapters"
         self._root.mkdir(parents=True, exist_ok=True)
+        self._cache_bytes = cache_bytes
         self._verified: set[Path] = set()
+        self._trimming = Lock()
+        for unfinished in self._root.glob(".fetch-*"):  # of a process that was killed
+            shutil.rmtree(unfinished, ignore_errors=True)
+        self._trim(unused_seconds=0)
 
     def open(self, manifest: AdapterManifest) -> Path:
         """The folder with every file of the manifest, digests verified once a process. IncompatibleAdapterError if bytes differ or are missing."""
@@ -40,6 +51,8 @@ class AdapterFolders:
         if folder in self._verified:
             self._metrics.folder(is_cached=True)
             return folder
+        if folder.exists():
+            mark_used(folder)  # so that no other thread trims it
         if folder.exists() and not self._is_whole(folder, manifest):
             log.warning("%s does not match its manifest any more: fetched again", folder)
             shutil.rmtree(folder)
@@ -49,7 +62,14 @@ class AdapterFolders:
             self._fetch(manifest, folder)
         self._require_version(folder, manifest)
         self._verified.add(folder)
+        self._trim(IN_USE_SECONDS)
         return folder
+
+    def _trim(self, unused_seconds: float) -> None:
+        with self._trimming:
+            keep = {path.name for path in self._verified}
+            for name in trim(self._root, self._cache_bytes, keep, unused_seconds):
+                log.info("adapter %s left the cache: it was not used for longest", name)
 
     @staticmethod
     def _require_version(folder: Path, manifest: AdapterManifest) -> None:

@@ -14,7 +14,7 @@ from burnish.telemetry.tracing import Tracing
 from burnish_inference.adapters.aliases import AliasWatch
 from burnish_inference.adapters.base import BaseModel
 from burnish_inference.adapters.catalog import AdapterCatalog
-from burnish_inference.adapters.folders import AdapterFolders
+from burnish_inference.adapters.folders import CACHE_BYTES, AdapterFolders
 from burnish_inference.adapters.loader import AdapterLoader
 from burnish_inference.adapters.promotions import Promotions
 from burnish_inference.adapters.refusals import Refusals
@@ -64,11 +64,12 @@ class Deps:
         upstream: aiohttp.ClientSession,
         limits: Limits = STANDARD,
         tracing: Tracing | None = None,
+        cache_bytes: int = CACHE_BYTES,
     ) -> Self:
         """tracing: None if no span is to leave the process."""
         catalog, metrics, tracing = AdapterCatalog(store), InferenceMetrics(), tracing or Tracing("burnish-inference")
         metrics.registry.register(EngineRestarts(engine))
-        folders = AdapterFolders(store, cache_dir, metrics)
+        folders = AdapterFolders(store, cache_dir, metrics, cache_bytes)
         loader = AdapterLoader(base, max_lora_rank, folders, Refusals(store), engine, upstream, metrics, tracing)
         aliases = AliasWatch(store, catalog, loader)
         resolver = ModelResolver(base.record.name, catalog, aliases)

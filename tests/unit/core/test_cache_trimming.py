@@ -1,0 +1,42 @@
+"""A cache of folders has a bound: what was used longest ago goes first."""
+
+from __future__ import annotations
+
+import os
+import time
+from pathlib import Path
+
+import pytest
+
+from burnish.files import mark_used, trim
+
+
+@pytest.fixture
+def cache(tmp_path: Path) -> Path:
+    """a, b and c, of 100 bytes each, used in this order, long ago; and a hidden one."""
+    for age, name in enumerate(("c", "b", "a", ".fetch")):
+        (tmp_path / name / "inner").mkdir(parents=True)
+        (tmp_path / name / "inner" / "file").write_bytes(b"x" * 100)
+        long_ago = time.time() - 10_000 - age
+        os.utime(tmp_path / name, (long_ago, long_ago))
+    return tmp_path
+
+
+def left(cache: Path) -> set[str]:
+    return {path.name for path in cache.iterdir()} - {".fetch"}
+
+
+def test_what_was_used_longest_ago_goes_until_the_rest_fits(cache: Path) -> None:
+    assert trim(cache, 300) == []
+    assert trim(cache, 200) == ["a"]
+    mark_used(cache / "b")
+    assert trim(cache, 150) == ["c"]
+    assert left(cache) == {"b"}
+    assert trim(cache, 0) == ["b"]
+    assert (cache / ".fetch").exists()
+
+
+def test_what_is_kept_or_in_use_stays(cache: Path) -> None:
+    mark_used(cache / "b")
+    assert trim(cache, 0, keep={"a"}, unused_seconds=5_000) == ["c"]
+    assert left(cache) == {"a", "b"}
