@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import re
 
-from burnish.errors import InvalidInputError
+from burnish.errors import InvalidInputError, NotFoundError
 
 MANIFEST = "manifest.json"
 PRODUCTION = "production"  # the alias that a bare adapter name stands for
 ALIASES = "aliases/"
 NAME = re.compile(r"^[a-z0-9][a-z0-9._-]{0,62}\Z")
+PART = re.compile(r"^[A-Za-z0-9][A-Za-z0-9._-]{0,199}\Z")
 
 
 def check_name(name: str, what: str) -> str:
@@ -24,21 +25,28 @@ def check_name(name: str, what: str) -> str:
     return name
 
 
+def _part(text: str, what: str) -> str:
+    """One step of a key, as a caller gave it. NotFoundError for what no object of ours is called, slashes above all."""
+    if not PART.match(text):
+        raise NotFoundError(f"there is no {what} {text[:100]!r}: it has letters, digits and . _ - alone, at most 200")
+    return text
+
+
 def runlog(run_log_id: str, file: str = MANIFEST) -> str:
-    return f"runlogs/{run_log_id}/{file}"
+    return f"runlogs/{_part(run_log_id, 'run_log_id')}/{file}"
 
 
 def dataset(name: str, version: str, file: str = MANIFEST) -> str:
-    return f"datasets/{name}/{version}/{file}"
+    return f"datasets/{_part(name, 'name')}/{_part(version, 'version')}/{file}"
 
 
 def adapter(name: str, version: str, file: str = MANIFEST) -> str:
-    return f"adapters/{name}/{version}/{file}"
+    return f"adapters/{_part(name, 'name')}/{_part(version, 'version')}/{file}"
 
 
 def checkpoint(job_id: str, step: int, file: str = MANIFEST) -> str:
     """Steps are zero-padded so that a listing is in step order."""
-    return f"checkpoints/{job_id}/{step:08d}/{file}"
+    return f"checkpoints/{_part(job_id, 'job_id')}/{step:08d}/{file}"
 
 
 def reference(digest: str, file: str = MANIFEST) -> str:
@@ -47,15 +55,16 @@ def reference(digest: str, file: str = MANIFEST) -> str:
 
 
 def benchmark(name: str, version: str, file: str = MANIFEST) -> str:
-    return f"benchmarks/{name}/{version}/{file}"
+    return f"benchmarks/{_part(name, 'name')}/{_part(version, 'version')}/{file}"
 
 
 def evaluation(eval_id: str, file: str = MANIFEST) -> str:
-    return f"evals/{eval_id}/{file}"
+    return f"evals/{_part(eval_id, 'eval_id')}/{file}"
 
 
 def alias(name: str, alias: str = PRODUCTION) -> str:
     """`@` is in no name, so that an alias of one adapter is never taken for that of another."""
+    _part(name, "name")
     return f"{ALIASES}{name}.json" if alias == PRODUCTION else f"{ALIASES}{name}@{alias}.json"
 
 

@@ -59,7 +59,7 @@ async def test_request_ids_are_answered_and_taken_if_plain(caller: httpx.AsyncCl
         ("POST", "/v1/runlogs", 400, "INVALID_INPUT"),
         ("GET", "/v1/runlogs/x/rows?limit=nine", 400, "INVALID_INPUT"),
         ("POST", "/v1/datasets", 400, "INVALID_INPUT"),
-        ("GET", "/v1/runlogs/%2e%2e/rows", 400, "INVALID_INPUT"),
+        ("GET", "/v1/runlogs/%2e%2e/rows", 404, "NOT_FOUND"),
         ("GET", "/v1/evals/%2e%2e%5cx", 404, "NOT_FOUND"),
     ],
 )
