@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 import urllib.error
 import urllib.request
+from collections.abc import Iterator
 from pathlib import Path
 
 import psutil
@@ -74,3 +76,32 @@ def test_a_missing_binary_says_how_to_get_it() -> None:
 def test_ports_differ_and_are_free() -> None:
     ports = seaweedfs.Ports.pick().to_dict()
     assert len(set(ports.values())) == len(ports) == 10
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    mounted = tmp_path / "disk"
+    mounted.mkdir()
+    command = ["mount", "-t", "tmpfs", "-o", "size=60000000", "tmpfs", str(mounted)]
+    if not shutil.which("mount") or subprocess.run(command, capture_output=True).returncode != 0:
+        pytest.skip("no right to mount a tmpfs: a full disk cannot be made here")
+    yield mounted
+    subprocess.run(["umount", "--lazy", str(mounted)], check=True)
+
+
+def fill(store: S3ObjectStore) -> None:
+    for number in range(20):
+        store.put(f"filler-{number}", os.urandom(4_000_000))
+
+
+def test_a_full_disk_is_told_and_what_is_stored_can_be_read(small_disk: Path) -> None:
+    with running_seaweed(small_disk) as server:
+        store = server.store("full-disk")
+        store.ensure_bucket()
+        store.put("first", b"x")
+        with pytest.raises(UnavailableError, match="its disk is full: make room there"):
+            fill(store)
+        with pytest.raises(UnavailableError, match="its disk is full"):
+            store.put_if_absent("manifest", b"x")
+        assert store.get("first") == b"x"
+        assert [info.key for info in store.list("manifest")] == []

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import stat
+import subprocess
 import time
 from pathlib import Path
 
@@ -83,3 +84,21 @@ def test_set_up_that_is_not_done_is_told(tmp_path: Path) -> None:
     settings.check(with_inference=False)
     with pytest.raises(PreconditionError, match="--without inference"):
         settings.check(with_inference=True)
+
+
+@pytest.mark.parametrize("is_own", [False, True])
+def test_a_start_that_ends_kills_its_own_stack_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, is_own: bool
+) -> None:
+    """Between the end of its supervisor and its own, another `burnish up` may have started a stack in the home."""
+    started = subprocess.Popen(["sleep", "60"], start_new_session=True)
+    monkeypatch.setattr(control, "END_LIMIT_SECONDS", 0.1)
+    launch = control.Launch(StackSettings(home=tmp_path))
+    launch._process = started if is_own else subprocess.Popen(["true"])
+    write(tmp_path, a_state(identity(started.pid)))
+    launch.__exit__()
+    try:
+        assert (started.poll() is None) is not is_own
+    finally:
+        started.kill()
+        started.wait()

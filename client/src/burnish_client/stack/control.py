@@ -166,7 +166,12 @@ class Launch:
                 self._process.stdin.close()  # the end of the lifeline makes the supervisor end the stack
             with suppress(subprocess.TimeoutExpired):
                 self._process.wait(END_LIMIT_SECONDS)
-            kill_remains(self.home)
+            left = states.read(self.home)
+            if (
+                left is not None and left.supervisor.pid == self._process.pid
+            ):  # else it is a stack that another `up` started
+                kill_remains(self.home)
+            self._process.kill()
             self._process.wait()
 
 

@@ -211,6 +211,12 @@ class S3ObjectStore:
             )
         if error.code == CONDITION_RACED:
             return ConflictError(f"another write of {key} was under way", key=key)
+        if error.code == "InternalError":  # all that SeaweedFS says of a full disk
+            return UnavailableError(
+                f"object store {self.endpoint} failed for {key} (InternalError): if writes fail and reads do not, its disk is full: "
+                "make room there, or remove adapters, datasets and run logs (of `burnish up`: data/objectstore of the state folder)",
+                key=key,
+            )
         if error.code in BUSY:
             return UnavailableError(f"object store {self.endpoint} is busy ({error.code}) for {key}", key=key)
         return InternalError(f"object store {self.endpoint} answered {error.code} for {key}: {error.message}", key=key)
