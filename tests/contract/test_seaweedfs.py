@@ -105,3 +105,11 @@ def test_a_full_disk_is_told_and_what_is_stored_can_be_read(small_disk: Path) ->
             store.put_if_absent("manifest", b"x")
         assert store.get("first") == b"x"
         assert [info.key for info in store.list("manifest")] == []
+
+
+def test_an_ended_server_leaves_no_socket(tmp_path: Path) -> None:
+    with running_seaweed(tmp_path) as server:
+        port = server.endpoint.rpartition(":")[2]
+        assert (seaweedfs.SOCKETS / f"seaweedfs-s3-{port}.sock").is_socket()
+        ports = [int(word.rsplit("=")[1]) for word in server.process.args if ".port" in word]
+    assert [path for port in ports for path in seaweedfs.SOCKETS.glob(f"seaweedfs-*-{port}.sock")] == []

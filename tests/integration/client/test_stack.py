@@ -9,9 +9,11 @@ import subprocess
 import sys
 from pathlib import Path
 
+import psutil
 import pytest
 from integration.client.homes import Home, until
 
+from burnish.objectstores.seaweedfs import SOCKETS
 from burnish_client.sdk.curator import CuratorClient
 from burnish_client.sdk.trainer import TrainerClient
 
@@ -69,6 +71,9 @@ def test_a_killed_part_comes_back_at_its_address(running_home: Home) -> None:
     assert after["process"]["pid"] != before["process"]["pid"]
     with CuratorClient.from_settings(running_home.settings()) as curator:
         curator.check_access()
+    supervisor = psutil.Process(running_home.state()["supervisor"]["pid"])
+    kinds = {process.status() for process in supervisor.children(recursive=True)}
+    assert psutil.STATUS_ZOMBIE not in kinds
 
 
 def test_a_killed_supervisor_leaves_no_process_and_up_works_again_with_the_same_data(
@@ -93,10 +98,12 @@ def test_a_killed_supervisor_leaves_no_process_and_up_works_again_with_the_same_
 
 
 def test_down_ends_everything_and_keeps_the_state(running_home: Home) -> None:
+    ports = running_home.state()["ports"].values()
     done = running_home.burnish("down")
     assert done.returncode == 0
     assert "has ended" in done.stdout
     assert running_home.processes() == []
+    assert [path for port in ports for path in SOCKETS.glob(f"seaweedfs-*-{port}.sock")] == []
     assert running_home.state()["phase"] == "stopped"
     assert (running_home.path / "data" / "objectstore").is_dir()
     assert running_home.burnish("down").stdout.startswith("no stack runs")

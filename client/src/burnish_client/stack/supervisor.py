@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import IO, cast
 
 from burnish.errors import BurnishError, UnavailableError
+from burnish.objectstores import seaweedfs
 from burnish.schemas.models import read_record
 from burnish_client.config.endpoints import STATE_FILE
 from burnish_client.stack import processes
@@ -145,6 +146,7 @@ class Supervisor:
         await asyncio.gather(*(keeper.stop() for keeper in self._keepers[1:]))
         await self._keepers[0].stop()
         processes.end_adopted(())
+        seaweedfs.remove_sockets(self._layout.ports.values())
         if not failed_start:
             self._phase = "stopped"
         self._save()
@@ -191,6 +193,7 @@ def end_leftovers(earlier: StackState | None) -> None:
     for part in earlier.parts if earlier else ():
         if part.process and processes.end_leftover(part.process):
             log.warning("killed %s (pid %d), left over from an earlier stack", part.name, part.process.pid)
+    seaweedfs.remove_sockets(earlier.ports.values() if earlier else ())
 
 
 def rotate_logs(folder: Path) -> None:

@@ -10,7 +10,8 @@ import shutil
 import socket
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -20,6 +21,7 @@ from burnish.objectstores.seaweedfs_security import write_keys
 
 HOST = "127.0.0.1"
 KEYS_FOLDER = "private"
+SOCKETS = Path("/tmp")
 READINESS_KEY = "readiness-probe"
 MEMORY_LIMIT = "768MiB"  # Go's soft limit: below about 512 MiB the server spends its time collecting garbage under load
 
@@ -112,6 +114,14 @@ def environment(access_key: str, secret_key: str) -> dict[str, str]:
     """
     kept = {name: os.environ[name] for name in ("PATH", "HOME", "TMPDIR", "TZ") if name in os.environ}
     return kept | {"AWS_ACCESS_KEY_ID": access_key, "AWS_SECRET_ACCESS_KEY": secret_key, "GOMEMLIMIT": MEMORY_LIMIT}
+
+
+def remove_sockets(ports: Iterable[int]) -> None:
+    """Remove the unix sockets of a server that has ended: weed makes them in /tmp, whatever TMPDIR says, and leaves some there."""
+    for port in ports:
+        for left in SOCKETS.glob(f"seaweedfs-*-{port}.sock"):
+            with suppress(OSError):  # another user's
+                left.unlink()
 
 
 def wait_ready(

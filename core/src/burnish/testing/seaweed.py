@@ -45,6 +45,7 @@ def running_seaweed(folder: Path) -> Iterator[Seaweed]:
         yield server
     finally:
         _stop(process)
+        seaweedfs.remove_sockets(ports.to_dict().values())
 
 
 def _stop(process: subprocess.Popen[bytes]) -> None:
