@@ -21,6 +21,21 @@ def jsonl(*lines: dict[str, Any] | str) -> list[bytes]:
     return ["\n".join(line if isinstance(line, str) else json.dumps(line) for line in lines).encode()]
 
 
+def schema(value: dict[str, Any]) -> dict[str, Any]:
+    return {"name": "json_fields", "args": {"json_schema": value}}
+
+
+def fields(name: str) -> dict[str, Any]:
+    return {"name": "json_fields", "args": {"fields": {name: "exact"}}}
+
+
+REMOTE = {"properties": {"a": {"items": {"$ref": "http://127.0.0.1:9/schema"}}}}
+ENDLESS = {"$defs": {"a": {"anyOf": [{"type": "null"}, {"$ref": "#/$defs/a"}]}}, "items": {"$ref": "#/$defs/a"}}
+DEEP: dict[str, Any] = {}
+for _ in range(60):
+    DEEP = {"properties": {"a": DEEP}}
+
+
 def test_questions_are_kept_and_counted() -> None:
     built = build_benchmark(jsonl(question("q1", slice="a"), "", question("q2", benchmark_only=True)), "b")
     assert (built.manifest.questions, built.manifest.slices) == (2, {"a": 1, "all": 1})
@@ -45,6 +60,47 @@ def test_the_version_is_of_the_questions_not_of_their_spelling() -> None:
         ((question("q1", messages=[]),), "line 1: line: Value error, give exactly one of `prompt` and `messages`"),
         ((question("q1", tenant="a"),), "line 1: tenant: Extra inputs are not permitted"),
         ((question("q1", max_tokens="9"),), "line 1: max_tokens: Input should be a valid integer"),
+        (
+            (question("q1", grader={"name": "regex", "args": {"pattern": "("}}),),
+            r"line 1: .*'\(' is no regular expression",
+        ),
+        ((question("q1", expected_answer="[", grader={"name": "regex"}),), "line 1: .* is no regular expression"),
+        (
+            (question("q1", expected_answer="(" * 3000 + ")" * 3000, grader={"name": "regex"}),),
+            "is no regular expression",
+        ),
+        (
+            (question("q1", expected_answer="a" * 10_001, grader={"name": "regex"}),),
+            "line 1: .* may have 10000 characters",
+        ),
+        ((question("q1", expected_answer="(?R)?a(?R)b", grader={"name": "regex"}),), "line 1: .* calls itself"),
+        ((question("q1", grader=schema({"type": "nonsense"})),), "line 1: .*not a JSON Schema"),
+        (
+            (question("q1", grader=schema({"items": {"pattern": "("}})),),
+            "line 1: .*not a JSON Schema: .* is not a 'regex'",
+        ),
+        (
+            (question("q1", grader=schema({"items": {"pattern": "a" * 10_001}})),),
+            "line 1: .* may have 10000 characters",
+        ),
+        (
+            (question("q1", grader=schema({"items": {"pattern": "(" * 3000 + ")" * 3000}})),),
+            "line 1: .* nested too deep",
+        ),
+        (
+            (question("q1", grader=schema({"patternProperties": {"a" * 10_001: {}}})),),
+            "line 1: .* may have 10000 characters",
+        ),
+        (
+            (question("q1", grader=schema(REMOTE)),),
+            "line 1: .*cannot be followed.*refer only to what stands in the schema",
+        ),
+        ((question("q1", grader=schema(ENDLESS)),), "line 1: .*refers to itself without end"),
+        ((question("q1", grader=schema(DEEP)),), "line 1: nested deeper than 64 levels"),
+        (
+            (question("q1", expected_answer="{}", grader=fields("a")),),
+            "line 1: .*field 'a' is not in the expected answer",
+        ),
         ((), "the file has no question"),
         (tuple("x" * 13), "line 10: not JSON.*; and 3 more"),
     ],
@@ -52,3 +108,14 @@ def test_the_version_is_of_the_questions_not_of_their_spelling() -> None:
 def test_one_bad_line_refuses_the_file(lines: tuple[Any, ...], expected: str) -> None:
     with pytest.raises(InvalidInputError, match=expected):
         build_benchmark(jsonl(*lines), "b")
+
+
+def test_a_schema_may_refer_to_its_own_places() -> None:
+    tree = {
+        "$id": "https://example.org/tree",
+        "$defs": {"leaf": {"$anchor": "leaf", "pattern": "^x"}, "all": {"items": {"$ref": "#"}}},
+        "properties": {"a": {"$ref": "#leaf"}, "children": {"$ref": "tree#/$defs/all"}, "$ref": {"type": "string"}},
+    }
+    assert (
+        build_benchmark(jsonl(question("q1", expected_answer="{}", grader=schema(tree))), "b").manifest.questions == 1
+    )

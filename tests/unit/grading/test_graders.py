@@ -86,7 +86,7 @@ def test_hostile_answers_fail_quickly_and_never_raise(name: str, answer: str) ->
 )
 def test_bad_specs_say_what_exists(spec: GraderSpec, message: str) -> None:
     with pytest.raises(InvalidInputError, match=message):
-        check(spec)
+        check(spec, "x")
     with pytest.raises(InvalidInputError, match=message):
         grade(spec, "answer", "expected")
 
@@ -266,7 +266,7 @@ def test_one_of_says_which_labels_it_knows() -> None:
     with pytest.raises(InvalidInputError, match="label '!' has no letter"):
         graded("one_of", "a", "a", labels=["a", "!"])
     with pytest.raises(InvalidInputError, match="labels"):
-        check(GraderSpec(name="one_of", args={"labels": ["a"]}))
+        check(GraderSpec(name="one_of", args={"labels": ["a"]}), "x")
 
 
 @pytest.mark.parametrize(

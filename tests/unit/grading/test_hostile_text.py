@@ -154,6 +154,43 @@ def test_a_schema_that_refers_to_itself_for_ever_is_refused() -> None:
         graded("json_fields", '{"a": 1}', '{"a": 1}', json_schema={"$ref": "#"})
 
 
+DOUBLING: dict[str, object] = {"d0": {"type": "integer"}}
+DOUBLING |= {f"d{n + 1}": {"allOf": [{"$ref": f"#/$defs/d{n}"}] * 2} for n in range(40)}
+MANY = {f"k{n}": n for n in range(20_000)}
+
+
+@pytest.mark.parametrize(
+    ("answer", "expected", "args"),
+    [
+        ({"a": 1}, {"a": 1}, {"json_schema": {"properties": {"a": {"$ref": "#/$defs/d40"}}, "$defs": DOUBLING}}),
+        ({f"x{n}": -1 for n in range(20_000)}, MANY, {}),
+    ],
+    ids=["a schema that doubles", "every field wrong"],
+)  # fmt: skip
+def test_comparing_ends(answer: object, expected: object, args: dict[str, object]) -> None:
+    started = time.process_time()
+    result = graded("json_fields", json.dumps(answer), json.dumps(expected), **args)
+    assert time.process_time() - started < 10
+    assert "was not done after 2 s" in (result.skipped_reason or "")
+
+
+@pytest.mark.parametrize(
+    ("items", "label"),
+    [([{"n": n} for n in range(60_000)], None), ([{"n": 1}, {"n": 1.0}], "schema-mismatch"), ([1, True], None)],
+)
+def test_unique_items_takes_one_look_at_each(items: list[object], label: str | None) -> None:
+    schema = {"properties": {"a": {"uniqueItems": True}}}
+    args = {"json_schema": schema, "fields": {"a": "present"}}
+    assert graded("json_fields", json.dumps({"a": items}), "{}", **args).failure_label == label
+
+
+def test_a_deep_answer_to_a_schema_of_trees_is_graded_or_skipped() -> None:
+    answer = '{"a":' * 90 + "1" + "}" * 90
+    schema = {"properties": {"a": {"anyOf": [{"$ref": "#"}, {"type": "number"}]}}}
+    result = graded("json_fields", answer, "{}", json_schema=schema, fields={"a": "present"})
+    assert result.passed is not False
+
+
 def test_our_bounded_keywords_mean_what_json_schema_says() -> None:
     schema = {
         "properties": {"a": {"pattern": "^x"}},

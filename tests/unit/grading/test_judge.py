@@ -51,7 +51,7 @@ def test_without_a_judgement_it_skips_and_says_what_to_do() -> None:
 @pytest.mark.parametrize("args", [{}, {"rubric": ""}, {"rubric": " \n"}, {"rubric": RUBRIC, "model": "gpt"}])
 def test_a_rubric_is_needed_and_no_model_is_taken(args: dict[str, str]) -> None:
     with pytest.raises(InvalidInputError, match="judge"):
-        check(GraderSpec(name="judge", args=args))
+        check(GraderSpec(name="judge", args=args), "x")
 
 
 def test_a_judgement_becomes_a_grade() -> None:

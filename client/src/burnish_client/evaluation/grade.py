@@ -44,7 +44,7 @@ def check_questions(questions: Iterable[BenchmarkQuestion]) -> None:
 
 def _grade_expected(question: BenchmarkQuestion) -> Grade:
     spec, expected = question.grader, question.expected_answer
-    check(spec)
+    check(spec, expected)
     needed = needs(spec)
     if needed == "logprobs":
         grade(spec, expected, expected)  # raises for missing choices

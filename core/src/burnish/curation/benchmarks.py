@@ -29,7 +29,7 @@ class BuiltBenchmark:
 
 def build_benchmark(chunks: Iterable[bytes], name: str) -> BuiltBenchmark:
     """InvalidInputError with line numbers for a bad line, a question id given twice, an unknown grader or
-    arguments that it does not take, or an empty file."""
+    arguments that it cannot work with (a broken pattern or schema), or an empty file."""
     questions: list[BenchmarkQuestion] = []
     faults: list[str] = []
     first_line: dict[str, int] = {}
@@ -41,7 +41,7 @@ def build_benchmark(chunks: Iterable[bytes], name: str) -> BuiltBenchmark:
         if earlier != number:
             faults.append(f"line {number}: question_id {row.question_id!r} is already on line {earlier}")
         try:
-            grading.check(row.grader)
+            grading.check(row.grader, row.expected_answer)
         except InvalidInputError as error:
             faults.append(f"line {number}: {error.message}")
         questions.append(row)

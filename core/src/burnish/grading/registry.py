@@ -53,18 +53,22 @@ GraderFunction = Callable[..., Grade]
 
 @dataclass(frozen=True)
 class _Registered:
-    """takes_evidence: the function has a third positional parameter, the Evidence."""
+    """takes_evidence: the function has a third positional parameter, the Evidence. check: of what only this grader can judge."""
 
     function: GraderFunction
     args_model: type[BaseModel]
     takes_evidence: bool
+    check: Callable[..., None] | None
 
 
 _registry: dict[str, _Registered] = {}
 
 
-def grader(function: GraderFunction) -> GraderFunction:
-    """Register `function(answer, expected[, evidence], *, args…) -> Grade` under its own name; keyword-only parameters are its args."""
+def grader(function: GraderFunction, check: Callable[..., None] | None = None) -> GraderFunction:
+    """Register `function(answer, expected[, evidence], *, args…) -> Grade` under its own name; keyword-only parameters are its args.
+
+    check(expected, **args) raises InvalidInputError for what the function would raise it for, whatever the answer.
+    """
     parameters = list(inspect.signature(function, eval_str=True).parameters.values())
     fields: dict[str, Any] = {
         p.name: (p.annotation, ... if p.default is inspect.Parameter.empty else p.default)
@@ -73,7 +77,8 @@ def grader(function: GraderFunction) -> GraderFunction:
     }
     config = ConfigDict(extra="forbid", strict=True, protected_namespaces=())
     args_model = create_model(function.__name__, __config__=config, **fields)
-    _registry[function.__name__] = _Registered(function, args_model, takes_evidence=len(parameters) - len(fields) == 3)
+    takes_evidence = len(parameters) - len(fields) == 3
+    _registry[function.__name__] = _Registered(function, args_model, takes_evidence, check)
     return function
 
 
@@ -89,9 +94,12 @@ def describe(name: str) -> str:
     return f"{name}({_arguments(registered)}): {summary}"
 
 
-def check(spec: GraderSpec) -> None:
-    """Raise InvalidInputError where the spec names no grader or has arguments that the grader does not take."""
-    _arguments_of(spec)
+def check(spec: GraderSpec, expected: str) -> None:
+    """Raise InvalidInputError where no answer could be graded: no such grader, arguments that it does not take, a broken pattern."""
+    args = _arguments_of(spec)
+    of_grader = _lookup(spec.name).check
+    if of_grader is not None:
+        of_grader(expected, **args)
 
 
 def arguments(spec: GraderSpec) -> dict[str, Any]:

@@ -3,21 +3,32 @@
 from __future__ import annotations
 
 import json
+from functools import partial
 from typing import Any, Literal
 
 from burnish.errors import InvalidInputError
 from burnish.grading.field_rules import FieldRule, matches
-from burnish.grading.json_text import JsonProblem, find_object, too_deep
-from burnish.grading.patterns import PatternTimeoutError
+from burnish.grading.json_text import FoundObject, JsonProblem, find_object, too_deep
+from burnish.grading.patterns import GradingLimitError, check_time, time_limit
 from burnish.grading.registry import Grade, failing, grader, passing, skipping
-from burnish.grading.schema_check import schema_violation
+from burnish.grading.schema_check import check_schema, schema_violation
 
 FieldOutcome = Literal["right", "right-value-wrong-field", "missing-field", "wrong-value"]
 MISPLACED: FieldOutcome = "right-value-wrong-field"
 WORST_FIRST: tuple[FieldOutcome, ...] = (MISPLACED, "missing-field", "wrong-value")
 
 
-@grader
+def _check(
+    expected: str, *, fields: dict[str, FieldRule] | None, json_schema: dict[str, Any] | None, **_: object
+) -> None:
+    wanted = _expected_object(expected)
+    if wanted is not None:
+        _rules(fields, wanted)
+    if json_schema is not None:
+        check_schema(json_schema)
+
+
+@partial(grader, check=_check)
 def json_fields(
     answer: str,
     expected: str,
@@ -40,24 +51,29 @@ def json_fields(
     wanted = _expected_object(expected)
     if wanted is None:
         return skipping("the expected answer is not a JSON object (of at most 100 levels)")
-    rules: dict[str, FieldRule] = fields if fields is not None else dict.fromkeys(wanted, "exact")
-    absent = sorted(name for name, rule in rules.items() if rule != "present" and name not in wanted)
-    if absent:
-        raise InvalidInputError(
-            f"grader 'json_fields': field {absent[0]!r} is not in the expected answer, which has {sorted(wanted)}",
-            field="grader.args.fields",
-        )
+    rules = _rules(fields, wanted)
     found = find_object(answer)
     if isinstance(found, JsonProblem):
         return failing(found.label, found.detail)
+    try:
+        with time_limit():
+            return _compared(found, wanted, rules, json_schema, strict)
+    except GradingLimitError as error:
+        return skipping(str(error))
+
+
+def _compared(
+    found: FoundObject,
+    wanted: dict[str, Any],
+    rules: dict[str, FieldRule],
+    json_schema: dict[str, Any] | None,
+    strict: bool,
+) -> Grade:
     outcomes = {name: _outcome(name, rule, rules, wanted, found.value) for name, rule in rules.items()}
     score = sum(outcome == "right" for outcome in outcomes.values()) / len(outcomes) if outcomes else 1.0
     if strict and found.surrounded:
         return failing("json-in-prose", "there is text or a code fence around the object", score)
-    try:
-        violation = schema_violation(found.value, json_schema)
-    except PatternTimeoutError as error:
-        return skipping(str(error))
+    violation = schema_violation(found.value, json_schema)
     for label in WORST_FIRST:
         wrong = [name for name, outcome in outcomes.items() if outcome == label]
         if wrong and (violation is None or label == MISPLACED):
@@ -68,6 +84,17 @@ def json_fields(
     if strict and extra:
         return failing("extra-field", f"not asked for: {', '.join(extra)}", score)
     return passing(f"{len(outcomes)} of {len(outcomes)} fields", score)
+
+
+def _rules(fields: dict[str, FieldRule] | None, wanted: dict[str, Any]) -> dict[str, FieldRule]:
+    rules: dict[str, FieldRule] = fields if fields is not None else dict.fromkeys(wanted, "exact")
+    absent = sorted(name for name, rule in rules.items() if rule != "present" and name not in wanted)
+    if absent:
+        raise InvalidInputError(
+            f"grader 'json_fields': field {absent[0]!r} is not in the expected answer, which has {sorted(wanted)}",
+            field="grader.args.fields",
+        )
+    return rules
 
 
 def _expected_object(expected: str) -> dict[str, Any] | None:
@@ -90,11 +117,13 @@ def _outcome(
 
 def _stands_elsewhere(name: str, rule: FieldRule, wanted: dict[str, Any], got: dict[str, Any]) -> bool:
     """Whether another field holds this field's value, without being right to hold it itself."""
-    return any(
-        matches(rule, value, wanted[name]) and not (other in wanted and matches("exact", value, wanted[other]))
-        for other, value in got.items()
-        if other != name
-    )
+    for other, value in got.items():
+        check_time()
+        if other == name or not matches(rule, value, wanted[name]):
+            continue
+        if other not in wanted or not matches("exact", value, wanted[other]):
+            return True
+    return False
 
 
 def _describe(names: list[str], wanted: dict[str, Any], got: dict[str, Any]) -> str:
