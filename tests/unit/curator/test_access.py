@@ -208,3 +208,10 @@ async def test_a_browser_that_signed_in_before_is_not_locked_out_by_its_neighbou
         last = await sign_in("wrong", device)
     assert last.status_code == 429, "the cookie is no way round the delay"
     assert not Access(deps.token).is_session(device), "and opens nothing"
+
+
+async def test_no_redirect_goes_where_the_caller_says_and_a_405_says_what_is_allowed(caller: httpx.AsyncClient) -> None:
+    elsewhere = await caller.get("/v1/runlogs/", headers={"Host": "evil.example"})
+    assert (elsewhere.status_code, "location" in elsewhere.headers) == (404, False)
+    wrong = await caller.put("/readyz")
+    assert (wrong.status_code, wrong.headers["allow"]) == (405, "GET")

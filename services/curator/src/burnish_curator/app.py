@@ -81,6 +81,7 @@ def create_app(deps: Deps) -> FastAPI:
         redoc_url=None,
         openapi_url=None,
         lifespan=lifespan,
+        redirect_slashes=False,  # a redirect would name the host that the caller made up
     )
     install_error_handlers(app)
     access = Access(deps.token)

@@ -111,7 +111,9 @@ async def _on_http_exception(request: Request, error: Exception) -> JSONResponse
     text = f"{request.method} {request.url.path}: {error.detail}"
     if error.status_code in (404, 405):
         text += "; /openapi.json lists what there is"
-    return error_response(kind(text), request.state.request_id, status=error.status_code)
+    response = error_response(kind(text), request.state.request_id, status=error.status_code)
+    response.headers.update(error.headers or {})  # `Allow` of a 405
+    return response
 
 
 async def _on_client_gone(request: Request, error: Exception) -> Response:
