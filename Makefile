@@ -1,5 +1,5 @@
 # `make demo` does the main job, `make test` passes the tests; both set everything up first.
-.PHONY: demo test test-containers setup check format protos bench bench-eval bench-verdict bench-train chaos lm-eval secrets up down clean
+.PHONY: demo test test-containers setup check format protos bench bench-eval bench-verdict bench-train bench-rate bench-demo chaos lm-eval secrets up down clean
 PY := .venv/bin/python
 export HF_HUB_OFFLINE := 1
 export OMP_WAIT_POLICY := PASSIVE
@@ -47,6 +47,12 @@ bench-verdict: setup ## how often the verdict is wrong, on simulated experiments
 
 bench-train: setup ## training speed beside two plain TRL scripts; writes the table of docs/training-speed.md
 	$(PY) tests/bench/bench_train.py $(ARGS)
+
+bench-demo: setup ## the demo over ten seeds; writes docs/demo-seeds.csv (ARGS="--seeds 0 7")
+	$(PY) tests/bench/bench_demo.py $(ARGS)
+
+bench-rate: setup ## SFT's default learning rate on four made data sets; writes docs/learning-rate.csv (docs/training.md)
+	PYTHONPATH=tests $(PY) tests/bench/bench_learning_rate.py $(ARGS)
 
 chaos: setup ## one training job killed thirty times at random moments, and what it ends with (ARGS="--kills 60 --seed 7")
 	PYTHONPATH=tests $(PY) -m bench.chaos_run $(ARGS)

@@ -19,21 +19,17 @@ def train(trainer: TrainerClient, dataset: DatasetManifest, recipe: Recipe, seed
         dataset_name=dataset.name,
         dataset_version=dataset.version,
         adapter_name=dataset.name,
-        rank=recipe.rank,
         learning_rate=recipe.learning_rate,
         max_steps=recipe.training_steps,
-        batch_size=recipe.batch_size,
-        gradient_accumulation_steps=recipe.gradient_accumulation_steps,
-        evaluation_interval_steps=recipe.evaluation_interval_steps,
         seed=seed,
     )
+    job = trainer.create_job(spec)
+    optimizer = job.spec.optimizer
     console.out().print(
-        f"SFT, LoRA of rank {recipe.rank}, {recipe.training_steps} steps of "
-        f"{recipe.batch_size * recipe.gradient_accumulation_steps} rows, learning rate {recipe.learning_rate:g} "
-        "(the product's default is 1e-4 for three passes; a demo has minutes)",
+        f"SFT, LoRA of rank {job.spec.lora.rank}, {optimizer.batch_size} rows a step, learning rate {optimizer.learning_rate:g}, "
+        + (f"{optimizer.max_steps} steps" if optimizer.max_steps else f"{optimizer.epochs:g} passes over the rows"),
         soft_wrap=True,
     )
-    job = trainer.create_job(spec)
     try:
         with display(job.job_id, console.out()) as show:
             for event in trainer.watch(job.job_id):

@@ -60,7 +60,7 @@ async def test_a_created_job_comes_back_with_every_default(service: Service) -> 
     assert job.job_id.startswith("job-")
     assert (job.state, job.request_id, job.attempts) == (pb.TuningJob.STATE_PENDING, "first", 0)
     assert (job.spec.lora.rank, job.spec.lora.alpha, len(job.spec.lora.target_modules)) == (16, 16, 7)
-    assert (job.spec.optimizer.learning_rate, job.spec.optimizer.batch_size) == (1e-4, 8)
+    assert (job.spec.optimizer.learning_rate, job.spec.optimizer.batch_size) == (5e-4, 8)
     assert job.spec.HasField("seed")
     assert job.spec.WhichOneof("method") == "sft"
     assert job.spec.quantization == pb.QUANTIZATION_NONE

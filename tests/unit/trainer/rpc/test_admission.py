@@ -88,7 +88,7 @@ def test_defaults_of_sft(case: Case) -> None:
     assert (spec.lora.rank, spec.lora.alpha, spec.lora.dropout) == (32, 32, 0)
     assert spec.lora.target_modules == TARGET_MODULES
     optimizer = spec.optimizer
-    assert (optimizer.learning_rate, optimizer.batch_size, optimizer.gradient_accumulation_steps) == (1e-4, 8, 1)
+    assert (optimizer.learning_rate, optimizer.batch_size, optimizer.gradient_accumulation_steps) == (5e-4, 8, 1)
     assert (optimizer.epochs, optimizer.max_steps, optimizer.warmup_share, optimizer.max_length) == (3, 0, 0.1, 2048)
     assert (optimizer.evaluation_interval_steps, optimizer.early_stopping_patience) == (4, 3)  # a fifth of 23 steps
     assert (spec.quantization, spec.backend, spec.seed) == ("none", "auto", 0)
