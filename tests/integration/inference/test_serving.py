@@ -187,6 +187,12 @@ def test_a_change_of_the_production_version_reaches_callers_within_a_second_and_
     body = {"version": one.version, "by": "test", "override": "a test"}
     server.http.post("/v1/aliases/one/production/promote", json=body).raise_for_status()
     assert complete(server, "one", PROMPTS[0]).json()["choices"][0]["text"] == reference.texts["one"][0]
+    for entry in two.files:
+        bucket.put(
+            layout.adapter("one", two.version, entry.path), bucket.get(layout.adapter("two", two.version, entry.path))
+        )
+    bucket.put(layout.adapter("one", two.version), two.model_copy(update={"name": "one"}).model_dump_json().encode())
+    assert complete(server, f"one@{two.version}", PROMPTS[0]).json()["choices"][0]["text"] == reference.texts["two"][0]
     stop, answered = threading.Event(), []
 
     def keep_asking() -> None:
@@ -198,7 +204,7 @@ def test_a_change_of_the_production_version_reaches_callers_within_a_second_and_
     with ThreadPoolExecutor(3) as pool:
         askers = [pool.submit(keep_asking) for _ in range(3)]
         wait_for_more(answered)
-        bucket.put(layout.alias("one"), orjson.dumps({"name": "two", "version": two.version}))
+        bucket.put(layout.alias("one"), orjson.dumps({"name": "one", "version": two.version}))
         changed = time.monotonic()
         time.sleep(3)
         wait_for_more(answered)
@@ -210,6 +216,8 @@ def test_a_change_of_the_production_version_reaches_callers_within_a_second_and_
     assert late < 1
     assert complete(server, "one", PROMPTS[0]).json()["choices"][0]["text"] == reference.texts["two"][0]
     bucket.delete(layout.alias("one"))
+    for file in ("manifest.json", *(entry.path for entry in two.files)):
+        bucket.delete(layout.adapter("one", two.version, file))
     print(f"{late:.2f} s after the change the last request got the old version; {len(answered)} requests, none failed")
 
 
