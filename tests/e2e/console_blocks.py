@@ -9,6 +9,7 @@ from pathlib import Path
 
 BLOCK = re.compile(r"^```console\n(.*?)^```", re.MULTILINE | re.DOTALL)
 WORD = re.compile(r"[A-Za-z][A-Za-z'-]{2,}")
+CHANGING = re.compile(r"\b[0-9a-f]{8,}\b|\S*[0-9/]\S*(?: (?:ms|s|min|h)\b)?|…")
 
 
 @dataclass(frozen=True)
@@ -35,5 +36,5 @@ def steps(page: Path) -> list[Step]:
 
 
 def words_of(text: str) -> set[str]:
-    """The words of an output, without numbers, ids and frames: what must stay the same from run to run."""
-    return {w.casefold() for w in WORD.findall(re.sub(r"\b[0-9a-f]{8,}\b|\S*[0-9/]\S*|…", " ", text))}
+    """The words of an output, without numbers, units of time, ids and frames: what must stay the same from run to run."""
+    return {w.casefold() for w in WORD.findall(CHANGING.sub(" ", text))}

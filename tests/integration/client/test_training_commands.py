@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 from integration.client.homes import Here, until
+
+from burnish_client import CuratorClient
 
 SMALL = ["--rank", "4", "--batch-size", "2", "--max-steps", "2", "--evaluation-interval-steps", "1"]
 
@@ -57,12 +60,18 @@ def test_a_run_from_dry_run_to_a_published_checkpoint(run: Here, dataset: Callab
     assert dry.stdout.startswith("fit to run sft on desk-tickets@")
     assert all(len(line) <= 80 for line in dry.stdout.splitlines())
     assert "2 steps" in dry.stdout
+    assert "dataset-warning" in dry.stdout
     preview = run.json(*command, "--dry-run")
     assert preview["estimate"]["steps"] == 2
     assert run.json("jobs", "ls", "--adapter", name) == []
 
     done = run(*command, "--follow", "--priority", "3", "--label", "by=test")
     assert done.returncode == 0, done.stderr
+    before_it_starts = done.stderr[: done.stderr.index("queued")]
+    assert re.search(r"warning: With \d+ held-out targeted questions and \d+ others", before_it_starts)
+    assert "will get the verdict inconclusive" in before_it_starts
+    assert "more questions outside the target" in before_it_starts
+    assert done.stderr.count("will get the verdict inconclusive") == 1
     (job,) = run.json("jobs", "ls", "--label", "by=test")
     assert (job["state"], job["priority"]) == ("STATE_SUCCEEDED", 3)
     assert job["measured"]["seconds"] > 0
@@ -96,6 +105,20 @@ def test_a_run_that_cannot_succeed_is_refused_before_it_costs_anything(run: Here
     unknown = run(*command, "--accept", "made-up")
     assert unknown.returncode == 2
     assert "docs/preflight.md" in unknown.stderr
+
+
+def test_a_job_whose_dataset_is_deleted_fails_and_says_so(run: Here, dataset: Callable[..., str]) -> None:
+    name = dataset("gone-tickets", lambda number: f'{{"desk": {number}}}')
+    version = run.json("dataset", "show", name)["version"]
+    job_id = run.json("train", "sft", "--dataset", name, *SMALL)["job_id"]
+    run("jobs", "pause", job_id)
+    held = run("dataset", "rm", f"{name}@{version}")
+    assert (held.returncode, job_id in held.stderr) == (1, True), held.stderr
+    with CuratorClient.from_settings() as curator:  # which does not know the trainer's queue
+        curator.remove_dataset(name, version)
+    assert run("jobs", "resume", job_id).returncode == 0
+    until(lambda: run.json("jobs", "show", job_id)["state"] == "STATE_FAILED", limit_seconds=180)
+    assert f"dataset {name}@{version} was deleted" in run("jobs", "show", job_id).stdout.replace("\n", " ")
 
 
 def test_a_job_that_waits_is_paused_resumed_and_cancelled(run: Here, dataset: Callable[..., str]) -> None:

@@ -102,6 +102,34 @@ async def test_lineage_is_removed_from_its_end_and_held_before_that(
     assert list(deps.store.list("")) == []
 
 
+async def test_a_dataset_takes_its_reference_log_probabilities_along(
+    caller: httpx.AsyncClient, made: dict[str, str], memory_store: MemoryObjectStore
+) -> None:
+    def put_reference(digest: str, version: str) -> None:
+        parents = [
+            {"kind": "base_model", "name": "b", "digest": "d"},
+            {"kind": "dataset", "name": "fix", "digest": version},
+            {"kind": "job", "name": "job-1", "digest": "job-1"},
+        ]
+        memory_store.put(layout.reference(digest, "log-probabilities-1.jsonl"), b"[]\n")
+        memory_store.put(layout.reference(digest), orjson.dumps({"parents": parents}))
+
+    put_reference("mine", made["dataset"].rpartition("/")[2])
+    put_reference("of-another", "0" * 16)
+    memory_store.put(layout.reference("torn"), b"{")
+    evaluation = await put_eval(caller, made["dataset"])
+    await refusal(caller, made["dataset"])
+    assert len(list(memory_store.list("references/mine/"))) == 2
+    await caller.delete(evaluation)
+    assert (await caller.delete(made["dataset"])).status_code == 204
+    left = [info.key for info in memory_store.list("references/")]
+    assert left == [
+        layout.reference("of-another", "log-probabilities-1.jsonl"),
+        layout.reference("of-another"),
+        layout.reference("torn"),
+    ]
+
+
 async def test_an_eval_that_a_promotion_rests_on_is_held(
     caller: httpx.AsyncClient, made: dict[str, str], memory_store: MemoryObjectStore
 ) -> None:

@@ -148,7 +148,10 @@ class CuratorClient(HttpClient):
         return DatasetManifest.model_validate_json(self._get(path).content)
 
     def remove_dataset(self, name: str, version: str) -> None:
-        """Remove a version. Raises HeldError while an adapter or an eval rests on it."""
+        """Remove a version. Raises HeldError while an adapter or an eval rests on it.
+
+        A job of the trainer that has not ended does not hold it, and fails: ask `TrainerClient.check_unused` first.
+        """
         self._send("DELETE", f"/v1/datasets/{segment(name)}/{segment(version)}")
 
     def export_dataset(

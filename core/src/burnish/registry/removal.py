@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 
+import orjson
 from pydantic import TypeAdapter, ValidationError
 
 from burnish import layout
@@ -29,6 +30,7 @@ MANIFEST_KEYS: dict[Kind, Callable[..., str]] = {
     "adapter": layout.adapter,
     "eval": layout.evaluation,
 }
+REFERENCES = "references/"
 _PARENTS = TypeAdapter(list[Parent])
 
 
@@ -63,7 +65,7 @@ def check_free(store: ObjectStore, thing: Thing) -> None:
 
 
 def remove(store: ObjectStore, thing: Thing) -> int:
-    """Remove a thing that has a manifest, and return how many bytes its files had.
+    """Remove a thing that has a manifest, and return how many bytes its files had. A dataset takes along what is cached for it alone.
 
     Raises NotFoundError if nothing is left of it, HeldError if anything rests on it.
     """
@@ -82,9 +84,34 @@ def remove(store: ObjectStore, thing: Thing) -> int:
             with suppress(AlreadyExistsError):
                 store.put_if_absent(key, manifest)
             raise
+    if thing.kind == "dataset":
+        _remove_references(store, thing)
     for file in files:
         store.delete(file.key)
     return sum(file.size_bytes for file in files)
+
+
+def _remove_references(store: ObjectStore, dataset: Thing) -> None:
+    """Remove the log-probabilities of reference models that were computed for a dataset: a cache, which any run may compute again.
+
+    One that cannot be read stays: it says not what it belongs to.
+    """
+    for info in list(store.list(REFERENCES)):
+        if not info.key.endswith(f"/{layout.MANIFEST}"):
+            continue
+        try:
+            parents = _PARENTS.validate_python(orjson.loads(store.get(info.key)).get("parents", []))
+        except (NotFoundError, orjson.JSONDecodeError, AttributeError, ValidationError):
+            continue
+        if any(_is_of(parent, dataset) for parent in parents):
+            for file in list(store.list(info.key.removesuffix(layout.MANIFEST))):
+                if file.key != info.key:
+                    store.delete(file.key)
+            store.delete(info.key)  # last, so that the same call ends a removal that was interrupted
+
+
+def _is_of(parent: Parent, dataset: Thing) -> bool:
+    return (parent.kind, parent.name, parent.digest) == ("dataset", dataset.name, dataset.version)
 
 
 def _manifest_key(thing: Thing) -> str:

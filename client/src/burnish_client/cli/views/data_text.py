@@ -131,5 +131,10 @@ def show_dataset(manifest: DatasetManifest) -> None:
     ]
     pairs += [("from", f"{parent.kind} {parent.name} {parent.digest[:23]}") for parent in manifest.parents]
     console.out().print(console.facts(pairs))
+    show_warnings(manifest)
+
+
+def show_warnings(manifest: DatasetManifest) -> None:
+    """What the build of a dataset warned of, on stderr: few replay rows, a verdict that is out of reach."""
     for warning in manifest.warnings:
         console.note(f"[yellow]warning:[/] {console.one_line(warning)}")

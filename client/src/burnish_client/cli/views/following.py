@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 
 import typer
@@ -20,8 +20,17 @@ BAR_WIDTH = 24
 EventSink = Callable[[TuningJobEvent], None]
 
 
-def follow(trainer: TrainerClient, job_id: str, after_sequence: int = 0, *, as_json: bool = False) -> TuningJob:
+def follow(
+    trainer: TrainerClient,
+    job_id: str,
+    after_sequence: int = 0,
+    *,
+    as_json: bool = False,
+    shown: Collection[str] = (),
+) -> TuningJob:
     """Show events until the job has ended, and return it. as_json: also print each on stdout, one a line.
+
+    shown: messages of findings that have been printed before.
 
     Ctrl-C leaves the job running, says how to watch it again, and exits with 130.
     """
@@ -30,7 +39,8 @@ def follow(trainer: TrainerClient, job_id: str, after_sequence: int = 0, *, as_j
             for event in trainer.watch(job_id, after_sequence):
                 if as_json:
                     console.print_json(event, indent=None)
-                show(event)
+                if event.finding.message not in shown:
+                    show(event)
     except KeyboardInterrupt:
         console.note(
             f"[yellow]{job_id} continues.[/] Watch it again: burnish jobs watch {job_id}; end it: burnish jobs cancel {job_id}"

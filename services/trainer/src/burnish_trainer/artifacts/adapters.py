@@ -107,10 +107,20 @@ def read_manifest(store: ObjectStore, ref: VersionRef) -> AdapterManifest:
 
 
 def fetch(store: ObjectStore, ref: VersionRef, folder: Path) -> Path:
-    """Config and weights of a version as files in the folder, checked against their digests and the version."""
-    for entry in read_manifest(store, ref).files:
-        if entry.path in (CONFIG, WEIGHTS):
-            fetch_verified(store, adapter_key(ref.name, ref.version, entry.path), entry, folder / entry.path)
+    """Config and weights of a version as files in the folder, checked against their digests and the version.
+
+    NotFoundError if it was deleted after the job that goes on from it was accepted.
+    """
+    try:
+        for entry in read_manifest(store, ref).files:
+            if entry.path in (CONFIG, WEIGHTS):
+                fetch_verified(store, adapter_key(ref.name, ref.version, entry.path), entry, folder / entry.path)
+    except NotFoundError as error:
+        raise NotFoundError(
+            f"adapter {ref.name}@{ref.version} was deleted after the job was accepted: train again from another initial_adapter, "
+            "or without one",
+            field="initial_adapter",
+        ) from error
     found = version_of(*((folder / file).read_bytes() for file in (CONFIG, WEIGHTS)))
     require_version(f"adapter {ref.name}@{ref.version}", ref.version, found)
     return folder

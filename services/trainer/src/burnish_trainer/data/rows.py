@@ -10,7 +10,7 @@ from functools import cached_property
 from pydantic import ValidationError
 
 from burnish.digests import dataset_version
-from burnish.errors import CorruptDataError, validation_problems
+from burnish.errors import CorruptDataError, NotFoundError, validation_problems
 from burnish.layout import dataset as dataset_key
 from burnish.objectstores.verified import get_verified, require_version
 from burnish.ports import ObjectStore
@@ -66,18 +66,32 @@ def read_manifest(store: ObjectStore, ref: VersionRef) -> DatasetManifest:
     key = dataset_key(ref.name, ref.version)
     try:
         return DatasetManifest.model_validate_json(store.get(key))
+    except NotFoundError as error:
+        raise _deleted(ref) from error
     except ValidationError as error:
         raise CorruptDataError(f"{key} is no dataset manifest: {validation_problems(error)}", key=key) from error
 
 
+def _deleted(ref: VersionRef) -> NotFoundError:
+    """For a job, which was accepted while the dataset existed."""
+    return NotFoundError(
+        f"dataset {ref.name}@{ref.version} was deleted after the job was accepted: build it again (the same spec gives the same "
+        "version), then train again",
+        field="dataset",
+    )
+
+
 def read_records(store: ObjectStore, ref: VersionRef, manifest: DatasetManifest) -> Records:
     """All rows. manifest: as read from the store. CorruptDataError if a file does not have the digest that it states, or if
-    all of it is not the version that was asked for.
+    all of it is not the version that was asked for; NotFoundError if it was deleted meanwhile.
     """
     files: dict[str, bytes] = {TRAIN: b"", VALIDATION: b""}
     for entry in manifest.files:
         if entry.path in files:
-            files[entry.path] = get_verified(store, dataset_key(ref.name, ref.version, entry.path), entry)
+            try:
+                files[entry.path] = get_verified(store, dataset_key(ref.name, ref.version, entry.path), entry)
+            except NotFoundError as error:
+                raise _deleted(ref) from error
     spec, split = (part.model_dump(exclude_unset=True) for part in (manifest.spec, manifest.split))  # as it was written
     found = dataset_version(files[TRAIN], files[VALIDATION], spec, split)
     require_version(f"dataset {ref.name}@{ref.version}", ref.version, found)

@@ -67,7 +67,7 @@ def compare(
     import asyncio
 
     from burnish.extras import require
-    from burnish_client.cli.views import following
+    from burnish_client.cli.views import data_text, following
     from burnish_client.evaluation.ask import Side
     from burnish_client.evaluation.comparison import check_judge, read_inputs, split_of
     from burnish_client.evaluation.forecast import forecast
@@ -112,11 +112,13 @@ def compare(
         console.note(forecast(sides, questions, burnish_client.Sampling(max_tokens=asked.max_tokens)).sentence())
         if options.dry_run:
             return _preview(trainer, planned, json)
+        warnings = planned[0].dataset.warnings  # all have the same split
+        data_text.show_warnings(planned[0].dataset)
         compared = comparison.compare_id(planned, reference)
         started = comparison.start_jobs(trainer, planned, compared, retry=options.retry)
         ids = ", ".join(f"{method} {job_id}" for method, job_id in started.items())
         console.note(f"[bold green]comparison[/] {compared}: {ids}")
-        jobs = {method: following.follow(trainer, job_id) for method, job_id in started.items()}
+        jobs = {method: following.follow(trainer, job_id, shown=warnings) for method, job_id in started.items()}
 
         run_log = curator.find_run_log(side.base_runs).id if side.base_runs else None
         folder = settings.home / "compare" / compared

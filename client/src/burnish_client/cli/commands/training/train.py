@@ -64,7 +64,7 @@ def method_command(method: Method) -> Any:
 
 def _submit(method: Any, options: JobOptions, hyperparameters: Options, queue: QueueOptions) -> None:
     """Queue the job that a command's options describe, or preview it."""
-    from burnish_client.cli.views import following, job_text
+    from burnish_client.cli.views import data_text, following, job_text
 
     labels, deadline = read_labels(queue.label), read_deadline(queue.deadline)
     values = spec_values(method, hyperparameters)
@@ -86,10 +86,11 @@ def _submit(method: Any, options: JobOptions, hyperparameters: Options, queue: Q
                 preview = trainer.preview_job(spec, deadline=deadline)
             console.show(preview, job_text.show_preview, json=options.json)
             raise typer.Exit(1 if preview.refused else 0)
+        data_text.show_warnings(manifest)
         job = trainer.create_job(spec, queue.request_id, priority=queue.priority, labels=labels, deadline=deadline)
         console.note(f"[bold green]queued[/] {job.job_id}: {job_text.summary(spec)}")
         if options.follow:
-            job = following.follow(trainer, job.job_id)
+            job = following.follow(trainer, job.job_id, shown=manifest.warnings)
     if options.json:
         console.print_json(job)
     elif options.follow:
