@@ -35,7 +35,7 @@ from burnish.schemas.base import Message
 from burnish.schemas.benchmark import BenchmarkQuestion
 from burnish.testing import running_seaweed
 from burnish_client.demo.stdlib_benchmark import generate
-from burnish_client.evaluation.ask import Side, ask_sides
+from burnish_client.evaluation.asking.ask import Side, ask_sides
 from burnish_client.evaluation.request import Endpoint, Sampling
 
 REPOSITORY = Path(__file__).resolve().parents[2]

@@ -16,7 +16,7 @@ from integration.access.services import TOKEN, Services
 from burnish.errors import NotFoundError, PreconditionError, UnauthenticatedError
 from burnish.schemas.base import Message
 from burnish_client.config.endpoints import Service
-from burnish_client.evaluation.chat import ChatClient, Endpoint
+from burnish_client.evaluation.asking.chat import ChatClient, Endpoint
 from burnish_client.sdk.curator import CuratorClient
 from burnish_client.sdk.inference import InferenceClient
 from burnish_client.sdk.reachability import check_services

@@ -18,8 +18,8 @@ from fastapi import FastAPI, Request
 from fastapi.responses import JSONResponse, Response
 
 from burnish.schemas.benchmark import BenchmarkQuestion
-from burnish_client.evaluation.answers import Answer
-from burnish_client.evaluation.ask import Side, ask_sides
+from burnish_client.evaluation.asking.answers import Answer
+from burnish_client.evaluation.asking.ask import Side, ask_sides
 from burnish_client.evaluation.request import Endpoint, Sampling
 
 

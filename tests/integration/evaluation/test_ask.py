@@ -16,8 +16,8 @@ from burnish.errors import (
     UnavailableError,
 )
 from burnish.objectstores.seaweedfs import Ports
-from burnish_client.evaluation.ask import Progress, Side, ask_sides
-from burnish_client.evaluation.pace import LOCAL_START
+from burnish_client.evaluation.asking.ask import Progress, Side, ask_sides
+from burnish_client.evaluation.asking.pace import LOCAL_START
 from burnish_client.evaluation.request import Endpoint, Sampling
 
 

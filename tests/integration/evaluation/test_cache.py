@@ -7,8 +7,8 @@ from pathlib import Path
 from integration.evaluation.chat_server import ChatServer, ask
 from unit.evaluation.questions import make_questions
 
-from burnish_client.evaluation.answers import AnswerCache, model_digest_of
-from burnish_client.evaluation.ask import Progress, Side, ask_sides
+from burnish_client.evaluation.asking.answers import AnswerCache, model_digest_of
+from burnish_client.evaluation.asking.ask import Progress, Side, ask_sides
 from burnish_client.evaluation.request import Endpoint, Sampling
 
 BASE = "sha256:aa"

@@ -10,7 +10,7 @@ from integration.evaluation.chat_server import ChatServer, ask, serving
 from unit.evaluation.questions import make_questions
 
 from burnish.errors import InvalidInputError, PreconditionError
-from burnish_client.evaluation.ask import Side, ask_sides
+from burnish_client.evaluation.asking.ask import Side, ask_sides
 from burnish_client.evaluation.request import Endpoint, Sampling
 
 NO_SEED = "Unrecognized request argument supplied: seed"

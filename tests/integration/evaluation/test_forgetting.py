@@ -14,7 +14,7 @@ from integration.evaluation.chat_server import ChatServer, serving
 
 from burnish.errors import CorruptDataError, UnavailableError
 from burnish.probe import probe_questions, probe_texts, probe_version
-from burnish_client.evaluation.ask import Side
+from burnish_client.evaluation.asking.ask import Side
 from burnish_client.evaluation.forgetting import (
     CANDIDATE_TEXTS,
     NoPromptLogprobs,

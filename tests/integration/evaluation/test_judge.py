@@ -12,12 +12,12 @@ from integration.evaluation.chat_server import ChatServer, ask
 from unit.evaluation.questions import make_questions
 
 from burnish.errors import UnavailableError
-from burnish.grading.judge import judge_digest
+from burnish.grading.judging.identity import judge_digest
 from burnish.schemas.benchmark import BenchmarkQuestion, GraderSpec
-from burnish_client.evaluation.answers import Answer
-from burnish_client.evaluation.chat import prompt_digest
+from burnish_client.evaluation.asking.answers import Answer
+from burnish_client.evaluation.asking.chat import prompt_digest
 from burnish_client.evaluation.grade import eval_rows
-from burnish_client.evaluation.judge import Judged, judge_digests, judge_sides
+from burnish_client.evaluation.judging.judge import Judged, judge_digests, judge_sides
 from burnish_client.evaluation.request import Endpoint, JudgeSettings
 
 RUBRIC = "It says good."

@@ -11,11 +11,11 @@ from integration.evaluation.chat_server import ChatServer
 from integration.evaluation.test_judge import block
 
 from burnish.errors import InvalidInputError, PreconditionError
-from burnish.grading.judge import judge_digest, rubric_digest
+from burnish.grading.judging.identity import judge_digest, rubric_digest
 from burnish.schemas.evaluation import JudgeCalibration
 from burnish.verdict import read_calibration
 from burnish_client.cli import app as cli
-from burnish_client.evaluation.calibration import (
+from burnish_client.evaluation.judging.calibration import (
     HumanLabel,
     calibrate,
     check_calibration,

@@ -16,7 +16,7 @@ from burnish.grading import grade
 from burnish.probe import probe_questions, probe_texts, write_lm_eval_tasks
 from burnish.schemas.evaluation import Forgetting
 from burnish.schemas.models import BaseModelRecord, read_record
-from burnish_client.evaluation.ask import Side
+from burnish_client.evaluation.asking.ask import Side
 from burnish_client.evaluation.forgetting import (
     BASE_ANSWERS,
     CANDIDATE_TEXTS,

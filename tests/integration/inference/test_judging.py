@@ -12,12 +12,12 @@ from burnish.schemas.benchmark import BenchmarkQuestion, GraderSpec
 from burnish.schemas.evaluation import EvalRow, JudgeCalibration
 from burnish.schemas.models import read_record
 from burnish.verdict import decide
-from burnish_client.evaluation.answers import Answer
-from burnish_client.evaluation.ask import Side, ask_sides
-from burnish_client.evaluation.calibration import HumanLabel, calibrate
-from burnish_client.evaluation.chat import prompt_digest
+from burnish_client.evaluation.asking.answers import Answer
+from burnish_client.evaluation.asking.ask import Side, ask_sides
+from burnish_client.evaluation.asking.chat import prompt_digest
 from burnish_client.evaluation.grade import check_questions, eval_rows
-from burnish_client.evaluation.judge import judge_sides
+from burnish_client.evaluation.judging.calibration import HumanLabel, calibrate
+from burnish_client.evaluation.judging.judge import judge_sides
 from burnish_client.evaluation.request import Endpoint, JudgeSettings, Sampling
 
 pytestmark = [pytest.mark.vllm, pytest.mark.model]

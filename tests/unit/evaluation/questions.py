@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from burnish.schemas.benchmark import BenchmarkQuestion, GraderSpec
-from burnish_client.evaluation.answers import Answer
+from burnish_client.evaluation.asking.answers import Answer
 
 
 def make_questions(count: int, **fields: object) -> list[BenchmarkQuestion]:

@@ -10,7 +10,7 @@ import pytest
 from unit.evaluation.questions import make_answer
 
 from burnish.errors import CorruptDataError, PreconditionError
-from burnish_client.evaluation.answers import AnswerCache, AnswerLog, cache_key
+from burnish_client.evaluation.asking.answers import AnswerCache, AnswerLog, cache_key
 
 BASE = "sha256:aa"
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from unit.evaluation.questions import make_answer, make_questions
 
 from burnish.schemas.base import Message
-from burnish_client.evaluation.ask import Side, Wording
+from burnish_client.evaluation.asking.ask import Side, Wording
 from burnish_client.evaluation.forecast import forecast
 from burnish_client.evaluation.request import Endpoint, Sampling
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from burnish.errors import InvalidInputError
-from burnish_client.evaluation.calibration import HumanLabel, read_labels
+from burnish_client.evaluation.judging.calibration import HumanLabel, read_labels
 
 GOOD = HumanLabel(question="Say good.", answer="good 0", expected="good", passed=True)
 

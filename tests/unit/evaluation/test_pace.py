@@ -13,7 +13,7 @@ from email.utils import format_datetime
 import numpy as np
 import pytest
 
-from burnish_client.evaluation.pace import LOCAL_START, START, Pace, rate_limit_seconds, retry_after_seconds
+from burnish_client.evaluation.asking.pace import LOCAL_START, START, Pace, rate_limit_seconds, retry_after_seconds
 
 TOKENS = 30
 

@@ -11,8 +11,8 @@ from burnish.schemas.base import Message
 from burnish.schemas.benchmark import BenchmarkQuestion, GraderSpec
 from burnish.schemas.dataset import Split
 from burnish.schemas.runlog import RunLogLine
-from burnish_client.evaluation.answers import Answer
-from burnish_client.evaluation.chat import prompt_digest, sampling_digest
+from burnish_client.evaluation.asking.answers import Answer
+from burnish_client.evaluation.asking.chat import prompt_digest, sampling_digest
 from burnish_client.evaluation.grade import check_questions, eval_rows, make_run_log, question_clusters, reuse_run_log
 from burnish_client.evaluation.request import Sampling
 

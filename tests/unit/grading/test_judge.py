@@ -9,9 +9,9 @@ import pytest
 
 from burnish.errors import InvalidInputError
 from burnish.grading import Evidence, Grade, Judgement, check, grade, needs
-from burnish.grading.injection import addresses_judge
-from burnish.grading.judge import judge_digest, rubric_digest
-from burnish.grading.judge_prompt import (
+from burnish.grading.judging.identity import judge_digest, rubric_digest
+from burnish.grading.judging.injection import addresses_judge
+from burnish.grading.judging.prompt import (
     neutralise,
     pair_messages,
     pair_score,

@@ -35,7 +35,7 @@ from burnish_client.demo.services import Services, open_services, settings_of_co
 from burnish_client.demo.stdlib_benchmark import generate
 from burnish_client.demo.targets import Target, choose_target, fill_review_file
 from burnish_client.demo.training import train
-from burnish_client.evaluation.ask import Side, ask_sides
+from burnish_client.evaluation.asking.ask import Side, ask_sides
 from burnish_client.evaluation.comparison import Evaluation, evaluate
 from burnish_client.evaluation.grade import check_questions, make_run_log
 from burnish_client.evaluation.output import store

@@ -14,8 +14,8 @@ from burnish.schemas.dataset import DatasetManifest
 from burnish.schemas.runlog import RunLogLine
 from burnish_client.cli.views import console
 from burnish_client.demo.services import Services
-from burnish_client.evaluation.answers import Answer
-from burnish_client.evaluation.ask import Side, ask_sides
+from burnish_client.evaluation.asking.answers import Answer
+from burnish_client.evaluation.asking.ask import Side, ask_sides
 from burnish_client.evaluation.request import Sampling
 
 QUESTIONS_OF_EACH_KIND = 4

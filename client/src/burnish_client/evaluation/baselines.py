@@ -25,7 +25,7 @@ from burnish.schemas.benchmark import BenchmarkQuestion
 from burnish.schemas.dataset import DatasetFormat, DpoRow, Split
 from burnish.schemas.evaluation import BaselineRecord
 from burnish_client.evaluation.answer_format import choice_of, formats_of
-from burnish_client.evaluation.ask import Wording
+from burnish_client.evaluation.asking.ask import Wording
 from burnish_client.evaluation.forecast import BYTES_PER_TOKEN, TOKENS_PER_MESSAGE
 from burnish_client.evaluation.request import BaselineName, BaselineSettings, Correction
 

@@ -20,14 +20,14 @@ from burnish.schemas.dataset import DatasetManifest, Split
 from burnish.schemas.evaluation import Cost, EvalManifest, EvalRow, Forgetting, Verdict
 from burnish.verdict import decide, name_some
 from burnish_client.evaluation import output
-from burnish_client.evaluation.answers import AnswerCache, model_digest_of
-from burnish_client.evaluation.ask import ProgressCallback, Side, ask_sides
+from burnish_client.evaluation.asking.answers import AnswerCache, model_digest_of
+from burnish_client.evaluation.asking.ask import ProgressCallback, Side, ask_sides
 from burnish_client.evaluation.baselines import Baseline, plan_baselines, read_corrections
-from burnish_client.evaluation.calibration import check_calibration
 from burnish_client.evaluation.forecast import ForecastCallback, forecast
 from burnish_client.evaluation.forgetting import forgetting_sentence, measure_forgetting, probe_answers
 from burnish_client.evaluation.grade import check_questions, eval_rows, reuse_run_log
-from burnish_client.evaluation.judge import Judged, judge_digests, judge_sides
+from burnish_client.evaluation.judging.calibration import check_calibration
+from burnish_client.evaluation.judging.judge import Judged, judge_digests, judge_sides
 from burnish_client.evaluation.output import BASE, CANDIDATE
 from burnish_client.evaluation.request import Endpoint, EvalInputs, EvalRequest, JudgeSettings, run_log_rows
 from burnish_client.sdk.curator import CuratorClient

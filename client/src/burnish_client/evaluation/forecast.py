@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 from burnish.schemas.base import Message
 from burnish.schemas.benchmark import BenchmarkQuestion
-from burnish_client.evaluation.ask import Side
-from burnish_client.evaluation.pace import START
+from burnish_client.evaluation.asking.ask import Side
+from burnish_client.evaluation.asking.pace import START
 from burnish_client.evaluation.request import Sampling
 
 BYTES_PER_TOKEN = 2.5  # fewer than any common tokenizer needs for English or code: an estimate of tokens errs to more

@@ -33,11 +33,11 @@ from burnish.schemas.benchmark import BenchmarkQuestion
 from burnish.schemas.evaluation import Forgetting, ProbeCategory
 from burnish.statistics import holm
 from burnish.verdict import Pair, compare, name_some, pair
-from burnish_client.evaluation.answers import FSYNC_EVERY_SECONDS, Answer
-from burnish_client.evaluation.ask import ProgressCallback, Side, ask_sides
-from burnish_client.evaluation.chat import Unanswered, attempts, excerpt, http_client
+from burnish_client.evaluation.asking.answers import FSYNC_EVERY_SECONDS, Answer
+from burnish_client.evaluation.asking.ask import ProgressCallback, Side, ask_sides
+from burnish_client.evaluation.asking.chat import Unanswered, attempts, excerpt, http_client
+from burnish_client.evaluation.asking.pace import retry_after_seconds
 from burnish_client.evaluation.grade import eval_rows
-from burnish_client.evaluation.pace import retry_after_seconds
 from burnish_client.evaluation.request import Endpoint, Sampling
 from burnish_client.sdk import errors as wire
 

@@ -13,8 +13,8 @@ from burnish.schemas.benchmark import BenchmarkQuestion
 from burnish.schemas.dataset import Split
 from burnish.schemas.evaluation import EvalRow
 from burnish.schemas.runlog import RunLogLine
-from burnish_client.evaluation.answers import Answer, AnswerKey
-from burnish_client.evaluation.chat import prompt_digest, sampling_digest
+from burnish_client.evaluation.asking.answers import Answer, AnswerKey
+from burnish_client.evaluation.asking.chat import prompt_digest, sampling_digest
 from burnish_client.evaluation.request import Sampling
 
 NO_JUDGEMENTS: Mapping[AnswerKey, Judgement] = {}

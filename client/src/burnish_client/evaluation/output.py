@@ -21,7 +21,7 @@ from burnish.reporting.page import report_html
 from burnish.reporting.postmortem import postmortem_md
 from burnish.schemas.base import FileEntry, Parent
 from burnish.schemas.evaluation import BaselineRecord, Cost, EvalManifest, EvalRow, Verdict
-from burnish_client.evaluation.answers import Answer
+from burnish_client.evaluation.asking.answers import Answer
 from burnish_client.evaluation.request import EvalRequest, Prices
 
 if TYPE_CHECKING:

@@ -1,7 +1,7 @@
-"""Grading an answer: the registry, what graders read beside the answer, and the readers of text, JSON and patterns that they share.
+"""Grading an answer: the registry, what graders read beside the answer, and how users' patterns are bounded.
 
-The graders themselves lie in `graders/`. Called by the eval client and by whoever makes a run log; stays free of I/O. What asks a
-judge or an endpoint belongs to the client.
+The graders lie in `graders/`, what they share in `reading/` (what an answer says), `json_schema/` and `judging/` (what a judge is asked).
+Called by the eval client and by whoever makes a run log; stays free of I/O. What asks a judge or an endpoint belongs to the client.
 """
 
 from burnish.grading import graders  # noqa: F401  # registers them

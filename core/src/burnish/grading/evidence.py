@@ -10,7 +10,7 @@ from dataclasses import dataclass
 class Judgement:
     """A judge's opinion of one answer.
 
-    judge: burnish.grading.judge.judge_digest of the judge's model, rubric and mode. score: single answers 1 pass, 0 fail;
+    judge: burnish.grading.judging.identity.judge_digest of the judge's model, rubric and mode. score: single answers 1 pass, 0 fail;
     pairs 1 better than the other side's answer, 0.5 tie, 0 worse; None exactly where `problem` says why there is none.
     """
 

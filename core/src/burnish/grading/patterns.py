@@ -1,6 +1,6 @@
 """What one grade may take: regular expressions of users on answers of models, and whatever else runs under `time_limit`.
 
-`re` cannot be bounded in time. Used by the graders regex and json_fields and by schema_check.
+`re` cannot be bounded in time. Used by the graders regex and json_fields and by `json_schema`.
 """
 
 from __future__ import annotations

@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError, create_model
 
 from burnish.errors import InvalidInputError, validation_problems
 from burnish.grading.evidence import NO_EVIDENCE, Evidence
-from burnish.grading.refusals import is_refusal
+from burnish.grading.reading.refusal import is_refusal
 from burnish.grading.text import visible
 from burnish.schemas.benchmark import GraderSpec
 

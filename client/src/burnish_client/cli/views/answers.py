@@ -12,7 +12,7 @@ import typer
 from burnish_client.cli.views import console
 
 if TYPE_CHECKING:
-    from burnish_client.evaluation.ask import Progress
+    from burnish_client.evaluation.asking.ask import Progress
 
 PLAIN_LINES = 20  # printed over a whole run if stderr is no terminal
 

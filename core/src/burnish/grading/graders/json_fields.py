@@ -8,10 +8,10 @@ from typing import Any, Literal
 
 from burnish.errors import InvalidInputError
 from burnish.grading.field_rules import FieldRule, matches
-from burnish.grading.json_text import FoundObject, JsonProblem, find_object, too_deep
+from burnish.grading.json_schema.check import check_schema, schema_violation
 from burnish.grading.patterns import GradingLimitError, check_time, time_limit
+from burnish.grading.reading.json_text import FoundObject, JsonProblem, find_object, too_deep
 from burnish.grading.registry import Grade, failing, grader, passing, skipping
-from burnish.grading.schema_check import check_schema, schema_violation
 
 FieldOutcome = Literal["right", "right-value-wrong-field", "missing-field", "wrong-value"]
 MISPLACED: FieldOutcome = "right-value-wrong-field"

@@ -1,6 +1,6 @@
 """Grader: another model judges the answer against a rubric.
 
-The judge is asked by the eval client (burnish_client.evaluation.judging); what it is asked is in burnish.grading.judge_prompt.
+The judge is asked by the eval client (burnish_client.evaluation.judging); what it is asked is in burnish.grading.judging.prompt.
 """
 
 from __future__ import annotations
@@ -10,8 +10,8 @@ from typing import Annotated
 from pydantic import Field
 
 from burnish.grading.evidence import Evidence, Judgement
-from burnish.grading.injection import addresses_judge
-from burnish.grading.judge import Mode
+from burnish.grading.judging.identity import Mode
+from burnish.grading.judging.injection import addresses_judge
 from burnish.grading.registry import Grade, failing, grader, passing, skipping
 
 Rubric = Annotated[str, Field(min_length=1, pattern=r"\S")]

@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from typing import Literal
 
 from burnish.errors import InvalidInputError
-from burnish.grading.choice_reading import read_choice
 from burnish.grading.evidence import Evidence
+from burnish.grading.reading.choice import read_choice
 from burnish.grading.registry import Grade, failing, grader, passing, skipping
 from burnish.grading.text import fold, narrow, visible
 
@@ -28,7 +28,7 @@ def multiple_choice(
 
     expected: a letter (A to Z), or the text of a choice. choices: letter -> its text; then an answer that gives the
     text of exactly one choice counts as that letter. Reads "B", "(B)", "B. Paris", "I think it is B", "Option A is wrong, so
-    the answer is B" (see burnish.grading.choice_reading); a bare "a" inside a sentence is the article, not choice A.
+    the answer is B" (see burnish.grading.reading.choice); a bare "a" inside a sentence is the article, not choice A.
 
     by `logprob`: the pick is the letter of `choices` (then required) that is likeliest to stand first, whatever the
     model goes on to write; probabilities of the same letter (`B`, ` B`, `(B`) are added up. The question is asked with one

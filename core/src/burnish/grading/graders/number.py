@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from burnish.grading.number_reading import numbers_in, stated_number
+from burnish.grading.reading.number import numbers_in, stated_number
 from burnish.grading.registry import Grade, failing, grader, passing, skipping
 
 NonNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
@@ -24,7 +24,7 @@ def number(
     """The picked number of the answer is within max(tolerance, relative_tolerance × |expected|) of the expected one.
 
     pick `stated`: the number that the answer states as its result ("12 (3 + 9)", "= 12", "The answer is 12, not 13"; see
-    burnish.grading.number_reading); `only`: the answer must hold exactly one number.
+    burnish.grading.reading.number); `only`: the answer must hold exactly one number.
     Reads 1,234.5 · -3 · −3 · .5 · 1e-3, digits of any script and of full width; not NaN, infinity, number words, a decimal
     comma (1,5 is 1 and 5) or numbers over 1000 characters. Without any tolerance two numbers are equal if they are the same
     double.

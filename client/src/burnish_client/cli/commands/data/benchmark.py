@@ -108,7 +108,7 @@ def run_benchmark(
     import asyncio
 
     from burnish.jsonl import to_jsonl
-    from burnish_client.evaluation.ask import Side, ask_sides
+    from burnish_client.evaluation.asking.ask import Side, ask_sides
     from burnish_client.evaluation.grade import make_run_log
 
     settings, output = burnish_client.ClientSettings(), options.output

@@ -50,7 +50,7 @@ def calibrate_judge(options: CalibrateOptions) -> None:
     """
     import asyncio
 
-    from burnish_client.evaluation.calibration import calibrate, read_labels
+    from burnish_client.evaluation.judging.calibration import calibrate, read_labels
     from burnish_client.evaluation.request import Endpoint, JudgeSettings
 
     output, rubric = options.output, options.rubric.read_text()

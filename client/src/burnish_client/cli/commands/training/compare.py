@@ -68,7 +68,7 @@ def compare(
 
     from burnish.extras import require
     from burnish_client.cli.views import data_text, following
-    from burnish_client.evaluation.ask import Side
+    from burnish_client.evaluation.asking.ask import Side
     from burnish_client.evaluation.comparison import check_judge, read_inputs, split_of
     from burnish_client.evaluation.forecast import forecast
     from burnish_client.evaluation.grade import check_questions

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from typing import Any, Literal
 
 from burnish.errors import InvalidInputError
-from burnish.grading.json_text import JsonProblem, find_object
+from burnish.grading.reading.json_text import JsonProblem, find_object
 from burnish.schemas.base import Message
 
 Preference = Literal["first", "second", "tie"]

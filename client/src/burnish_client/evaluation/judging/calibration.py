@@ -8,17 +8,17 @@ from pathlib import Path
 from pydantic import Field, ValidationError
 
 from burnish.errors import InvalidInputError, PreconditionError, validation_problems
-from burnish.grading.judge import judge_digest, rubric_digest
+from burnish.grading.judging.identity import judge_digest, rubric_digest
 from burnish.jsonl import check_is_jsonl
 from burnish.schemas.base import Frozen
 from burnish.schemas.benchmark import BenchmarkQuestion, GraderSpec
 from burnish.schemas.evaluation import JudgeCalibration
 from burnish.statistics.judge import cohens_kappa, wilson_interval
-from burnish_client.evaluation.answers import Answer
-from burnish_client.evaluation.ask import ProgressCallback
-from burnish_client.evaluation.chat import prompt_digest
+from burnish_client.evaluation.asking.answers import Answer
+from burnish_client.evaluation.asking.ask import ProgressCallback
+from burnish_client.evaluation.asking.chat import prompt_digest
 from burnish_client.evaluation.grade import eval_rows
-from burnish_client.evaluation.judge import judge_sides
+from burnish_client.evaluation.judging.judge import judge_sides
 from burnish_client.evaluation.request import JudgeSettings
 
 LEAST_OF_A_CLASS = 20  # passed, and failed, by the human; below it an interval says next to nothing

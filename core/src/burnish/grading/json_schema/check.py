@@ -12,9 +12,9 @@ import referencing
 from jsonschema.protocols import Validator
 
 from burnish.errors import InvalidInputError
-from burnish.grading.json_text import MAX_DEPTH, too_deep
+from burnish.grading.json_schema.references import check_references
 from burnish.grading.patterns import GradingLimitError, check_time, compiled, search
-from burnish.grading.schema_references import check_references
+from burnish.grading.reading.json_text import MAX_DEPTH, too_deep
 
 FIELD = "grader.args.json_schema"
 Violations = Iterator[jsonschema.ValidationError]

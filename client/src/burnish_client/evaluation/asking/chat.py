@@ -16,7 +16,7 @@ from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type
 from burnish.digests import canonical_json, sha256_hex
 from burnish.errors import BurnishError, InvalidInputError, PreconditionError, UnavailableError
 from burnish.schemas.base import Message
-from burnish_client.evaluation.pace import (
+from burnish_client.evaluation.asking.pace import (
     LOCAL_START,
     START,
     Pace,

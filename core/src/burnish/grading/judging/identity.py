@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Literal
 
 from burnish.digests import canonical_json, version_of
-from burnish.grading.judge_prompt import TEMPLATE
+from burnish.grading.judging.prompt import TEMPLATE
 
 Mode = Literal["single", "pairwise"]
 

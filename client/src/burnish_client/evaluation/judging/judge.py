@@ -12,8 +12,8 @@ from typing import TypeVar
 
 from burnish.errors import InvalidInputError
 from burnish.grading import Judgement, needs
-from burnish.grading.judge import Mode, judge_digest
-from burnish.grading.judge_prompt import (
+from burnish.grading.judging.identity import Mode, judge_digest
+from burnish.grading.judging.prompt import (
     pair_messages,
     pair_score,
     parse_pair,
@@ -25,9 +25,9 @@ from burnish.grading.judge_prompt import (
 from burnish.grading.registry import arguments, ungradable
 from burnish.schemas.base import Message
 from burnish.schemas.benchmark import BenchmarkQuestion, GraderSpec
-from burnish_client.evaluation.answers import Answer, AnswerKey
-from burnish_client.evaluation.ask import ProgressCallback, Side, ask_sides
-from burnish_client.evaluation.chat import prompt_digest
+from burnish_client.evaluation.asking.answers import Answer, AnswerKey
+from burnish_client.evaluation.asking.ask import ProgressCallback, Side, ask_sides
+from burnish_client.evaluation.asking.chat import prompt_digest
 from burnish_client.evaluation.request import JudgeSettings, Sampling
 
 Judgements = dict[AnswerKey, Judgement]

@@ -14,8 +14,8 @@ from typing import Any
 from burnish.errors import InvalidInputError
 from burnish.schemas.base import Message
 from burnish.schemas.benchmark import BenchmarkQuestion
-from burnish_client.evaluation.answers import Answer, AnswerCache, AnswerKey, AnswerLog, cache_key
-from burnish_client.evaluation.chat import ChatClient, prompt_digest, sampling_digest
+from burnish_client.evaluation.asking.answers import Answer, AnswerCache, AnswerKey, AnswerLog, cache_key
+from burnish_client.evaluation.asking.chat import ChatClient, prompt_digest, sampling_digest
 from burnish_client.evaluation.request import MOST_CONCURRENCY, Endpoint, Sampling
 
 SPEED_WINDOW = 100  # answers
