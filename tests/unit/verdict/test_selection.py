@@ -34,6 +34,19 @@ def test_a_candidate_that_only_answers_anew_did_not_improve(passing: float, redr
     assert sum(verdict.verdict == "ship" for verdict in verdicts) <= 3
 
 
+@pytest.mark.parametrize("passing", [0.3, 0.6, 0.9])
+def test_a_fall_within_noise_is_no_alarm(passing: float) -> None:
+    """Half of all mere changes of answers pass a little less; the alarm is for a fall that its interval shows."""
+    random = np.random.default_rng(12)
+    verdicts = [decide(*chosen_by_failure(passing, 0.5, random)) for _ in range(DRAWS)]
+    fell = [verdict for verdict in verdicts if verdict.overall is not None and (verdict.overall.delta or 0) < 0]
+    assert len(fell) > DRAWS / 3
+    alarmed = [one for one in verdicts if any("Overall accuracy fell" in reason for reason in one.reasons)]
+    assert len(alarmed) <= 4
+    told = [one for one in fell if any(reason.startswith("Overall, weighted") for reason in one.reasons)]
+    assert len(told) == len(fell)
+
+
 def test_at_chance_level_the_sentence_says_why_and_the_numbers_are_there() -> None:
     """What six BIG-Bench-Hard tasks showed: 0 → 22 % on the target, and fewer passed than before over all questions."""
     sides = []
@@ -55,7 +68,8 @@ def test_at_chance_level_the_sentence_says_why_and_the_numbers_are_there() -> No
     # 80 of 200 held-out passing questions were lost; with the replay rows they stand for 240, so 96 of them
     assert verdict.recovery_floor == pytest.approx(96 / 400)
     first = " ".join(verdict.reasons[:3])
-    assert "Overall accuracy fell: 37.5 %" in first
+    assert "fell: 37.5 %" not in first  # 6 questions of 640 less are noise
+    assert any("benchmark: 37.5 % → 36.6 % over all questions, change −0.9 points" in one for one in verdict.reasons)
     assert "trained on did not improve" in first
     assert any(reason.startswith("The replay rows fell") for reason in verdict.reasons[:4])
 

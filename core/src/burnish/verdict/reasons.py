@@ -49,10 +49,8 @@ def improvement_reasons(
 def alarms(trained: Comparison, anchored: Comparison, overall: Overall | None, limits: Thresholds) -> list[str]:
     """Signs that the adapter did not learn or did harm, which the two claims do not look at."""
     found = []
-    if overall is not None and overall.delta < 0:
-        found.append(
-            f"Overall accuracy fell: {_percent(overall.base)} → {_percent(overall.candidate)} over all questions."
-        )
+    if overall is not None and overall.interval[1] < 0:
+        found.append(f"Overall accuracy fell: {_overall_change(overall)}.")
     if trained.n >= LEAST_TRAINED and trained.base is not None and trained.candidate is not None:
         redrawn = 0.0 if overall is None else max(0.0, overall.redrawn_gain(trained.base))
         if trained.candidate - trained.base <= redrawn or (trained.p_value or 0.0) >= limits.alpha:
@@ -75,9 +73,7 @@ def overall_reasons(overall: Overall | None, chance: float | None) -> list[str]:
             f"a mere change of answers brings back {_percent(overall.recovery_floor)} of what the base failed"
         )
     told = f"; {' and '.join(floors)}" if floors else ""
-    return [
-        f"Overall: {_percent(overall.base)} → {_percent(overall.candidate)} over all questions, weighted to the whole benchmark{told}."
-    ]
+    return [f"Overall, weighted to the whole benchmark: {_overall_change(overall)}{told}."]
 
 
 def harm_reasons(found: Harm, rest: Comparison, limits: Thresholds) -> list[str]:
@@ -245,6 +241,12 @@ def _change(c: Comparison) -> str:
     """`10.0 % → 90.0 % of 30, change +80.0 points (95 % interval +58.1 to +90.2)`; only for n > 0."""
     rates = f"{100 * (c.base or 0):.1f} % → {100 * (c.candidate or 0):.1f} % of {c.n}"
     return f"{rates}, change {_points(c.delta)} points (95 % interval {_points(c.ci_low)} to {_points(c.ci_high)})"
+
+
+def _overall_change(found: Overall) -> str:
+    rates = f"{_percent(found.base)} → {_percent(found.candidate)} over all questions"
+    low, high = found.interval
+    return f"{rates}, change {_points(found.delta)} points (95 % interval {_points(low)} to {_points(high)})"
 
 
 def _percent(share: float | None) -> str:
