@@ -20,7 +20,7 @@ OPTIMIZER = pb.OptimizerParams(max_steps=2, learning_rate=5e-3, batch_size=4, ev
 PRELOADED = """
 import torch
 from burnish_trainer.worker.main import preload
-preload("peft")
+preload("peft", "cpu")
 import sys
 assert "trl.trainer.sft_trainer" in sys.modules and "peft" in sys.modules
 assert not torch.cuda.is_initialized()

@@ -61,7 +61,8 @@ class TrainerSettings(ReportSettings):
         default=1,
         ge=0,
         le=1,
-        description="1: a spare worker waits with its libraries loaded (0.6 GB), so that a job starts at once",
+        description="1: a spare worker waits with its libraries loaded (0.6 GB), so that a job starts at once; with GPUs "
+        "only with those that take none",
     )
     max_attempts: int = Field(
         default=3, ge=1, le=100, description="worker starts without a new checkpoint before a job has failed"

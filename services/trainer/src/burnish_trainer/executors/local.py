@@ -117,10 +117,10 @@ class LocalExecutor:
         self._base_model = base_model.resolve()
         self._environment = dict(environment)
         self._command = tuple(command)
+        self._device: backends.Device = "cuda" if device.startswith("cuda") else "cpu"
         self._spare: Spare | None = None
         if warm_workers:
-            backend = backends.choose("auto", "cuda" if device.startswith("cuda") else "cpu").name
-            self._spare = Spare(backend, self._start_spare)
+            self._spare = Spare(backends.choose("auto", self._device).name, self._start_spare)
 
     @property
     def spare_pid(self) -> int | None:
@@ -176,7 +176,7 @@ class LocalExecutor:
         self._work_dir.mkdir(parents=True, exist_ok=True)
         log = self._work_dir / SPARE_LOG
         log.unlink(missing_ok=True)
-        return self._popen([*self._command, "--wait", backend], log, {})
+        return self._popen([*self._command, "--wait", backend, self._device], log, {})
 
     def _popen(self, command: Sequence[str], log: Path, environment: Mapping[str, str]) -> subprocess.Popen[bytes]:
         with log.open("ab") as output:

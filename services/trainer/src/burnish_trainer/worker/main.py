@@ -1,6 +1,7 @@
 """Trains one job: `python -m burnish_trainer.worker.main <attempt folder>`. Knows no database; reports in events.jsonl.
 
-`--wait <backend>` instead of a folder: load that backend's libraries and wait for the folder as a line on standard input.
+`--wait <backend> <cpu|cuda>` instead of a folder: load that backend's libraries, as far as that takes no device, and wait for
+the folder as a line on standard input.
 If several processes train a job together (executors/launch.py), process 0 alone writes events.jsonl, seals checkpoints and
 publishes. What ends a worker, and how it shows that it lives: lifeline.py. SIGTERM means: save a checkpoint at the next
 step boundary and end. Model libraries are imported late, so that the lifeline is there first.
@@ -19,7 +20,7 @@ import time
 from collections.abc import Callable
 from importlib import import_module
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, Literal
 
 from burnish.digests import model_digest
 from burnish.errors import BurnishError, Code, CorruptDataError, InternalError, PreconditionError
@@ -34,7 +35,7 @@ from burnish_trainer.artifacts import adapters, disk
 from burnish_trainer.executors import launch
 from burnish_trainer.executors.assignment import Assignment
 from burnish_trainer.executors.events import Event, EventWriter, Failed, Note, Succeeded, Suspended
-from burnish_trainer.hardware.backends import choose
+from burnish_trainer.hardware.backends import Device, choose
 from burnish_trainer.settings import ReportSettings
 from burnish_trainer.worker import backends, methods
 from burnish_trainer.worker.clock import Clock
@@ -47,6 +48,19 @@ WAIT = "--wait"
 SERVICE = "burnish-worker"  # as traces name it
 LOCK_SECONDS = 60.0
 QUIET_LOGGERS = ("urllib3", "httpx")
+# What may be imported where there are GPUs. peft and trl import bitsandbytes, which asks every visible GPU for its capability
+# (0.50.2, cuda_specs.py) and so takes memory on each and settles which ones this process sees. Unsloth asks too, and
+# must come before transformers.
+TAKING_NO_GPU = {
+    "peft": (
+        "torch",
+        "datasets",
+        "accelerate",
+        "transformers.models.auto.modeling_auto",
+        "transformers.modeling_utils",
+    ),
+    "unsloth": ("torch", "datasets"),
+}
 LAZY = ("AutoModelForCausalLM", "AutoTokenizer", "LlamaForCausalLM", "Trainer")
 RETRIED = (Code.UNAVAILABLE, Code.INTERNAL, Code.DEADLINE_EXCEEDED)
 
@@ -60,7 +74,7 @@ def main() -> int:
     lifeline = Lifeline(process)
     tracing = Tracing.from_environment(SERVICE)  # its imports are a waiting worker's, not a job's
     if sys.argv[1] == WAIT:
-        preload(sys.argv[2])
+        preload("unsloth" if sys.argv[2] == "unsloth" else "peft", "cuda" if sys.argv[3] == "cuda" else "cpu")
         folder = lifeline.handed_over()
     else:
         folder = Path(sys.argv[1])
@@ -86,8 +100,15 @@ def main() -> int:
     return 1 if isinstance(final, Failed) else 0
 
 
-def preload(backend: str) -> None:
-    """Import what every job needs, so that its first step need not wait for it. Touches no device."""
+def preload(backend: Literal["peft", "unsloth"], device: Device) -> None:
+    """Import what every job needs, so that its first step need not wait for it, and take no device, since none is granted yet."""
+    if device == "cuda":
+        for name in TAKING_NO_GPU[backend]:
+            import_module(name)
+        from burnish_trainer.worker import torch_device
+
+        torch_device.require_untaken()
+        return
     backends.prepared(backend)
     for method in METHODS:
         methods.named(method)

@@ -14,7 +14,7 @@ from typing import Literal
 
 import torch
 
-from burnish.errors import PreconditionError
+from burnish.errors import InternalError, PreconditionError
 from burnish.files import write_atomically
 from burnish_trainer.hardware.backends import Device, DType
 from burnish_trainer.hardware.machine import Speed, cpu_dtype
@@ -31,6 +31,14 @@ def present(asked: Literal["auto", "cpu", "cuda"]) -> Device:
     if asked == "cuda" and not available:
         raise PreconditionError("BURNISH_TRAINER_DEVICE is cuda and torch sees no CUDA device: set it to auto or cpu")
     return "cuda" if available and asked != "cpu" else "cpu"
+
+
+def require_untaken() -> None:
+    """InternalError if this process has a GPU already: it could be given no other any more, whatever it is granted."""
+    if torch.cuda.is_initialized():  # type: ignore[no-untyped-call]
+        raise InternalError(
+            "a library took a GPU before one was granted: this worker ends, and jobs load their own libraries"
+        )
 
 
 def dtype(on: Device) -> DType:
