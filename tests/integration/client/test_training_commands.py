@@ -118,7 +118,7 @@ def test_a_job_whose_dataset_is_deleted_fails_and_says_so(run: Here, dataset: Ca
         curator.remove_dataset(name, version)
     assert run("jobs", "resume", job_id).returncode == 0
     until(lambda: run.json("jobs", "show", job_id)["state"] == "STATE_FAILED", limit_seconds=180)
-    assert f"dataset {name}@{version} was deleted" in run("jobs", "show", job_id).stdout.replace("\n", " ")
+    assert f"there is no dataset {name}@{version}" in run.json("jobs", "show", job_id)["error"]["message"]
 
 
 def test_a_job_that_waits_is_paused_resumed_and_cancelled(run: Here, dataset: Callable[..., str]) -> None:

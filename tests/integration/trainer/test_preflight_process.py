@@ -88,7 +88,7 @@ def test_once_warm_an_answer_takes_no_import(checker: CheckerProcess, spec: JobS
 
 
 def test_its_errors_are_those_of_the_checks(checker: CheckerProcess, spec: JobSpec) -> None:
-    with pytest.raises(NotFoundError, match="datasets/absent"):
+    with pytest.raises(NotFoundError, match="no dataset absent@"):
         checker.check(spec.model_copy(update={"dataset": VersionRef(name="absent", version="0" * 16)}))
 
 

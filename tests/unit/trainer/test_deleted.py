@@ -14,7 +14,7 @@ from burnish.schemas.base import VersionRef
 from burnish_trainer.artifacts import adapters
 from burnish_trainer.data.rows import read_manifest, read_records
 
-GONE = r"dataset colours@[0-9a-f]{16} was deleted.*build it again"
+GONE = r"no dataset colours@[0-9a-f]{16}: .*deleted.* build it again"
 
 
 def test_a_dataset_that_was_deleted(memory_store: MemoryObjectStore) -> None:
@@ -29,5 +29,5 @@ def test_a_dataset_that_was_deleted(memory_store: MemoryObjectStore) -> None:
 
 
 def test_an_initial_adapter_that_was_deleted(memory_store: MemoryObjectStore, tmp_path: Path) -> None:
-    with pytest.raises(NotFoundError, match=r"adapter fix@0123456789abcdef was deleted.*initial_adapter"):
+    with pytest.raises(NotFoundError, match=r"no adapter fix@0123456789abcdef: .*deleted.*initial_adapter"):
         adapters.fetch(memory_store, VersionRef(name="fix", version="0123456789abcdef"), tmp_path)

@@ -117,8 +117,8 @@ def fetch(store: ObjectStore, ref: VersionRef, folder: Path) -> Path:
                 fetch_verified(store, adapter_key(ref.name, ref.version, entry.path), entry, folder / entry.path)
     except NotFoundError as error:
         raise NotFoundError(
-            f"adapter {ref.name}@{ref.version} was deleted after the job was accepted: train again from another initial_adapter, "
-            "or without one",
+            f"there is no adapter {ref.name}@{ref.version}: if it was deleted after the job was accepted, train again from another "
+            "initial_adapter, or without one",
             field="initial_adapter",
         ) from error
     found = version_of(*((folder / file).read_bytes() for file in (CONFIG, WEIGHTS)))

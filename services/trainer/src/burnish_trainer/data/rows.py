@@ -67,16 +67,15 @@ def read_manifest(store: ObjectStore, ref: VersionRef) -> DatasetManifest:
     try:
         return DatasetManifest.model_validate_json(store.get(key))
     except NotFoundError as error:
-        raise _deleted(ref) from error
+        raise _missing(ref) from error
     except ValidationError as error:
         raise CorruptDataError(f"{key} is no dataset manifest: {validation_problems(error)}", key=key) from error
 
 
-def _deleted(ref: VersionRef) -> NotFoundError:
-    """For a job, which was accepted while the dataset existed."""
+def _missing(ref: VersionRef) -> NotFoundError:
     return NotFoundError(
-        f"dataset {ref.name}@{ref.version} was deleted after the job was accepted: build it again (the same spec gives the same "
-        "version), then train again",
+        f"there is no dataset {ref.name}@{ref.version}: if it was deleted after the job was accepted, build it again (the same spec "
+        "gives the same version) and train again",
         field="dataset",
     )
 
@@ -91,7 +90,7 @@ def read_records(store: ObjectStore, ref: VersionRef, manifest: DatasetManifest)
             try:
                 files[entry.path] = get_verified(store, dataset_key(ref.name, ref.version, entry.path), entry)
             except NotFoundError as error:
-                raise _deleted(ref) from error
+                raise _missing(ref) from error
     spec, split = (part.model_dump(exclude_unset=True) for part in (manifest.spec, manifest.split))  # as it was written
     found = dataset_version(files[TRAIN], files[VALIDATION], spec, split)
     require_version(f"dataset {ref.name}@{ref.version}", ref.version, found)
