@@ -77,7 +77,9 @@ def test_a_login_serves_every_command_until_the_logout(
     status = burnish("status")
     assert status.code == 0, status.err
     assert f"from the login in {kept}" in status.out
+    assert "base model tiny" in status.out
     told = burnish("status", "--json").json
+    assert [one["base_model"] for one in told["doors"]] == [None, None, "tiny"]
     assert {one["door"]: one["state"] for one in told["doors"]} == dict.fromkeys(SERVICES, "accepted")
     assert told["sources"] == dict.fromkeys(SERVICES, f"the login in {kept}")
     assert TOKEN not in str(told)

@@ -47,8 +47,9 @@ class HttpClient(ServiceClient):
     def close(self) -> None:
         self._http.close()
 
-    def check_access(self) -> None:
+    def check_access(self) -> str | None:
         self._send("GET", self.probe_path)
+        return None
 
     @retry(
         retry=retry_if_exception_type(UnavailableError),

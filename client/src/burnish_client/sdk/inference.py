@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+import httpx
 from pydantic import BaseModel, ConfigDict
 
 from burnish.errors import UnavailableError
@@ -45,13 +46,20 @@ class InferenceClient(HttpClient):
     service = "inference"
     probe_path = "/v1/models"
 
+    def check_access(self) -> str | None:
+        response = self._send("GET", self.probe_path)
+        try:
+            return _base_model(_model_cards(response))
+        except (ValueError, LookupError, TypeError):  # a server of another kind
+            return None
+
     def models(self) -> list[ModelCard]:
         """Production aliases (bare names), the base model, other aliases, and every adapter version in the store."""
-        return [ModelCard.model_validate(item) for item in self._get("/v1/models").json()["data"]]
+        return _model_cards(self._get(self.probe_path))
 
     def base_model(self) -> str:
         """Name of the base model that is served: the card without a parent."""
-        name = next((card.id for card in self.models() if card.parent is None), None)
+        name = _base_model(self.models())
         if name is None:
             raise UnavailableError(
                 f"{self._where} lists no base model: read its log (`burnish status --json` names it)"
@@ -95,3 +103,11 @@ class InferenceClient(HttpClient):
             prompt_tokens=usage.get("prompt_tokens", 0),
             completion_tokens=usage.get("completion_tokens", 0),
         )
+
+
+def _model_cards(response: httpx.Response) -> list[ModelCard]:
+    return [ModelCard.model_validate(item) for item in response.json()["data"]]
+
+
+def _base_model(cards: Iterable[ModelCard]) -> str | None:
+    return next((card.id for card in cards if card.parent is None), None)

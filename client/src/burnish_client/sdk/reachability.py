@@ -18,16 +18,26 @@ Access = Literal["accepted", "refused", "unreachable", "failed"]
 
 @dataclass(frozen=True)
 class ServiceAccess:
-    """refused: the token; unreachable: nothing answered; failed: anything else (TLS, another server). detail: why not accepted."""
+    """refused: the token; unreachable: nothing answered; failed: anything else (TLS, another server). detail: why not accepted.
+
+    base_model: its name, of an inference service.
+    """
 
     service: Service
     address: str
     state: Access
     detail: str | None = None
+    base_model: str | None = None
 
     def to_dict(self) -> dict[str, str | None]:
         """As `--json` prints it, under the keys that scripts rely on."""
-        return {"door": self.service, "address": self.address, "state": self.state, "detail": self.detail}
+        return {
+            "door": self.service,
+            "address": self.address,
+            "state": self.state,
+            "detail": self.detail,
+            "base_model": self.base_model,
+        }
 
 
 def check_services(addresses: Mapping[Service, str], token: str, ca: Path | None) -> list[ServiceAccess]:
@@ -40,11 +50,11 @@ def _check(service: Service, address: str, token: str, ca: Path | None) -> Servi
     client_class: type[ServiceClient] = getattr(room, f"{service.capitalize()}Client")
     try:
         with client_class(address, token, ca=ca, timeout_seconds=LIMIT_SECONDS) as client:
-            client.check_access()
+            base_model = client.check_access()
     except UnauthenticatedError as error:
         return ServiceAccess(service, address, "refused", error.message)
     except (UnavailableError, DeadlineError) as error:
         return ServiceAccess(service, address, "unreachable", error.message)
     except BurnishError as error:
         return ServiceAccess(service, address, "failed", error.message)
-    return ServiceAccess(service, address, "accepted")
+    return ServiceAccess(service, address, "accepted", base_model=base_model)

@@ -41,5 +41,8 @@ class ServiceClient(ABC):
     def close(self) -> None: ...
 
     @abstractmethod
-    def check_access(self) -> None:
-        """Make one cheap read that shows whether the service answers and accepts the token. Raises as every call does."""
+    def check_access(self) -> str | None:
+        """Make one cheap read that shows whether the service answers and accepts the token. Raises as every call does.
+
+        Returns the name of the base model that it serves, if that read says it.
+        """

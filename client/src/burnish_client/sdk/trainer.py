@@ -135,8 +135,9 @@ class TrainerClient(ServiceClient):
     def close(self) -> None:
         self._channel.close()
 
-    def check_access(self) -> None:
+    def check_access(self) -> str | None:
         self._call(self._stub.ListTuningJobs, pb.ListTuningJobsRequest(page_size=1))
+        return None
 
     def create_job(
         self,

@@ -74,7 +74,7 @@ def show_stack(state: StackState, home: object) -> None:
 
 
 def show_access(checked: Sequence[ServiceAccess]) -> None:
-    """One line for each service, and why it did not accept the token."""
+    """One line for each service, the base model that is served, and why a service did not accept the token."""
     shown = console.table("service", "address", "answer")
     for one in checked:
         shown.add_row(
@@ -82,5 +82,7 @@ def show_access(checked: Sequence[ServiceAccess]) -> None:
         )
     console.out().print(shown)
     for one in checked:
+        if one.base_model:
+            console.out().print(f"base model {console.one_line(one.base_model)}", soft_wrap=True)
         if one.detail:
             console.note(f"[yellow]{one.service}:[/] {console.one_line(one.detail)}")
