@@ -8,6 +8,7 @@ import typer
 
 import burnish_client
 from burnish.layout import PRODUCTION
+from burnish_client.cli.options.common import Options, grouped, option
 from burnish_client.cli.views import alias_text, console
 from burnish_client.cli.views.console import JsonFlag
 
@@ -20,8 +21,33 @@ app.add_typer(alias_app, name="alias")
 
 AdapterVersion = Annotated[str, typer.Argument(metavar="NAME@VERSION", help="A version; `latest` is the newest.")]
 AdapterName = Annotated[str, typer.Argument(metavar="NAME", help="Name of the adapter.")]
-AliasOption = Annotated[str, typer.Option(help="Another alias than the production one, such as staging.")]
-Reason = Annotated[str | None, typer.Option(help="Why; kept in the history.", show_default=False)]
+
+
+class AliasOptions(Options):
+    """Which alias of an adapter."""
+
+    alias: str = option(PRODUCTION, "Another alias than the production one, such as staging.")
+
+
+class PromoteOptions(AliasOptions):
+    """Which alias the version gets, and why without a ship verdict."""
+
+    override: str | None = option(
+        None, "Promote without a stored ship verdict; the reason is kept and shown.", metavar="REASON"
+    )
+
+
+class ChangeOptions(AliasOptions):
+    """Which alias changes, and why."""
+
+    reason: str | None = option(None, "Why; kept in the history.")
+
+
+class PruneOptions(Options):
+    """What is kept, and whether the rest is removed."""
+
+    keep: int = option(1, "Newest versions of each adapter to keep in any case.", min=0)
+    yes: bool = option(False, "Remove them; without this, only list.", names=["--yes"])
 
 
 @app.command("ls")
@@ -81,36 +107,24 @@ def _loss(value: float | None) -> str:
 
 
 @app.command("promote")
-def promote(
-    adapter: AdapterVersion,
-    alias: AliasOption = PRODUCTION,
-    override: Annotated[
-        str | None,
-        typer.Option(
-            metavar="REASON",
-            help="Promote without a stored ship verdict; the reason is kept and shown.",
-            show_default=False,
-        ),
-    ] = None,
-    json: JsonFlag = False,
-) -> None:
+@grouped
+def promote(adapter: AdapterVersion, options: PromoteOptions, json: JsonFlag = False) -> None:
     """Let a name answer with this version, in every gateway within a second.
 
     A stored evaluation of this very version must say ship. The version is loaded before the first request gets it.
     """
     name, version = console.version_of(adapter)
     with burnish_client.Adapters.from_settings() as client, console.working(f"loading {adapter}"):
-        changed = client.promote(name, version, alias=alias, override=override)
+        changed = client.promote(name, version, alias=options.alias, override=options.override)
     _show_change(changed, json)
 
 
 @app.command("rollback")
-def roll_back(
-    name: AdapterName, alias: AliasOption = PRODUCTION, reason: Reason = None, json: JsonFlag = False
-) -> None:
+@grouped
+def roll_back(name: AdapterName, options: ChangeOptions, json: JsonFlag = False) -> None:
     """Return to the version that answered before the last promotion; after the first one, to none."""
     with burnish_client.Adapters.from_settings() as client:
-        changed = client.rollback(name, alias=alias, reason=reason)
+        changed = client.rollback(name, alias=options.alias, reason=options.reason)
     _show_change(changed, json)
 
 
@@ -132,25 +146,25 @@ def list_aliases(
 
 
 @alias_app.command("history")
-def show_history(name: AdapterName, alias: AliasOption = PRODUCTION, json: JsonFlag = False) -> None:
+@grouped
+def show_history(name: AdapterName, options: AliasOptions, json: JsonFlag = False) -> None:
     """List every change of an alias, newest first."""
     with burnish_client.Adapters.from_settings() as client:
-        changes = client.history(name, alias)
+        changes = client.history(name, options.alias)
     if json:
         return console.print_json(changes)
     if not changes:
-        return console.note(f"alias {alias} of {name} was never set: burnish adapters alias ls")
+        return console.note(f"alias {options.alias} of {name} was never set: burnish adapters alias ls")
     for change in changes:
         console.out().print(alias_text.change_line(change), soft_wrap=True)
 
 
 @alias_app.command("rm")
-def remove_alias(
-    name: AdapterName, alias: AliasOption = PRODUCTION, reason: Reason = None, json: JsonFlag = False
-) -> None:
+@grouped
+def remove_alias(name: AdapterName, options: ChangeOptions, json: JsonFlag = False) -> None:
     """Let an alias name no version. Its history stays; nothing is left to roll back to."""
     with burnish_client.Adapters.from_settings() as client:
-        changed = client.remove_alias(name, alias=alias, reason=reason)
+        changed = client.remove_alias(name, alias=options.alias, reason=options.reason)
     _show_change(changed, json)
 
 
@@ -168,10 +182,10 @@ def remove_adapter(
 
 
 @app.command("prune")
+@grouped
 def prune(
+    options: PruneOptions,
     name: Annotated[str | None, typer.Argument(help="Only versions of this adapter.", show_default=False)] = None,
-    keep: Annotated[int, typer.Option(help="Newest versions of each adapter to keep in any case.", min=0)] = 1,
-    yes: Annotated[bool, typer.Option("--yes", help="Remove them; without this, only list.")] = False,
     json: JsonFlag = False,
 ) -> None:
     """List the versions that nothing rests on, or remove them with --yes. What is kept is listed with its reason."""
@@ -180,9 +194,9 @@ def prune(
     with burnish_client.Adapters.from_settings() as client, burnish_client.TrainerClient.from_settings() as trainer:
         uses = client.uses(name)
         console.show_broken(uses)
-        planned = alias_text.plan_prune(uses, keep, trainer.versions_in_use("adapter"))
+        planned = alias_text.plan_prune(uses, options.keep, trainer.versions_in_use("adapter"))
         removed = []
-        for one in planned if yes else ():
+        for one in planned if options.yes else ():
             if not one.kept_because:
                 try:
                     client.remove(one.name, one.version)
@@ -191,7 +205,7 @@ def prune(
                     console.note(f"kept {one.name}@{one.version}: {error.message}")
     if json:
         return console.print_json([one.to_dict() | {"removed": one in removed} for one in planned])
-    alias_text.show_prune(planned, removed, is_dry_run=not yes)
+    alias_text.show_prune(planned, removed, is_dry_run=not options.yes)
 
 
 def _show_change(alias: Alias, json: bool) -> None:
