@@ -51,7 +51,7 @@ def checkpoint(job_id: str, step: int, file: str = MANIFEST) -> str:
 
 def reference(digest: str, file: str = MANIFEST) -> str:
     """Log-probabilities of a reference model over a dataset's rows, by the digest of all that they depend on."""
-    return f"references/{digest}/{file}"
+    return f"references/{_part(digest, 'digest')}/{file}"
 
 
 def benchmark(name: str, version: str, file: str = MANIFEST) -> str:
@@ -64,10 +64,10 @@ def evaluation(eval_id: str, file: str = MANIFEST) -> str:
 
 def alias(name: str, alias: str = PRODUCTION) -> str:
     """`@` is in no name, so that an alias of one adapter is never taken for that of another."""
-    _part(name, "name")
+    name, alias = _part(name, "name"), _part(alias, "alias")
     return f"{ALIASES}{name}.json" if alias == PRODUCTION else f"{ALIASES}{name}@{alias}.json"
 
 
 def alias_change(name: str, alias: str, number: int) -> str:
     """Numbers are zero-padded so that a listing is in their order."""
-    return f"alias-changes/{name}/{alias}/{number:08d}.json"
+    return f"alias-changes/{_part(name, 'name')}/{_part(alias, 'alias')}/{number:08d}.json"

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import inspect
+from collections.abc import Callable
+
 import pytest
 from pydantic import ValidationError
 
 from burnish import layout
-from burnish.errors import InvalidInputError
+from burnish.errors import InvalidInputError, NotFoundError
 from burnish.schemas.benchmark import BenchmarkQuestion, GraderSpec
 from burnish.schemas.evaluation import EXIT_CODES, EvalRow
 
@@ -23,6 +26,26 @@ def test_keys_stand_where_the_design_puts_them() -> None:
 def test_checkpoints_list_in_step_order() -> None:
     steps = [9, 10, 100]
     assert sorted(layout.checkpoint("job", step) for step in steps) == [layout.checkpoint("job", s) for s in steps]
+
+
+KEYS = [
+    function
+    for name, function in vars(layout).items()
+    if inspect.isfunction(function) and not name.startswith("_") and name != "check_name"
+]
+
+
+@pytest.mark.parametrize("part", ["", "..", "a/b", "..\\..\\x", "a@b", "\0", "x" * 201])
+@pytest.mark.parametrize("key", KEYS, ids=lambda function: function.__name__)
+def test_each_part_of_a_key_that_a_caller_names_is_checked(key: Callable[..., str], part: str) -> None:
+    texts = [
+        name for name, one in inspect.signature(key).parameters.items() if one.annotation == "str" and name != "file"
+    ]
+    numbers = dict.fromkeys({"step", "number"} & set(inspect.signature(key).parameters), 1)
+    assert texts
+    for hostile in texts:
+        with pytest.raises(NotFoundError):
+            key(**numbers, **(dict.fromkeys(texts, "good") | {hostile: part}))
 
 
 @pytest.mark.parametrize("name", ["", "-a", ".a", "A", "a/b", "a b", "é", "a" * 64, "..", "a\n"])

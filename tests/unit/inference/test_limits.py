@@ -53,3 +53,9 @@ def test_what_is_within_the_limit_stays_as_it_is(body: dict) -> None:
 def test_a_chat_without_a_length_gets_the_default(body: dict, tokens: dict) -> None:
     LIMITS.apply(CHAT, body)
     assert body == tokens
+
+
+def test_what_vllms_own_servers_tell_each_other_is_refused() -> None:
+    with pytest.raises(InvalidInputError, match="kv_transfer_params"):
+        LIMITS.apply(CHAT, {"vllm_xargs": {"kv_transfer_params": "x"}})
+    LIMITS.apply(CHAT, {"vllm_xargs": {"my_plugin": 1}})

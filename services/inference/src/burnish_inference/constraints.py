@@ -26,6 +26,8 @@ def check_constraints(payload: dict[str, Any], max_bytes: int, allow_grammars: b
         value = payload.get(name)
         if value is None:
             continue
+        if name == "structured_outputs" and not isinstance(value, dict):  # vLLM 0.32 takes it for one, and fails
+            raise InvalidInputError(f'`{name}` must be an object: {{"regex": …}}, for example', field=name)
         if _depth(value) > DEEPEST:
             raise InvalidInputError(f"`{name}` is nested deeper than {DEEPEST} levels: flatten it", field=name)
         if (size := len(orjson.dumps(value))) > max_bytes:

@@ -9,6 +9,7 @@ from burnish.errors import InvalidInputError
 from burnish_inference.constraints import check_constraints
 
 CHAT = "/v1/chat/completions"
+TRANSFER = "kv_transfer_params"  # between vLLM's own servers; vLLM 0.32 fails on one that came this way
 
 
 @dataclass(frozen=True)
@@ -38,6 +39,10 @@ class Limits:
                 f"{asked}, and one request may have at most {self.max_choices} answers "
                 "(BURNISH_INFERENCE_MAX_CHOICES): send several requests",
                 field="n" if n > 1 else "prompt",
+            )
+        if isinstance(extra := payload.get("vllm_xargs"), dict) and TRANSFER in extra:
+            raise InvalidInputError(
+                f"`vllm_xargs` has {TRANSFER}, and engines hand over no caches here", field="vllm_xargs"
             )
         check_constraints(payload, self.max_constraint_bytes, self.allow_grammars)
         if path == CHAT and payload.get("max_tokens") is None and payload.get("max_completion_tokens") is None:

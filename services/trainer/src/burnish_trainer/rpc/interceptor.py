@@ -8,12 +8,12 @@ from __future__ import annotations
 import hmac
 import inspect
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable
 from typing import Any, TypeAlias
 
 import grpc
 import grpc.aio
-from google.protobuf.message import Message
+from google.protobuf.message import DecodeError, Message
 from google.rpc import error_details_pb2, status_pb2
 from google.rpc.error_details_pb2 import BadRequest
 
@@ -31,7 +31,7 @@ CODES = {code.value[0]: code for code in grpc.StatusCode}
 
 
 class EdgeInterceptor(grpc.aio.ServerInterceptor):  # type: ignore[misc]  # grpc is untyped
-    """Wraps the handler of every call; unary and streaming ones apart."""
+    """Wraps the handler of every call; unary and streaming ones apart. A message is read once the token is known to be right."""
 
     def __init__(self, token: str, telemetry: CallTelemetry) -> None:
         self._expected = f"Bearer {token}".encode()
@@ -50,9 +50,10 @@ class EdgeInterceptor(grpc.aio.ServerInterceptor):  # type: ignore[misc]  # grpc
         }[handler.request_streaming, handler.response_streaming]
         inner = handler.unary_unary or handler.unary_stream or handler.stream_unary or handler.stream_stream
         wrap = self._stream if handler.response_streaming else self._unary
+        read = _read_all if handler.request_streaming else _read
         return make(
-            wrap(inner, details.method),
-            request_deserializer=handler.request_deserializer,
+            wrap(lambda request, context: inner(read(request, handler.request_deserializer), context), details.method),
+            request_deserializer=None,  # bytes come here as they are: a stranger's are not read, and junk is told as such
             response_serializer=handler.response_serializer,
         )
 
@@ -93,6 +94,20 @@ class EdgeInterceptor(grpc.aio.ServerInterceptor):  # type: ignore[misc]  # grpc
             raise UnauthenticatedError(
                 "the call's `authorization` metadata is missing or wrong: send `Bearer <token>` with the trainer's BURNISH_TOKEN"
             )
+
+
+def _read(data: bytes, deserialize: Callable[[bytes], Any]) -> Any:
+    try:
+        return deserialize(data)
+    except DecodeError as error:
+        raise InvalidInputError(
+            f"the request's bytes are no message of this method ({error}): send what its proto describes"
+        ) from error
+
+
+async def _read_all(requests: AsyncIterable[bytes], deserialize: Callable[[bytes], Any]) -> AsyncIterator[Any]:
+    async for data in requests:
+        yield _read(data, deserialize)
 
 
 async def _abort(error: Exception, context: Context, method: str) -> None:
