@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from burnish.errors import InvalidInputError
-from burnish.grading import Evidence, Grade, Judgement, grade
+from burnish.grading import Evidence, Grade, Judgement, check, grade
 from burnish.schemas.benchmark import GraderSpec
 
 EXPECTED = {"json_fields": '{"a": 1}', "multiple_choice": "B", "number": "42"}
@@ -213,3 +213,13 @@ def test_a_value_in_the_wrong_field_is_said_though_the_schema_is_broken_by_it() 
     swapped = '{"file": "heapq.py", "name": "heappush"}'
     assert outcome("json_fields", swapped, wanted, json_schema=schema) == "right-value-wrong-field"
     assert outcome("json_fields", '{"file": "heapq.py"}', wanted, json_schema=schema) == "schema-mismatch"
+
+
+@pytest.mark.parametrize("value", [2**70, -(2**63) - 1, "\ud800", {"\ud800": 1}, float("nan"), [[2**64]]])
+@pytest.mark.parametrize("name", ["exact", "judge", "json_fields", "multiple_choice", "one_of", "regex"])
+def test_arguments_that_json_writers_refuse_are_the_callers_mistake(name: str, value: object) -> None:
+    argument = {
+        "exact": "strip", "judge": "rubric", "json_fields": "json_schema", "multiple_choice": "choices", "one_of": "labels", "regex": "pattern",
+    }  # fmt: skip
+    with pytest.raises(InvalidInputError):
+        check(GraderSpec(name=name, args={argument[name]: value}), "a")

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import inspect
+import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
-import orjson
 from pydantic import BaseModel, ConfigDict, ValidationError, create_model
 
 from burnish.errors import InvalidInputError, validation_problems
@@ -145,11 +145,12 @@ def _lookup(name: str) -> _Registered:
 
 
 def _arguments_of(spec: GraderSpec) -> dict[str, Any]:
-    return _validated(spec.name, orjson.dumps(spec.args, option=orjson.OPT_SORT_KEYS))
+    # Not orjson, which writes no integer of more than 64 bits and no single surrogate: what is wrong is the model's to say.
+    return _validated(spec.name, json.dumps(spec.args, sort_keys=True))
 
 
 @lru_cache(maxsize=4096)
-def _validated(name: str, args_json: bytes) -> dict[str, Any]:
+def _validated(name: str, args_json: str) -> dict[str, Any]:
     """Checked arguments; cached, since a benchmark repeats few specs over many questions."""
     registered = _lookup(name)
     try:
