@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 import re
+import time
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 import orjson
+
+from burnish.files import write_atomically
+
+log = logging.getLogger(__name__)
 
 VERSION_LENGTH = 16  # hex characters of a sha256 that name a version: 64 bits
 
@@ -46,13 +52,51 @@ MODEL_FILES = re.compile(
 )
 
 
-def model_digest(folder: Path) -> str:
+REMEMBERED = "burnish-digests.json"  # beside the model: {file name: [size in bytes, time of change in ns, sha256]}
+SETTLED_NS = (
+    2 * 10**9
+)  # a file that changed later than this before it was read may change again within the same time stamp
+
+
+def model_digest(folder: Path, *, afresh: bool = False) -> str:
     """`sha256:<64 hex>` of a Hugging Face model folder: names and digests of the files that decide its outputs.
 
-    Trainer, inference and set-up all compute it this way; an adapter serves only on the base whose digest it names.
+    Trainer, inference and set-up all compute it this way; an adapter serves only on the base whose digest it names. Digests of
+    files are kept in REMEMBERED, and taken from there while a file's size and time of change stay the same: 15 GB take most of
+    a minute to read. afresh: read every file.
     """
+    path = folder / REMEMBERED
+    known = {} if afresh else _remembered(path)
     names = sorted(p.name for p in folder.iterdir() if p.is_file() and MODEL_FILES.match(p.name))
-    return "sha256:" + sha256_hex(canonical_json([[name, file_sha256(folder / name)] for name in names]))
+    read_at = time.time_ns()
+    entries = {name: _entry(folder / name, known.get(name)) for name in names}
+    settled = {name: entry for name, entry in entries.items() if entry[1] < read_at - SETTLED_NS}
+    if settled != known:
+        try:
+            write_atomically(path, canonical_json(settled), survives_power_cut=False)
+        except OSError as error:
+            log.warning(
+                "%s cannot be written (%s), so the whole model is read at every attempt: "
+                "run `burnish-model record` where the folder is writable",
+                path,
+                error.strerror,
+            )
+    return "sha256:" + sha256_hex(canonical_json([[name, entry[2]] for name, entry in entries.items()]))
+
+
+def _entry(path: Path, known: list[Any] | None) -> list[Any]:
+    status = path.stat()
+    stamp = [status.st_size, status.st_mtime_ns]
+    return known if known is not None and known[:2] == stamp else [*stamp, file_sha256(path)]
+
+
+def _remembered(path: Path) -> dict[str, list[Any]]:
+    """What cannot be read is computed again."""
+    try:
+        entries = orjson.loads(path.read_bytes())
+        return {name: entry for name, entry in entries.items() if len(entry) == 3}
+    except (OSError, ValueError, AttributeError, TypeError):
+        return {}
 
 
 def prompt_key(messages: Iterable[dict[str, Any]]) -> str:

@@ -1,4 +1,7 @@
-"""`burnish-model record FOLDER --name NAME`: write the record that makes a folder a base model of Burnish."""
+"""`burnish-model record FOLDER --name NAME`: write the record that makes a folder a base model of Burnish.
+
+`burnish model add` does this too, and checks the model first. Called by it, by set-up and by tests.
+"""
 
 from __future__ import annotations
 
@@ -7,18 +10,18 @@ import sys
 from pathlib import Path
 
 from burnish.digests import model_digest
-from burnish.errors import BurnishError, NotFoundError
+from burnish.errors import BurnishError
+from burnish.model_files import check_files
 from burnish.schemas.models import RECORD, BaseModelRecord
 
 
 def record(folder: Path, name: str, source: str, licence: str) -> BaseModelRecord:
-    """Digest the folder and write its burnish-model.json, over an earlier one. NotFoundError if it holds no model."""
-    missing = [need for need in ("config.json", "tokenizer.json") if not (folder / need).is_file()]
-    if missing or not list(folder.glob("*.safetensors")):
-        raise NotFoundError(
-            f"{folder} is no Hugging Face model folder: it wants config.json, tokenizer.json and *.safetensors"
-        )
-    made = BaseModelRecord(name=name, digest=model_digest(folder), source=source, licence=licence)
+    """Digest the folder and write its burnish-model.json, over an earlier one.
+
+    NotFoundError if it holds no model, PreconditionError if its weights are quantised already.
+    """
+    check_files(folder)
+    made = BaseModelRecord(name=name, digest=model_digest(folder, afresh=True), source=source, licence=licence)
     (folder / RECORD).write_text(made.model_dump_json(indent=2) + "\n")
     return made
 

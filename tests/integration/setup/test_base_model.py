@@ -20,7 +20,7 @@ def run(folder: Path) -> subprocess.CompletedProcess[str]:
 
 def model(folder: Path) -> Path:
     for name in ("config.json", "tokenizer.json", "model.safetensors"):
-        (folder / name).write_text(name)
+        (folder / name).write_text("{}")
     record(folder, "mine", source="here", licence="MIT")
     return folder
 
@@ -32,9 +32,9 @@ def test_a_recorded_folder_is_taken_as_it_is(tmp_path: Path) -> None:
 
 
 def test_a_folder_that_changed_is_refused_and_kept(tmp_path: Path) -> None:
-    (model(tmp_path) / "config.json").write_text("{}")
+    (model(tmp_path) / "config.json").write_text('{"changed": true}')
     done = run(tmp_path)
     assert done.returncode == 1
     assert "its files have changed" in done.stderr
     assert "burnish-model record" in done.stderr
-    assert (tmp_path / "model.safetensors").read_text() == "model.safetensors"
+    assert (tmp_path / "model.safetensors").read_text() == "{}"

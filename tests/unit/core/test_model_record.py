@@ -14,7 +14,7 @@ from burnish.schemas.models import read_record
 
 def test_the_record_names_the_digest_of_the_files(tmp_path: Path) -> None:
     for name in ("config.json", "tokenizer.json", "model.safetensors"):
-        (tmp_path / name).write_text(name)
+        (tmp_path / name).write_text("{}")
     record(tmp_path, "mine", source="here", licence="MIT")
     read = read_record(tmp_path)
     assert (read.name, read.digest) == ("mine", model_digest(tmp_path))

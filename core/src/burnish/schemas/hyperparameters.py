@@ -20,6 +20,8 @@ from burnish.serving import LORA_RANKS
 Kind = Literal["whole number", "number", "flag", "choice", "names", "adapter version"]
 KINDS: dict[Any, Kind] = {int: "whole number", float: "number", bool: "flag", VersionRef: "adapter version"}
 TARGET_MODULES = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
+FUSED_MODULES = ("qkv_proj", "gate_up_proj")  # Phi has these in place of five of them
+PROJECTIONS = (*TARGET_MODULES, *FUSED_MODULES)
 MAXIMUM_RANK = LORA_RANKS[-1]
 
 
@@ -128,9 +130,9 @@ class LoraSpec(Frozen):
     dropout: Annotated[float, Shown()] = Field(
         default=0.0, ge=0, lt=1, description="Share of the adapter's inputs that are dropped in training"
     )
-    target_modules: Annotated[
-        tuple[str, ...], Shown(default=f"all {len(TARGET_MODULES)} projections", option="target_module")
-    ] = Field(default=TARGET_MODULES, description="Modules to adapt")
+    target_modules: Annotated[tuple[str, ...], Shown(default="all projections of the base", option="target_module")] = (
+        Field(default=TARGET_MODULES, description="Modules to adapt")
+    )
     use_rslora: Annotated[bool, Shown(option="rslora")] = Field(
         default=False, description="Scale by alpha / sqrt(rank) instead of alpha / rank; for high ranks"
     )
@@ -150,12 +152,12 @@ class LoraSpec(Frozen):
     @field_validator("target_modules")
     @classmethod
     def known_modules(cls, modules: tuple[str, ...]) -> tuple[str, ...]:
-        unknown = sorted(set(modules) - set(TARGET_MODULES))
+        unknown = sorted(set(modules) - set(PROJECTIONS))
         if unknown:
-            raise ValueError(f"{', '.join(unknown)}: LoRA is trained and served on {', '.join(TARGET_MODULES)} only")
+            raise ValueError(f"{', '.join(unknown)}: LoRA is trained and served on {', '.join(PROJECTIONS)} only")
         if not modules:
             raise ValueError("name at least one module")
-        return tuple(module for module in TARGET_MODULES if module in modules)
+        return tuple(module for module in PROJECTIONS if module in modules)
 
 
 class OptimizerSpec(Frozen):

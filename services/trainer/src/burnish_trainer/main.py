@@ -17,6 +17,7 @@ from burnish.telemetry import logs
 from burnish.telemetry.tracing import Tracing
 from burnish_trainer.executors.local import LocalExecutor
 from burnish_trainer.metrics import TrainerMetrics
+from burnish_trainer.preflight.base_model import read_projections
 from burnish_trainer.preflight.planner import RunPlanner
 from burnish_trainer.preflight.process import CheckerProcess
 from burnish_trainer.queue.database import Database
@@ -56,7 +57,7 @@ async def serve(settings: TrainerSettings, s3: S3Settings, token: str, certifica
     engine = Engine(
         work_dir.engine_id, repository, executor, planner, store, notifier, policy, devices, metrics, tracing
     )
-    admission = Admission(store, base_model, devices, settings.workers)
+    admission = Admission(store, base_model, devices, settings.workers, read_projections(settings.base_model))
     servicer = TrainerServicer(repository, admission, notifier, planner, store, metrics)
     server = build_server(servicer, token, health, metrics, tracing)
     port = open_port(server, f"{settings.host}:{settings.port}", certificate)

@@ -94,6 +94,13 @@ def test_defaults_of_sft(case: Case) -> None:
     assert (spec.quantization, spec.backend, spec.seed) == ("none", "auto", 0)
 
 
+def test_the_modules_are_those_that_the_base_has(case: Case) -> None:
+    phi = ["qkv_proj", "o_proj", "gate_up_proj", "down_proj"]
+    case.admission = Admission(case.store, BASE, ["cpu"], projections=phi)
+    assert set(case.admit().lora.target_modules) == set(phi)
+    assert case.admit(lora={"target_modules": ["qkv_proj"]}).lora.target_modules == ("qkv_proj",)
+
+
 def test_defaults_of_dpo(case: Case) -> None:
     spec = case.admit("dpo")
     assert spec.params == {"beta": 0.1, "initial_adapter": None}

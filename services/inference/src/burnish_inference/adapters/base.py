@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from burnish.errors import InvalidInputError
+from burnish.model_files import weight_files
 from burnish.schemas.models import BaseModelRecord, read_record
 from burnish_inference.adapters.tensors import read_header
 
@@ -25,7 +26,7 @@ class BaseModel:
         """Reads the record and the headers of the weights. InvalidInputError if there are none that can be read."""
         record = read_record(folder)
         linears: dict[str, tuple[int, int]] = {}
-        for file in sorted(folder.glob("*.safetensors")):
+        for file in weight_files(folder):
             try:
                 header = read_header(file)
             except ValueError as error:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import json
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from math import prod
@@ -12,8 +12,11 @@ from typing import Any
 from safetensors import safe_open
 
 from burnish.errors import CorruptDataError
+from burnish.model_files import read_config, weight_files
 from burnish.schemas.base import BaseModelRef
+from burnish.schemas.hyperparameters import PROJECTIONS
 from burnish.schemas.models import read_record
+from burnish_trainer.data.tokenizer import load_tokenizer
 from burnish_trainer.data.tokens import Tokenizer
 from burnish_trainer.preflight.types import ModelShape
 
@@ -57,19 +60,20 @@ class BaseModel:
     @cached_property
     def layers(self) -> frozenset[str]:
         """Last names of the modules that have a weight matrix: q_proj, lm_head, …"""
-        return frozenset(
-            name.split(".")[-2] for name, shape in self.tensors.items() if name.endswith(".weight") and len(shape) == 2
-        )
+        return _layers(self.tensors)
+
+    @property
+    def projections(self) -> tuple[str, ...]:
+        """Modules that an adapter changes unless a job names others."""
+        return _projections(self.layers)
 
 
 def load_base_model(folder: Path) -> BaseModel:
     """NotFoundError if the folder has no record, CorruptDataError if its config or weight files cannot be read."""
-    from transformers import AutoTokenizer
-
-    tokenizer: Any = AutoTokenizer.from_pretrained(str(folder), local_files_only=True)
+    tokenizer = load_tokenizer(folder)
     record = read_record(folder)
-    config = json.loads((folder / "config.json").read_bytes())
-    files = sorted(folder.glob("*.safetensors"))
+    config = read_config(folder)
+    files = weight_files(folder)
     if not files:
         raise CorruptDataError(f"{folder} has no .safetensors file: run set-up again")
     return BaseModel(
@@ -77,9 +81,28 @@ def load_base_model(folder: Path) -> BaseModel:
         ref=BaseModelRef(name=record.name, digest=record.digest),
         tokenizer=tokenizer,
         config=config.get("text_config", config),
-        tensors={name: shape for file in files for name, shape in _shapes(file).items()},
+        tensors=_tensors(files),
         weight_bytes=sum(file.stat().st_size for file in files),
     )
+
+
+def read_projections(folder: Path) -> tuple[str, ...]:
+    """BaseModel.projections, of the weight files' headers alone."""
+    return _projections(_layers(_tensors(weight_files(folder))))
+
+
+def _projections(layers: Collection[str]) -> tuple[str, ...]:
+    return tuple(module for module in PROJECTIONS if module in layers)
+
+
+def _layers(tensors: Mapping[str, tuple[int, ...]]) -> frozenset[str]:
+    return frozenset(
+        name.split(".")[-2] for name, shape in tensors.items() if name.endswith(".weight") and len(shape) == 2
+    )
+
+
+def _tensors(files: Iterable[Path]) -> dict[str, tuple[int, ...]]:
+    return {name: shape for file in files for name, shape in _shapes(file).items()}
 
 
 def _shapes(file: Path) -> dict[str, tuple[int, ...]]:

@@ -10,6 +10,7 @@ import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from burnish.schemas.hyperparameters import TARGET_MODULES
 from burnish.schemas.job import JobSpec
 from burnish.schemas.methods import METHODS
 from burnish.schemas.tuning import RunEstimate
@@ -110,7 +111,7 @@ def adapter_parameters(spec: JobSpec, model: ModelShape) -> int:
 
 
 def module_sizes(model: ModelShape) -> dict[str, tuple[int, int]]:
-    """(inputs, outputs) of each linear module of a layer."""
+    """(inputs, outputs) of each linear module that a layer may have; Phi's two are several of the others in one."""
     hidden, inner = model.hidden_size, model.intermediate_size
     queries, keys = model.attention_heads * model.head_size, model.key_value_heads * model.head_size
     return {
@@ -121,12 +122,15 @@ def module_sizes(model: ModelShape) -> dict[str, tuple[int, int]]:
         "gate_proj": (hidden, inner),
         "up_proj": (hidden, inner),
         "down_proj": (inner, hidden),
+        "qkv_proj": (hidden, queries + 2 * keys),
+        "gate_up_proj": (hidden, 2 * inner),
     }
 
 
 def linear_parameters(model: ModelShape) -> int:
     """Of all layers' linear modules: those that NF4 quantises."""
-    return model.layers * sum(inputs * outputs for inputs, outputs in module_sizes(model).values())
+    sizes = module_sizes(model)
+    return model.layers * sum(inputs * outputs for inputs, outputs in (sizes[name] for name in TARGET_MODULES))
 
 
 def predict(spec: JobSpec, workload: Workload, model: ModelShape, machine: Machine) -> Prediction:

@@ -17,7 +17,7 @@ from burnish.ports import ObjectStore
 from burnish.schemas.adapter import AdapterManifest
 from burnish.schemas.base import BaseModelRef, Frozen, VersionRef
 from burnish.schemas.dataset import DatasetManifest
-from burnish.schemas.hyperparameters import OptimizerSpec, total_steps
+from burnish.schemas.hyperparameters import TARGET_MODULES, OptimizerSpec, total_steps
 from burnish.schemas.job import JobSpec
 from burnish.schemas.methods import METHODS, Method, method_named
 from burnish_trainer.artifacts import adapters
@@ -62,12 +62,21 @@ class QueueOptions(Frozen):
 class Admission:
     """Turns the fields that a caller set into a whole JobSpec, or raises the error that says what is wrong with them.
 
-    devices: what the trainer has. workers: jobs on each at one time.
+    devices: what the trainer has. workers: jobs on each at one time. projections: the base's modules that an adapter changes
+    unless a job names others.
     """
 
-    def __init__(self, store: ObjectStore, base_model: BaseModelRef, devices: Sequence[str], workers: int = 1) -> None:
+    def __init__(
+        self,
+        store: ObjectStore,
+        base_model: BaseModelRef,
+        devices: Sequence[str],
+        workers: int = 1,
+        projections: Sequence[str] = TARGET_MODULES,
+    ) -> None:
         self._store = store
         self._base_model = base_model
+        self._projections = tuple(projections)
         self._has_gpu = "cpu" not in devices
         self._most_devices = (
             len(devices) if self._has_gpu else workers
@@ -85,9 +94,10 @@ class Admission:
         params = method.params.model_validate(fields.get("params", {}))
         dataset = self._dataset(VersionRef.model_validate(fields["dataset"]), name)
         lora = dict(fields.get("lora", {}))
+        lora.setdefault("target_modules", self._projections)
         initial = getattr(params, "initial_adapter", None)
         if initial is not None:
-            lora = _continued(lora, self._adapter(initial, field=f"{name}.initial_adapter"))
+            lora = _continued(dict(fields.get("lora", {})), self._adapter(initial, field=f"{name}.initial_adapter"))
         rows, devices = dataset.counts.train, fields.get("device_count", 1)
         optimizer = _with_defaults(dict(fields.get("optimizer", {})), method.learning_rate, rows, devices)
         whole = {**fields, "params": params.model_dump(mode="json"), "lora": lora, "optimizer": optimizer}

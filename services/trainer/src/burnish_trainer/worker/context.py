@@ -22,6 +22,7 @@ from burnish_trainer.artifacts.adapters import RunRecord
 from burnish_trainer.artifacts.checkpoints import FOLDER, Checkpoints
 from burnish_trainer.data import rows
 from burnish_trainer.data.batches import BatchSchedule, schedule_rows
+from burnish_trainer.data.tokenizer import load_tokenizer
 from burnish_trainer.data.tokens import EncodedRow, encode_records
 from burnish_trainer.executors.events import EventWriter, Note
 from burnish_trainer.hardware.backends import Choice, Device, DType
@@ -105,10 +106,7 @@ class RunContext:
     @cached_property
     def tokenizer(self) -> Any:
         """A transformers tokenizer, which encode_records and TRL's trainers take alike."""
-        from transformers import AutoTokenizer  # after the backend, which may patch it
-
-        tokenizer: Any = AutoTokenizer.from_pretrained(str(self.base_model_folder), local_files_only=True)
-        return tokenizer
+        return load_tokenizer(self.base_model_folder)  # imports transformers after the backend, which may patch it
 
     def training_rows(self) -> TrainingRows:
         """Read, encode and schedule the job's rows. StopRequested if the worker was asked to stop meanwhile."""
