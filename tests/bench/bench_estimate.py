@@ -189,11 +189,11 @@ def report(runs: list[dict[str, Any]]) -> float:
     Returns the largest error after calibration.
     """
     from burnish.schemas.job import JobSpec
-    from burnish_trainer.hardware.machine import read_machine
+    from burnish_trainer.hardware.machine import MachineReader
     from burnish_trainer.preflight.estimate import estimate, scale_of
     from burnish_trainer.preflight.types import ModelShape, PastRun, Workload
 
-    machine = read_machine(Path(tempfile.gettempdir()), "cpu")
+    machine = MachineReader(Path(tempfile.gettempdir()), "cpu")()
     lines = [
         "| run | | CPU s a core | uncalibrated | calibrated | peak MB | uncalibrated | calibrated |",
         "| --- | --- | --- | --- | --- | --- | --- | --- |",

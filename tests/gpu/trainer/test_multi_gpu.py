@@ -21,6 +21,7 @@ from unit.trainer.made import dpo_rows, job_spec, put_dataset, sft_rows
 from burnish.objectstores.s3 import S3ObjectStore
 from burnish_trainer.executors.events import Event, Note, Succeeded
 from burnish_trainer.executors.local import LocalExecutor
+from burnish_trainer.hardware.gpus import visible
 
 pytestmark = [
     pytest.mark.gpu,
@@ -38,7 +39,7 @@ def executor(seaweed: Any, store: S3ObjectStore, tmp_path: Path, base_model_dir:
         "BURNISH_S3_SECRET_KEY": seaweed.secret_key,
         "BURNISH_S3_BUCKET": store.bucket,
     }
-    executor = LocalExecutor(tmp_path, base_model_dir, "cuda", environment)
+    executor = LocalExecutor(tmp_path, base_model_dir, [gpu.uuid for gpu in visible(os.environ)], environment)
     yield executor
     executor.close()
 

@@ -51,7 +51,7 @@ def test_a_limit_on_file_sizes_is_told(
     tmp_path: Path,
 ) -> None:
     """What a quota does too: a write in the middle of a file fails."""
-    executor = LocalExecutor(tmp_path, tiny_base, "cpu", store_environment)
+    executor = LocalExecutor(tmp_path, tiny_base, (), store_environment)
     attempts = Attempts(executor, dataset, "job-00000000000000d1", OPTIMIZER, ["cpu"])
     worker = attempts.start()
     until(attempts.saved, 240, "no checkpoint")
@@ -81,7 +81,7 @@ def test_a_full_disk_is_told_and_the_job_goes_on_once_there_is_room(
     dataset: VersionRef,
     small_disk: Path,
 ) -> None:
-    executor = LocalExecutor(small_disk, tiny_base, "cpu", store_environment)
+    executor = LocalExecutor(small_disk, tiny_base, (), store_environment)
     attempts = Attempts(executor, dataset, "job-00000000000000d2", OPTIMIZER, ["cpu"])
     worker = attempts.start()
     until(attempts.saved, 240, "no checkpoint")

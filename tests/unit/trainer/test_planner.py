@@ -17,12 +17,10 @@ from burnish.schemas.base import BaseModelRef, VersionRef
 from burnish.schemas.job import JobSpec
 from burnish.schemas.tuning import Finding, RunMeasurement
 from burnish_trainer.hardware.machine import (
-    Gpu,
     Machine,
+    MachineReader,
     children_bytes,
-    parse_gpus,
     processor_name,
-    read_machine,
 )
 from burnish_trainer.preflight.estimate import adapter_parameters, predict, scale_of
 from burnish_trainer.preflight.planner import RunPlanner
@@ -130,7 +128,7 @@ class Plans:
             findings=list(self.findings), workload=self.workload, model=self.model if self.workload else None
         )
         base = BaseModelRef(name="base", digest="sha256:0")
-        planner = RunPlanner(Checked(report), self.past, base, self.folder, "auto", lambda: self.machine)
+        planner = RunPlanner(Checked(report), self.past, base, lambda: self.machine)
         return planner.preview(job_spec(DATASET, method, **spec), deadline)
 
 
@@ -167,7 +165,7 @@ def test_an_eight_gigabyte_gpu_refuses_what_does_not_fit_and_says_what_would(pla
     assert (finding.code, finding.severity) == ("does-not-fit", "refusal")
     assert preview.refused
     assert finding.message.endswith(
-        "a GPU has 8000 MB; would fit: quantization nf4 (QLoRA), optimizer.batch_size 1 with gradient_accumulation_steps 8, "
+        "a GPU has 8000 MB free of 8000; would fit: quantization nf4 (QLoRA), optimizer.batch_size 1 with gradient_accumulation_steps 8, "
         "lora.rank 8"
     )
 
@@ -313,15 +311,6 @@ def test_what_costs_more_is_said_to_cost_more() -> None:
     assert memory <= 1.0
 
 
-def test_nvidia_smi_is_read() -> None:
-    said = "NVIDIA GeForce RTX 4060, 8188, 8.9\nTesla, T4, 15360, 7.5\nBroken, [N/A], 7.0\n"
-    assert parse_gpus(said) == [
-        Gpu("NVIDIA GeForce RTX 4060", 8188 << 20, 8.9),
-        Gpu("Tesla, T4", 15360 << 20, 7.5),
-    ]
-    assert parse_gpus("") == []
-
-
 def test_memory_of_descendants_is_counted() -> None:
     assert children_bytes(os.getppid()) >= 10 << 20, "this test's process is among the parent's descendants"
 
@@ -332,7 +321,7 @@ def test_this_machine_is_read_and_its_speed_kept(tmp_path: Path) -> None:
     (tmp_path / "speed.json").write_text(
         f'{{"name": "{name}", "dtype": "float32", "flops": 7e9, "bytes_per_second": 5e9}}'
     )
-    machine = read_machine(tmp_path, "cpu")
+    machine = MachineReader(tmp_path, "cpu")()
     assert (machine.device, machine.dtype, machine.flops, machine.speed_measured) == ("cpu", "float32", 7e9, True)
     assert 0 < machine.available_memory_bytes <= machine.memory_bytes
     assert machine.free_disk_bytes > 0

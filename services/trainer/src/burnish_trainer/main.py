@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import signal
 import sys
 
@@ -16,6 +17,8 @@ from burnish.settings import S3Settings, TlsSettings, TokenSettings
 from burnish.telemetry import logs
 from burnish.telemetry.tracing import Tracing
 from burnish_trainer.executors.local import LocalExecutor
+from burnish_trainer.hardware.gpus import DriverError, Gpu, visible
+from burnish_trainer.hardware.machine import MachineReader
 from burnish_trainer.metrics import TrainerMetrics
 from burnish_trainer.preflight.base_model import read_projections
 from burnish_trainer.preflight.planner import RunPlanner
@@ -44,13 +47,15 @@ async def serve(settings: TrainerSettings, s3: S3Settings, token: str, certifica
     database = Database(settings.database_url)
     await asyncio.to_thread(database.migrate)
     repository, store, notifier, health = JobRepository(database), s3.open(), Notifier(), Health()
-    devices = await asyncio.to_thread(discover, settings.device)
+    gpus = [] if settings.device == "cpu" else await asyncio.to_thread(visible_gpus)
+    devices = discover(settings.device, gpus)
     checker = CheckerProcess(settings.base_model, s3.environment())
-    planner = RunPlanner(checker, repository, base_model, settings.work_dir, settings.device)
-    kind = devices[0].partition(":")[0]
+    uuids = [gpu.uuid for gpu in gpus]
     executor = LocalExecutor(
-        settings.work_dir, settings.base_model, kind, s3.environment(), warm_workers=settings.warm_workers
+        settings.work_dir, settings.base_model, uuids, s3.environment(), warm_workers=settings.warm_workers
     )
+    machine = MachineReader(settings.work_dir, settings.device, executor.busy)
+    planner = RunPlanner(checker, repository, base_model, machine)
     metrics, tracing = TrainerMetrics(), Tracing.from_environment("burnish-trainer")
     metrics.watch_queue(repository.count_open)
     policy = Policy.from_settings(settings)
@@ -78,6 +83,14 @@ async def serve(settings: TrainerSettings, s3: S3Settings, token: str, certifica
         await server.stop(grace=1)
         tracing.close()
         database.close()
+
+
+def visible_gpus() -> list[Gpu]:
+    """PreconditionError if the driver fails: the trainer must not take a GPU host for one without."""
+    try:
+        return visible(os.environ)
+    except DriverError as error:
+        raise PreconditionError(f"{error}: repair the driver, or set BURNISH_TRAINER_DEVICE=cpu") from error
 
 
 def main() -> None:

@@ -65,7 +65,7 @@ def executor(
         "PYTHONPATH": ":".join([str(packages), *filter(None, sys.path)]),
         "LOOKS": str(tmp_path / "looks"),
     }
-    executor = LocalExecutor(tmp_path, tiny_base, "cuda", environment, warm_workers=1)
+    executor = LocalExecutor(tmp_path, tiny_base, ("GPU-a", "GPU-b"), environment, warm_workers=1)
     yield executor
     executor.close()
 
@@ -98,7 +98,7 @@ def test_a_spare_looks_at_no_gpu_before_one_is_granted_and_sees_only_that_one(
     assert worker.process.pid == spare
     attempts.ends(worker)
     seen = looks(tmp_path)
-    assert {look["visible"] for look in seen if look["pid"] == spare} == {"1"}
+    assert {look["visible"] for look in seen if look["pid"] == spare} == {"GPU-b"}
     assert {"is_available"} <= {look["call"] for look in seen}
     (*_, failed) = attempts.said()
     assert isinstance(failed, Failed)  # there is no dataset, nor this GPU

@@ -297,7 +297,7 @@ async def test_a_new_engine_reads_the_events_that_a_killed_one_left(
     assert prepare(bench.repository)
     assert claim(bench.repository)
     attempt = bench.repository.start_attempt(job_id, "engine-a", 0.0)
-    executor = LocalExecutor(tmp_path, tmp_path, "cpu", {}, command=(sys.executable, str(SCRIPT)))
+    executor = LocalExecutor(tmp_path, tmp_path, (), {}, command=(sys.executable, str(SCRIPT)))
     worker = executor.start(Attempt(job_id=job_id, attempt=1, spec=attempt.spec), ["cpu"])
     worker.process.wait(timeout=WAIT_SECONDS)
     worker.kill()

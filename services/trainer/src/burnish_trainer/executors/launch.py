@@ -10,7 +10,8 @@ import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-VISIBLE = "CUDA_VISIBLE_DEVICES"
+from burnish_trainer.hardware.gpus import VISIBLE
+
 WORKER_MODULE = "burnish_trainer.worker.main"
 WORKER = (sys.executable, "-m", WORKER_MODULE)
 
@@ -25,14 +26,12 @@ def command(worker: Sequence[str], folder: Path, devices: Sequence[str]) -> list
     return [*launcher, *count, *plain, "-m", WORKER_MODULE, str(folder)]
 
 
-def device_environment(devices: Sequence[str], inherited: str | None) -> dict[str, str]:
+def device_environment(devices: Sequence[str], uuids: Sequence[str]) -> dict[str, str]:
     """Variables that show an attempt only its own devices, which it sees as cuda:0, cuda:1, ….
 
-    inherited: this process's own CUDA_VISIBLE_DEVICES, of which "cuda:0" is the first.
+    uuids: of this trainer's GPUs, of which "cuda:0" is the first. A UUID names one GPU whatever its number is elsewhere.
     """
-    indexes = [int(device.partition(":")[2] or 0) for device in devices if device.startswith("cuda")]
-    seen = [name.strip() for name in inherited.split(",")] if inherited else []
-    return {VISIBLE: ",".join(seen[index] if seen else str(index) for index in indexes)}
+    return {VISIBLE: ",".join(uuids[int(name.removeprefix("cuda:"))] for name in devices if name.startswith("cuda"))}
 
 
 def rank_and_world_size(environment: Mapping[str, str]) -> tuple[int, int]:

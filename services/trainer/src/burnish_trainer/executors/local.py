@@ -23,6 +23,7 @@ from burnish_trainer.executors import Pulse, launch
 from burnish_trainer.executors.assignment import HEARTBEAT, LOG, Assignment, Attempt
 from burnish_trainer.executors.spare import Spare
 from burnish_trainer.hardware import backends
+from burnish_trainer.hardware.gpus import VISIBLE
 
 LOG_TAIL_BYTES = 4096
 SPARE_LOG = "spare.log"
@@ -100,7 +101,7 @@ class LocalWorker:
 class LocalExecutor:
     """burnish_trainer.executors.Executor over child processes.
 
-    device: "cpu" or "cuda", where jobs usually run. environment: what the worker gets beyond this process's own; secrets
+    uuids: of the GPUs that jobs get as "cuda:0", "cuda:1", …; none: they run on the CPU. environment: what the worker gets beyond this process's own; secrets
     travel here, never in argv or files. warm_workers: 1 keeps a spare with its libraries loaded.
     """
 
@@ -108,7 +109,7 @@ class LocalExecutor:
         self,
         work_dir: Path,
         base_model: Path,
-        device: str,
+        uuids: Sequence[str],
         environment: Mapping[str, str],
         command: Sequence[str] = launch.WORKER,
         warm_workers: int = 0,
@@ -117,7 +118,9 @@ class LocalExecutor:
         self._base_model = base_model.resolve()
         self._environment = dict(environment)
         self._command = tuple(command)
-        self._device: backends.Device = "cuda" if device.startswith("cuda") else "cpu"
+        self._uuids = tuple(uuids)
+        self._device: backends.Device = "cuda" if uuids else "cpu"
+        self._started: list[tuple[LocalWorker, Sequence[str]]] = []
         self._spare: Spare | None = None
         if warm_workers:
             self._spare = Spare(backends.choose("auto", self._device).name, self._start_spare)
@@ -132,11 +135,11 @@ class LocalExecutor:
     def start(self, attempt: Attempt, devices: Sequence[str]) -> LocalWorker:
         folder = self._attempt_folder(attempt.job_id, attempt.attempt)
         folder.mkdir(parents=True, exist_ok=True)
-        environment = launch.device_environment(devices, os.environ.get(launch.VISIBLE))
+        environment = launch.device_environment(devices, self._uuids)
         assignment = Assignment(
             **{name: getattr(attempt, name) for name in Attempt.model_fields},
             base_model=self._base_model,
-            device="cuda" if environment[launch.VISIBLE] else "cpu",
+            device="cuda" if environment[VISIBLE] else "cpu",
             environment=environment,
         )
         (folder / "spec.json").write_text(assignment.model_dump_json(indent=1))
@@ -145,7 +148,16 @@ class LocalExecutor:
         if process is None:
             command = launch.command(self._command, folder, devices)
             process = self._popen(command, folder / LOG, {**environment, "TMPDIR": str(folder)})
-        return LocalWorker(process, folder, len(devices))
+        worker = LocalWorker(process, folder, len(devices))
+        self._started = [*self._running(), (worker, devices)]
+        return worker
+
+    def busy(self) -> set[str]:
+        """The devices that workers are on now."""
+        return {device for _, devices in self._running() for device in devices}
+
+    def _running(self) -> list[tuple[LocalWorker, Sequence[str]]]:
+        return [(worker, devices) for worker, devices in self._started if worker.exit_status() is None]
 
     def read_events(self, job_id: str, attempt: int, offset: int) -> bytes:
         try:

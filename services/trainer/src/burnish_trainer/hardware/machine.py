@@ -1,4 +1,4 @@
-"""What the trainer's machine is and has free: memory, disk, GPUs by nvidia-smi, and a speed that is measured once.
+"""What the trainer's machine is and has free: memory, disk, GPUs, and a speed that is measured once.
 
 Called by preflight's planner for every job. The speed is measured by a short-lived process, since it needs torch
 (`python -m burnish_trainer.worker.torch_device`), and kept in the work directory.
@@ -11,14 +11,17 @@ import os
 import shutil
 import subprocess
 import sys
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 
 import psutil
 from pydantic import Field, ValidationError
 
+from burnish.errors import UnavailableError
 from burnish.schemas.base import Frozen
+from burnish_trainer.hardware import gpus
 from burnish_trainer.hardware.backends import Device, DType
+from burnish_trainer.hardware.gpus import VISIBLE, DriverError, Gpu
 
 log = logging.getLogger(__name__)
 
@@ -26,9 +29,7 @@ CPU_INFO = Path("/proc/cpuinfo")
 BF16_FLAG = "avx512_bf16"
 SPEED_FILE = "speed.json"
 SPEED_SECONDS = 120.0
-QUERY = ("nvidia-smi", "--query-gpu=name,memory.total,compute_cap", "--format=csv,noheader,nounits")
-MEBIBYTE = 1 << 20
-USABLE_SHARE = 0.97  # of a GPU's memory: the driver keeps the rest
+USABLE_SHARE = 0.97  # of a GPU's memory if it was never seen idle: the driver keeps the rest
 CORE_FLOPS = 2e10  # of a core's fp32 matrix products, if no speed could be measured
 CORE_BYTES_PER_SECOND = 4e9
 GPU_FLOPS = 3e13
@@ -58,66 +59,66 @@ class Speed(Frozen):
     bytes_per_second: float
 
 
-@dataclass(frozen=True)
-class Gpu:
-    name: str
-    memory_bytes: int
-    compute_capability: float
+class MachineReader:
+    """Reads the machine anew for every job. configured: auto, cpu or cuda. busy: the devices that workers of this trainer are on.
 
+    Of several GPUs the one with the least room counts, since a job may get any of them.
+    """
 
-def read_machine(work_dir: Path, configured: str) -> Machine:
-    """configured: auto, cpu or cuda. Of several GPUs the smallest counts, since a job may get any of them."""
-    gpus = [] if configured == "cpu" else read_gpus()
-    device: Device
-    dtype: DType
-    if gpus:  # all of its memory counts: this trainer owns it, and a job waits until the one before has left it
-        gpu = min(gpus, key=lambda gpu: gpu.memory_bytes)
-        device, name, memory_bytes = "cuda", gpu.name, gpu.memory_bytes
-        available_bytes = int(gpu.memory_bytes * USABLE_SHARE)
-        dtype = "bfloat16" if gpu.compute_capability >= 8 else "float16"
-        guessed = GPU_FLOPS, GPU_BYTES_PER_SECOND
-    else:
-        memory, cores = psutil.virtual_memory(), len(os.sched_getaffinity(0))
-        device, name, memory_bytes = "cpu", processor_name(), memory.total
-        available_bytes = min(memory.total, memory.available + children_bytes(os.getpid()))
-        dtype = cpu_dtype()
-        guessed = cores * CORE_FLOPS, cores * CORE_BYTES_PER_SECOND
-    speed = speed_of(work_dir, device, name)
-    return Machine(
-        device=device,
-        name=name,
-        dtype=speed.dtype if speed and device == "cpu" else dtype,
-        memory_bytes=memory_bytes,
-        available_memory_bytes=available_bytes,
-        free_disk_bytes=shutil.disk_usage(work_dir).free,
-        flops=speed.flops if speed else guessed[0],
-        bytes_per_second=speed.bytes_per_second if speed else guessed[1],
-        speed_measured=speed is not None,
-    )
+    def __init__(
+        self,
+        work_dir: Path,
+        configured: str,
+        busy: Callable[[], Collection[str]] = tuple,
+        read_gpus: Callable[[], Sequence[Gpu]] | None = None,
+    ) -> None:
+        self._work_dir = work_dir
+        self._configured = configured
+        self._busy = busy
+        self._read_gpus = read_gpus or (lambda: gpus.visible(os.environ))
+        self._free_when_idle: dict[str, int] = {}
 
-
-def read_gpus() -> list[Gpu]:
-    """By nvidia-smi; none if it is not installed or does not answer."""
-    try:
-        answer = subprocess.run(QUERY, capture_output=True, text=True, timeout=20, check=True)
-    except FileNotFoundError:
-        return []
-    except (subprocess.CalledProcessError, subprocess.TimeoutExpired) as error:
-        log.warning("nvidia-smi does not answer (%s): taken as no GPU", error)
-        return []
-    return parse_gpus(answer.stdout)
-
-
-def parse_gpus(text: str) -> list[Gpu]:
-    """Lines of "name, total MiB, compute capability". A line that says [N/A] is left out."""
-    gpus = []
-    for line in text.splitlines():
+    def __call__(self) -> Machine:
+        """UnavailableError if the driver does not answer."""
         try:
-            name, mebibytes, capability = line.rsplit(", ", 2)
-            gpus.append(Gpu(name, int(mebibytes) * MEBIBYTE, float(capability)))
-        except ValueError:
-            log.warning("nvidia-smi said %r: left out", line)
-    return gpus
+            found = [] if self._configured == "cpu" else self._read_gpus()
+        except DriverError as error:
+            raise UnavailableError(str(error)) from error
+        device: Device = "cuda" if found else "cpu"
+        visible = ""
+        if found:
+            gpu, available_bytes = self._fullest(found)
+            name, memory_bytes, visible = gpu.name, gpu.memory_bytes, gpu.uuid
+            dtype: DType = "bfloat16" if gpu.compute_capability >= 8 else "float16"
+            guessed = GPU_FLOPS, GPU_BYTES_PER_SECOND
+        else:
+            memory, cores = psutil.virtual_memory(), len(os.sched_getaffinity(0))
+            name, memory_bytes = processor_name(), memory.total
+            available_bytes = min(memory.total, memory.available + children_bytes(os.getpid()))
+            dtype = cpu_dtype()
+            guessed = cores * CORE_FLOPS, cores * CORE_BYTES_PER_SECOND
+        speed = speed_of(self._work_dir, device, name, visible)
+        return Machine(
+            device=device,
+            name=name,
+            dtype=speed.dtype if speed and device == "cpu" else dtype,
+            memory_bytes=memory_bytes,
+            available_memory_bytes=available_bytes,
+            free_disk_bytes=shutil.disk_usage(self._work_dir).free,
+            flops=speed.flops if speed else guessed[0],
+            bytes_per_second=speed.bytes_per_second if speed else guessed[1],
+            speed_measured=speed is not None,
+        )
+
+    def _fullest(self, found: Sequence[Gpu]) -> tuple[Gpu, int]:
+        """With the bytes that a run can have there: what is free while no worker of ours is on it, since a job waits for that."""
+        busy, room = set(self._busy()), {}
+        for number, gpu in enumerate(found):
+            if f"cuda:{number}" not in busy:
+                self._free_when_idle[gpu.uuid] = gpu.free_bytes
+            room[gpu] = self._free_when_idle.get(gpu.uuid, int(gpu.memory_bytes * USABLE_SHARE))
+        gpu = min(room, key=lambda gpu: room[gpu])
+        return gpu, room[gpu]
 
 
 def children_bytes(pid: int) -> int:
@@ -150,14 +151,18 @@ def _cpu_field(name: str) -> str:
     return ""
 
 
-def speed_of(work_dir: Path, device: Device, name: str) -> Speed | None:
-    """The speed on record, else measured now (some seconds, once). None if that fails, which the estimate's basis then says."""
+def speed_of(work_dir: Path, device: Device, name: str, visible: str = "") -> Speed | None:
+    """The speed on record, else measured now (some seconds, once). None if that fails, which the estimate's basis then says.
+
+    visible: UUID of the GPU of that name.
+    """
     path = work_dir / SPEED_FILE
     if recorded := _recorded_speed(path, name):
         return recorded
+    environment = {**os.environ, VISIBLE: visible}
     command = [sys.executable, "-m", "burnish_trainer.worker.torch_device", device, name, str(path)]
     try:
-        subprocess.run(command, capture_output=True, text=True, timeout=SPEED_SECONDS, check=True)
+        subprocess.run(command, capture_output=True, text=True, timeout=SPEED_SECONDS, check=True, env=environment)
     except subprocess.CalledProcessError as error:
         log.warning("the speed of %s could not be measured: %s", name, error.stderr.strip().splitlines()[-1:])
     except subprocess.TimeoutExpired:

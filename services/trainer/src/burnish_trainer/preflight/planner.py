@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from pathlib import Path
 from threading import Event
 from typing import Any
 
@@ -18,7 +17,7 @@ from burnish.schemas.job import JobSpec
 from burnish.schemas.methods import METHODS
 from burnish.schemas.tuning import Finding, RunEstimate
 from burnish_trainer.hardware import backends
-from burnish_trainer.hardware.machine import Machine, read_machine
+from burnish_trainer.hardware.machine import Machine
 from burnish_trainer.preflight.estimate import (
     CUDA_CONTEXT_BYTES,
     NEWEST_RUNS,
@@ -38,21 +37,19 @@ MEGABYTE = 1e6
 
 
 class RunPlanner:
-    """burnish_trainer.preflight.types.Planner. device: as configured (auto, cpu, cuda). machine: read anew for every job."""
+    """burnish_trainer.preflight.types.Planner. machine: read anew for every job."""
 
     def __init__(
         self,
         checker: Checker,
         past_runs: PastRuns,
         base_model: BaseModelRef,
-        work_dir: Path,
-        device: str,
-        machine: Callable[[], Machine] | None = None,
+        machine: Callable[[], Machine],
     ) -> None:
         self._checker = checker
         self._past_runs = past_runs
         self._base_model = base_model
-        self._machine = machine or (lambda: read_machine(work_dir, device))
+        self._machine = machine
 
     def preview(self, spec: JobSpec, deadline: datetime | None = None, given_up: Event | None = None) -> Preview:
         report = self._checker.check(spec, given_up)
@@ -116,7 +113,9 @@ def _check_memory(
         if fitting
         else f"nothing smaller would fit either: the base model alone takes {_megabytes(least)} MB even in 4 bits"
     )
-    there = f"{machine.name} has {_megabytes(free)} MB" + ("" if machine.device == "cuda" else " free")
+    there = f"{machine.name} has {_megabytes(free)} MB free"
+    if machine.device == "cuda":
+        there += f" of {_megabytes(machine.memory_bytes)}"
     yield finding(
         "does-not-fit",
         severity="refusal" if needs > over * free else "warning",

@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-import os
-import shutil
-import subprocess
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 from burnish.errors import PreconditionError
+from burnish_trainer.hardware.gpus import VISIBLE, Gpu
 
 CPU = "cpu"
-VISIBLE = "CUDA_VISIBLE_DEVICES"
-LISTING_SECONDS = 20
 
 
 class DevicePool:
@@ -45,41 +41,16 @@ class DevicePool:
         self._free.update(devices)
 
 
-def discover(device: str, environment: Mapping[str, str] = os.environ) -> tuple[str, ...]:
+def discover(device: str, gpus: Sequence[Gpu]) -> tuple[str, ...]:
     """The devices of the setting `device`: cpu, cuda (PreconditionError if there is none) or auto.
 
-    GPUs are counted by the driver's own list and CUDA_VISIBLE_DEVICES, and named as torch names them: cuda:0, cuda:1, …
+    gpus: those that this process may use, which are named as torch names them: cuda:0, cuda:1, …
     """
     if device == "cpu":
         return (CPU,)
-    found = tuple(f"cuda:{number}" for number in range(len(_visible_gpus(environment))))
+    found = tuple(f"cuda:{number}" for number in range(len(gpus)))
     if not found and device == "cuda":
         raise PreconditionError(
-            f"device cuda: `nvidia-smi -L` lists no GPU, or {VISIBLE} hides them all: repair the driver, or set the device to cpu"
+            f"device cuda: NVIDIA's driver lists no GPU, or {VISIBLE} hides them all: repair the driver, or set the device to cpu"
         )
     return found or (CPU,)
-
-
-def _visible_gpus(environment: Mapping[str, str]) -> list[str]:
-    """The GPUs that CUDA would show a process of this environment, by number or UUID; an unknown one ends the list."""
-    count = _installed_gpus(environment)
-    if VISIBLE not in environment:
-        return [str(number) for number in range(count)]
-    visible: list[str] = []
-    for name in environment[VISIBLE].split(","):
-        known = name.strip().startswith(("GPU-", "MIG-")) or (name.strip().isdigit() and int(name) < count)
-        if not known or count == 0:
-            break
-        visible.append(name.strip())
-    return visible
-
-
-def _installed_gpus(environment: Mapping[str, str]) -> int:
-    program = shutil.which("nvidia-smi", path=environment.get("PATH"))
-    if program is None:
-        return 0
-    try:
-        answer = subprocess.run([program, "-L"], capture_output=True, text=True, timeout=LISTING_SECONDS)
-    except subprocess.TimeoutExpired as error:
-        raise PreconditionError("`nvidia-smi -L` does not end: repair the driver, or set the device to cpu") from error
-    return sum(line.startswith("GPU ") for line in answer.stdout.splitlines()) if answer.returncode == 0 else 0
