@@ -7,13 +7,18 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+import pyarrow.parquet as pq
+
 from burnish.diagnosis import RunCodes, read_codes
+from burnish.runlogs.columns import to_batch
 from burnish.runlogs.ingestion import ingest
 from burnish.runlogs.reader import RunLogReader
 from burnish.runlogs.storage import files_of
+from burnish.schemas.runlog import RunLogLine
 
 
-def run(question_id: str = "q1", **fields: Any) -> dict[str, Any]:
+def run(question_id: str | int = "q1", **fields: Any) -> dict[str, Any]:
     """A failing, model-attributed run of a question; fields override."""
     base = {
         "question_id": question_id,
@@ -40,6 +45,18 @@ def open_log(folder: Path, lines: Iterable[dict[str, Any]]) -> tuple[RunLogReade
     folder.mkdir(parents=True, exist_ok=True)
     manifest = ingest([jsonl(lines)], folder).manifest("test")
     reader = RunLogReader([folder / entry.path for entry in files_of(manifest).parts])
+    return reader, read_codes(reader)
+
+
+LATER_COLUMNS = ("user_id", "trace_id", "finish_reason", "correction", "tool_calls", "feedback", "graded_by")
+
+
+def open_older_log(folder: Path, lines: Iterable[dict[str, Any]]) -> tuple[RunLogReader, RunCodes]:
+    """As `open_log`, of parts that an earlier version wrote: fewer columns, and any word as a grade."""
+    parsed = [RunLogLine.model_validate(line) for line in lines]
+    table = pa.Table.from_batches([to_batch(range(1, len(parsed) + 1), parsed)]).drop_columns(LATER_COLUMNS)
+    pq.write_table(table, folder / "part-00000.parquet")
+    reader = RunLogReader([folder / "part-00000.parquet"])
     return reader, read_codes(reader)
 
 

@@ -36,6 +36,16 @@ async def test_import_list_show(caller: httpx.AsyncClient) -> None:
     assert listed == [shown] == [json.loads(result.manifest.model_dump_json())]
 
 
+async def test_an_unknown_grade_is_asked_about_and_then_taken(caller: httpx.AsyncClient) -> None:
+    body = jsonl([run("q1", grade="meh"), passing("q2")])
+    refused = await caller.post("/v1/runlogs", params={"name": "week"}, content=body)
+    assert refused.status_code == 400
+    assert "'meh' (1 lines)" in refused.json()["error"]["message"]
+    assert (await caller.get("/v1/runlogs")).json()["runlogs"] == []
+    taken = await caller.post("/v1/runlogs", params={"name": "week", "grade": "meh=wrong"}, content=body)
+    assert taken.json()["manifest"]["grades"] == {"correct": 1, "wrong": 1}
+
+
 async def test_the_same_file_again_already_existed(caller: httpx.AsyncClient) -> None:
     first = await imported(caller)
     again = await imported(caller)

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from runlog_making import open_log, passing, repeated_failures, run
+from runlog_making import open_log, open_older_log, passing, repeated_failures, run
 
 from burnish.diagnosis import UNLABELLED, check_slices, diagnose
 from burnish.errors import InvalidInputError
@@ -43,7 +43,18 @@ def test_counts(tmp_path: Path) -> None:
     assert found.clusters[0].share_of_failures == pytest.approx(10 / 15)
 
 
-def test_no_grade_and_unknown_grades_are_no_failures(tmp_path: Path) -> None:
+def test_unknown_retrieval_is_the_models_and_said(tmp_path: Path) -> None:
+    lines = [
+        run("q1", retrieval_hit=None),
+        run("q2", retrieval_hit="miss"),
+        run("q3"),
+        passing("q4", retrieval_hit=None),
+    ]
+    found = diagnosis(tmp_path, lines)
+    assert (found.model_attributed, found.retrieval_failures, found.retrieval_unknown) == (2, 1, 1)
+
+
+def test_no_grade_and_unknown_grades_of_older_logs_are_no_failures(tmp_path: Path) -> None:
     lines = [
         *repeated_failures({"not-json": 5}),
         run("ungraded", grade=None),
@@ -53,7 +64,8 @@ def test_no_grade_and_unknown_grades_are_no_failures(tmp_path: Path) -> None:
         run("case", grade=" Wrong"),
         passing("fine", grade="Correct"),
     ]
-    found = diagnosis(tmp_path, lines)
+    log, codes = open_older_log(tmp_path, lines)
+    found = diagnose("log1", log, codes)
     assert (found.lines, found.passing, found.failing, found.model_attributed) == (16, 1, 11, 11)
     assert (found.ungraded, found.unknown_grades) == (1, {"meh": 2, "B+": 1})
 

@@ -14,14 +14,15 @@ from runlog_making import jsonl, open_log, run
 
 from burnish.errors import InvalidInputError
 from burnish.runlogs.ingestion import Ingested, Limits, ingest
+from burnish.runlogs.prompts import is_plain, prompt_messages
 from burnish.runlogs.reader import RunLogReader
 from burnish.runlogs.storage import files_of
-from burnish.schemas.runlog import RunLogLine
+from burnish.schemas.runlog import GradedBy, RunLogLine
 
 
-def into(folder: Path, *chunks: bytes, limits: Limits | None = None) -> Ingested:
+def into(folder: Path, *chunks: bytes, limits: Limits | None = None, grades: dict[str, str] | None = None) -> Ingested:
     folder.mkdir()
-    return ingest(chunks, folder, limits or Limits())
+    return ingest(chunks, folder, limits or Limits(), grades)
 
 
 def rows(result: Ingested) -> list[RunLogLine]:
@@ -41,9 +42,64 @@ def test_good_lines_are_kept_and_bad_ones_reported(tmp_path: Path) -> None:
 
 
 def test_a_line_without_a_grade_is_kept(tmp_path: Path) -> None:
-    result = into(tmp_path / "spool", jsonl([run("q1", grade=None), run("q2", grade="odd")]))
-    assert (result.accepted, result.grades) == (2, {"(none)": 1, "odd": 1})
-    assert [line.grade for line in rows(result)] == [None, "odd"]
+    lines = [run("q1", grade=None), run("q2", grade="Ungraded"), run("q3", grade=True), run("q4", grade=False)]
+    result = into(tmp_path / "spool", jsonl(lines))
+    assert (result.accepted, result.grades) == (4, {"(none)": 2, "correct": 1, "incorrect": 1})
+    assert [line.grade for line in rows(result)] == [None, None, "correct", "incorrect"]
+
+
+def test_an_unknown_grade_is_asked_about(tmp_path: Path) -> None:
+    lines = jsonl([run("q1", grade="Odd"), run("q2", grade="odd"), run("q3", grade="n/a"), run("q4", grade=1)])
+    with pytest.raises(InvalidInputError, match=r"'Odd' \(1 lines\).*'1' \(1 lines\).*--grade Odd=…") as caught:
+        into(tmp_path / "refused", lines)
+    assert json.loads(caught.value.metadata["words"]) == ["Odd", "odd", "n/a", "1"]
+    with pytest.raises(InvalidInputError, match="'excellent' is no known grade"):
+        into(tmp_path / "unknown", lines, grades={"odd": "excellent"})
+    said = {"ODD": "correct", "n/a": "ungraded", "1": "incorrect"}
+    result = into(tmp_path / "spool", lines, grades=said)
+    assert [line.grade for line in rows(result)] == ["correct", "correct", None, "incorrect"]
+    other = into(tmp_path / "other", lines, grades=said | {"odd": "wrong"})
+    assert other.id != result.id, "what the words mean is part of the run log"
+
+
+def test_a_line_holds_what_applications_log(tmp_path: Path) -> None:
+    call = {"id": "c1", "type": "function", "function": {"name": "look_up", "arguments": '{"id": 7}'}}
+    picture = {"type": "image_url", "image_url": {"url": "data:image/png;base64," + "A" * 5000}}
+    line = run(
+        7,
+        run_id="3f0c9e1c-6b7e-4d0e-9a59-0f2d4f8b7b11",
+        answer=None,
+        retrieval_hit="unknown",
+        timestamp=1732867200123,
+        user_id=42,
+        trace_id="t1",
+        finish_reason="tool_calls",
+        tool_calls=[call],
+        feedback=[{"name": "thumbs", "value": False}],
+        graded_by={"source": "human", "rule": "thumbs:false=incorrect", "confidence": 0.5},
+        messages=[
+            {"role": "developer", "content": "Be brief."},
+            {"role": "user", "content": [{"type": "text", "text": "What is this?"}, picture]},
+            {"role": "assistant", "content": None, "tool_calls": [call]},
+            {"role": "tool", "tool_call_id": "c1", "content": "a cat"},
+        ],
+    )
+    [kept] = rows(into(tmp_path / "spool", jsonl([line])))
+    assert (kept.question_id, kept.answer, kept.retrieval_hit, kept.user_id) == ("7", "", None, "42")
+    assert (kept.timestamp, kept.finish_reason) == ("2024-11-29T08:00:00.123000+00:00", "tool_calls")
+    assert (kept.tool_calls, kept.feedback) == ([call], [{"name": "thumbs", "value": False}])
+    assert kept.graded_by == GradedBy(source="human", rule="thumbs:false=incorrect", confidence=0.5)
+    _, user, assistant, tool = kept.messages or []
+    assert user.content[0] == {"type": "text", "text": "What is this?"}
+    assert user.content[1]["image_url"]["url"].startswith("sha256:"), "data is kept by its digest"
+    assert (assistant.tool_calls, tool.tool_call_id) == ([call], "c1")
+    assert [(m.role, m.content) for m in prompt_messages(kept)] == [
+        ("system", "Be brief."),
+        ("user", "What is this?\n[image_url]"),
+        ("assistant", '{"name":"look_up","arguments":"{\\"id\\": 7}"}'),
+        ("tool", "a cat"),
+    ]
+    assert not is_plain(kept)
 
 
 def test_every_reject_is_on_file_and_the_first_hundred_in_the_manifest(tmp_path: Path) -> None:
@@ -121,7 +177,7 @@ LINES = st.fixed_dictionaries(
 )
 
 
-@settings(max_examples=50, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=50, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.lists(LINES, min_size=1, max_size=5))
 def test_lines_come_back_as_they_went_in(tmp_path_factory: pytest.TempPathFactory, lines: list[dict[str, Any]]) -> None:
     whole = [run() | line for line in lines]

@@ -47,10 +47,10 @@ def with_field(text: str) -> str:
         (with_field('"x": ' + "[" * 5000 + "]" * 5000), "not JSON: "),
         (with_field(f'"x": {"9" * 5000}'), "not JSON"),
         (json.dumps(run(grade="")), "grade: String should have at least 1 character"),
-        (json.dumps(run(answer=None)), "answer: Input should be a valid string"),
+        (json.dumps(run(answer={})), "answer: Input should be a valid string"),
         (json.dumps(run(retrieval_hit="perhaps")), "retrieval_hit: Input should be a valid boolean"),
         (json.dumps(run(messages=[{"role": "robot", "content": "x"}])), "messages.0.role: Input should be"),
-        (json.dumps({}), "question_id: Field required; question: Field required; answer: Field required; and 2 more"),
+        (json.dumps({}), "question_id: Field required; question: Field required; answer: Field required; and 1 more"),
     ],
 )
 def test_a_bad_line_says_why(line: str | bytes, expected: str) -> None:
@@ -82,7 +82,7 @@ LINES = st.dictionaries(FIELDS, JSON_VALUES, max_size=6).map(lambda changes: run
 def test_accepts_what_the_schema_accepts(fields: dict[str, Any], escape: bool) -> None:
     text = json.dumps(fields, ensure_ascii=escape)
     try:
-        expected = RunLogLine.model_validate(json.loads(text, parse_constant=_refuse))
+        expected = RunLogLine.read(json.loads(text, parse_constant=_refuse))
     except (ValidationError, ValueError):
         reason(text)
         return

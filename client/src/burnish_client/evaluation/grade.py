@@ -160,7 +160,7 @@ def make_run_log(questions: Sequence[BenchmarkQuestion], answers: Iterable[Answe
                     "question_id": question.question_id,
                     "question": question.question or users[-1],
                     "system_prompt": "\n".join(m.content for m in messages if m.role == "system"),
-                    "messages": messages,
+                    "messages": [message.model_dump() for message in messages],
                     "evidence_text": question.evidence_text,
                     "evidence_files": question.evidence_files,
                     "answer": answer.text,
@@ -218,7 +218,7 @@ def _reused(
                 prompt_digest=prompt,
                 sampling_digest=digest,
                 text=line.answer,
-                finish_reason=(line.model_extra or {}).get("finish_reason"),
+                finish_reason=line.finish_reason,
                 latency_ms=line.latency_ms,
                 first_token_logprobs=(line.model_extra or {}).get("first_token_logprobs"),
             )

@@ -54,9 +54,15 @@ class CuratorClient(HttpClient):
 
     # run logs
 
-    def import_run_log(self, path: Path, name: str, progress: Progress | None = None) -> RunLogImport:
-        """Stream a JSONL file up, or a gzip of one (suffix .gz). Never has more than a chunk in memory."""
-        return RunLogImport.model_validate_json(self._upload("/v1/runlogs", path, name, progress))
+    def import_run_log(
+        self, path: Path, name: str, progress: Progress | None = None, grades: Sequence[str] = ()
+    ) -> RunLogImport:
+        """Stream a JSONL file up, or a gzip of one (suffix .gz). Never has more than a chunk in memory.
+
+        grades: what a grade that is no known word means, as `good=correct` or `n/a=ungraded`.
+        """
+        answer = self._upload("/v1/runlogs", path, name, progress, grade=list(grades))
+        return RunLogImport.model_validate_json(answer)
 
     def run_logs(self) -> Listing[RunLogManifest]:
         return self._list("/v1/runlogs", RunLogManifest)
@@ -222,8 +228,10 @@ class CuratorClient(HttpClient):
         found = listing(body, path.rpartition("/")[2], kind)
         return Listing(sorted(found, key=lambda manifest: manifest.created_at, reverse=True), found.broken)
 
-    def _upload(self, path: str, source: Path | Iterable[BaseModel], name: str, progress: Progress | None) -> bytes:
-        request: dict[str, Any] = {"params": {"name": name}, "headers": JSONL, "timeout": LONG_TIMEOUT_SECONDS}
+    def _upload(
+        self, path: str, source: Path | Iterable[BaseModel], name: str, progress: Progress | None, **params: Any
+    ) -> bytes:
+        request: dict[str, Any] = {"params": {"name": name} | params, "headers": JSONL, "timeout": LONG_TIMEOUT_SECONDS}
         if not isinstance(source, Path):
             return self._send("POST", path, content=to_jsonl(source, exclude_none=True), **request).content
         if not source.is_file():

@@ -8,9 +8,9 @@ from dataclasses import dataclass, field
 from math import inf
 
 from burnish.curation.splitting import hash_rank
-from burnish.curation.targets import always_passing, is_answered
+from burnish.curation.targets import NOT_PLAIN, always_passing, is_answered
 from burnish.diagnosis.clusters import NO_SLICE, RunCodes
-from burnish.runlogs.prompts import prompt_messages
+from burnish.runlogs.prompts import is_plain, prompt_messages
 from burnish.runlogs.reader import RunLogReader
 from burnish.schemas.base import Message, spoken_key
 
@@ -31,6 +31,7 @@ class Anchor:
     prompt: list[Message]
     answer: str
     is_cut_off: bool
+    is_plain: bool = True
 
 
 @dataclass(frozen=True)
@@ -104,8 +105,8 @@ def _in_turn(pool: list[tuple[float, int]], codes: RunCodes, rules: AnchorRules)
 
 def _read(log: RunLogReader, rows: list[int]) -> Iterator[Anchor]:
     for line in log.lines(rows):
-        cut_off = (line.model_extra or {}).get("finish_reason") == "length"
-        yield Anchor(line.question_id, prompt_messages(line), line.answer, cut_off)
+        cut_off = line.finish_reason == "length"
+        yield Anchor(line.question_id, prompt_messages(line), line.answer, cut_off, is_plain(line))
 
 
 def _refusal(anchor: Anchor, key: str, taken: set[str], rules: AnchorRules) -> str | None:
@@ -117,6 +118,8 @@ def _refusal(anchor: Anchor, key: str, taken: set[str], rules: AnchorRules) -> s
         return DUPLICATE
     if not anchor.answer.strip():
         return EMPTY
+    if not anchor.is_plain:
+        return f"anchor: {NOT_PLAIN}"
     if is_answered(anchor.prompt):
         return ANSWERED
     if anchor.is_cut_off:

@@ -15,6 +15,7 @@ from burnish.diagnosis.clusters import UNLABELLED, RunCodes
 from burnish.errors import InvalidInputError
 from burnish.runlogs.columns import EXTRA
 from burnish.runlogs.reader import RunLogReader
+from burnish.schemas.logged import text_of
 from burnish.schemas.runlog import Diagnosis, RejectedLine, ReviewItem
 
 _ITEM_COLUMNS = [
@@ -129,7 +130,7 @@ def review_items(
 def _system_of(messages_json: str | None) -> str:
     """The system messages of a logged prompt."""
     messages = orjson.loads(messages_json) if messages_json else []
-    return "\n".join(message["content"] for message in messages if message["role"] == "system")
+    return "\n".join(text_of(m.get("content")) for m in messages if m["role"] in ("system", "developer"))
 
 
 def read_review(chunks: Iterable[bytes], known: Mapping[tuple[str, str], KnownFailure]) -> ReviewedFile:

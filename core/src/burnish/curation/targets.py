@@ -13,9 +13,10 @@ import orjson
 from burnish.curation.own_grader import OwnGrader, logged_grader, objection
 from burnish.curation.review import Correction, first_failures
 from burnish.diagnosis.clusters import RunCodes
-from burnish.runlogs.prompts import prompt_messages
+from burnish.runlogs.prompts import is_plain, prompt_messages
 from burnish.runlogs.reader import RunLogReader
 from burnish.schemas.base import Message, message_key, spoken_key
+from burnish.schemas.logged import LoggedMessage
 from burnish.schemas.runlog import RunLogLine
 
 NO_CORRECTION = "no correction"
@@ -26,6 +27,7 @@ ANSWERED = "messages end with the model's own turn: log what it was sent, withou
 REPEATED = "the correction repeats the wrong answer"
 OTHER_PROMPT = "the correction was made for another prompt of this question"
 FAILS_ITS_GRADER = "the correction fails the question's own grader"
+NOT_PLAIN = "the run has tool calls, images or files, which a row cannot hold"
 NOTHING_SAID = "no correction, and the wrong answer is empty"
 _PROMPT_COLUMNS = ["question_id", "question", "system_prompt", "evidence_text", "messages"]
 
@@ -43,6 +45,7 @@ class Target:
     wrong_answer: str
     own_grader: OwnGrader | None = None
     model: str | None = None
+    is_plain: bool = True
 
     @property
     def key(self) -> str:
@@ -104,6 +107,7 @@ def read_targets(
             wrong_answer=line.answer,
             own_grader=logged_grader(line.model_extra, line.expected_answer),
             model=line.model,
+            is_plain=is_plain(line),
         )
         for line in log.lines(rows)
     ]
@@ -149,6 +153,8 @@ def collect_examples(
     for target in targets:
         if target.question_id in benchmark_only:
             result.discarded[BENCHMARK_ONLY] += 1
+        elif not target.is_plain:
+            result.discarded[NOT_PLAIN] += 1
         elif is_answered(target.prompt):
             result.discarded[ANSWERED] += 1
         elif target.question_id in misplaced:
@@ -206,7 +212,7 @@ def _prompt_of(spelled: tuple[Any, ...]) -> list[Message]:
         question=row["question"],
         system_prompt=row["system_prompt"],
         evidence_text=row["evidence_text"],
-        messages=[Message.model_validate(message) for message in messages] if messages else None,
+        messages=[LoggedMessage.model_validate(message) for message in messages] if messages else None,
     )
     return prompt_messages(line)
 

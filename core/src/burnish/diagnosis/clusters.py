@@ -1,6 +1,6 @@
 """Groups model-attributed failures by label and says of each group whether training on it makes sense, and why not.
 
-Model-attributed: the evidence was there (retrieval_hit) and the grade is a failing one. Pure numpy over a handful of
+Model-attributed: the grade is a failing one, and retrieval did not miss (it hit, or nothing is known of it). Pure numpy over a handful of
 columns, so that half a million lines take well under two seconds.
 """
 
@@ -38,6 +38,7 @@ class RunCodes:
     passing_R: np.ndarray
     failing_R: np.ndarray
     retrieval_hit_R: np.ndarray
+    retrieval_unknown_R: np.ndarray
     question_R: np.ndarray
     run_R: np.ndarray
     label_R: np.ndarray
@@ -53,7 +54,7 @@ class RunCodes:
     @property
     def attributed_R(self) -> np.ndarray:
         """Rows whose failure is the model's."""
-        attributed: np.ndarray = self.failing_R & self.retrieval_hit_R
+        attributed: np.ndarray = self.failing_R & (self.retrieval_hit_R | self.retrieval_unknown_R)
         return attributed
 
     @property
@@ -99,7 +100,8 @@ def diagnose(run_log_id: str, log: RunLogReader, codes: RunCodes, slices: Sequen
         passing=int(codes.passing_R.sum()),
         failing=failing,
         model_attributed=int(codes.attributed_R.sum()),
-        retrieval_failures=int((codes.failing_R & ~codes.retrieval_hit_R).sum()),
+        retrieval_failures=int((codes.failing_R & ~codes.attributed_R).sum()),
+        retrieval_unknown=int((codes.failing_R & codes.retrieval_unknown_R).sum()),
         unlabelled=int((codes.attributed_R & (codes.label_R == _ABSENT)).sum()),
         ungraded=int((inside & (codes.grade_R == _ABSENT)).sum()),
         unknown_grades=_unknown_grades(codes, inside),
@@ -133,7 +135,8 @@ def read_codes(log: RunLogReader) -> RunCodes:
     return RunCodes(
         passing_R=passing[grade_R],
         failing_R=failing[grade_R],
-        retrieval_hit_R=table["retrieval_hit"].to_numpy(),
+        retrieval_hit_R=pc.fill_null(table["retrieval_hit"], False).to_numpy(),
+        retrieval_unknown_R=pc.is_null(table["retrieval_hit"]).to_numpy(),
         question_R=question_R,
         run_R=run_R,
         label_R=np.where(blank[label_R], _ABSENT, label_R),

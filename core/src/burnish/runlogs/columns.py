@@ -17,6 +17,7 @@ from burnish.schemas.runlog import RunLogLine
 LINE_NUMBER = "line_number"
 EXTRA = "extra"
 MESSAGES = "messages"
+JSON = ("tool_calls", "feedback", "graded_by")  # columns that hold JSON
 
 SCHEMA = pa.schema(
     [
@@ -27,7 +28,7 @@ SCHEMA = pa.schema(
         pa.field("evidence_text", pa.string(), nullable=False),
         pa.field("evidence_files", pa.list_(pa.string()), nullable=False),
         pa.field("answer", pa.string(), nullable=False),
-        pa.field("retrieval_hit", pa.bool_(), nullable=False),
+        pa.field("retrieval_hit", pa.bool_()),
         pa.field("grade", pa.string()),
         pa.field("failure_label", pa.string()),
         pa.field("run_id", pa.string()),
@@ -37,6 +38,13 @@ SCHEMA = pa.schema(
         pa.field("model", pa.string()),
         pa.field("timestamp", pa.string()),
         pa.field("latency_ms", pa.float64()),
+        pa.field("user_id", pa.string()),
+        pa.field("trace_id", pa.string()),
+        pa.field("finish_reason", pa.string()),
+        pa.field("correction", pa.string()),
+        pa.field("tool_calls", pa.string()),
+        pa.field("feedback", pa.string()),
+        pa.field("graded_by", pa.string()),
         pa.field(EXTRA, pa.string()),
     ]
 )
@@ -47,42 +55,81 @@ CATEGORIES = [
     "run_id",
     "slice",
     "model",
+    "user_id",
+    "finish_reason",
     "system_prompt",
     "evidence_files.list.element",
 ]
-_AS_IS = [name for name in SCHEMA.names if name not in (LINE_NUMBER, MESSAGES, EXTRA)]
+_AS_IS = [name for name in SCHEMA.names if name not in (LINE_NUMBER, MESSAGES, EXTRA, *JSON)]
 
 
 def to_batch(numbers: Sequence[int], lines: Sequence[RunLogLine]) -> pa.RecordBatch:
     """Rows for the given lines, in order; numbers are their line numbers in the file."""
+    given: set[str] = set().union(*(line.__pydantic_fields_set__ for line in lines))
     fields = [line.__dict__ for line in lines]
-    columns: dict[str, list[Any]] = {name: [row[name] for row in fields] for name in _AS_IS}
-    columns[LINE_NUMBER] = list(numbers)
-    columns[MESSAGES] = [_messages_json(line) for line in lines]
-    columns[EXTRA] = [_extra_json(line.__pydantic_extra__) for line in lines]
-    arrays = [pa.array(columns[field.name], type=field.type) for field in SCHEMA]
+
+    def values(name: str) -> list[Any]:
+        if name == LINE_NUMBER:
+            return list(numbers)
+        if name == EXTRA:
+            return [_extra_json(line.__pydantic_extra__) for line in lines]
+        if name == MESSAGES:
+            return [_messages_json(line) for line in lines]
+        if name in JSON:
+            return [None if row[name] is None else _json(row[name]) for row in fields]
+        return [row[name] for row in fields]
+
+    arrays = [
+        pa.nulls(len(lines), field.type)
+        if field.nullable and field.name not in given and field.name != EXTRA
+        else pa.array(values(field.name), type=field.type)
+        for field in SCHEMA
+    ]
     return pa.RecordBatch.from_arrays(arrays, schema=SCHEMA)
 
 
 def from_rows(rows: Iterable[dict[str, Any]]) -> Iterator[RunLogLine]:
-    """The lines that `to_batch` was given, from rows that have every column."""
+    """The lines that `to_batch` was given, from rows that have every column of their part.
+
+    A part that an earlier version wrote lacks the columns that came later; what a line had under such a name is among its
+    extra keys.
+    """
     for row in rows:
-        fields = {name: row[name] for name in _AS_IS}
-        fields[MESSAGES] = orjson.loads(row[MESSAGES]) if row[MESSAGES] is not None else None
+        fields = {name: row[name] for name in _AS_IS if name in row}
+        for name in (MESSAGES, *JSON):
+            fields[name] = json.loads(row[name]) if row.get(name) is not None else None
         extra = json.loads(row[EXTRA]) if row[EXTRA] is not None else {}
-        yield RunLogLine.model_validate(fields | extra)
+        yield RunLogLine.read(fields | extra)
+
+
+def completed(table: pa.Table, names: Sequence[str]) -> pa.Table:
+    """The named columns of a table in this order; one that its part lacks is null in every row."""
+    nulls = {n: pa.nulls(table.num_rows, SCHEMA.field(n).type) for n in names if n not in table.column_names}
+    return pa.table({name: nulls[name] if name in nulls else table[name] for name in names})
 
 
 def _messages_json(line: RunLogLine) -> str | None:
     if line.messages is None:
         return None
-    return orjson.dumps([message.__dict__ for message in line.messages]).decode()
+    messages = [
+        {
+            key: value
+            for key, value in (message.__dict__ | (message.__pydantic_extra__ or {})).items()
+            if value is not None
+        }
+        for message in line.messages
+    ]
+    return _json(messages)
+
+
+def _json(value: Any) -> str | None:
+    if value is None:
+        return None
+    try:
+        return orjson.dumps(value, default=lambda model: model.model_dump(exclude_none=True)).decode()
+    except TypeError:  # an integer beyond 64 bits
+        return json.dumps(value, ensure_ascii=False)
 
 
 def _extra_json(extra: dict[str, Any] | None) -> str | None:
-    if not extra:
-        return None
-    try:
-        return orjson.dumps(extra).decode()
-    except TypeError:  # an integer beyond 64 bits
-        return json.dumps(extra, ensure_ascii=False)
+    return _json(extra) if extra else None

@@ -6,8 +6,10 @@ Nothing is dropped: each non-blank line ends in a part or in the rejects. Called
 from __future__ import annotations
 
 import hashlib
+import json
+import shlex
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -15,16 +17,25 @@ import orjson
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from burnish.digests import VERSION_LENGTH, file_sha256
+from burnish.digests import VERSION_LENGTH, canonical_json, file_sha256
 from burnish.errors import InvalidInputError
 from burnish.runlogs.columns import CATEGORIES, SCHEMA, to_batch
 from burnish.runlogs.lines import Line, excerpt, split_lines
 from burnish.runlogs.parsing import RejectedError, parse_line
 from burnish.schemas.base import FileEntry
-from burnish.schemas.runlog import NO_GRADE, RejectedLine, RunLogLine, RunLogManifest
+from burnish.schemas.logged import UNGRADED, grade_word
+from burnish.schemas.runlog import (
+    FAILING_GRADES,
+    NO_GRADE,
+    PASSING_GRADES,
+    RejectedLine,
+    RunLogLine,
+    RunLogManifest,
+)
 
 SHOWN_REJECTS = 100
 NAMED_REJECTS = 3
+NAMED_GRADES = 20
 
 
 @dataclass(frozen=True)
@@ -68,21 +79,31 @@ class Ingested:
         )
 
 
-def ingest(chunks: Iterable[bytes], spool: Path, limits: Limits = DEFAULT_LIMITS) -> Ingested:
+def ingest(
+    chunks: Iterable[bytes],
+    spool: Path,
+    limits: Limits = DEFAULT_LIMITS,
+    grades: Mapping[str, str] | None = None,
+) -> Ingested:
     """Read the whole stream into `spool` (an empty folder of the caller's, who also removes it).
 
     The id is a digest of the accepted lines' bytes without surrounding white space, in order: LF or CRLF, blank lines
-    and bad lines do not change it. File names carry the digest of their content, so two imports never overwrite
-    each other. InvalidInputError if no line is good; it names the first reasons.
+    and bad lines do not change it; what `grades` says of a word does. File names carry the digest of their content, so two imports never overwrite
+    each other. InvalidInputError if no line is good (it names the first reasons), or if a grade is no known word and not in
+    `grades`: word -> the known word that it means, or `ungraded`, in any case.
     """
+    known = _checked(grades or {})
     sizes = _Size()
     rejects = _Rejects(spool)
     parts = _Parts(spool, limits)
+    if known:
+        parts.content.update(canonical_json(known) + b"\n")
     with rejects, parts:
         for line in split_lines(sizes.count(chunks)):
-            _take(line, parts, rejects)
+            _take(line, parts, rejects, known)
     if not parts.accepted:
         raise _nothing_good(rejects)
+    _check_grades(parts.grades)
     return Ingested(
         id=parts.content.hexdigest()[:VERSION_LENGTH],
         spool=spool,
@@ -96,7 +117,33 @@ def ingest(chunks: Iterable[bytes], spool: Path, limits: Limits = DEFAULT_LIMITS
     )
 
 
-def _take(line: Line, parts: _Parts, rejects: _Rejects) -> None:
+def meanings(given: Iterable[str]) -> dict[str, str]:
+    """Word -> meaning, of `word=meaning` texts. InvalidInputError for a text without a sign."""
+    pairs = {}
+    for text in given:
+        word, sign, meaning = text.rpartition("=")
+        if not sign:
+            raise InvalidInputError(f"grade {text!r}: write WORD=MEANING, as in good=correct", field="grade")
+        pairs[word] = meaning
+    return pairs
+
+
+def _checked(grades: Mapping[str, str]) -> dict[str, str]:
+    checked = {_word(word): _word(meaning) for word, meaning in grades.items()}
+    known = (*PASSING_GRADES, *FAILING_GRADES, UNGRADED)
+    for word, meaning in checked.items():
+        if meaning not in known:
+            raise InvalidInputError(
+                f"grade {word!r}: {meaning!r} is no known grade; there are {', '.join(known)}", field="grade"
+            )
+    return checked
+
+
+def _word(grade: str) -> str:
+    return grade.strip().casefold()
+
+
+def _take(line: Line, parts: _Parts, rejects: _Rejects, grades: Mapping[str, str]) -> None:
     if line.content is None:
         rejects.add(line, "longer than 16 MiB")
         return
@@ -105,7 +152,27 @@ def _take(line: Line, parts: _Parts, rejects: _Rejects) -> None:
     except RejectedError as reason:
         rejects.add(line, str(reason))
         return
+    meaning = grades.get(_word(parsed.grade)) if grades and parsed.grade else None
+    if meaning is not None:
+        parsed = parsed.model_copy(update={"grade": grade_word(meaning)})
     parts.add(line.number, line.content, parsed)
+
+
+def _check_grades(grades: Counter[str]) -> None:
+    """InvalidInputError for words of which nobody has said whether they pass."""
+    known = {*PASSING_GRADES, *FAILING_GRADES, NO_GRADE}
+    words = {word: count for word, count in grades.most_common() if _word(word) not in known}
+    if not words:
+        return
+    found = ", ".join(f"{word!r} ({count:,} lines)" for word, count in list(words.items())[:NAMED_GRADES])
+    more = f" and {len(words) - NAMED_GRADES} more" if len(words) > NAMED_GRADES else ""
+    raise InvalidInputError(
+        f"grades that are no known words: {found}{more}. Say what each means, and import again: "
+        f"`burnish runs import FILE {' '.join(f'--grade {shlex.quote(word)}=…' for word in list(words)[:NAMED_REJECTS])}`, with correct, "
+        "acceptable, incorrect or ungraded after the sign",
+        field="grade",
+        words=json.dumps(list(words)),
+    )
 
 
 def _nothing_good(rejects: _Rejects) -> InvalidInputError:

@@ -26,7 +26,7 @@ def parse_line(content: bytes) -> RunLogLine:
     """The validated line; RejectedError with a reason where it is none."""
     value = parse_object(content)
     try:
-        return RunLogLine.model_validate(value)
+        return RunLogLine.read(value)
     except ValidationError as error:
         raise RejectedError(validation_problems(error, whole="line")) from None
 

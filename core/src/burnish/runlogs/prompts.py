@@ -2,8 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+import orjson
+
 from burnish.schemas.base import Message
+from burnish.schemas.logged import LoggedMessage
 from burnish.schemas.runlog import RunLogLine
+
+ROLES: dict[str, Any] = {"developer": "system", "function": "tool"}
 
 
 def prompt_messages(line: RunLogLine) -> list[Message]:
@@ -11,9 +18,22 @@ def prompt_messages(line: RunLogLine) -> list[Message]:
 
     `messages` as logged if there are any (it is what the model was really sent); else system_prompt as a system
     message if non-empty, then one user message: evidence_text, a blank line, question. No evidence: the question only.
+    The calls of a tool are told as JSON text; `is_plain` says whether the model saw these messages as they are.
     """
     if line.messages:
-        return list(line.messages)
+        return [plain(message) for message in line.messages]
     content = f"{line.evidence_text}\n\n{line.question}" if line.evidence_text else line.question
     system = [Message(role="system", content=line.system_prompt)] if line.system_prompt else []
     return [*system, Message(role="user", content=content)]
+
+
+def plain(message: LoggedMessage) -> Message:
+    """Role and text of a message. A developer speaks as the system."""
+    calls = [orjson.dumps(call.get("function", call)).decode() for call in message.tool_calls or ()]
+    content = "\n".join([text for text in [message.text, *calls] if text])
+    return Message(role=ROLES.get(message.role, message.role), content=content)
+
+
+def is_plain(line: RunLogLine) -> bool:
+    """Whether the run is text alone: a dataset row cannot hold tool calls, images and files."""
+    return not line.tool_calls and all(message.is_plain for message in line.messages or ())

@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from burnish.runlogs.columns import from_rows
+from burnish.runlogs.columns import completed, from_rows
 from burnish.schemas.runlog import RunLogLine
 
 READ_AS_CATEGORIES = ["question_id", "grade", "failure_label", "run_id", "slice", "model"]
@@ -46,7 +46,7 @@ class RunLogReader:
         """All rows of some columns; identifiers and labels come dictionary-encoded."""
         encoded = [name for name in READ_AS_CATEGORIES if name in names]
         tables = [pq.read_table(path, columns=list(names), read_dictionary=encoded) for path in self._parts]
-        return pa.concat_tables(tables).unify_dictionaries().select(list(names))
+        return completed(pa.concat_tables(tables).unify_dictionaries(), names)
 
     def find(self, label: str | None = None, grade: str | None = None) -> np.ndarray:
         """Indices of the rows with this failure label and this grade (None: any), ascending."""
@@ -92,9 +92,10 @@ class RunLogReader:
     def _group_rows(self, group: RowGroup, local: np.ndarray, names: Sequence[str] | None) -> pa.Table:
         with pq.ParquetFile(self._parts[group.part]) as part:
             columns = list(names) if names is not None else None
-            return part.read_row_group(group.number, columns=columns).take(pa.array(local))
+            rows = part.read_row_group(group.number, columns=columns).take(pa.array(local))
+            return completed(rows, names) if names is not None else rows
 
     def _empty(self, names: Sequence[str] | None) -> pa.Table:
         schema = pq.read_schema(self._parts[0])
         table = schema.empty_table()
-        return table.select(list(names)) if names is not None else table
+        return completed(table, names) if names is not None else table

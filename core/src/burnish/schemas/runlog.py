@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Self
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from burnish.schemas.base import Frozen, Manifest, Message
+from burnish.schemas.base import Frozen, Manifest
+from burnish.schemas.logged import UNGRADED, LoggedMessage, reshaped
 
-PASSING_GRADES = ("correct", "acceptable")
+PASSING_GRADES = ("correct", "acceptable", "pass", "passed", "true")
 FAILING_GRADES = (
     "incorrect",
     "wrong",
@@ -24,33 +25,69 @@ FAILING_GRADES = (
 NO_GRADE = "(none)"
 
 
-class RunLogLine(BaseModel):
-    """One graded run. Unknown keys are kept (`extra="allow"`), never dropped.
-
-    The prompt is `messages` when present (what the model was really sent); else system_prompt, then evidence_text and
-    question in one user message: see burnish.runlogs.prompt_messages.
-    """
+class GradedBy(Frozen):
+    """Who gave a grade, and by which rule."""
 
     model_config = ConfigDict(frozen=True, extra="allow")
+
+    source: str = Field(description="human, code or model")
+    rule: str | None = Field(default=None, description="what turned a score into the grade, as `--score` takes it")
+    confidence: float | None = None
+
+
+class RunLogLine(BaseModel):
+    """One run. Unknown keys are kept (`extra="allow"`), never dropped. Text may be given as a number.
+
+    The prompt is `messages` when present (what the model was really sent); else system_prompt, then evidence_text and
+    question in one user message: see burnish.runlogs.prompts.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="allow", coerce_numbers_to_str=True)
 
     question_id: str = Field(min_length=1)
     question: str
     system_prompt: str = ""
     evidence_text: str = ""
     evidence_files: list[str] = []
-    answer: str
-    retrieval_hit: bool
+    answer: str = Field(description="null: none, as beside tool calls")
+    retrieval_hit: bool | None = Field(
+        default=None, description="whether the evidence was there (hit, miss); null: unknown, or nothing is retrieved"
+    )
     grade: str | None = Field(
-        min_length=1, description="one of PASSING_GRADES or FAILING_GRADES; null: not graded. Another word is neither"
+        min_length=1,
+        description="one of PASSING_GRADES or FAILING_GRADES, true or false; null or `ungraded`: not graded. An import asks about another word",
     )
     failure_label: str | None = None
     run_id: str | None = None
-    messages: list[Message] | None = None
+    messages: list[LoggedMessage] | None = None
     expected_answer: str | None = None
     slice: str | None = None
     model: str | None = None
-    timestamp: str | None = None
+    timestamp: str | None = Field(default=None, strict=True, description="ISO 8601; a number since 1970 becomes that")
     latency_ms: float | None = None
+    user_id: str | None = None
+    trace_id: str | None = None
+    finish_reason: str | None = None
+    correction: str | None = Field(
+        default=None,
+        description="what somebody wrote elsewhere that the answer should have been; never accepted by itself",
+    )
+    tool_calls: Any = Field(default=None, description="what the answer calls")
+    feedback: Any = Field(default=None, description="everything that was said of the answer: scores, thumbs, comments")
+    graded_by: GradedBy | None = None
+
+    @classmethod
+    def read(cls, line: Any) -> Self:
+        """A line in any of the shapes that applications log: at once if it is in ours, else with its values brought into it."""
+        try:
+            read = cls.model_validate(line)
+        except ValidationError:
+            if not isinstance(line, dict):
+                raise
+            read = cls.model_validate(reshaped(line))
+        if read.grade is not None and read.grade.casefold() == UNGRADED:
+            return read.model_copy(update={"grade": None})
+        return read
 
 
 class RejectedLine(Frozen):
@@ -113,8 +150,11 @@ class Diagnosis(Frozen):
     runs: int
     passing: int
     failing: int
-    model_attributed: int = Field(description="failing with retrieval_hit true")
+    model_attributed: int = Field(description="failing, and retrieval did not miss")
     retrieval_failures: int = Field(description="failing with retrieval_hit false: fix retrieval, not the model")
+    retrieval_unknown: int = Field(
+        default=0, description="of model_attributed: nothing is known of retrieval, so they count as the model's"
+    )
     unlabelled: int = Field(description="model-attributed without failure_label")
     ungraded: int = Field(default=0, description="lines with a null grade: neither passing nor failing")
     unknown_grades: dict[str, int] = Field(

@@ -64,11 +64,17 @@ def show_diagnosis(found: Diagnosis) -> None:
     """Counts, clusters, the first example of each candidate, and why the others are no candidates."""
     unlabelled = f"{found.unlabelled:,} of the model's have no failure_label" if found.unlabelled else None
     failing = f"{found.failing:,}: {found.model_attributed:,} the model's, {found.retrieval_failures:,} retrieval's"
+    unknown = (
+        f"unknown of {found.retrieval_unknown:,} failures: they count as the model's (log `retrieval_hit` if you retrieve)"
+        if found.retrieval_unknown
+        else None
+    )
     pairs = [
         ("run log", found.run_log_id),
         ("runs", f"{found.lines:,} lines, {found.questions:,} questions"),
         ("passing", f"{found.passing:,}"),
         ("failing", f"{failing} (fix retrieval for those)"),
+        ("retrieval", unknown),
         ("unlabelled", unlabelled),
         ("no grade", f"{found.ungraded:,} lines: neither passing nor failing" if found.ungraded else None),
         ("other grades", _unknown(found.unknown_grades)),

@@ -7,6 +7,7 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Query, Request, Response
 
 from burnish.errors import NotFoundError
+from burnish.runlogs.ingestion import meanings
 from burnish.schemas.base import BrokenObject, Frozen
 from burnish.schemas.runlog import Diagnosis, RunLogImport, RunLogLine, RunLogManifest
 from burnish_curator.errors import BODY_RESPONSES
@@ -32,10 +33,17 @@ class RunLogRows(Frozen):
 
 @router.post("", summary="Import a run log", openapi_extra=jsonl_body("RunLogLine"), responses=BODY_RESPONSES)
 async def import_run_log(
-    request: Request, run_logs: RunLogs, name: Annotated[str, Query(examples=["support-week-12"])]
+    request: Request,
+    run_logs: RunLogs,
+    name: Annotated[str, Query(examples=["support-week-12"])],
+    grade: Annotated[list[str] | None, Query(examples=[["good=correct", "n/a=ungraded"]])] = None,
 ) -> RunLogImport:
-    """Stream JSONL in. Good lines are kept, bad ones reported with number and reason; the same lines are the same run log."""
-    return await in_thread(request, lambda chunks: run_logs.ingest(name, chunks), run_logs.imports)
+    """Stream JSONL in. Good lines are kept, bad ones reported with number and reason; the same lines are the same run log.
+
+    A grade that is no known word stops the import, unless `grade=<word>=<known word>` says what it means.
+    """
+    grades = meanings(grade or [])
+    return await in_thread(request, lambda chunks: run_logs.ingest(name, chunks, grades), run_logs.imports)
 
 
 @router.get("", summary="List run logs, newest first")

@@ -6,7 +6,7 @@ import logging
 import shutil
 import tempfile
 from collections import OrderedDict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from threading import Lock
@@ -93,12 +93,12 @@ class RunLogRepository(Manifests[RunLogManifest]):
         shutil.rmtree(spool, ignore_errors=True)
         spool.mkdir(parents=True)
 
-    def ingest(self, name: str, chunks: Iterator[bytes]) -> RunLogImport:
-        """Store the lines as a run log, and keep its parts in the cache."""
+    def ingest(self, name: str, chunks: Iterator[bytes], grades: Mapping[str, str] | None = None) -> RunLogImport:
+        """Store the lines as a run log, and keep its parts in the cache. grades: as `burnish.runlogs.ingestion.ingest` takes it."""
         if not 1 <= len(name) <= NAME_CHARACTERS:
             raise InvalidInputError(f"name: give 1 to {NAME_CHARACTERS} characters", field="name")
         with tempfile.TemporaryDirectory(dir=self._spool) as spool:
-            ingested = ingest(chunks, Path(spool))
+            ingested = ingest(chunks, Path(spool), grades=grades)
             done = publish(self._store, ingested, name)
             folder = self._folder(ingested.id)
             for entry in files_of(done.manifest).parts:

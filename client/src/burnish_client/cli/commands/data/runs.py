@@ -24,6 +24,10 @@ def import_run_log(
         Path, typer.Argument(help="JSONL of graded runs, or a gzip of it (.gz).", exists=True, dir_okay=False)
     ],
     name: Annotated[str | None, typer.Option(help="Name to list it under; default: the file's.")] = None,
+    grade: Annotated[
+        list[str] | None,
+        typer.Option(help="What a grade that is no known word means, as in `excellent=correct`; repeat for more."),
+    ] = None,
     json: JsonFlag = False,
 ) -> None:
     """Send a run log to the curator. Bad lines are reported with line number and reason; good ones are kept."""
@@ -31,7 +35,7 @@ def import_run_log(
 
     name = name or name_of(file)
     with burnish_client.CuratorClient.from_settings() as client, console.upload_progress(file) as progress:
-        answer = client.import_run_log(file, name, progress)
+        answer = client.import_run_log(file, name, progress, grade or [])
     if json:
         return console.print_json(answer)
     manifest = answer.manifest
