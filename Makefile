@@ -1,5 +1,5 @@
 # `make demo` does the main job, `make test` passes the tests; both set everything up first.
-.PHONY: demo test test-containers setup check format protos bench bench-eval bench-verdict bench-train bench-rate bench-demo chaos lm-eval secrets up down clean
+.PHONY: demo test test-containers setup check format protos bench bench-eval bench-verdict bench-train bench-rate bench-demo chaos hostile lm-eval secrets up down clean
 PY := .venv/bin/python
 export HF_HUB_OFFLINE := 1
 export OMP_WAIT_POLICY := PASSIVE
@@ -56,6 +56,9 @@ bench-rate: setup ## SFT's default learning rate on four made data sets; writes 
 
 chaos: setup ## one training job killed thirty times at random moments, and what it ends with (ARGS="--kills 60 --seed 7")
 	PYTHONPATH=tests $(PY) -m bench.chaos_run $(ARGS)
+
+hostile: setup ## hostile calls, kills, slow senders and fuzzing against a stack of its own, 15 minutes (ARGS="--seed 7")
+	PYTHONPATH=tests $(PY) -m hostile.round $(ARGS)
 
 lm-eval: ## an environment for lm-evaluation-harness (docs/lm-eval.md); its tests are skipped without it
 	scripts/lm_eval.sh

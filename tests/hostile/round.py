@@ -1,0 +1,76 @@
+"""`make hostile`: a bounded hostile round against an embedded stack of its own, in four parts; at most 15 minutes on two cores.
+
+Prints one table, keeps it as JSON with examples of what was found in .cache/hostile/, and ends with 1 if a bar is missed.
+    make hostile ARGS="--seed 7 --kills 25 --parts kills"
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import time
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from datetime import UTC, datetime
+from functools import partial
+from pathlib import Path
+
+from hostile import calls, fuzz, kills, slow
+from hostile.figures import Figure, table
+from hostile.stack import Stack, running
+
+FOLDER = Path(__file__).resolve().parents[2] / ".cache/hostile"
+PARTS = ("calls", "slow", "kills", "fuzz")
+
+
+def main() -> int:
+    arguments = _arguments()
+    seed, began = arguments.seed, time.monotonic()
+    work: dict[str, Callable[[Stack], list[Figure]]] = {
+        "calls": partial(calls.run, count=arguments.calls, seed=seed),
+        "slow": partial(slow.run, connections=arguments.connections),
+        "kills": partial(kills.run, count=arguments.kills, seed=seed, pause_seconds=arguments.pause),
+    }
+    figures: list[Figure] = []
+    with ExitStack() as ended:
+        parts = [part for part in PARTS if part in arguments.parts]
+        if set(parts) & set(work):
+            stack = ended.enter_context(running(FOLDER))
+            _say(began, "the stack is up")
+        for part in parts:
+            figures += fuzz.run(arguments.fuzz_seconds, seed) if part == "fuzz" else work[part](stack)
+            _say(began, f"{part} done")
+    minutes = (time.monotonic() - began) / 60
+    figures.append(Figure("round", "duration", round(minutes, 1), unit="min"))
+    print(table(figures))
+    _keep(figures, seed)
+    return 1 if any(figure.is_missed for figure in figures) else 0
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--parts", nargs="+", choices=PARTS, default=PARTS)
+    parser.add_argument("--calls", type=int, default=4500, help="made by hypothesis, on top of the table's 4,000")
+    parser.add_argument("--connections", type=int, default=500, help="slow ones, to curator and to inference")
+    parser.add_argument("--kills", type=int, default=50, help="and stops")
+    parser.add_argument("--pause", type=float, default=2.5, help="seconds between two kills, on average")
+    parser.add_argument("--fuzz-seconds", type=float, default=60)
+    return parser.parse_args()
+
+
+def _say(began: float, what: str) -> None:
+    print(f"{time.monotonic() - began:6.0f} s  {what}", flush=True)
+
+
+def _keep(figures: Sequence[Figure], seed: int) -> None:
+    FOLDER.mkdir(parents=True, exist_ok=True)
+    result = {"date": datetime.now(UTC).isoformat(), "seed": seed, "figures": [figure.to_dict() for figure in figures]}
+    path = FOLDER / "round.json"
+    path.write_text(json.dumps(result, indent=2) + "\n")
+    print(f"\n{path}")
+
+
+if __name__ == "__main__":
+    sys.exit(main())
