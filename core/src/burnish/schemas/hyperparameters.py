@@ -17,6 +17,7 @@ from pydantic.fields import FieldInfo
 from burnish.schemas.base import Frozen, VersionRef
 from burnish.serving import LORA_RANKS
 
+Quantization = Literal["none", "nf4"]
 Kind = Literal["whole number", "number", "flag", "choice", "names", "adapter version"]
 KINDS: dict[Any, Kind] = {int: "whole number", float: "number", bool: "flag", VersionRef: "adapter version"}
 TARGET_MODULES = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")

@@ -15,13 +15,13 @@ from burnish.schemas.hyperparameters import (
     Hyperparameter,
     LoraSpec,
     OptimizerSpec,
+    Quantization,
     Shown,
     hyperparameters,
     value_text,
 )
 from burnish.schemas.methods import METHODS, Method
 
-Quantization = Literal["none", "nf4"]
 Backend = Literal["auto", "peft", "unsloth"]
 Part = Literal["params", "lora", "optimizer", "run"]
 
@@ -46,6 +46,10 @@ class JobSpec(Frozen):
     )
     device_count: Annotated[int, Shown(unit="GPUs", option="devices", decides_result=False)] = Field(
         default=1, ge=1, le=64, description="GPUs of one host; the batch size is per GPU"
+    )
+    retry_smaller: Annotated[bool, Shown(decides_result=False)] = Field(
+        default=False,
+        description="Out of memory: train once more, from the start, with a smaller batch (and more accumulation) or 4 bits",
     )
     accepted_findings: tuple[str, ...] = Field(default=(), description="codes of refusals the caller answers for")
 

@@ -7,6 +7,7 @@ from typing import Literal
 from pydantic import Field
 
 from burnish.schemas.base import Frozen
+from burnish.schemas.hyperparameters import Quantization
 
 NAMED_ROWS = 20
 
@@ -21,11 +22,24 @@ class Finding(Frozen):
     count: int = Field(default=0, ge=0, description="all rows concerned; 0: the job as a whole")
 
 
+class SmallerRun(Frozen):
+    """The same job changed so that it takes less memory. what: the changes, for people. peak_memory_bytes: as in RunEstimate."""
+
+    what: str
+    peak_memory_bytes: int
+    quantization: Quantization
+    rank: int
+    batch_size: int
+    gradient_accumulation_steps: int
+    max_length: int
+
+
 class RunEstimate(Frozen):
     """What a run will take, said before it starts.
 
     seconds: first step to adapter, evaluations and checkpoints included. peak_memory_bytes: of the device on CUDA, else
     of the worker process. tokens: processed by all training steps, padding included. basis: where the figures come from.
+    smaller: what would take less memory, the mildest first.
     """
 
     seconds: float
@@ -36,6 +50,7 @@ class RunEstimate(Frozen):
     steps: int
     tokens: int
     basis: str
+    smaller: tuple[SmallerRun, ...] = ()
 
 
 class RunMeasurement(Frozen):

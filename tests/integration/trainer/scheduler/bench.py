@@ -33,6 +33,7 @@ from burnish_trainer.queue.repository import JobRepository
 from burnish_trainer.scheduler.engine import Engine
 
 SCRIPT = Path(__file__).with_name("scripted_worker.py")
+GPUS = ("GPU-a", "GPU-b", "GPU-c")  # what cuda:0, … are, where a test has such devices
 WAIT_SECONDS = 60.0  # a shared machine may take long to start a process
 
 
@@ -115,7 +116,7 @@ class Bench:
         self.engine = self.make_engine()
 
     def make_engine(self, engine_id: str = "engine-a") -> Engine:
-        executor = Starter(self.folder, self.folder, "cpu", {}, command=(sys.executable, str(SCRIPT)))
+        executor = Starter(self.folder, self.folder, GPUS, {}, command=(sys.executable, str(SCRIPT)))
         return Engine(
             engine_id,
             self.repository,
@@ -128,9 +129,9 @@ class Bench:
             self.metrics,
         )
 
-    def queue(self, script: str, device_count: int = 1, **options: Any) -> str:
+    def queue(self, script: str, device_count: int = 1, retry_smaller: bool = False, **options: Any) -> str:
         dataset = VersionRef(name="colours", version="0" * 16)
-        spec = job_spec(dataset, adapter_name=script, device_count=device_count)
+        spec = job_spec(dataset, adapter_name=script, device_count=device_count, retry_smaller=retry_smaller)
         job_id = self.repository.create(spec, None, "digest", **options).job_id
         self.notifier.notify(QUEUE)
         return job_id

@@ -55,6 +55,15 @@ match script:
     case "refuses":
         writer.write(Failed(error=PreconditionError("scripted refusal").to_dict(), retry=False))
         sys.exit(1)
+    case "too-big" if job.spec.retry_smaller:
+        sizes = job.spec.optimizer.model_copy(update={"batch_size": 1, "gradient_accumulation_steps": 8})
+        changed = job.spec.model_copy(update={"optimizer": sizes, "retry_smaller": False})
+        error = PreconditionError("out of memory, as scripted").to_dict()
+        writer.write(Failed(error=error, retry=True, changed_spec=changed))
+        sys.exit(1)
+    case "too-big":
+        writer.write(Note(message=f"batch of {job.spec.optimizer.batch_size}"))
+        succeed()
     case "unavailable":
         writer.write(Failed(error=UnavailableError("scripted outage").to_dict(), retry=True))
         sys.exit(1)

@@ -249,6 +249,17 @@ async def test_a_refusal_is_not_retried(start: Start) -> None:
     assert job.error["reason"] == "PRECONDITION"
 
 
+async def test_a_job_that_was_too_big_is_prepared_anew_and_trained_smaller(start: Start) -> None:
+    bench = await start()
+    job_id = bench.queue("too-big", retry_smaller=True)
+    job = await bench.until(job_id, lambda job: job.state.ended)
+    assert (job.state, job.attempts, job.error) == (JobState.SUCCEEDED, 2, None)
+    assert (job.spec.optimizer.batch_size, job.spec.retry_smaller) == (1, False)
+    assert bench.planner.asked == ["too-big", "too-big"]
+    assert "attempt 1 failed: out of memory, as scripted" in bench.messages(job_id)
+    assert "batch of 1" in bench.messages(job_id)
+
+
 async def test_an_unreadable_event_fails_the_job(start: Start) -> None:
     job = await (await start()).ended("garbles")
     assert job.error is not None

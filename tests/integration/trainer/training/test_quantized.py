@@ -8,8 +8,7 @@ import pytest
 import torch
 from integration.trainer.training.runs import Runner
 
-from burnish.schemas.hyperparameters import LoraSpec
-from burnish.schemas.job import Quantization
+from burnish.schemas.hyperparameters import LoraSpec, Quantization
 from burnish_trainer.worker.backends import ModelRequest, peft
 
 pytestmark = pytest.mark.model

@@ -79,7 +79,7 @@ class Description:
             training=self.training,
             checkpoint_step=self.checkpoint_step,
             findings=self.findings,
-            estimate=self.estimate,
+            estimate=self.estimate and self.estimate.model_copy(update={"smaller": ()}),
             measured=self.measured,
             packages=self.run.packages,
             parents=self._parents(),

@@ -133,6 +133,11 @@ class Checkpoints:
             if not (self.at(step) / MANIFEST).is_file():
                 shutil.rmtree(self.at(step), ignore_errors=True)
 
+    def delete_all(self) -> None:
+        """The job begins anew."""
+        delete_all(self._store, self._job_id)
+        shutil.rmtree(self.folder, ignore_errors=True)
+
     def _fetch(self, step: int) -> Checkpoint | None:
         if step not in self._remote_steps():
             return None

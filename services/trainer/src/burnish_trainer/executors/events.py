@@ -13,6 +13,7 @@ from pydantic import Field, TypeAdapter
 
 from burnish.jsonl import AppendLog, whole_lines
 from burnish.schemas.base import Frozen, VersionRef
+from burnish.schemas.job import JobSpec
 from burnish.schemas.tuning import Finding, RunMeasurement
 
 
@@ -84,11 +85,15 @@ class Succeeded(WorkerEvent):
 
 
 class Failed(WorkerEvent):
-    """error: BurnishError.to_dict(). retry: another attempt may end otherwise (a part did not answer, a defect of ours)."""
+    """error: BurnishError.to_dict(). retry: another attempt may end otherwise (a part did not answer, a defect of ours).
+
+    changed_spec: what the next attempt is to train instead, from the start (the job ran out of memory and allows it).
+    """
 
     kind: Literal["failed"] = "failed"
     error: dict[str, Any]
     retry: bool
+    changed_spec: JobSpec | None = None
 
 
 class Suspended(WorkerEvent):

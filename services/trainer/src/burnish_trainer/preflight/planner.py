@@ -15,7 +15,7 @@ from burnish.digests import canonical_json, sha256_hex
 from burnish.schemas.base import BaseModelRef
 from burnish.schemas.job import JobSpec
 from burnish.schemas.methods import METHODS
-from burnish.schemas.tuning import Finding, RunEstimate
+from burnish.schemas.tuning import Finding, RunEstimate, SmallerRun
 from burnish_trainer.hardware import backends
 from burnish_trainer.hardware.machine import Machine
 from burnish_trainer.preflight.estimate import (
@@ -60,6 +60,7 @@ class RunPlanner:
             return Preview(findings=report.findings, workload=workload, estimate=None, kind=kind)
         scale, like = self._scale(spec, model, machine)
         estimated = estimate(spec, workload, model, machine, scale, like)
+        estimated = estimated.model_copy(update={"smaller": _smaller(spec, workload, model, machine, scale)})
         own = (
             *_check_memory(spec, workload, model, machine, scale),
             *_check_deadline(estimated, deadline, scale),
@@ -120,6 +121,25 @@ def _check_memory(
         "does-not-fit",
         severity="refusal" if needs > over * free else "warning",
         message=f"the run would need about {_megabytes(needs)} MB and {there}; {advice}",
+    )
+
+
+def _smaller(
+    spec: JobSpec, workload: Workload, model: ModelShape, machine: Machine, scale: Scale | None
+) -> tuple[SmallerRun, ...]:
+    """What advice after an out-of-memory failure is made of, when the rows are no longer at hand."""
+    return tuple(
+        SmallerRun(
+            what=change.what,
+            peak_memory_bytes=estimate(change.spec, change.workload, model, machine, scale).peak_memory_bytes,
+            quantization=change.spec.quantization,
+            rank=change.spec.lora.rank,
+            batch_size=change.spec.optimizer.batch_size,
+            gradient_accumulation_steps=change.spec.optimizer.gradient_accumulation_steps,
+            max_length=change.spec.optimizer.max_length,
+        )
+        for way in changes(Change("", spec, workload))
+        for change in way
     )
 
 
@@ -188,10 +208,11 @@ class Change:
 
 def changes(asked: Change) -> list[list[Change]]:
     """Ways to take less memory, the mildest first, each from little to much of it: batch, 4 bits, shorter rows, and together."""
-    batches = _halved(asked.spec.optimizer.batch_size, 1)
+    least = METHODS[asked.spec.method].least_batch_size
+    batches = _halved(asked.spec.optimizer.batch_size, least)
     lengths = _halved(asked.workload.longest_row_tokens, SHORTEST_LENGTH)
     quantised = asked.to_nf4()
-    smallest = quantised.to_batch(1).to_rank(LEAST_RANK)
+    smallest = quantised.to_batch(least).to_rank(LEAST_RANK)
     ways = [
         [asked.to_batch(batch) for batch in batches],
         [quantised],

@@ -103,6 +103,8 @@ class JobRecord:
                 row.error = event.error
             case Failed():
                 row.error = event.error
+                if event.changed_spec is not None:  # preflight looks at it anew
+                    row.spec, row.prepared = event.changed_spec.model_dump(mode="json"), False
                 self.add_event(event.time, attempt, message=f"attempt {attempt} failed: {event.error['message']}")
             case Referenced():
                 pass  # a note is there for people; this event is for metrics

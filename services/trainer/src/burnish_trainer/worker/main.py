@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import IO, Any, Literal
 
 from burnish.digests import model_digest
-from burnish.errors import BurnishError, Code, CorruptDataError, InternalError, PreconditionError
+from burnish.errors import BurnishError, Code, CorruptDataError, InternalError
 from burnish.ports import ObjectStore
 from burnish.schemas.base import BaseModelRef, VersionRef
 from burnish.schemas.methods import METHODS
@@ -32,12 +32,13 @@ from burnish.settings import S3Settings
 from burnish.telemetry import logs
 from burnish.telemetry.tracing import Tracing, fail
 from burnish_trainer.artifacts import adapters, disk
+from burnish_trainer.artifacts.checkpoints import FOLDER, Checkpoints
 from burnish_trainer.executors import launch
 from burnish_trainer.executors.assignment import Assignment
 from burnish_trainer.executors.events import Event, EventWriter, Failed, Note, Succeeded, Suspended
 from burnish_trainer.hardware.backends import Device, choose
 from burnish_trainer.settings import ReportSettings
-from burnish_trainer.worker import backends, methods
+from burnish_trainer.worker import backends, memory, methods
 from burnish_trainer.worker.clock import Clock
 from burnish_trainer.worker.context import Outcome, RunContext, StopRequested
 from burnish_trainer.worker.lifeline import Lifeline
@@ -93,8 +94,14 @@ def main() -> int:
                 make_context(assignment, folder.parent, store, writer, stop, process, processes, tracing, clock)
             )
 
+        def failed(error: Exception) -> Failed:
+            if found := memory.shortage(error):
+                checkpoints = Checkpoints(store, assignment.job_id, folder.parent / FOLDER)
+                return memory.failure(found, assignment, checkpoints.delete_all)
+            return failure(error)
+
         about: dict[str, Any] = {"job_id": assignment.job_id, "attempt": assignment.attempt, "process": process}
-        final = attempt(training, tracing, assignment.traceparent, **about)
+        final = attempt(training, tracing, assignment.traceparent, failed, **about)
         reserve.release()
         writer.write(final)
     return 1 if isinstance(final, Failed) else 0
@@ -130,7 +137,23 @@ def _only_worker(job_folder: Path) -> IO[str]:
             time.sleep(0.1)
 
 
-def attempt(training: Callable[[], Event], tracing: Tracing, traceparent: str | None = None, **about: Any) -> Event:
+def failure(error: Exception) -> Failed:
+    """What nobody foresaw is a defect, worth another attempt."""
+    if isinstance(error, BurnishError):
+        return Failed(error=error.to_dict(), retry=error.code in RETRIED)
+    defect = InternalError(
+        f"training ended by an unexpected {type(error).__name__}; the worker's log has the traceback"
+    )
+    return Failed(error=defect.to_dict(), retry=True)
+
+
+def attempt(
+    training: Callable[[], Event],
+    tracing: Tracing,
+    traceparent: str | None = None,
+    failed: Callable[[Exception], Failed] = failure,
+    **about: Any,
+) -> Event:
     """Run the training as a span of the attempt; returns the event that ends the attempt, whatever happened.
 
     What is left of the trace is exported before the event is written, since the trainer ends this process once it has read it.
@@ -143,27 +166,11 @@ def attempt(training: Callable[[], Event], tracing: Tracing, traceparent: str | 
             final = Suspended(step=stopped.step)
         except Exception as error:
             log.exception("attempt failed")
-            final = failure(error)
+            final = failed(error)
             fail(span, final.error["message"])
         span.set_attribute("outcome", final.kind)
     tracing.close()
     return final
-
-
-def failure(error: Exception) -> Failed:
-    """Running out of memory is the spec's doing and would come again. What nobody foresaw is a defect, worth another attempt."""
-    if isinstance(error, BurnishError):
-        return Failed(error=error.to_dict(), retry=error.code in RETRIED)
-    if type(error).__name__ == "OutOfMemoryError":
-        refusal = PreconditionError(
-            "the device ran out of memory: lower optimizer.batch_size (and raise gradient_accumulation_steps as much), "
-            "optimizer.max_length or lora.rank, or quantise to nf4"
-        )
-        return Failed(error=refusal.to_dict(), retry=False)
-    defect = InternalError(
-        f"training ended by an unexpected {type(error).__name__}; the worker's log has the traceback"
-    )
-    return Failed(error=defect.to_dict(), retry=True)
 
 
 def make_context(

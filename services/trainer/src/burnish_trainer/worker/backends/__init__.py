@@ -12,8 +12,7 @@ from importlib import import_module
 from pathlib import Path
 from types import ModuleType
 
-from burnish.schemas.hyperparameters import LoraSpec
-from burnish.schemas.job import Quantization
+from burnish.schemas.hyperparameters import LoraSpec, Quantization
 from burnish_trainer.hardware.backends import Device, DType
 
 
