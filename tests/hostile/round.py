@@ -10,6 +10,7 @@ import argparse
 import json
 import sys
 import time
+import traceback
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from datetime import UTC, datetime
@@ -17,8 +18,10 @@ from functools import partial
 from pathlib import Path
 
 from hostile import calls, fuzz, kills, slow
-from hostile.figures import Figure, table
-from hostile.stack import Stack, running
+from hostile.figures import Figure, counted, table
+from hostile.stack import Stack, StartFailed, running
+
+from burnish_client.stack import control
 
 FOLDER = Path(__file__).resolve().parents[2] / ".cache/hostile"
 PARTS = ("calls", "slow", "kills", "fuzz")
@@ -27,19 +30,22 @@ PARTS = ("calls", "slow", "kills", "fuzz")
 def main() -> int:
     arguments = _arguments()
     seed, began = arguments.seed, time.monotonic()
-    work: dict[str, Callable[[Stack], list[Figure]]] = {
+    work: dict[str, Callable[[Stack], list[Figure]]] = {  # `fuzz` needs no stack
         "calls": partial(calls.run, count=arguments.calls, seed=seed),
         "slow": partial(slow.run, connections=arguments.connections),
         "kills": partial(kills.run, count=arguments.kills, seed=seed, pause_seconds=arguments.pause),
     }
     figures: list[Figure] = []
-    with ExitStack() as ended:
-        parts = [part for part in PARTS if part in arguments.parts]
+    parts = [part for part in PARTS if part in arguments.parts]
+    with control.interruptible(), ExitStack() as ended:
         if set(parts) & set(work):
             stack = ended.enter_context(running(FOLDER))
             _say(began, "the stack is up")
         for part in parts:
-            figures += fuzz.run(arguments.fuzz_seconds, seed) if part == "fuzz" else work[part](stack)
+            try:
+                figures += fuzz.run(arguments.fuzz_seconds, seed) if part == "fuzz" else work[part](stack)
+            except Exception:  # the other parts still show what they show
+                figures.append(counted(part, "ended by an error", [traceback.format_exc()]))
             _say(began, f"{part} done")
     minutes = (time.monotonic() - began) / 60
     figures.append(Figure("round", "duration", round(minutes, 1), unit="min"))
@@ -73,4 +79,8 @@ def _keep(figures: Sequence[Figure], seed: int) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    try:
+        code = main()
+    except StartFailed as error:
+        sys.exit(str(error))
+    sys.exit(code)

@@ -5,6 +5,7 @@ Used by every part of the round but the fuzzing. The home stays after a round, f
 
 from __future__ import annotations
 
+import fcntl
 import os
 import shutil
 import time
@@ -129,12 +130,13 @@ class LogWatch:
         self._seen = {log.stat().st_ino: log.stat().st_size for log in stack.logs()}
 
     def tracebacks(self) -> list[str]:
-        """Where each stands, and how it ends."""
+        """Where each stands, and how it ends; of what was written since this was asked last."""
         found = []
         for log in self._stack.logs():
             with log.open("rb") as handle:
                 handle.seek(self._seen.get(log.stat().st_ino, 0))
                 written = handle.read()
+                self._seen[log.stat().st_ino] = handle.tell()
             found += [f"{log.name}: {_raised(part)}" for part in written.split(TRACEBACK)[1:]]
         return found
 
@@ -160,17 +162,26 @@ def _resident(process: psutil.Process) -> int:
 
 @contextmanager
 def running(folder: Path) -> Iterator[Stack]:
-    """Up on entry, down on exit. The folder is emptied first; its data is removed afterwards, its logs stay."""
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir(parents=True)
-    stack = Stack(folder / "home")
-    try:
-        stack.up()
-        yield stack
-    finally:
-        control.down(stack.path)
-        kept = folder / "logs"
-        kept.mkdir()
-        for log in stack.logs():
-            shutil.copy(log, kept / log.name)
-        shutil.rmtree(stack.path / "data", ignore_errors=True)
+    """Up on entry, down on exit. The folder is emptied first; its data is removed afterwards, its logs stay.
+
+    Raises StartFailed if another round works in it.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    stack, logs = Stack(folder / "home"), folder / "logs"
+    with (folder / "lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise StartFailed(f"another round is running in {folder}: wait for it") from None
+        control.down(stack.path)  # of a round that was killed
+        for old in (stack.path, logs):
+            shutil.rmtree(old, ignore_errors=True)
+        try:
+            stack.up()
+            yield stack
+        finally:
+            control.down(stack.path)
+            logs.mkdir()
+            for log in stack.logs():
+                shutil.copy(log, logs / log.name)
+            shutil.rmtree(stack.path / "data", ignore_errors=True)

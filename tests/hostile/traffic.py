@@ -23,7 +23,7 @@ from burnish.schemas.job_state import JobState
 from burnish_client.sdk.trainer import job_state
 from burnish_protos.trainer.v1 import trainer_pb2 as pb
 
-QUESTIONS = 3000
+QUESTIONS = 20_000  # three of them are corrected at a time
 LABEL = {"round": "hostile"}
 ASK_AGAIN_SECONDS = 0.3
 STEPS = 2

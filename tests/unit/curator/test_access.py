@@ -97,6 +97,15 @@ async def test_a_defect_is_logged_and_not_told(deps: Deps, caplog: pytest.LogCap
     assert answer.headers["x-request-id"] in caplog.text
 
 
+async def test_a_part_that_does_not_answer_is_a_line_of_the_log_and_no_traceback(
+    deps: Deps, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with over(deps, UnavailableError("object store s3:1 does not answer")) as caller:
+        assert (await caller.get("/v1/runlogs")).status_code == 503
+    (told,) = [record for record in caplog.records if record.levelno >= logging.WARNING]
+    assert ("s3:1 does not answer" in told.getMessage(), told.exc_info) == (True, None)
+
+
 async def test_not_ready_while_a_part_does_not_answer(deps: Deps) -> None:
     async with over(deps, UnavailableError("object store s3:1 does not answer")) as caller:
         assert (await caller.get("/readyz")).status_code == 503

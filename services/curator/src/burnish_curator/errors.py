@@ -93,8 +93,9 @@ async def no_token(scope: Scope, receive: Receive, send: Send) -> None:
 async def _on_burnish_error(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, BurnishError)
     request_id = request.state.request_id
-    if error.code.http_status >= 500:
-        _log.error("request %s: %s", request_id, error.message, exc_info=error)
+    status = error.code.http_status
+    if status >= 500:  # a part that is down is told by its message; where a defect is, only the traceback says
+        _log.error("request %s: %s", request_id, error.message, exc_info=error if status == 500 else None)
     return error_response(error, request_id)
 
 
