@@ -10,7 +10,11 @@ from typing import Any
 
 from burnish.errors import PreconditionError
 
-EXTRAS = {"scipy": "burnish-client[evaluation]", "optuna": "burnish-client[sweep]"}
+EXTRAS = {
+    "scipy": "burnish-client[evaluation]",
+    "optuna": "burnish-client[sweep]",
+    "pyarrow": "burnish-client[traces]",
+}
 
 
 def require(module: str) -> Any:

@@ -9,7 +9,7 @@ import typer
 
 import burnish_client
 from burnish_client.cli.options.common import RunLog
-from burnish_client.cli.views import console, data_text
+from burnish_client.cli.views import console, data_text, import_text
 from burnish_client.cli.views.console import JsonFlag
 
 if TYPE_CHECKING:
@@ -20,24 +20,61 @@ app = typer.Typer(help="Run logs: import, list, show, remove.", no_args_is_help=
 
 @app.command("import")
 def import_run_log(
-    file: Annotated[
-        Path, typer.Argument(help="JSONL of graded runs, or a gzip of it (.gz).", exists=True, dir_okay=False)
+    files: Annotated[
+        list[Path],
+        typer.Argument(
+            help="Run log, traces or chats: JSONL, JSON, CSV, Parquet or .eval, packed or not. Give a format's files together.",
+            exists=True,
+            dir_okay=False,
+        ),
     ],
+    source: Annotated[
+        str,
+        typer.Option(
+            "--from",
+            help="auto, burnish, chat, openai, langfuse, langsmith, otel, openinference, mlflow, helicone, inspect or promptfoo.",
+        ),
+    ] = "auto",
     name: Annotated[str | None, typer.Option(help="Name to list it under; default: the file's.")] = None,
     grade: Annotated[
         list[str] | None,
         typer.Option(help="What a grade that is no known word means, as in `excellent=correct`; repeat for more."),
     ] = None,
+    score: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="What a score means: `NAME:true=correct,false=incorrect`, `NAME:>=0.8=correct` or `NAME:ignore`; repeat for more."
+        ),
+    ] = None,
+    scores: Annotated[
+        Path | None,
+        typer.Option(help='JSON file of such rules: {"NAME": "true=correct"}.', exists=True, dir_okay=False),
+    ] = None,
+    label: Annotated[
+        list[str] | None, typer.Option(help="Score whose words name how an answer failed; repeat for more.")
+    ] = None,
+    preview: Annotated[bool, typer.Option("--preview", help="Show what it would come to, and import nothing.")] = False,
     json: JsonFlag = False,
 ) -> None:
-    """Send a run log to the curator. Bad lines are reported with line number and reason; good ones are kept."""
-    from burnish_client.evaluation.request import name_of
+    """Send runs to the curator, from a run log or from the traces of another tool.
 
-    name = name or name_of(file)
-    with burnish_client.CuratorClient.from_settings() as client, console.upload_progress(file) as progress:
-        answer = client.import_run_log(file, name, progress, grade or [])
+    What a file holds is recognised and said. What cannot be read is reported with its place and the reason; the rest is kept.
+    """
+    from burnish_client.evaluation.request import name_of
+    from burnish_client.sdk import traces
+
+    options = traces.TraceOptions(source, score or [], scores, label or [], grade or [])
+    if preview:
+        with console.working("reading"):
+            report, rules = traces.preview(files, options)
+        return import_text.show_preview(report, rules, json)
+    name = name or name_of(files[0])
+    with burnish_client.CuratorClient.from_settings() as client, console.upload_progress(files[0]) as progress:
+        answer, made = traces.import_traces(client, files, name, options, progress)
     if json:
         return console.print_json(answer)
+    if made is not None:
+        import_text.show_report(made)
     manifest = answer.manifest
     state = "already there" if answer.already_existed else "imported"
     console.out().print(

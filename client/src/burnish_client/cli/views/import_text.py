@@ -1,0 +1,99 @@
+"""How an import of traces reads on a screen: what was recognised, what came of it, and its first lines."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from burnish_client.cli.views import console
+
+if TYPE_CHECKING:
+    from burnish.runlogs.traces.importing import Report
+    from burnish.runlogs.traces.scores import Scores
+
+SHOWN_KEYS = 20
+
+
+def show_report(report: Report) -> None:
+    """Formats with their reasons, counts, and what could not be read."""
+    for found in report.recognised:
+        console.note(f"[bold]{console.one_line(str(found.file))}[/] is {found.format}: {console.one_line(found.why)}")
+    console.out().print(console.facts(_counts(report)))
+    for problem in report.problems:
+        console.note(f"[yellow]not read:[/] {console.one_line(problem)}")
+    if report.unread > len(report.problems):
+        console.note(f"[dim]… and {report.unread - len(report.problems):,} more[/]")
+
+
+def show_preview(report: Report, scores: Scores, as_json: bool) -> None:
+    if as_json:
+        return console.print_json(
+            {
+                "recognised": [{"file": str(f.file), "format": f.format, "why": f.why} for f in report.recognised],
+                "records": report.records,
+                "traces": report.traces,
+                "lines": report.lines,
+                "grades": report.grades,
+                "retrieval": report.retrieval,
+                "unmapped": report.unmapped,
+                "unread": report.unread,
+                "problems": report.problems,
+                "scores": {name: str(seen) for name, seen in scores.seen.items()},
+                "rules": {name: f"{name}:{rule.text}" for name, rule in scores.used.items()},
+                "need_rule": list(scores.open),
+                "rows": report.preview,
+            }
+        )
+    show_report(report)
+    rows = console.table(
+        "~question",
+        "grade",
+        "~graded by",
+        "retrieval",
+        "~answer",
+        title=f"first {len(report.preview)} of {report.lines:,} lines",
+    )
+    for line in report.preview:
+        by: Mapping[str, Any] = line.get("graded_by") or {}
+        hit = line.get("retrieval_hit")
+        rows.add_row(
+            console.one_line(str(line.get("question", "")))[:80],
+            str(line.get("grade") or "ungraded"),
+            console.one_line(" ".join(str(by[key]) for key in ("source", "rule") if key in by)),
+            "unknown" if hit is None else "hit" if hit else "miss",
+            console.one_line(str(line.get("answer", "")))[:120],
+        )
+    console.show_table(rows)
+    for name, seen in scores.seen.items():
+        rule = scores.used.get(name)
+        said = (
+            f"[red]needs a rule[/] ({scores.open[name]})"
+            if name in scores.open
+            else f"rule {console.one_line(rule.text)}"
+            if rule
+            else "kept as feedback"
+        )
+        console.note(f"score [bold]{console.one_line(name)}[/], {console.one_line(str(seen))}: {said}")
+    console.note("[dim]nothing was imported[/]")
+
+
+def _counts(report: Report) -> list[tuple[str, object]]:
+    spans = ", ".join(f"{count:,} {kind}" for kind, count in report.spans.items())
+    unmapped = ", ".join(
+        f"{console.one_line(name)} ({count:,})" for name, count in report.unmapped.most_common(SHOWN_KEYS)
+    )
+    return [
+        (
+            "read",
+            f"{report.records:,} records, {report.traces:,} traces"
+            + (f" of {spans} spans, {report.feedback:,} scores" if spans else ""),
+        ),
+        (
+            "lines",
+            f"{report.lines:,}: " + ", ".join(f"{count:,} {grade}" for grade, count in report.grades.most_common()),
+        ),
+        ("retrieval", ", ".join(f"{count:,} {said}" for said, count in report.retrieval.most_common())),
+        ("kept apart", f"{unmapped}, in `metadata`" if unmapped else None),
+        ("no call", f"{report.without_calls:,} traces have no model call: left out" if report.without_calls else None),
+        ("not read", f"{report.unread:,} records" if report.unread else None),
+    ]
