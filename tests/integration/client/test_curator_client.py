@@ -10,43 +10,22 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
 import pytest
-import uvicorn
+from curator_thread import TOKEN, curator_thread
 
 from burnish import grading
-from burnish.curation.lengths import CharacterLengths
 from burnish.digests import sha256_hex
 from burnish.errors import AlreadyExistsError, InvalidInputError, NotFoundError, UnauthenticatedError, UnavailableError
-from burnish.objectstores.memory import MemoryObjectStore
 from burnish.schemas.base import FileEntry
 from burnish.schemas.benchmark import BenchmarkQuestion, GraderSpec
 from burnish.schemas.dataset import DatasetSpec
 from burnish.schemas.evaluation import EvalManifest
 from burnish_client.sdk.curator import CuratorClient
-from burnish_curator.app import Deps, create_app
-from burnish_curator.database import open_database
-
-TOKEN = "the-token"
 
 
 @pytest.fixture(scope="module")
 def curator_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    folder = tmp_path_factory.mktemp("curator")
-    deps = Deps(
-        store=MemoryObjectStore(),
-        database=open_database(f"sqlite:///{folder / 'curator.db'}"),
-        cache_dir=folder / "cache",
-        token=TOKEN,
-        lengths=CharacterLengths(),
-    )
-    server = uvicorn.Server(uvicorn.Config(create_app(deps), host="127.0.0.1", port=0, log_config=None))
-    thread = threading.Thread(target=server.run)
-    thread.start()
-    while not server.started:
-        assert thread.is_alive()
-    yield f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}"
-    server.should_exit = True
-    thread.join(10)
-    deps.database.dispose()
+    with curator_thread(tmp_path_factory.mktemp("curator")) as url:
+        yield url
 
 
 @pytest.fixture

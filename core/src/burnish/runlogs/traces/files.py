@@ -137,7 +137,7 @@ def _text(path: Path, stream: _Bounded) -> Iterator[Record]:
         raise InvalidInputError(f"{path} is empty", file=path)
     if head[:1] == b"[":
         yield from _array(path, stream)
-    elif head[:1] != b"{":
+    elif head[:1] != b"{" and not any(line.lstrip()[:1] == b"{" for line in head.split(b"\n")[1:]):
         yield from _csv(path, stream, head)
     elif _is_jsonl(head, stream):
         yield from _jsonl(path, stream)
@@ -147,6 +147,8 @@ def _text(path: Path, stream: _Bounded) -> Iterator[Record]:
 
 def _is_jsonl(head: bytes, stream: _Bounded) -> bool:
     """Whether the first line is an object by itself, with more lines after it; what has one line is a document."""
+    if head[:1] != b"{":
+        return True
     if b"\n" not in head:
         head = stream.peek(MAX_LINE_BYTES).removeprefix(b"\xef\xbb\xbf").lstrip()
     line, newline, rest = head.partition(b"\n")
