@@ -91,10 +91,11 @@ def test_a_kill_before_the_manifest_leaves_no_run_log_and_the_next_import_comple
             result = import_log(client)
             assert not result.already_existed
             assert client.get(f"/v1/runlogs/{result.manifest.id}/diagnosis").json()["lines"] == len(LINES)
-            assert [info.key for info in s3_store.list("runlogs/")] == [
-                left[0].rsplit("/", 1)[0] + "/manifest.json",
-                *left,
-            ]
+            assert len([info.key for info in s3_store.list("runlogs/") if info.key not in left]) == 2
+            assert (
+                client.delete(f"/v1/runlogs/{result.manifest.id}").status_code == 204
+            )  # takes what the dead one left along
+            assert list(s3_store.list("runlogs/")) == []
     finally:
         curator.stop()
 

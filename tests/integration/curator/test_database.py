@@ -41,32 +41,34 @@ def correction(question_id: str, text: str = "right") -> Correction:
 
 def test_the_newest_correction_is_the_current_one_and_is_counted(engine: Engine) -> None:
     repository = CorrectionRepository(engine)
-    assert repository.save("log", [correction("q1"), correction("q2", "ünï\n'\"; --")]) == 0
-    assert repository.save("log", [correction("q1", "better"), correction("q2", "ünï\n'\"; --"), correction("q3")]) == 1
-    assert repository.save("other", [correction("q1", "elsewhere")]) == 0
+    assert repository.save("log", [correction("q1"), correction("q2", "ünï\n'\"; --")]) == (0, 0)
+    assert repository.save("log", [correction("q1", "better"), correction("q2", "ünï\n'\"; --"), correction("q3")]) == (
+        1,
+        0,
+    )
+    assert repository.save("other", [correction("q1", "elsewhere")]) == (0, 0)
     assert repository.current("log") == {
         "q1": correction("q1", "better"),
         "q2": correction("q2", "ünï\n'\"; --"),
         "q3": correction("q3"),
     }
-    assert repository.remove("log", ["q1", "never there"]) == 1
-    assert repository.remove("log", []) == 0
+    assert repository.save("log", [], ["q1", "never there"]) == (0, 1)
     assert set(repository.current("log")) == {"q2", "q3"}
     assert repository.current("other") == {"q1": correction("q1", "elsewhere")}
 
 
 def test_a_large_review_is_saved_whole(engine: Engine) -> None:
     repository = CorrectionRepository(engine)
-    assert repository.save("log", [correction(f"q{n}") for n in range(2500)]) == 0
+    assert repository.save("log", [correction(f"q{n}") for n in range(2500)]) == (0, 0)
     assert len(repository.current("log")) == 2500
-    assert repository.save("log", []) == 0
+    assert repository.save("log", []) == (0, 0)
 
 
 def test_writers_wait_for_each_other(engine: Engine) -> None:
     repository = CorrectionRepository(engine)
 
     def save(writer: int) -> int:
-        return sum(repository.save("log", [correction(f"q{n}", f"by {writer}")]) for n in range(20))
+        return sum(repository.save("log", [correction(f"q{n}", f"by {writer}")])[0] for n in range(20))
 
     with ThreadPoolExecutor(6) as pool:
         list(pool.map(save, range(6)))

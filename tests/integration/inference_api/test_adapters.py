@@ -8,9 +8,11 @@ import time
 
 import pytest
 from adapter_making import CONFIG, WEIGHTS, adapter_files, make_base, make_manifest, publish
+from full_disk import NoRoom
 
 from burnish import layout
 from burnish.digests import sha256_hex
+from burnish.errors import UnavailableError
 from burnish.objectstores.memory import MemoryObjectStore
 from burnish_inference.adapters.aliases import AliasWatch
 from burnish_inference.adapters.catalog import AdapterCatalog
@@ -247,3 +249,15 @@ async def test_folders_of_earlier_starts_make_room_and_opened_ones_stay(tmp_path
     for name in ("a", "b"):
         assert first.open(publish(store, make_manifest(name, files, base, 4), files)).is_dir()
     assert sorted(path.name.partition("@")[0] for path in folders.iterdir()) == ["a", "b"]
+
+
+async def test_a_full_disk_is_told_and_the_adapter_answers_once_there_is_room(tmp_path):
+    store, files = NoRoom(), adapter_files()
+    manifest = publish(store, make_manifest("fix", files, make_base(tmp_path / "base"), 4), files)
+    folders = AdapterFolders(store, tmp_path, InferenceMetrics())
+    told = rf"no room to fetch adapter fix@{manifest.version} in {tmp_path}/adapters: about 1 MB are needed and .*CACHE_GIB"
+    with pytest.raises(UnavailableError, match=told):
+        folders.open(manifest)
+    assert list((tmp_path / "adapters").iterdir()) == []
+    store.has_room = True
+    assert folders.open(manifest).is_dir()

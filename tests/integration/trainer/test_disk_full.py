@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import os
 import resource
-import shutil
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from full_disk import fill, small_disk
 from integration.trainer.attempts import Attempts
 from integration.trainer.trainer_process import until
 
@@ -64,14 +62,9 @@ def test_a_limit_on_file_sizes_is_told(
 
 
 @pytest.fixture
-def small_disk(tmp_path: Path) -> Iterator[Path]:
-    mounted = tmp_path / "disk"
-    mounted.mkdir()
-    command = ["mount", "-t", "tmpfs", "-o", f"size={ROOM_BYTES}", "tmpfs", str(mounted)]
-    if not shutil.which("mount") or subprocess.run(command, capture_output=True).returncode != 0:
-        pytest.skip("no right to mount a tmpfs: a full disk cannot be made here (a file-size limit is tested above)")
-    yield mounted
-    subprocess.run(["umount", "--lazy", str(mounted)], check=True)
+def disk(tmp_path: Path) -> Iterator[Path]:
+    with small_disk(tmp_path / "disk", ROOM_BYTES) as folder:
+        yield folder
 
 
 def test_a_full_disk_is_told_and_the_job_goes_on_once_there_is_room(
@@ -79,13 +72,13 @@ def test_a_full_disk_is_told_and_the_job_goes_on_once_there_is_room(
     trainer_store: S3ObjectStore,
     tiny_base: Path,
     dataset: VersionRef,
-    small_disk: Path,
+    disk: Path,
 ) -> None:
-    executor = LocalExecutor(small_disk, tiny_base, (), store_environment)
+    executor = LocalExecutor(disk, tiny_base, (), store_environment)
     attempts = Attempts(executor, dataset, "job-00000000000000d2", OPTIMIZER, ["cpu"])
     worker = attempts.start()
     until(attempts.saved, 240, "no checkpoint")
-    filler = small_disk / "filler"
+    filler = disk / "filler"
     fill(filler)
     assert attempts.ends(worker) == "exit code 1"
     message = refused(attempts).error["message"]
@@ -97,13 +90,3 @@ def test_a_full_disk_is_told_and_the_job_goes_on_once_there_is_room(
     assert attempts.ends(attempts.start()) == "exit code 0", attempts.log()
     assert isinstance(attempts.said()[-1], Succeeded)
     assert any(f"resumed from step {saved[-1]}" in str(event) for event in attempts.said())
-
-
-def fill(path: Path) -> None:
-    """Until not one byte more goes in."""
-    with path.open("wb", buffering=0) as file:
-        try:
-            while True:
-                file.write(os.urandom(1 << 16))
-        except OSError:
-            pass

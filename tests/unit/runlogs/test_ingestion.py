@@ -127,7 +127,7 @@ def test_parts_are_cut_and_numbered_whatever_the_chunks(tmp_path: Path) -> None:
     data = jsonl(run(f"q{n}") for n in range(10))
     whole = into(tmp_path / "a", data, limits=small)
     pieces = into(tmp_path / "b", *(data[start : start + 7] for start in range(0, len(data), 7)), limits=small)
-    assert whole.files == pieces.files
+    assert [entry.sha256 for entry in whole.files] == [entry.sha256 for entry in pieces.files]
     assert [pq.read_metadata(tmp_path / "a" / entry.path).num_rows for entry in whole.files] == [8, 2]
     assert [line.question_id for line in rows(whole)] == [f"q{n}" for n in range(10)]
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import secrets
 import shlex
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
@@ -88,8 +89,8 @@ def ingest(
     """Read the whole stream into `spool` (an empty folder of the caller's, who also removes it).
 
     The id is a digest of the accepted lines' bytes without surrounding white space, in order: LF or CRLF, blank lines
-    and bad lines do not change it; what `grades` says of a word does. File names carry the digest of their content, so two imports never overwrite
-    each other. InvalidInputError if no line is good (it names the first reasons), or if a grade is no known word and not in
+    and bad lines do not change it; what `grades` says of a word does. File names carry the digest of their content and a random word, so that
+    no two imports share a file, and each may remove its own. InvalidInputError if no line is good (it names the first reasons), or if a grade is no known word and not in
     `grades`: word -> the known word that it means, or `ungraded`, in any case.
     """
     known = _checked(grades or {})
@@ -194,7 +195,7 @@ class _Size:
 
 
 class _Rejects:
-    """rejected-<digest>.jsonl: every refused line; the first 100 are kept in memory too."""
+    """rejected-<digest>-<random>.jsonl: every refused line; the first 100 are kept in memory too."""
 
     def __init__(self, spool: Path) -> None:
         self.count = 0
@@ -222,7 +223,7 @@ class _Rejects:
 
 
 class _Parts:
-    """part-<number>-<digest>.parquet: accepted lines in order, a row group a batch."""
+    """part-<number>-<digest>-<random>.parquet: accepted lines in order, a row group a batch."""
 
     def __init__(self, spool: Path, limits: Limits) -> None:
         self.accepted = 0
@@ -288,8 +289,8 @@ class _Parts:
 
 
 def seal(path: Path, stem: str, suffix: str) -> FileEntry:
-    """Give a finished file the name that carries its digest: `<stem>-<16 hex><suffix>`, in the same folder."""
+    """Give a finished file a name of its own: `<stem>-<16 hex of its digest>-<8 random hex><suffix>`, in the same folder."""
     sha256 = file_sha256(path)
-    final = path.with_name(f"{stem}-{sha256[:VERSION_LENGTH]}{suffix}")
+    final = path.with_name(f"{stem}-{sha256[:VERSION_LENGTH]}-{secrets.token_hex(4)}{suffix}")
     path.rename(final)
     return FileEntry(path=final.name, size_bytes=final.stat().st_size, sha256=sha256)

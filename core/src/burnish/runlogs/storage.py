@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass
 
 from burnish import layout
-from burnish.errors import AlreadyExistsError, CorruptDataError, NotFoundError
+from burnish.errors import AlreadyExistsError, BurnishError, CorruptDataError, NotFoundError
 from burnish.objectstores import manifests
 from burnish.ports import ObjectStore
 from burnish.runlogs.ingestion import Ingested
@@ -28,14 +29,18 @@ def publish(store: ObjectStore, ingested: Ingested, name: str) -> RunLogImport:
     """Upload the files, then the manifest, which makes the run log exist.
 
     The same accepted lines are the same run log: whoever comes second gets already_existed and the stored manifest
-    (its name and files), with the line counts and rejects of the file just sent. A crash before the manifest leaves
-    no run log, and the next import of the file completes it.
+    (its name and files), with the line counts and rejects of the file just sent. Files without a manifest are removed
+    again; if this process dies before that, they go with the run log once that is removed.
     """
     existing = _existing(store, ingested)
     if existing is not None:
         return existing
-    for entry in ingested.files:
-        store.put_file(layout.runlog(ingested.id, entry.path), ingested.spool / entry.path)
+    try:
+        for entry in ingested.files:
+            store.put_file(layout.runlog(ingested.id, entry.path), ingested.spool / entry.path)
+    except BaseException:
+        _remove_files(store, ingested)
+        raise
     manifest = ingested.manifest(name)
     try:
         store.put_if_absent(layout.runlog(ingested.id), manifest.model_dump_json(indent=2).encode())
@@ -43,8 +48,16 @@ def publish(store: ObjectStore, ingested: Ingested, name: str) -> RunLogImport:
         existing = _existing(store, ingested)
         if existing is None:
             raise
+        _remove_files(store, ingested)
         return existing
     return RunLogImport(manifest=manifest, already_existed=False)
+
+
+def _remove_files(store: ObjectStore, ingested: Ingested) -> None:
+    """Those of this import, which no other one shares. A store that does not answer keeps them."""
+    with suppress(BurnishError):
+        for entry in ingested.files:
+            store.delete(layout.runlog(ingested.id, entry.path))
 
 
 def read_manifest(store: ObjectStore, run_log_id: str) -> RunLogManifest:

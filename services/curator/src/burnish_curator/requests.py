@@ -14,10 +14,12 @@ import anyio
 import anyio.to_thread
 from fastapi import Request
 
+from burnish import disk
 from burnish.asgi.bodies import LIMIT
 from burnish.asgi.types import Scope
-from burnish.errors import InvalidInputError
+from burnish.errors import InvalidInputError, UnavailableError
 from burnish_curator.access import COOKIE, Access, is_review
+from burnish_curator.settings import MORE_ROOM
 
 BLOCK_BYTES = 1024 * 1024
 JSON_BYTES = 4 * 1024 * 1024
@@ -46,7 +48,11 @@ async def in_thread(
     check_encoding(encoding)
     app_state = request.app.state
     request.scope["state"][LIMIT] = app_state.max_upload_bytes
-    with tempfile.SpooledTemporaryFile(max_size=BLOCK_BYTES, dir=app_state.spool) as spool:
+    size = request.headers.get("content-length", "")
+    room = disk.needing(
+        int(size) if size.isdecimal() else None, app_state.spool, "take the upload", MORE_ROOM, UnavailableError
+    )
+    with room, tempfile.SpooledTemporaryFile(max_size=BLOCK_BYTES, dir=app_state.spool) as spool:
         async for block in _blocks(request):
             if len(block) < BLOCK_BYTES:  # stays in memory, or is the last one
                 spool.write(block)

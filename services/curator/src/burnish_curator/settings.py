@@ -8,6 +8,8 @@ from pydantic import Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 MAX_UPLOAD_BYTES = 4 * 1024**3
+# What else helps if the disk is full.
+MORE_ROOM = "lower BURNISH_CURATOR_CACHE_GIB and start again, or point BURNISH_CURATOR_CACHE_DIR at a larger disk"
 
 
 class CuratorSettings(BaseSettings):

@@ -3,7 +3,7 @@
 Opened by main.py; only the reviews' repository reads and writes it. Everything else of the curator is an object in the store.
 """
 
-from burnish_curator.database.engine import open_database
+from burnish_curator.database.engine import open_database, transaction
 from burnish_curator.database.tables import CorrectionRow
 
-__all__ = ["CorrectionRow", "open_database"]
+__all__ = ["CorrectionRow", "open_database", "transaction"]

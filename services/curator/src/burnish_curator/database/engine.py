@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from alembic import command
 from alembic.config import Config
 from sqlalchemy import Connection, Engine, create_engine, event, make_url, text
-from sqlalchemy.exc import ArgumentError, SQLAlchemyError
+from sqlalchemy.exc import ArgumentError, OperationalError, SQLAlchemyError
 
+from burnish.disk import full_database
 from burnish.errors import InvalidInputError, UnavailableError
 
 BUSY_TIMEOUT_SECONDS = 30
@@ -41,6 +44,20 @@ def open_database(url: str) -> Engine:
             f"the curator's database {parsed.render_as_string(hide_password=True)} cannot be opened: {error}"
         ) from error
     return engine
+
+
+@contextmanager
+def transaction(database: Engine) -> Iterator[Connection]:
+    """A transaction that commits unless it raises. UnavailableError if the database fails: it was rolled back then."""
+    try:
+        with database.begin() as connection:
+            yield connection
+    except OperationalError as error:
+        file = database.url.database if database.dialect.name == "sqlite" else None
+        problem = str(error.orig)
+        raise full_database("the curator's database", file, problem) or UnavailableError(
+            f"the curator's database failed, nothing was changed: try again ({problem})"
+        ) from error
 
 
 def _prepare_sqlite(engine: Engine) -> None:

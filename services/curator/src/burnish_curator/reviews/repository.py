@@ -10,7 +10,7 @@ from sqlalchemy import Connection, Engine, delete, func, select
 from sqlalchemy.dialects import postgresql, sqlite
 
 from burnish.curation.review import Correction
-from burnish_curator.database import CorrectionRow
+from burnish_curator.database import CorrectionRow, transaction
 
 ROWS_AT_ONCE = 500
 
@@ -23,41 +23,35 @@ class CorrectionRepository:
 
     def current(self, run_log_id: str) -> dict[str, Correction]:
         """By question id."""
-        with self._database.connect() as connection:
+        with transaction(self._database) as connection:
             return self._read(connection, run_log_id)
 
     def counts(self) -> dict[str, int]:
         """How many corrections each run log has, by its id; one without any is left out."""
         query = select(CorrectionRow.run_log_id, func.count()).group_by(CorrectionRow.run_log_id)
-        with self._database.connect() as connection:
+        with transaction(self._database) as connection:
             return {row[0]: row[1] for row in connection.execute(query)}
 
-    def save(self, run_log_id: str, corrections: Sequence[Correction]) -> int:
-        """Write all or none; how many of them replaced another text."""
-        with self._database.begin() as connection:
+    def save(self, run_log_id: str, corrections: Sequence[Correction], emptied: Sequence[str] = ()) -> tuple[int, int]:
+        """Write all corrections and remove those of the emptied questions, or change nothing.
+
+        Returns how many replaced another text, and how many were removed.
+        """
+        with transaction(self._database) as connection:
             before = self._read(connection, run_log_id)
             for start in range(0, len(corrections), ROWS_AT_ONCE):
                 self._upsert(connection, run_log_id, corrections[start : start + ROWS_AT_ONCE])
-        return sum(
+            removed = self._remove(connection, run_log_id, emptied)
+        changed = sum(
             c.question_id in before and before[c.question_id].corrected_output != c.corrected_output
             for c in corrections
         )
-
-    def remove(self, run_log_id: str, question_ids: Sequence[str]) -> int:
-        """How many of them there were."""
-        table, removed = CorrectionRow.__table__, 0
-        with self._database.begin() as connection:
-            for start in range(0, len(question_ids), ROWS_AT_ONCE):
-                chosen = table.c.question_id.in_(question_ids[start : start + ROWS_AT_ONCE])
-                removed += connection.execute(
-                    delete(CorrectionRow).where((table.c.run_log_id == run_log_id) & chosen)
-                ).rowcount
-        return removed
+        return changed, removed
 
     def remove_all(self, run_log_id: str) -> int:
         """Of one run log; how many there were."""
         table = CorrectionRow.__table__
-        with self._database.begin() as connection:
+        with transaction(self._database) as connection:
             return connection.execute(delete(CorrectionRow).where(table.c.run_log_id == run_log_id)).rowcount
 
     def _read(self, connection: Connection, run_log_id: str) -> dict[str, Correction]:
@@ -65,6 +59,15 @@ class CorrectionRepository:
             CorrectionRow.run_log_id == run_log_id
         )
         return {row.question_id: Correction(*row) for row in connection.execute(query)}
+
+    def _remove(self, connection: Connection, run_log_id: str, question_ids: Sequence[str]) -> int:
+        table, removed = CorrectionRow.__table__, 0
+        for start in range(0, len(question_ids), ROWS_AT_ONCE):
+            chosen = table.c.question_id.in_(question_ids[start : start + ROWS_AT_ONCE])
+            removed += connection.execute(
+                delete(CorrectionRow).where((table.c.run_log_id == run_log_id) & chosen)
+            ).rowcount
+        return removed
 
     def _upsert(self, connection: Connection, run_log_id: str, corrections: Sequence[Correction]) -> None:
         insert: Any = (postgresql if connection.dialect.name == "postgresql" else sqlite).insert

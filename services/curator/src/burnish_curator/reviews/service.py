@@ -112,8 +112,7 @@ class ReviewService:
     def import_review(self, run_log_id: str, chunks: Iterator[bytes]) -> ReviewImport:
         log = self._run_logs.open(run_log_id)
         reviewed = read_review(chunks, known_failures(log.reader, log.codes))
-        changed = self._corrections.save(run_log_id, reviewed.corrections)
-        removed = self._corrections.remove(run_log_id, reviewed.emptied)
+        changed, removed = self._corrections.save(run_log_id, reviewed.corrections, reviewed.emptied)
         done = ReviewImport(
             accepted=len(reviewed.corrections),
             changed=changed,
@@ -181,7 +180,7 @@ class ReviewService:
         """Save one correction, or remove it if the text is empty. True: the question now has one. InvalidInputError says why it was refused."""
         log = self._run_logs.open(run_log_id)
         if not corrected_output.strip():
-            self._corrections.remove(run_log_id, [question_id])
+            self._corrections.save(run_log_id, [], [question_id])
             self._metrics.corrected(is_kept=False)
             return False
         item = ReviewItem(

@@ -15,9 +15,9 @@ import anyio
 import numpy as np
 import pyarrow as pa
 
-from burnish import layout
+from burnish import disk, layout
 from burnish.diagnosis import check_slices, diagnose, read_codes
-from burnish.errors import InvalidInputError
+from burnish.errors import InvalidInputError, UnavailableError
 from burnish.files import mark_used, trim
 from burnish.objectstores.verified import fetch_verified
 from burnish.ports import ObjectStore
@@ -28,6 +28,7 @@ from burnish.schemas.base import FileEntry, Listing
 from burnish.schemas.runlog import Diagnosis, RunLogImport, RunLogManifest
 from burnish_curator.manifests import Manifests
 from burnish_curator.metrics import CuratorMetrics
+from burnish_curator.settings import MORE_ROOM
 
 OPEN_LOGS = 4
 CACHE_BYTES = 20 * 1024**3
@@ -92,6 +93,8 @@ class RunLogRepository(Manifests[RunLogManifest]):
         self.imports = anyio.CapacityLimiter(IMPORTS_AT_ONCE)
         shutil.rmtree(spool, ignore_errors=True)
         spool.mkdir(parents=True)
+        self._cache_dir.mkdir(parents=True, exist_ok=True)
+        self._trim(unused_seconds=0)
 
     def ingest(self, name: str, chunks: Iterator[bytes], grades: Mapping[str, str] | None = None) -> RunLogImport:
         """Store the lines as a run log, and keep its parts in the cache. grades: as `burnish.runlogs.ingestion.ingest` takes it."""
@@ -138,7 +141,10 @@ class RunLogRepository(Manifests[RunLogManifest]):
                     self._open.move_to_end(run_log_id)
                     return self._open[run_log_id]
             folder = self._folder(run_log_id)
-            parts = [self._fetch(run_log_id, entry, folder) for entry in files_of(manifest).parts]
+            entries = files_of(manifest).parts
+            size_bytes = sum(entry.size_bytes for entry in entries)
+            with disk.needing(size_bytes, folder, f"fetch run log {run_log_id}", MORE_ROOM, UnavailableError):
+                parts = [self._fetch(run_log_id, entry, folder) for entry in entries]
             opened = OpenRunLog(run_log_id, RunLogReader(parts))
             self._trim()
             with self._lock:
@@ -161,11 +167,11 @@ class RunLogRepository(Manifests[RunLogManifest]):
         mark_used(folder)
         return folder
 
-    def _trim(self) -> None:
+    def _trim(self, unused_seconds: float = IN_USE_SECONDS) -> None:
         with self._trimming:
             with self._lock:
                 keep = {run_log_id for run_log_id, opening in self._opening.items() if opening.locked()} | set(
                     self._open
                 )
-            for name in trim(self._cache_dir, self._cache_bytes, keep, IN_USE_SECONDS):
+            for name in trim(self._cache_dir, self._cache_bytes, keep, unused_seconds):
                 log.info("run log %s left the cache: it was not read for longest", name)

@@ -12,9 +12,9 @@ import tempfile
 from pathlib import Path
 from threading import Lock
 
-from burnish import layout
+from burnish import disk, layout
 from burnish.digests import version_of
-from burnish.errors import CorruptDataError, IncompatibleAdapterError, NotFoundError
+from burnish.errors import CorruptDataError, IncompatibleAdapterError, NotFoundError, UnavailableError
 from burnish.files import mark_used, sync, trim
 from burnish.objectstores.verified import fetch_verified, is_intact, require_version
 from burnish.ports import ObjectStore
@@ -94,7 +94,14 @@ class AdapterFolders:
 
     def _fetch(self, manifest: AdapterManifest, folder: Path) -> None:
         """Into a temporary folder beside it, then renamed: it appears whole or not at all, also after a power cut."""
-        with tempfile.TemporaryDirectory(prefix=".fetch-", dir=self._root) as scratch:
+        needed = sum(entry.size_bytes for entry in manifest.files)
+        remedy = (
+            "lower BURNISH_INFERENCE_CACHE_GIB and start again, or point BURNISH_INFERENCE_CACHE_DIR at a larger disk"
+        )
+        with (
+            disk.needing(needed, self._root, f"fetch adapter {folder.name}", remedy, UnavailableError),
+            tempfile.TemporaryDirectory(prefix=".fetch-", dir=self._root) as scratch,
+        ):
             target = Path(scratch) / folder.name
             target.mkdir()
             for entry in manifest.files:

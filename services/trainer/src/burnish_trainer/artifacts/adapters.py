@@ -12,6 +12,7 @@ from typing import Literal
 
 from pydantic import ValidationError
 
+from burnish import disk
 from burnish.digests import canonical_json, file_sha256, sha256_hex, version_of
 from burnish.errors import AlreadyExistsError, CorruptDataError, NotFoundError, validation_problems
 from burnish.layout import adapter as adapter_key
@@ -23,6 +24,7 @@ from burnish.schemas.base import BaseModelRef, FileEntry, Frozen, Parent, Versio
 from burnish.schemas.dataset import DatasetManifest
 from burnish.schemas.job import JobSpec
 from burnish.schemas.tuning import Finding, RunEstimate, RunMeasurement
+from burnish_trainer.artifacts import MORE_ROOM
 from burnish_trainer.artifacts.model_card import model_card
 
 CONFIG = "adapter_config.json"
@@ -112,8 +114,10 @@ def fetch(store: ObjectStore, ref: VersionRef, folder: Path) -> Path:
     NotFoundError if it was deleted after the job that goes on from it was accepted.
     """
     try:
-        for entry in read_manifest(store, ref).files:
-            if entry.path in (CONFIG, WEIGHTS):
+        entries = [entry for entry in read_manifest(store, ref).files if entry.path in (CONFIG, WEIGHTS)]
+        size_bytes = sum(entry.size_bytes for entry in entries)
+        with disk.needing(size_bytes, folder, f"fetch adapter {ref.name}@{ref.version}", MORE_ROOM):
+            for entry in entries:
                 fetch_verified(store, adapter_key(ref.name, ref.version, entry.path), entry, folder / entry.path)
     except NotFoundError as error:
         raise NotFoundError(

@@ -11,6 +11,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Literal
 
+from burnish import disk
 from burnish.errors import NotFoundError
 from burnish.layout import checkpoint as checkpoint_key
 from burnish.objectstores.verified import fetch_verified
@@ -80,10 +81,14 @@ def publish_checkpoint(
             estimate=estimate,
             checkpoint_step=step,
         )
-        with tempfile.TemporaryDirectory(prefix="burnish-checkpoint-") as folder:
-            for entry in manifest.files:
-                if entry.path in checkpoints.MODEL_FILES:
-                    fetch_verified(store, checkpoint_key(job_id, step, entry.path), entry, Path(folder) / entry.path)
+        entries = [entry for entry in manifest.files if entry.path in checkpoints.MODEL_FILES]
+        size_bytes, temporary = sum(entry.size_bytes for entry in entries), Path(tempfile.gettempdir())
+        with (
+            disk.needing(size_bytes, temporary, "fetch the checkpoint", "point TMPDIR at a larger disk"),
+            tempfile.TemporaryDirectory(prefix="burnish-checkpoint-") as folder,
+        ):
+            for entry in entries:
+                fetch_verified(store, checkpoint_key(job_id, step, entry.path), entry, Path(folder) / entry.path)
             return adapters.publish_folder(store, Path(folder), description)[0]
     except NotFoundError as error:
         stored = ", ".join(str(step) for step in checkpoints.stored_steps(store, job_id)) or "none"

@@ -17,6 +17,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from burnish import disk
 from burnish.digests import file_sha256
 from burnish.errors import CorruptDataError, validation_problems
 from burnish.files import sync, write_atomically
@@ -26,7 +27,7 @@ from burnish.objectstores.verified import fetch_verified, is_intact
 from burnish.ports import ObjectStore
 from burnish.schemas.adapter import TrainingSummary
 from burnish.schemas.base import FileEntry, Frozen, Manifest, VersionRef
-from burnish_trainer.artifacts import adapters, disk
+from burnish_trainer.artifacts import MORE_ROOM, adapters
 from burnish_trainer.artifacts.adapters import RunRecord
 
 log = logging.getLogger(__name__)
@@ -146,7 +147,7 @@ class Checkpoints:
         shutil.rmtree(folder, ignore_errors=True)
         needed = sum(entry.size_bytes for entry in manifest.files)
         try:
-            with disk.needing(needed, self.folder, f"fetch the checkpoint of step {step}"):
+            with disk.needing(needed, self.folder, f"fetch the checkpoint of step {step}", MORE_ROOM):
                 folder.mkdir(parents=True)
                 for entry in manifest.files:
                     fetch_verified(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,10 +13,10 @@ from sqlalchemy import Connection, Engine, create_engine, event, make_url
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import Session
 
+from burnish.disk import full_database
 from burnish.errors import UnavailableError
 
 BUSY_TIMEOUT_SECONDS = 10  # less than a lease: whoever waits for the lock must still be able to report it
-DISK_FULL = re.compile(r"disk is full|No space left on device|DiskFull")
 WRITING = "burnish_writing"
 MIGRATION_LOCK = 0x6275726E  # two trainers starting on one Postgres migrate one after the other
 
@@ -27,6 +26,7 @@ class Database:
 
     def __init__(self, url: str, busy_timeout_seconds: float = BUSY_TIMEOUT_SECONDS) -> None:
         self.url = make_url(url)
+        self.file = self.url.database if self.url.get_backend_name() == "sqlite" else None
         if self.url.get_backend_name() == "sqlite":
             self.engine = _open_sqlite(url, busy_timeout_seconds)
         else:
@@ -44,14 +44,14 @@ class Database:
 
     @contextmanager
     def reading(self) -> Iterator[Session]:
-        with _translated(), self.engine.connect() as connection, Session(connection) as session:
+        with self._translated(), self.engine.connect() as connection, Session(connection) as session:
             yield session
 
     @contextmanager
     def writing(self) -> Iterator[Session]:
         """A transaction that commits unless it raises."""
         with (
-            _translated(),
+            self._translated(),
             self.engine.connect().execution_options(**{WRITING: True}) as connection,
             Session(connection, expire_on_commit=False) as session,
             session.begin(),
@@ -61,20 +61,20 @@ class Database:
     def close(self) -> None:
         self.engine.dispose()
 
-
-@contextmanager
-def _translated() -> Iterator[None]:
-    """A transaction that failed was rolled back, and is safe to repeat."""
-    try:
-        yield
-    except OperationalError as error:
-        raise UnavailableError(_advice(str(error.orig))) from error
+    @contextmanager
+    def _translated(self) -> Iterator[None]:
+        """A transaction that failed was rolled back, and is safe to repeat."""
+        try:
+            yield
+        except OperationalError as error:
+            problem = str(error.orig)
+            raise full_database("the queue's database", self.file, problem) or UnavailableError(
+                _advice(problem)
+            ) from error
 
 
 def _advice(problem: str) -> str:
     """What the database complains of, and what to do about it."""
-    if DISK_FULL.search(problem):
-        return f"the disk of the queue's database is full, nothing was changed: free some space ({problem})"
     if "database is locked" in problem:
         return (
             "another process has held the queue's database locked for too long, nothing was changed: "

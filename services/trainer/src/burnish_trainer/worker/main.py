@@ -22,6 +22,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import IO, Any, Literal
 
+from burnish import disk
 from burnish.digests import model_digest
 from burnish.errors import BurnishError, Code, CorruptDataError, InternalError
 from burnish.ports import ObjectStore
@@ -31,7 +32,7 @@ from burnish.schemas.models import read_record
 from burnish.settings import S3Settings
 from burnish.telemetry import logs
 from burnish.telemetry.tracing import Tracing, fail
-from burnish_trainer.artifacts import adapters, disk
+from burnish_trainer.artifacts import MORE_ROOM, adapters
 from burnish_trainer.artifacts.checkpoints import FOLDER, Checkpoints
 from burnish_trainer.executors import launch
 from burnish_trainer.executors.assignment import Assignment
@@ -42,6 +43,7 @@ from burnish_trainer.worker import backends, memory, methods
 from burnish_trainer.worker.clock import Clock
 from burnish_trainer.worker.context import Outcome, RunContext, StopRequested
 from burnish_trainer.worker.lifeline import Lifeline
+from burnish_trainer.worker.reserve import Reserve
 
 log = logging.getLogger(__name__)
 
@@ -86,13 +88,14 @@ def main() -> int:
     with _only_worker(folder.parent) if process == 0 else contextlib.nullcontext():
         writer = EventWriter(folder / ("events.jsonl" if process == 0 else f"events.{process}.jsonl"))
         store = S3Settings().open()  # type: ignore[call-arg]  # from the environment
-        reserve = disk.Reserve(folder / f"reserve.{process}")
+        reserve = Reserve(folder / f"reserve.{process}")
 
         def training() -> Event:
             clock = Clock(tracing, lifeline.progress)
-            return train(
-                make_context(assignment, folder.parent, store, writer, stop, process, processes, tracing, clock)
-            )
+            with disk.needing(None, folder.parent, "train", MORE_ROOM):
+                return train(
+                    make_context(assignment, folder.parent, store, writer, stop, process, processes, tracing, clock)
+                )
 
         def failed(error: Exception) -> Failed:
             if found := memory.shortage(error):

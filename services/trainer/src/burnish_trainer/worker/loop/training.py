@@ -10,9 +10,10 @@ import torch
 from accelerate import PartialState
 from transformers import PrinterCallback, Trainer
 
+from burnish import disk
 from burnish.errors import PreconditionError
 from burnish.schemas.tuning import RunEstimate, RunMeasurement
-from burnish_trainer.artifacts import disk
+from burnish_trainer.artifacts import MORE_ROOM
 from burnish_trainer.artifacts.checkpoints import Checkpoints
 from burnish_trainer.data.batches import BatchSchedule
 from burnish_trainer.data.tokens import EncodedRow
@@ -142,9 +143,9 @@ def _room_for_checkpoints(model: Any, checkpoints: Checkpoints) -> Iterator[None
     trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
     size_bytes = CHECKPOINT_COPIES * sum(parameter.numel() * parameter.element_size() for parameter in trained)
     checkpoints.folder.mkdir(parents=True, exist_ok=True)
-    disk.require(2 * size_bytes, checkpoints.folder, "keep two checkpoints")
+    disk.require(2 * size_bytes, checkpoints.folder, "keep two checkpoints", MORE_ROOM)
     try:
-        with disk.needing(size_bytes, checkpoints.folder, "save a checkpoint"):
+        with disk.needing(size_bytes, checkpoints.folder, "save a checkpoint", MORE_ROOM):
             yield
     except PreconditionError:
         checkpoints.drop_torn()
