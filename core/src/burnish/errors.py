@@ -140,6 +140,12 @@ class UnauthenticatedError(BurnishError):
     code = Code.UNAUTHENTICATED
 
 
+class ForbiddenError(BurnishError):
+    """The credential is right and does not open this. Use the token of the owner."""
+
+    code = Code.PERMISSION_DENIED
+
+
 class UnavailableError(BurnishError):
     """A part that is needed does not answer. Safe to retry with back-off."""
 

@@ -9,6 +9,8 @@ from prometheus_client.parser import text_string_to_metric_families
 from promql_names import expressions, names_in
 from whole_stack import WholeStack
 
+from burnish_inference.api.shares import cache_tokens
+
 TRACE = "0af7651916cd43dd8448eb211c80319c"
 SERVED, PASSED_ON = "POST /v1/chat/completions", "vllm /v1/chat/completions"  # the server's two spans
 TRACED = {"traceparent": f"00-{TRACE}-b7ad6b7169203331-01"}
@@ -32,6 +34,11 @@ def test_every_metric_of_vllm_that_a_panel_asks_for_is_exposed(server: Inference
     families = [family.name for family in text_string_to_metric_families(text)]
     assert len(families) == len(set(families))
     assert {"burnish_inference_engine_ready 1.0"} <= set(text.splitlines())
+
+
+def test_vllm_says_how_many_tokens_its_cache_holds(server: InferenceServer):
+    """By which callers get their shares of the engine."""
+    assert (cache_tokens(server.http.get("/metrics").content) or 0) > 10_000
 
 
 def test_vllms_spans_belong_to_the_callers_trace(server: InferenceServer, whole_stack: WholeStack):

@@ -34,6 +34,7 @@ from burnish_inference.api.dependencies import Deps
 from burnish_inference.engine.canary import PROMPT
 
 TOKEN = "unit-test-token"
+CALLER_KEYS = {"app": "key-of-the-app", "batch": "key-of-the-batch"}
 MAX_REQUEST_BYTES = 4096
 MAX_RANK = 8
 
@@ -287,6 +288,7 @@ async def stand(
             store=store,
             engine=engine,
             upstream=client,
+            caller_keys=CALLER_KEYS,
         )
         upstream_socket.app, server_socket.app = upstream.app(), create_app(deps)
         async with deps.aliases.watching():

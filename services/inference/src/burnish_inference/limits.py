@@ -5,10 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+import orjson
+
 from burnish.errors import InvalidInputError
 from burnish_inference.constraints import check_constraints
 
-CHAT = "/v1/chat/completions"
+CHAT, TEXT = COMPLETIONS = ("/v1/chat/completions", "/v1/completions")
+DEFAULT_LENGTH = 16  # vLLM's own, of a completion
+BYTES_PER_TOKEN = 3  # of JSON text; English has about 4, other scripts fewer
 TRANSFER = "kv_transfer_params"  # between vLLM's own servers; vLLM 0.32 fails on one that came this way
 
 
@@ -16,13 +20,15 @@ TRANSFER = "kv_transfer_params"  # between vLLM's own servers; vLLM 0.32 fails o
 class Limits:
     """max_choices: most answers of one request, `n` times its prompts. default_max_tokens: of a chat that states no length.
 
-    max_constraint_bytes, allow_grammars: of what constrains an answer (constraints.py).
+    max_constraint_bytes, allow_grammars: of what constrains an answer (constraints.py). max_model_len: tokens of a prompt
+    and its answer together, which vLLM keeps to.
     """
 
     max_choices: int = 32
     default_max_tokens: int = 1024
     max_constraint_bytes: int = 16 * 1024
     allow_grammars: bool = False
+    max_model_len: int = 2048
 
     def apply(self, path: str, payload: dict[str, Any]) -> None:
         """InvalidInputError if the request asks for more than that; a chat without a length gets the default one.
@@ -48,6 +54,15 @@ class Limits:
         if path == CHAT and payload.get("max_tokens") is None and payload.get("max_completion_tokens") is None:
             payload["max_completion_tokens"] = self.default_max_tokens
 
+    def tokens(self, payload: dict[str, Any]) -> int:
+        """About how many tokens a request that passed `apply` may take in the engine: its prompts, and all its answers at their longest."""
+        prompt = payload.get("prompt", payload.get("messages"))
+        prompts = prompt_count(payload.get("prompt"))
+        length = payload.get("max_completion_tokens", payload.get("max_tokens"))
+        longest = length if type(length) is int and length >= 0 else DEFAULT_LENGTH
+        answers = (payload.get("n") or 1) * prompts
+        return min(prompt_tokens(prompt), prompts * self.max_model_len) + answers * min(longest, self.max_model_len)
+
 
 STANDARD = Limits()
 
@@ -55,3 +70,10 @@ STANDARD = Limits()
 def prompt_count(prompt: Any) -> int:
     """A text or a list of token ids is one prompt; any other list has one an item."""
     return len(prompt) if isinstance(prompt, list) and prompt and not isinstance(prompt[0], int) else 1
+
+
+def prompt_tokens(prompt: Any) -> int:
+    """Token ids are counted, text is estimated by its length."""
+    if isinstance(prompt, list) and prompt and all(isinstance(item, int) for item in prompt):
+        return len(prompt)
+    return len(orjson.dumps(prompt)) // BYTES_PER_TOKEN

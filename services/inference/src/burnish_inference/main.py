@@ -25,6 +25,7 @@ log = logging.getLogger("burnish_inference")
 
 async def run(settings: InferenceSettings, s3: S3Settings, token: str, certificate: ServerCertificate | None) -> None:
     credentials.check_all(token, s3.access_key.get_secret_value(), s3.secret_key.get_secret_value())
+    caller_keys = settings.keys_of_callers()
     base, device = BaseModel.open(settings.base_model), pick_device(settings)
     listener = listen(settings.host, settings.port)
     environment = vllm_environment(settings, device, os.environ)
@@ -50,6 +51,7 @@ async def run(settings: InferenceSettings, s3: S3Settings, token: str, certifica
             max_lora_rank=settings.max_lora_rank, cache_dir=settings.cache_dir,
             cache_bytes=int(settings.cache_gib * 1024**3), base=base, store=s3.open(),
             engine=engine, upstream=upstream, tracing=tracing,
+            caller_keys=caller_keys, tokens_in_flight=settings.tokens_in_flight,
         )  # fmt: skip
         async with deps.aliases.watching():
             await serve(create_app(deps), listener, settings.drain_seconds, engine, certificate)

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field, model_validator
+from pydantic import BeforeValidator, Field, SecretStr, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from burnish import credentials
+from burnish.errors import PreconditionError
 from burnish.serving import DEFAULT_MAX_LORA_RANK, LoraRank
 from burnish_inference.limits import STANDARD, Limits
 
 Device = Literal["auto", "cpu", "cuda"]
+CALLER_KEYS = "BURNISH_INFERENCE_CALLER_KEYS"
+NAME = re.compile(r"[A-Za-z0-9._-]{1,64}")
 DType = Literal["auto", "bfloat16", "float16", "float32"]
 
 
@@ -80,6 +85,16 @@ class InferenceSettings(BaseSettings):
         ge=1024,
         description="most bytes of a response_format, of structured_outputs or of tools",
     )
+    caller_keys: SecretStr = Field(
+        default=SecretStr(""),
+        description="further keys, each of a named caller with a share of its own: name=key, separated by commas; "
+        "they open completions and models alone",
+    )
+    tokens_in_flight: int | None = Field(
+        default=None,
+        ge=1024,
+        description="tokens of prompts and answers in flight of all callers together; None: as many as vLLM's cache holds",
+    )
     allow_grammars: bool = Field(
         default=STANDARD.allow_grammars, description="take grammars and structural tags, which may keep the engine busy"
     )
@@ -87,7 +102,23 @@ class InferenceSettings(BaseSettings):
     def limits(self) -> Limits:
         """The default length is never more than the model takes: vLLM would refuse every chat."""
         length = min(self.default_max_tokens, self.max_model_len)
-        return Limits(self.max_choices, length, self.max_constraint_bytes, self.allow_grammars)
+        return Limits(
+            self.max_choices, length, self.max_constraint_bytes, self.allow_grammars, max_model_len=self.max_model_len
+        )
+
+    def keys_of_callers(self) -> dict[str, str]:
+        """Name -> key. PreconditionError for one that is no pair, guessable, or there twice."""
+        pairs = [pair for pair in self.caller_keys.get_secret_value().split(",") if pair.strip()]
+        keys: dict[str, str] = {}
+        for number, pair in enumerate(pairs, start=1):
+            name, equals, key = (part.strip() for part in pair.partition("="))
+            if not equals or not NAME.fullmatch(name) or name in keys or key in keys.values():
+                raise PreconditionError(
+                    f"{CALLER_KEYS}: entry {number} is not `name=key`, or its name or key is there twice"
+                )
+            credentials.check(f"{CALLER_KEYS}: the key of {name}", key)
+            keys[name] = key
+        return keys
 
     @model_validator(mode="after")
     def enough_adapters_in_memory(self) -> InferenceSettings:

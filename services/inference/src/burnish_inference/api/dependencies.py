@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Self
@@ -20,6 +21,7 @@ from burnish_inference.adapters.promotions import Promotions
 from burnish_inference.adapters.refusals import Refusals
 from burnish_inference.adapters.resolver import ModelResolver
 from burnish_inference.api.proxy import Proxy
+from burnish_inference.api.shares import Shares
 from burnish_inference.engine.port import Engine
 from burnish_inference.limits import STANDARD, Limits
 from burnish_inference.metrics import EngineRestarts, InferenceMetrics
@@ -48,6 +50,8 @@ class Deps:
     upstream: aiohttp.ClientSession
     metrics: InferenceMetrics
     tracing: Tracing
+    shares: Shares
+    caller_keys: Mapping[str, str]
     started_at: int = field(default_factory=lambda: int(time.time()))
 
     @classmethod
@@ -65,8 +69,10 @@ class Deps:
         limits: Limits = STANDARD,
         tracing: Tracing | None = None,
         cache_bytes: int = CACHE_BYTES,
+        caller_keys: Mapping[str, str] | None = None,
+        tokens_in_flight: int | None = None,
     ) -> Self:
-        """tracing: None if no span is to leave the process."""
+        """tracing: None if no span is to leave the process. caller_keys: name -> key. tokens_in_flight: None: what vLLM's cache holds."""
         catalog, metrics, tracing = AdapterCatalog(store), InferenceMetrics(), tracing or Tracing("burnish-inference")
         metrics.registry.register(EngineRestarts(engine))
         folders = AdapterFolders(store, cache_dir, metrics, cache_bytes)
@@ -87,4 +93,6 @@ class Deps:
             upstream=upstream,
             metrics=metrics,
             tracing=tracing,
+            shares=Shares(engine, upstream, tokens_in_flight),
+            caller_keys=caller_keys or {},
         )

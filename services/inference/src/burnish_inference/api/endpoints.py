@@ -16,9 +16,11 @@ from burnish.layout import PRODUCTION
 from burnish.schemas.adapter import AdapterManifest, Alias
 from burnish.schemas.base import BrokenObject
 from burnish.telemetry.metrics import CONTENT_TYPE
+from burnish.telemetry.requests import CLIENT_GONE
 from burnish_inference.api import schema
 from burnish_inference.api.dependencies import Deps
-from burnish_inference.limits import CHAT
+from burnish_inference.api.proxy import ClientGone, until_gone
+from burnish_inference.limits import CHAT, TEXT
 
 VERSION_HEADER = "x-burnish-adapter-version"
 TOKEN = HTTPBearer(scheme_name="token", auto_error=False)  # for the schema: TokenCheck has looked at it before
@@ -78,7 +80,7 @@ def build_router(deps: Deps) -> APIRouter:
     @router.post("/v1/completions", response_class=Response, **schema.completion("text"))
     async def completions(request: Request) -> Response:
         """OpenAI completions; `model` as for chat."""
-        return await complete(deps, request, "/v1/completions")
+        return await complete(deps, request, TEXT)
 
     @router.get("/v1/models")
     async def models() -> ModelList:
@@ -120,11 +122,15 @@ def build_router(deps: Deps) -> APIRouter:
 
 
 async def complete(deps: Deps, request: Request, path: str) -> Response:
-    """Resolve the model, see that its adapter is loaded, and pass the request on under the resolved name."""
+    """Resolve the model, wait for the caller's turn, see that its adapter is loaded, and pass the request on under the resolved name."""
     payload = parse_payload(await request.body())
     deps.limits.apply(path, payload)
     _ = deps.engine.url  # while vLLM is down, say so before any other work
     manifest = await deps.resolver.resolve(payload["model"])
+    try:
+        await until_gone(request, deps.shares.take(request, deps.limits.tokens(payload)))
+    except ClientGone:
+        return Response(status_code=CLIENT_GONE)
     if manifest is None:
         request.state.model = payload["model"]
         return await deps.proxy.forward(request, path, payload, "base", {})
