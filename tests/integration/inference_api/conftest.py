@@ -265,8 +265,13 @@ def base(tmp_path: Path) -> BaseModel:
 
 
 @pytest.fixture
+def max_request_bytes() -> int:
+    return MAX_REQUEST_BYTES
+
+
+@pytest.fixture
 async def stand(
-    tmp_path: Path, base: BaseModel, upstream_socket: Socket, server_socket: Socket
+    tmp_path: Path, base: BaseModel, upstream_socket: Socket, server_socket: Socket, max_request_bytes: int
 ) -> AsyncIterator[Stand]:
     """The server on a socket, before an upstream on a socket."""
     upstream = Upstream(url=upstream_socket.url)
@@ -281,7 +286,7 @@ async def stand(
     ):
         deps = Deps.wire(
             token=TOKEN,
-            max_request_bytes=MAX_REQUEST_BYTES,
+            max_request_bytes=max_request_bytes,
             max_lora_rank=MAX_RANK,
             cache_dir=tmp_path / "cache",
             base=base,

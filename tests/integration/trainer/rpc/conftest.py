@@ -46,5 +46,6 @@ async def service(database: Database) -> AsyncIterator[Service]:
             put_dataset(store, dpo_rows(8), name="pairs"),
             put_dataset(store, kto_rows(8), name="thumbs"),
             database,
+            f"127.0.0.1:{port}",
         )
     await server.stop(None)

@@ -69,6 +69,7 @@ class Service:
     pairs: VersionRef
     thumbs: VersionRef
     database: Database
+    address: str
 
     def spec(self, method: str = "sft", **fields: object) -> pb.TuningSpec:
         dataset = {"sft": self.dataset, "kto": self.thumbs}.get(method, self.pairs)
