@@ -46,6 +46,24 @@ async def test_an_unknown_grade_is_asked_about_and_then_taken(caller: httpx.Asyn
     assert taken.json()["manifest"]["grades"] == {"correct": 1, "wrong": 1}
 
 
+async def test_every_line_comes_back_as_it_can_be_imported(caller: httpx.AsyncClient) -> None:
+    lines = [
+        run("q1", grade=None, messages=[{"role": "user", "content": None, "name": "x"}], big=2**70),
+        passing("q2", graded_by={"source": "human"}),
+    ]
+    first = await imported(caller, jsonl(lines))
+    back = await caller.get(f"/v1/runlogs/{first.manifest.id}/lines")
+    assert [json.loads(line) for line in back.text.splitlines()] == [
+        {name: value for name, value in line.items() if value is not None or name == "grade"}
+        | {"evidence_files": [], "evidence_text": "", "system_prompt": ""}
+        for line in lines
+    ]
+    made = await caller.post("/v1/runlogs", params={"name": "made", "parent": first.manifest.id}, content=back.content)
+    assert [parent["digest"] for parent in made.json()["manifest"]["parents"]] == [first.manifest.id]
+    unknown = await caller.post("/v1/runlogs", params={"name": "made", "parent": "none"}, content=back.content)
+    assert unknown.status_code == 404
+
+
 async def test_the_same_file_again_already_existed(caller: httpx.AsyncClient) -> None:
     first = await imported(caller)
     again = await imported(caller)

@@ -55,13 +55,20 @@ class CuratorClient(HttpClient):
     # run logs
 
     def import_run_log(
-        self, path: Path, name: str, progress: Progress | None = None, grades: Sequence[str] = ()
+        self,
+        path: Path,
+        name: str,
+        progress: Progress | None = None,
+        grades: Sequence[str] = (),
+        parent: str | None = None,
     ) -> RunLogImport:
         """Stream a JSONL file up, or a gzip of one (suffix .gz). Never has more than a chunk in memory.
 
-        grades: what a grade that is no known word means, as `good=correct` or `n/a=ungraded`.
+        grades: what a grade that is no known word means, as `good=correct` or `n/a=ungraded`. parent: id of the run log
+        that the lines were made from.
         """
-        answer = self._upload("/v1/runlogs", path, name, progress, grade=list(grades))
+        made_from = {"parent": parent} if parent else {}
+        answer = self._upload("/v1/runlogs", path, name, progress, grade=list(grades), **made_from)
         return RunLogImport.model_validate_json(answer)
 
     def run_logs(self) -> Listing[RunLogManifest]:
@@ -90,6 +97,14 @@ class CuratorClient(HttpClient):
         given = {name: value for name, value in params.items() if value is not None}
         body = self._get(f"/v1/runlogs/{segment(run_log_id)}/rows", given).json()
         return RunLogRows([RunLogLine.model_validate(row) for row in body["rows"]], body["total"])
+
+    def run_log_lines(self, run_log_id: str) -> Iterator[bytes]:
+        """Every line as JSON, in the order of the file, as they arrive."""
+        with self._stream(f"/v1/runlogs/{segment(run_log_id)}/lines") as response:
+            rest = b""
+            for chunk in response.iter_bytes(CHUNK_BYTES):
+                *lines, rest = (rest + chunk).split(b"\n")
+                yield from lines
 
     def rejected_lines(self, run_log_id: str) -> Iterator[RejectedLine]:
         """Every refused line, as they arrive (the manifest has the first 100)."""

@@ -9,9 +9,9 @@ import json
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
-import orjson
 import pyarrow as pa
 
+from burnish.runlogs.json_lines import as_json
 from burnish.schemas.runlog import RunLogLine
 
 LINE_NUMBER = "line_number"
@@ -76,7 +76,7 @@ def to_batch(numbers: Sequence[int], lines: Sequence[RunLogLine]) -> pa.RecordBa
         if name == MESSAGES:
             return [_messages_json(line) for line in lines]
         if name in JSON:
-            return [None if row[name] is None else _json(row[name]) for row in fields]
+            return [None if row[name] is None else as_json(row[name]) for row in fields]
         return [row[name] for row in fields]
 
     arrays = [
@@ -119,17 +119,8 @@ def _messages_json(line: RunLogLine) -> str | None:
         }
         for message in line.messages
     ]
-    return _json(messages)
-
-
-def _json(value: Any) -> str | None:
-    if value is None:
-        return None
-    try:
-        return orjson.dumps(value, default=lambda model: model.model_dump(exclude_none=True)).decode()
-    except TypeError:  # an integer beyond 64 bits
-        return json.dumps(value, ensure_ascii=False)
+    return as_json(messages)
 
 
 def _extra_json(extra: dict[str, Any] | None) -> str | None:
-    return _json(extra) if extra else None
+    return as_json(extra) if extra else None

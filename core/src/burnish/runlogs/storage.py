@@ -10,7 +10,7 @@ from burnish.errors import AlreadyExistsError, BurnishError, CorruptDataError, N
 from burnish.objectstores import manifests
 from burnish.ports import ObjectStore
 from burnish.runlogs.ingestion import Ingested
-from burnish.schemas.base import FileEntry
+from burnish.schemas.base import FileEntry, Parent
 from burnish.schemas.runlog import RunLogImport, RunLogManifest
 
 PART_PREFIX = "part-"
@@ -25,8 +25,8 @@ class RunLogFiles:
     rejected: FileEntry | None
 
 
-def publish(store: ObjectStore, ingested: Ingested, name: str) -> RunLogImport:
-    """Upload the files, then the manifest, which makes the run log exist.
+def publish(store: ObjectStore, ingested: Ingested, name: str, parent: str | None = None) -> RunLogImport:
+    """Upload the files, then the manifest, which makes the run log exist. parent: id of the run log that its lines were made from.
 
     The same accepted lines are the same run log: whoever comes second gets already_existed and the stored manifest
     (its name and files), with the line counts and rejects of the file just sent. Files without a manifest are removed
@@ -41,7 +41,8 @@ def publish(store: ObjectStore, ingested: Ingested, name: str) -> RunLogImport:
     except BaseException:
         _remove_files(store, ingested)
         raise
-    manifest = ingested.manifest(name)
+    parents = [Parent(kind="runlog", name=parent, digest=parent)] if parent else []
+    manifest = ingested.manifest(name).model_copy(update={"parents": parents})
     try:
         store.put_if_absent(layout.runlog(ingested.id), manifest.model_dump_json(indent=2).encode())
     except AlreadyExistsError:

@@ -10,6 +10,7 @@ from burnish_client.cli.views import console
 if TYPE_CHECKING:
     from burnish.runlogs.traces.importing import Report
     from burnish.runlogs.traces.scores import Scores
+    from burnish_client.sdk.log_grading import GradedLog
 
 SHOWN_KEYS = 20
 
@@ -75,6 +76,22 @@ def show_preview(report: Report, scores: Scores, as_json: bool) -> None:
         )
         console.note(f"score [bold]{console.one_line(name)}[/], {console.one_line(str(seen))}: {said}")
     console.note("[dim]nothing was imported[/]")
+
+
+def show_graded(done: GradedLog, run_log_id: str) -> None:
+    out = console.out()
+    if done.answer is None:
+        out.print(f"nothing was found in {done.lines:,} lines of {run_log_id}: no run log was made")
+        return
+    out.print(
+        f"[bold green]graded[/] {done.answer.manifest.id}  {done.changed:,} of {done.lines:,} lines have got a grade or a label"
+    )
+    if done.resumed:
+        console.note(f"[dim]{done.resumed:,} lines were graded by an earlier call[/]")
+    table = console.table("grade", "~failure label", ">lines")
+    for (grade, label), count in done.found.most_common():
+        table.add_row(grade, console.one_line(label), f"{count:,}")
+    console.show_table(table)
 
 
 def _counts(report: Report) -> list[tuple[str, object]]:

@@ -5,9 +5,11 @@ from __future__ import annotations
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Query, Request, Response
+from fastapi.responses import StreamingResponse
 
 from burnish.errors import NotFoundError
 from burnish.runlogs.ingestion import meanings
+from burnish.runlogs.reader import jsonl_blocks
 from burnish.schemas.base import BrokenObject, Frozen
 from burnish.schemas.runlog import Diagnosis, RunLogImport, RunLogLine, RunLogManifest
 from burnish_curator.errors import BODY_RESPONSES
@@ -37,13 +39,14 @@ async def import_run_log(
     run_logs: RunLogs,
     name: Annotated[str, Query(examples=["support-week-12"])],
     grade: Annotated[list[str] | None, Query(examples=[["good=correct", "n/a=ungraded"]])] = None,
+    parent: Annotated[str | None, Query(examples=["0123456789abcdef"])] = None,
 ) -> RunLogImport:
     """Stream JSONL in. Good lines are kept, bad ones reported with number and reason; the same lines are the same run log.
 
-    A grade that is no known word stops the import, unless `grade=<word>=<known word>` says what it means.
+    `parent` is the run log that the lines were made from. A grade that is no known word stops the import, unless `grade=<word>=<known word>` says what it means.
     """
     grades = meanings(grade or [])
-    return await in_thread(request, lambda chunks: run_logs.ingest(name, chunks, grades), run_logs.imports)
+    return await in_thread(request, lambda chunks: run_logs.ingest(name, chunks, grades, parent), run_logs.imports)
 
 
 @router.get("", summary="List run logs, newest first")
@@ -82,6 +85,17 @@ def get_rows(
     log = run_logs.open(run_log_id)
     found = log.find(label, grade)
     return RunLogRows(rows=list(log.reader.lines(found[offset : offset + limit])), total=len(found))
+
+
+@router.get(
+    "/{run_log_id}/lines",
+    summary="Every row, as lines that can be imported",
+    response_class=StreamingResponse,
+    responses=jsonl_answer("RunLogLine"),
+)
+def get_lines(run_log_id: str, run_logs: RunLogs) -> StreamingResponse:
+    """JSONL of RunLogLine, in the order of the file."""
+    return StreamingResponse(jsonl_blocks(run_logs.open(run_log_id).reader), media_type=JSONL)
 
 
 @router.get(

@@ -96,13 +96,20 @@ class RunLogRepository(Manifests[RunLogManifest]):
         self._cache_dir.mkdir(parents=True, exist_ok=True)
         self._trim(unused_seconds=0)
 
-    def ingest(self, name: str, chunks: Iterator[bytes], grades: Mapping[str, str] | None = None) -> RunLogImport:
-        """Store the lines as a run log, and keep its parts in the cache. grades: as `burnish.runlogs.ingestion.ingest` takes it."""
+    def ingest(
+        self, name: str, chunks: Iterator[bytes], grades: Mapping[str, str] | None = None, parent: str | None = None
+    ) -> RunLogImport:
+        """Store the lines as a run log, and keep its parts in the cache. grades: as `burnish.runlogs.ingestion.ingest` takes it.
+
+        parent: id of the run log that these lines were made from.
+        """
+        if parent is not None:
+            self.read(parent)
         if not 1 <= len(name) <= NAME_CHARACTERS:
             raise InvalidInputError(f"name: give 1 to {NAME_CHARACTERS} characters", field="name")
         with tempfile.TemporaryDirectory(dir=self._spool) as spool:
             ingested = ingest(chunks, Path(spool), grades=grades)
-            done = publish(self._store, ingested, name)
+            done = publish(self._store, ingested, name, parent)
             folder = self._folder(ingested.id)
             for entry in files_of(done.manifest).parts:
                 spooled = ingested.spool / entry.path

@@ -123,6 +123,58 @@ def show_run_log(
         data_text.show_rows(page.rows, offset, page.total)
 
 
+@app.command("grade")
+def grade_run_log(
+    run_log: RunLog = None,
+    benchmark: Annotated[
+        str | None, typer.Option(help="Benchmark whose answers and graders grade the lines that ask its questions.")
+    ] = None,
+    grader: Annotated[
+        str | None, typer.Option(help="Grader for every line that has an expected answer, as in `contains`.")
+    ] = None,
+    signatures: Annotated[
+        bool, typer.Option(help="Look for empty, cut off, broken, refused, repeated and foreign answers.")
+    ] = True,
+    expects_json: Annotated[
+        bool | None,
+        typer.Option("--expect-json/--expect-text", help="Whether answers must be JSON; default: each prompt says it."),
+    ] = None,
+    schema: Annotated[
+        Path | None, typer.Option(help="JSON schema that every answer must meet.", exists=True, dir_okay=False)
+    ] = None,
+    name: Annotated[str | None, typer.Option(help="Name of the graded run log; default: the old one's.")] = None,
+    json: JsonFlag = False,
+) -> None:
+    """Give lines without a grade one, and failures without a label a label, as a new run log. The old one stays.
+
+    What has a grade keeps it. An answer in which nothing is found stays ungraded. A call that was cut short goes on when it is called again.
+    """
+    from burnish.curation.log_grading import LogGrader, read_schema
+    from burnish.schemas.benchmark import GraderSpec
+    from burnish_client.config.endpoints import ClientSettings
+    from burnish_client.sdk.log_grading import grade_run_log as grade_log
+
+    with burnish_client.CuratorClient.from_settings() as client:
+        manifest = client.find_run_log(run_log)
+        rules = LogGrader(
+            questions=tuple(client.benchmark_questions(benchmark)) if benchmark else (),
+            spec=GraderSpec(name=grader) if grader else None,
+            signatures=signatures,
+            expects_json=expects_json,
+            schema=read_schema(schema) if schema else None,
+        )
+        with console.working("grading"):
+            done = grade_log(client, manifest, rules, name or manifest.name, ClientSettings().home / "grading")
+    if json:
+        found = [{"grade": grade, "failure_label": label, "lines": n} for (grade, label), n in done.found.most_common()]
+        return console.print_json(
+            {"import": done.answer, "lines": done.lines, "changed": done.changed, "found": found, "grades": done.grades}
+        )
+    import_text.show_graded(done, manifest.id)
+    if done.answer is not None:
+        console.next_step(f"burnish diagnose {done.answer.manifest.id}")
+
+
 @app.command("rejected")
 def list_rejected(run_log: RunLog = None, json: JsonFlag = False) -> None:
     """List every rejected line with its number and the reason; with --json, one object a line."""
