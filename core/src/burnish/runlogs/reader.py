@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,6 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from burnish.errors import NotFoundError
 from burnish.runlogs.columns import completed, from_rows
 from burnish.runlogs.json_lines import to_json
 from burnish.schemas.runlog import RunLogLine
@@ -36,7 +38,8 @@ class RunLogReader:
         self._groups: list[RowGroup] = []
         start = 0
         for part, path in enumerate(self._parts):
-            metadata = pq.read_metadata(path)
+            with _present():
+                metadata = pq.read_metadata(path)
             for number in range(metadata.num_row_groups):
                 rows = metadata.row_group(number).num_rows
                 self._groups.append(RowGroup(part, number, start, rows))
@@ -46,7 +49,8 @@ class RunLogReader:
     def columns(self, names: Sequence[str]) -> pa.Table:
         """All rows of some columns; identifiers and labels come dictionary-encoded."""
         encoded = [name for name in READ_AS_CATEGORIES if name in names]
-        tables = [pq.read_table(path, columns=list(names), read_dictionary=encoded) for path in self._parts]
+        with _present():
+            tables = [pq.read_table(path, columns=list(names), read_dictionary=encoded) for path in self._parts]
         return completed(pa.concat_tables(tables).unify_dictionaries(), names)
 
     def find(self, label: str | None = None, grade: str | None = None) -> np.ndarray:
@@ -91,15 +95,27 @@ class RunLogReader:
             yield group, wanted[groups == number] - group.start
 
     def _group_rows(self, group: RowGroup, local: np.ndarray, names: Sequence[str] | None) -> pa.Table:
-        with pq.ParquetFile(self._parts[group.part]) as part:
+        with _present(), pq.ParquetFile(self._parts[group.part]) as part:
             columns = list(names) if names is not None else None
             rows = part.read_row_group(group.number, columns=columns).take(pa.array(local))
             return completed(rows, names) if names is not None else rows
 
     def _empty(self, names: Sequence[str] | None) -> pa.Table:
-        schema = pq.read_schema(self._parts[0])
+        with _present():
+            schema = pq.read_schema(self._parts[0])
         table = schema.empty_table()
         return completed(table, names) if names is not None else table
+
+
+@contextmanager
+def _present() -> Iterator[None]:
+    """NotFoundError if a part is no longer there: its run log was removed after this reader was opened."""
+    try:
+        yield
+    except FileNotFoundError as error:
+        raise NotFoundError(
+            "the run log was removed while it was read: `burnish runs ls` lists what there is"
+        ) from error
 
 
 BLOCK_BYTES = 1 << 20

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from threading import Lock, RLock
 from typing import Generic, TypeVar
+from weakref import WeakValueDictionary
 
 from burnish.errors import AlreadyExistsError, CorruptDataError, NotFoundError
 from burnish.objectstores.manifests import read_listing, read_manifest
@@ -35,6 +37,13 @@ class Manifests(Generic[ManifestType]):
         self._noun = noun
         self._hint = hint
         self._kept: dict[str, ManifestType] = {}
+        self._changing: WeakValueDictionary[tuple[str, ...], RLock] = WeakValueDictionary()
+        self._naming = Lock()
+
+    def changing(self, *names: str) -> RLock:
+        """Held by whoever writes or removes this thing, so that a removal takes nothing of what is written meanwhile in this process."""
+        with self._naming:
+            return self._changing.setdefault(names, RLock())
 
     def get(self, *names: str) -> ManifestType | None:
         """The manifest; None if there is none. CorruptDataError if it cannot be read."""
@@ -68,9 +77,10 @@ class Manifests(Generic[ManifestType]):
 
     def remove(self, *names: str) -> None:
         """Remove the thing and its files. NotFoundError if it is not there, HeldError if anything rests on it."""
-        self._kept.pop(self._key(*names), None)
-        remove(self._store, Thing(self._kind, names[0], names[-1]))
-        self._kept.pop(self._key(*names), None)  # it may have been read again meanwhile
+        with self.changing(*names):
+            self._kept.pop(self._key(*names), None)
+            remove(self._store, Thing(self._kind, names[0], names[-1]))
+            self._kept.pop(self._key(*names), None)  # it may have been read again meanwhile
 
     def file(self, entry: FileEntry, *names: str) -> bytes:
         """A file that the manifest lists. CorruptDataError if it is not what the manifest states."""

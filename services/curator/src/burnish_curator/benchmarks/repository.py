@@ -19,8 +19,9 @@ class BenchmarkRepository(Versions[BenchmarkManifest]):
     def save(self, built: BuiltBenchmark) -> BenchmarkManifest:
         """Questions first, manifest last. The same questions under the same name are the version that exists already."""
         name, version = built.manifest.name, built.manifest.version
-        self._store.put(layout.benchmark(name, version, QUESTIONS), built.questions)
-        return self.create(built.manifest, name, version)
+        with self.changing(name, version):
+            self._store.put(layout.benchmark(name, version, QUESTIONS), built.questions)
+            return self.create(built.manifest, name, version)
 
     def questions_jsonl(self, name: str, version: str) -> bytes:
         manifest = self.find(name, version)

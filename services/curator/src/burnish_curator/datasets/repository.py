@@ -22,9 +22,10 @@ class DatasetRepository(Versions[DatasetManifest]):
     def save(self, built: BuiltDataset) -> DatasetManifest:
         """Files first, manifest last. A version that exists already is returned as it is."""
         name, version = built.manifest.name, built.manifest.version
-        for file, data in built.files.items():
-            self._store.put(layout.dataset(name, version, file), data)
-        return self.create(built.manifest, name, version)
+        with self.changing(name, version):
+            for file, data in built.files.items():
+                self._store.put(layout.dataset(name, version, file), data)
+            return self.create(built.manifest, name, version)
 
     def export(self, name: str, version: str, form: ExportForm, split: Literal["train", "validation"]) -> bytes:
         """The rows of a split as JSONL in another tool's format."""

@@ -33,33 +33,35 @@ class EvalRepository(Manifests[EvalManifest]):
             path = Path(folder) / "body"
             with path.open("wb") as body:
                 body.writelines(chunks)
-            if self.get(eval_id) is None:
-                self._store.put_file(key, path)
-            elif sha256_hex(self._store.get(key)) != file_sha256(path):
-                raise AlreadyExistsError(
-                    f"eval {eval_id} is complete and its {file} is another: use a new id", eval_id=eval_id
-                )
+            with self.changing(eval_id):
+                if self.get(eval_id) is None:
+                    self._store.put_file(key, path)
+                elif sha256_hex(self._store.get(key)) != file_sha256(path):
+                    raise AlreadyExistsError(
+                        f"eval {eval_id} is complete and its {file} is another: use a new id", eval_id=eval_id
+                    )
 
     def seal(self, manifest: EvalManifest) -> EvalManifest:
         """Write the manifest once its files are there as it says (PreconditionError). Another one under the id is AlreadyExistsError."""
         layout.check_name(manifest.id, "id")
         if not manifest.files:
             raise InvalidInputError("files: an eval has at least one file", field="files")
-        for entry in manifest.files:
-            try:
-                self.file(entry, manifest.id)
-            except NotFoundError:
-                raise PreconditionError(
-                    f"eval {manifest.id}: {entry.path} is not there; PUT /v1/evals/{manifest.id}/{entry.path} first"
-                ) from None
-            except CorruptDataError:
-                raise PreconditionError(
-                    f"eval {manifest.id}: {entry.path} is not what the manifest says; send it again"
-                ) from None
-        sealed = self.create(manifest, manifest.id)
-        if sealed != manifest:
-            raise AlreadyExistsError(f"id {manifest.id} belongs to another eval: use a new id", eval_id=manifest.id)
-        return sealed
+        with self.changing(manifest.id):
+            for entry in manifest.files:
+                try:
+                    self.file(entry, manifest.id)
+                except NotFoundError:
+                    raise PreconditionError(
+                        f"eval {manifest.id}: {entry.path} is not there; PUT /v1/evals/{manifest.id}/{entry.path} first"
+                    ) from None
+                except CorruptDataError:
+                    raise PreconditionError(
+                        f"eval {manifest.id}: {entry.path} is not what the manifest says; send it again"
+                    ) from None
+            sealed = self.create(manifest, manifest.id)
+            if sealed != manifest:
+                raise AlreadyExistsError(f"id {manifest.id} belongs to another eval: use a new id", eval_id=manifest.id)
+            return sealed
 
     def list(self) -> Listing[EvalManifest]:
         """Newest first."""

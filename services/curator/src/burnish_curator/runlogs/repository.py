@@ -87,7 +87,6 @@ class RunLogRepository(Manifests[RunLogManifest]):
         self._cache_bytes = cache_bytes
         self._spool = spool
         self._open: OrderedDict[str, OpenRunLog] = OrderedDict()
-        self._opening: dict[str, Lock] = {}  # one thread fetches a run log, the others wait for it
         self._lock = Lock()
         self._trimming = Lock()
         self.imports = anyio.CapacityLimiter(IMPORTS_AT_ONCE)
@@ -109,12 +108,13 @@ class RunLogRepository(Manifests[RunLogManifest]):
             raise InvalidInputError(f"name: give 1 to {NAME_CHARACTERS} characters", field="name")
         with tempfile.TemporaryDirectory(dir=self._spool) as spool:
             ingested = ingest(chunks, Path(spool), grades=grades)
-            done = publish(self._store, ingested, name, parent)
-            folder = self._folder(ingested.id)
-            for entry in files_of(done.manifest).parts:
-                spooled = ingested.spool / entry.path
-                if spooled.is_file():
-                    spooled.rename(folder / entry.path)
+            with self.changing(ingested.id):
+                done = publish(self._store, ingested, name, parent)
+                folder = self._folder(ingested.id)
+                for entry in files_of(done.manifest).parts:
+                    spooled = ingested.spool / entry.path
+                    if spooled.is_file():
+                        spooled.rename(folder / entry.path)
             self._trim()
         self._metrics.imported(done)
         return done
@@ -125,11 +125,12 @@ class RunLogRepository(Manifests[RunLogManifest]):
 
     def remove(self, *names: str) -> None:
         """As `Manifests.remove`, and its parts leave the cache."""
-        super().remove(*names)
         (run_log_id,) = names
-        with self._lock:
-            self._open.pop(run_log_id, None)
-        shutil.rmtree(self._cache_dir / run_log_id, ignore_errors=True)
+        with self.changing(run_log_id):
+            super().remove(run_log_id)
+            with self._lock:
+                self._open.pop(run_log_id, None)
+            shutil.rmtree(self._cache_dir / run_log_id, ignore_errors=True)
 
     def rejected(self, run_log_id: str) -> bytes:
         """Every refused line of the import that made this run log, as JSONL of RejectedLine."""
@@ -138,10 +139,8 @@ class RunLogRepository(Manifests[RunLogManifest]):
 
     def open(self, run_log_id: str) -> OpenRunLog:
         """The run log, with missing parts fetched into the cache. NotFoundError, CorruptDataError."""
-        manifest = self.read(run_log_id)
-        with self._lock:
-            opening = self._opening.setdefault(run_log_id, Lock())
-        with opening:
+        with self.changing(run_log_id):  # one thread fetches a run log, the others wait for it
+            manifest = self.read(run_log_id)
             with self._lock:
                 if run_log_id in self._open:
                     self._folder(run_log_id)
@@ -177,8 +176,6 @@ class RunLogRepository(Manifests[RunLogManifest]):
     def _trim(self, unused_seconds: float = IN_USE_SECONDS) -> None:
         with self._trimming:
             with self._lock:
-                keep = {run_log_id for run_log_id, opening in self._opening.items() if opening.locked()} | set(
-                    self._open
-                )
+                keep = set(self._open)  # one that is being fetched was used just now
             for name in trim(self._cache_dir, self._cache_bytes, keep, unused_seconds):
                 log.info("run log %s left the cache: it was not read for longest", name)
