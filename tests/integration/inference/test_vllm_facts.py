@@ -17,12 +17,38 @@ SCRIPT = Path(__file__).with_name("vllm_facts.py")
 
 
 @pytest.fixture(scope="module")
-def facts(inference_python: Path, base_model_dir: Path) -> dict:
+def facts(inference_python: Path, base_model_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> dict:
+    """Of the base model, and of one whose own generation config has a repetition penalty."""
+    penalised = tmp_path_factory.mktemp("penalised")
+    for file in base_model_dir.iterdir():
+        (penalised / file.name).symlink_to(file)
+    (penalised / "generation_config.json").unlink(missing_ok=True)
+    (penalised / "generation_config.json").write_text('{"repetition_penalty": 1.3}')
     environment = os.environ | {"VLLM_PLUGINS": "none", "VLLM_LOGGING_LEVEL": "ERROR", "HF_HUB_OFFLINE": "1"}
-    command = [str(inference_python), str(SCRIPT), str(base_model_dir)]
+    environment["VLLM_CPU_KVCACHE_SPACE"] = "1"
+    command = [str(inference_python), str(SCRIPT), str(base_model_dir), str(penalised)]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=180)
     assert done.returncode == 0, done.stderr[-3000:]
     return json.loads(done.stdout.splitlines()[-1])
+
+
+def test_two_gpus_and_a_quantisation_are_passed_on(facts):
+    parsed = facts["commands"]["two GPUs"]
+    expected = {"tensor_parallel_size": 2, "quantization": "fp8", "gpu_memory_utilization": 0.4}
+    assert {key: parsed[key] for key in expected} == expected
+    assert parsed["otlp_traces_endpoint"] == "http://c:4318/v1/traces"
+
+
+def test_the_engine_config_builds_and_a_models_own_penalty_changes_no_answer(facts):
+    engines = facts["engines"]
+    assert engines["without our flag"]["sampling defaults"] == {"repetition_penalty": 1.3}
+    for device in ("cpu", "cuda"):
+        assert engines[device] == {
+            "sampling defaults": {},
+            "max_model_len": 2048,
+            "max_lora_rank": 32,
+            "target_modules": ["q_proj", "v_proj"],
+        }
 
 
 @pytest.mark.parametrize("device", ["cpu", "cuda"])

@@ -23,15 +23,46 @@ def parsed_commands(base_model: Path) -> dict[str, dict[str, object]]:
     from vllm.entrypoints.launchers.cli_args import make_arg_parser, validate_parsed_serve_args
     from vllm.utils.argparse_utils import FlexibleArgumentParser
 
-    settings = InferenceSettings(base_model=base_model)
+    alone = InferenceSettings(base_model=base_model)
+    split = InferenceSettings(base_model=base_model, gpu_memory_share=0.4, tensor_parallel_size=2, quantization="fp8")
     found: dict[str, dict[str, object]] = {}
-    for device in ("cpu", "cuda"):
-        command = vllm_command(settings, device, "name", ["q_proj", "v_proj"], Path("/run/x/http"))
+    for name, device, settings in (("cpu", "cpu", alone), ("cuda", "cuda", alone), ("two GPUs", "cuda", split)):
+        command = vllm_command(
+            settings, device, "name", ["q_proj", "v_proj"], Path("/run/x/http"), "http://c:4318/v1/traces"
+        )
         parser = make_arg_parser(FlexibleArgumentParser())
         arguments = parser.parse_args(command[command.index("--model") :])
         validate_parsed_serve_args(arguments)
-        found[device] = {
+        found[name] = {
             key: value for key, value in vars(arguments).items() if isinstance(value, str | int | float | list | None)
+        }
+    return found
+
+
+def engine_configs(base_model: Path) -> dict[str, dict[str, object]]:
+    """What vLLM's engine would be made with by our command, and by the same without our flag for the generation config.
+
+    The CUDA command too is built for the CPU, which is all that there is here: what depends on the device is not seen.
+    """
+    from vllm.engine.arg_utils import AsyncEngineArgs
+    from vllm.entrypoints.launchers.cli_args import make_arg_parser
+    from vllm.utils.argparse_utils import FlexibleArgumentParser
+
+    settings = InferenceSettings(base_model=base_model)
+    found: dict[str, dict[str, object]] = {}
+    for name, device in (("cpu", "cpu"), ("cuda", "cuda"), ("without our flag", "cpu")):
+        command = vllm_command(settings, device, "name", ["q_proj", "v_proj"], Path("/run/x/http"))
+        flags = command[command.index("--model") :]
+        if name == "without our flag":
+            at = flags.index("--generation-config")
+            flags[at : at + 2] = []
+        arguments = make_arg_parser(FlexibleArgumentParser()).parse_args(flags)
+        config = AsyncEngineArgs.from_cli_args(arguments).create_engine_config()
+        found[name] = {
+            "sampling defaults": config.model_config.get_diff_sampling_param(),
+            "max_model_len": config.model_config.max_model_len,
+            "max_lora_rank": config.lora_config and config.lora_config.max_lora_rank,
+            "target_modules": config.lora_config and config.lora_config.target_modules,
         }
     return found
 
@@ -90,7 +121,12 @@ def errors_of(punica) -> dict[str, float]:  # type: ignore[no-untyped-def]
 
 def main() -> None:
     upstream = wrapper()
-    facts = {"commands": parsed_commands(Path(sys.argv[1])), "upstream": errors_of(upstream)}
+    base_model, penalised = Path(sys.argv[1]), Path(sys.argv[2])
+    facts = {
+        "commands": parsed_commands(base_model),
+        "upstream": errors_of(upstream),
+        "engines": engine_configs(penalised),
+    }
     vllm_cpu_lora.register()
     vllm_cpu_lora.register()
     ours = wrapper()

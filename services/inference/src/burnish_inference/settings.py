@@ -61,6 +61,14 @@ class InferenceSettings(BaseSettings):
     gpu_memory_share: float | None = Field(
         default=None, gt=0, le=1, description="share of the GPU's memory that vLLM takes; None: its own default, 0.92"
     )
+    tensor_parallel_size: int = Field(
+        default=1, ge=1, le=64, description="GPUs that the base model is split over; it must see as many"
+    )
+    quantization: str | None = Field(
+        default=None,
+        pattern=r"^[a-z0-9_]+$",
+        description="how vLLM makes the weights smaller while it loads them (fp8, …); None: as the base model's config says",
+    )
     threads: int | None = Field(
         default=None, ge=1, description="CPU threads of vLLM's worker; None: every core this process may use"
     )

@@ -54,6 +54,8 @@ def vllm_command(
         *(sys.executable, "-m", "burnish_inference.engine.vllm_server", "--model", str(settings.base_model)),
         *("--served-model-name", served_name, "--uds", str(socket)),
         *("--dtype", pick_dtype(settings, device), "--max-model-len", str(settings.max_model_len)),
+        # A model's own generation_config.json may have a repetition penalty, which would change greedy answers unasked.
+        *("--generation-config", "vllm"),
         *("--enable-lora", "--max-lora-rank", str(settings.max_lora_rank)),
         *("--max-loras", str(settings.max_loras), "--max-cpu-loras", str(settings.max_cpu_loras)),
         *("--lora-target-modules", *sorted(target_modules)),
@@ -62,6 +64,10 @@ def vllm_command(
     ]
     if device == "cpu":
         return [*command, "--enforce-eager"]
+    if settings.tensor_parallel_size > 1:
+        command += ["--tensor-parallel-size", str(settings.tensor_parallel_size)]
+    if settings.quantization:
+        command += ["--quantization", settings.quantization]
     share = settings.gpu_memory_share
     return command if share is None else [*command, "--gpu-memory-utilization", str(share)]
 
