@@ -41,9 +41,11 @@ def canonical(name: str) -> str:
 
 
 def pins(lock: str) -> dict[str, str]:
-    """A lock as {canonical name: its line}."""
-    lines = [line for line in (REQUIREMENTS / lock).read_text().splitlines() if "==" in line]
-    return {canonical(line.partition("==")[0]): line for line in lines}
+    """A lock as {canonical name: its pin}. Without hashes: vLLM's image has another Python, so other wheels."""
+    lines = [
+        line for line in (REQUIREMENTS / lock).read_text().splitlines() if "==" in line and not line.startswith("#")
+    ]
+    return {canonical(line.partition("==")[0]): line.partition(" ")[0] for line in lines}
 
 
 def closure(roots: list[str], left_out: set[str]) -> set[str]:

