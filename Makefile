@@ -21,6 +21,10 @@ endif
 test-containers: setup ## the compose stack: images, the loop, TLS and Postgres; skipped if no Docker engine answers
 	$(PY) -m pytest tests/e2e/compose
 
+test-unsloth: setup ## the training methods under Unsloth's rewrite of TRL, on the CPU, in an environment of its own (300 MB)
+	scripts/unsloth_env.sh
+	PYTHONPATH=tests OMP_NUM_THREADS=1 .cache/unsloth/bin/python -m pytest -p unsloth_first tests/integration/trainer/training $(ARGS)
+
 setup: ## both environments and the base model; does nothing the second time
 	@scripts/setup.sh
 

@@ -7,13 +7,17 @@ tensors, and a peak of memory under Unsloth no higher than PEFT's; and that rsLo
 
 from __future__ import annotations
 
+import json
 import math
+import subprocess
+import sys
+from collections.abc import Callable
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
-from integration.trainer.training.runs import Run, Runner
 
 pytestmark = [
     pytest.mark.gpu,
@@ -26,39 +30,42 @@ OPTIMIZER = {"max_steps": 12, "evaluation_interval_steps": 6, "learning_rate": 1
 LORA = {"rank": 16, "use_rslora": True}
 
 
-@pytest.fixture(scope="module")
-def runner(base_model_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Runner:
-    return Runner(base_model_dir, lambda: tmp_path_factory.mktemp("job"), device="cuda")
+SCRIPT = Path(__file__).with_name("one_run.py")
 
 
-def both(runner: Runner, method: str) -> tuple[Run, Run]:
-    """(peft, unsloth). Unsloth comes last, since importing it patches what PEFT's run is made of."""
-    peft, unsloth = (
-        getattr(runner, method)(backend=backend, optimizer=OPTIMIZER, lora=LORA) for backend in ("peft", "unsloth")
-    )
-    return peft, unsloth
+@pytest.fixture
+def ran(base_model_dir: Path, tmp_path: Path) -> Callable[..., dict[str, Any]]:
+    """Runs a job by one_run.py."""
+
+    def run(method: str, backend: str, changes: dict[str, Any], *stop_at: str) -> dict[str, Any]:
+        folder = tmp_path / backend
+        folder.mkdir()
+        options = [str(base_model_dir), str(folder), "cuda", method, backend, json.dumps(changes), *stop_at]
+        done = subprocess.run([sys.executable, str(SCRIPT), *options], capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr[-6000:]
+        outcome: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+        assert outcome["backend"] == backend
+        return outcome
+
+    return run
 
 
 @pytest.mark.parametrize("method", ["sft", "dpo"])
-def test_the_same_training_for_less_memory(runner: Runner, method: str) -> None:
-    peft, unsloth = both(runner, method)
-    first = peft.series("train_loss")[1]
-    assert unsloth.series("train_loss")[1] == pytest.approx(first, rel=0.02)
+def test_the_same_training_for_less_memory(ran: Callable[..., dict[str, Any]], method: str) -> None:
+    peft, unsloth = (ran(method, backend, {"optimizer": OPTIMIZER, "lora": LORA}) for backend in ("peft", "unsloth"))
+    first = peft["train_loss"]["1"]
+    assert unsloth["train_loss"]["1"] == pytest.approx(first, rel=0.02)
     if method == "dpo":
         assert first == pytest.approx(math.log(2), abs=1e-3)
-    assert unsloth.series("validation_loss")[12] == pytest.approx(peft.series("validation_loss")[12], rel=0.1)
-    assert {name: weight.shape for name, weight in unsloth.weights().items()} == {
-        name: weight.shape for name, weight in peft.weights().items()
-    }
-    assert unsloth.config()["use_rslora"] is peft.config()["use_rslora"] is True
-    peaks = [run.manifest().training.peak_memory_bytes or 0 for run in (peft, unsloth)]
-    assert 0 < peaks[1] <= peaks[0]
+    assert unsloth["validation_loss"]["12"] == pytest.approx(peft["validation_loss"]["12"], rel=0.1)
+    assert unsloth["shapes"] == peft["shapes"]
+    assert unsloth["config"]["use_rslora"] is peft["config"]["use_rslora"] is True
+    assert 0 < unsloth["peak_memory_bytes"] <= peft["peak_memory_bytes"]
 
 
 @pytest.mark.parametrize("method", ["kto", "orpo", "simpo"])
-def test_every_method_runs_and_resumes(runner: Runner, method: str) -> None:
+def test_every_method_runs_and_resumes(ran: Callable[..., dict[str, Any]], method: str) -> None:
     """Its loss falls, and a stopped run goes on to the end."""
-    run = getattr(runner, method)(backend="unsloth", optimizer=OPTIMIZER)
-    assert run.series("train_loss")[12] < run.series("train_loss")[1]
-    stopped = getattr(runner, method)(spec=run.spec, store=run.store, stop_at=7)
-    assert list(stopped.again().series("train_loss")) == list(range(1, 13))
+    run = ran(method, "unsloth", {"optimizer": OPTIMIZER}, "7")
+    assert list(run["train_loss"]) == [str(step) for step in range(1, 13)]
+    assert run["train_loss"]["12"] < run["train_loss"]["1"]

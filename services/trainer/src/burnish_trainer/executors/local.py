@@ -190,6 +190,10 @@ class LocalExecutor:
         log.unlink(missing_ok=True)
         return self._popen([*self._command, "--wait", backend, self._device], log, {})
 
+    def _kept_kernels(self) -> dict[str, str]:
+        """Unsloth writes the trainers that it makes to the working directory, unless it is told where."""
+        return {"UNSLOTH_COMPILE_LOCATION": str(self._work_dir / "unsloth")}
+
     def _popen(self, command: Sequence[str], log: Path, environment: Mapping[str, str]) -> subprocess.Popen[bytes]:
         with log.open("ab") as output:
             return subprocess.Popen(
@@ -197,7 +201,7 @@ class LocalExecutor:
                 stdin=subprocess.PIPE,
                 stdout=output,
                 stderr=output,
-                env={**launch.base_environment(), **self._environment, **environment},
+                env={**launch.base_environment(), **self._kept_kernels(), **self._environment, **environment},
                 start_new_session=True,
             )
 

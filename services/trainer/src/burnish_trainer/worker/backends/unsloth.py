@@ -7,14 +7,28 @@ rewritten by that import alone (PatchDPOTrainer and PatchKTOTrainer do nothing a
 from __future__ import annotations
 
 import json
+import sys
+import warnings
 from pathlib import Path
 from typing import Any
 
+from burnish.errors import InternalError
 from burnish_trainer.worker.backends import ModelRequest
+
+PATCHED = ("transformers", "trl", "peft")
 
 
 def prepare() -> None:
-    import unsloth  # noqa: F401
+    """InternalError if what it patches is imported already: it would then be patched in part."""
+    if "unsloth" in sys.modules:
+        return
+    early = [name for name in PATCHED if name in sys.modules]
+    if early:
+        raise InternalError(f"unsloth must be imported before {', '.join(early)}: this process cannot train with it")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # torchao's and torch.jit's own, while they are imported
+        warnings.simplefilter("ignore", SyntaxWarning)
+        import unsloth  # noqa: F401
 
 
 def load(request: ModelRequest) -> Any:

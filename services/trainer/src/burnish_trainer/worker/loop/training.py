@@ -11,7 +11,7 @@ from accelerate import PartialState
 from transformers import PrinterCallback, Trainer
 
 from burnish import disk
-from burnish.errors import PreconditionError
+from burnish.errors import InternalError, PreconditionError
 from burnish.schemas.tuning import RunEstimate, RunMeasurement
 from burnish_trainer.artifacts import MORE_ROOM
 from burnish_trainer.artifacts.checkpoints import Checkpoints
@@ -24,20 +24,38 @@ from burnish_trainer.worker.loop.trackers import reporting
 CHECKPOINT_COPIES = 3  # of the trained weights: themselves, and AdamW's two moments
 
 
+def result_arguments(ctx: RunContext) -> dict[str, Any]:
+    """Those of transformers.TrainingArguments that decide what is learnt, and in how much memory.
+
+    All are stated, since Unsloth gives the classes other defaults (2026.10.9: adamw_8bit, weight decay 0.001, padding-free rows).
+    """
+    optimizer = ctx.spec.optimizer
+    return {
+        "optim": "adamw_torch_fused",
+        "weight_decay": 0.0,
+        "max_grad_norm": 1.0,
+        "learning_rate": optimizer.learning_rate,
+        "warmup_steps": optimizer.warmup_share,
+        "lr_scheduler_type": "linear",
+        "per_device_train_batch_size": optimizer.batch_size,
+        "gradient_accumulation_steps": optimizer.gradient_accumulation_steps,
+        "seed": ctx.spec.seed,
+        "bf16": ctx.dtype == "bfloat16",
+        "fp16": ctx.dtype == "float16",
+        "gradient_checkpointing": ctx.device
+        == "cuda",  # on a CPU memory is plenty and the second forward costs half as much again
+    }
+
+
 def loop_arguments(ctx: RunContext, rows: TrainingRows) -> dict[str, Any]:
     """Arguments of transformers.TrainingArguments that do not depend on the method."""
     optimizer, has_validation = ctx.spec.optimizer, bool(rows.validation)
     on_cuda = ctx.device == "cuda"
-    return {
+    return result_arguments(ctx) | {
         "output_dir": str(ctx.checkpoints.folder),
         "max_steps": rows.schedule.steps,
         "train_sampling_strategy": "sequential",  # the batch schedule has decided the order
-        "per_device_train_batch_size": optimizer.batch_size,
         "per_device_eval_batch_size": optimizer.batch_size,
-        "gradient_accumulation_steps": optimizer.gradient_accumulation_steps,
-        "learning_rate": optimizer.learning_rate,
-        "warmup_steps": optimizer.warmup_share,
-        "lr_scheduler_type": "linear",
         "eval_strategy": "steps" if has_validation else "no",
         "eval_steps": optimizer.evaluation_interval_steps,
         "metric_for_best_model": "eval_loss" if has_validation else None,
@@ -50,11 +68,7 @@ def loop_arguments(ctx: RunContext, rows: TrainingRows) -> dict[str, Any]:
         "run_name": ctx.job_id,
         "project": ctx.report_project,
         "disable_tqdm": True,
-        "seed": ctx.spec.seed,
         "use_cpu": not on_cuda,
-        "bf16": ctx.dtype == "bfloat16",
-        "fp16": ctx.dtype == "float16",
-        "gradient_checkpointing": on_cuda,  # on a CPU memory is plenty and the second forward costs half as much again
         "dataloader_pin_memory": on_cuda,
         "ddp_find_unused_parameters": False,  # every adapter weight has its part in every step
     }
@@ -75,6 +89,7 @@ def labelled_pair(row: EncodedRow) -> dict[str, list[int]]:
 
 def train(trainer: Trainer, schedule: BatchSchedule, ctx: RunContext) -> Outcome:
     """Run the loop to its end, from the last complete checkpoint if there is one. StopRequested if it was asked to stop."""
+    require_as_asked(trainer, ctx)
     _train_adapter_in_fp32(trainer.model)
     with PartialState().main_process_first():  # it fetches what is not here
         resumed = ctx.checkpoints.latest()
@@ -101,6 +116,16 @@ def train(trainer: Trainer, schedule: BatchSchedule, ctx: RunContext) -> Outcome
     return Outcome(
         kept.folder, summary(state, schedule, seconds, progress.peak_memory_bytes), measured, findings=progress.findings
     )
+
+
+def require_as_asked(trainer: Trainer, ctx: RunContext) -> None:
+    """InternalError if the trainer would train otherwise than the job says: a library has rewritten its arguments."""
+    wanted = result_arguments(ctx) | {"packing": False, "padding_free": False}
+    found = {name: getattr(trainer.args, name) for name in wanted if hasattr(trainer.args, name)}
+    found |= {name: value for name in ("packing", "padding_free") if (value := getattr(trainer, name, None))}
+    changed = [f"{name} is {found[name]!r} and not {wanted[name]!r}" for name in found if found[name] != wanted[name]]
+    if changed:
+        raise InternalError(f"the {ctx.backend.name} backend changed what the job asks for: {'; '.join(changed)}")
 
 
 def _no_card(*_: Any, **__: Any) -> None:

@@ -31,6 +31,7 @@ def run(ctx: RunContext, params: DpoParams) -> Outcome:
         **loop_arguments(ctx, rows),
         beta=params.beta,
         max_length=None,
+        padding_free=False,
         disable_dropout=not ctx.spec.lora.dropout,
     )
     model = ctx.load_model(params.initial_adapter)

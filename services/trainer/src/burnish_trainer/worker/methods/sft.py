@@ -30,7 +30,7 @@ def run(ctx: RunContext, params: SftParams) -> Outcome:
         trainer_class, loss = LabelLossTrainer, {"loss_type": "nll"}
     trainer = trainer_class(
         model=model,
-        args=SFTConfig(**loop_arguments(ctx, rows), **loss, max_length=None),
+        args=SFTConfig(**loop_arguments(ctx, rows), **loss, max_length=None, padding_free=False),
         train_dataset=Dataset.from_list([_features(row) for row in rows.in_order]),
         eval_dataset=Dataset.from_list([_features(row) for row in rows.validation]) if rows.validation else None,
         processing_class=ctx.tokenizer,
