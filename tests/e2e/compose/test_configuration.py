@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import os
 import re
 import stat
 import subprocess
@@ -108,7 +109,7 @@ def test_the_gpu_override() -> None:
 
 def test_the_cuda_image_is_the_vllm_that_the_lock_pins() -> None:
     lock = (REPO / "requirements/inference-cuda.lock").read_text()
-    pinned = re.search(r"^vllm==(\S+)$", lock, re.MULTILINE)
+    pinned = re.search(r"^vllm==(\S+) ", lock, re.MULTILINE)
     dockerfile = (REPO / "services/inference/Dockerfile").read_text()
     assert pinned
     assert f"ARG VLLM={pinned[1]}\n" in dockerfile
@@ -181,10 +182,26 @@ def test_secrets_are_fresh_private_and_never_overwritten(tmp_path: Path) -> None
     assert (tmp_path / "one").read_text() == before
 
 
-def run_secrets(target: Path) -> subprocess.CompletedProcess[str]:
+def test_with_two_gpus_or_more_vllm_has_the_first_and_the_trainer_the_others(tmp_path: Path) -> None:
+    listing = "".join(f"GPU {number}: NVIDIA A10 (UUID: GPU-{number})\\n" for number in range(3))
+    driver = tmp_path / "nvidia-smi"
+    driver.write_text(f"#!/bin/sh\nprintf '{listing}'\n")
+    driver.chmod(0o755)
+    assert run_secrets(tmp_path / "env", PATH=f"{tmp_path}:{os.environ['PATH']}").returncode == 0
+    lines = (tmp_path / "env").read_text().splitlines()
+    assert {"BURNISH_TRAINER_GPUS=1,2", "#BURNISH_INFERENCE_GPUS=0"} <= set(lines)
+    assert "BURNISH_INFERENCE_GPU_MEMORY_SHARE=0.92" in lines
+
+
+def run_secrets(target: Path, **variables: str) -> subprocess.CompletedProcess[str]:
     script = str(REPO / "scripts/secrets.sh")
     return subprocess.run(
-        [script, str(target)], env=clean_environment(), capture_output=True, text=True, timeout=30, check=False
+        [script, str(target)],
+        env=clean_environment() | variables,
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=False,
     )
 
 

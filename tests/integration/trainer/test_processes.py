@@ -30,7 +30,7 @@ OPTIMIZER = {"max_steps": STEPS, "batch_size": 2, "evaluation_interval_steps": 4
 def executor(
     store_environment: dict[str, str], tiny_base: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[LocalExecutor]:
-    executor = LocalExecutor(tmp_path_factory.mktemp("processes"), tiny_base, "cpu", store_environment)
+    executor = LocalExecutor(tmp_path_factory.mktemp("processes"), tiny_base, (), store_environment)
     yield executor
     executor.close()
 
@@ -67,6 +67,25 @@ def test_two_processes_train_one_adapter_and_go_on_after_a_stop_and_a_kill(
     assert broken.ends(broken.start()) == "exit code 0", broken.log()
     assert _adapter(broken.said(), trainer_store) == adapter
     assert trained(broken.said(), newly=False) == trained(said)
+
+
+def test_two_processes_of_two_rows_train_as_one_of_four(
+    executor: LocalExecutor, trainer_store: S3ObjectStore, dataset: VersionRef
+) -> None:
+    """The rows of a step and the weight of each token are the same; sums in bf16 round apart. Without dropout, which is each one's own."""
+
+    def losses(job_id: str, devices: list[str]) -> dict[int, float | None]:
+        optimizer = OPTIMIZER | {"batch_size": 4 // len(devices)}
+        attempts = Attempts(executor, dataset, job_id, optimizer, devices)
+        lora = attempts.attempt.spec.lora.model_copy(update={"dropout": 0.0})
+        spec = attempts.attempt.spec.model_copy(update={"lora": lora})
+        attempts.attempt = attempts.attempt.model_copy(update={"spec": spec})
+        assert attempts.ends(attempts.start()) == "exit code 0", attempts.log()
+        return trained(attempts.said())
+
+    one, two = losses("job-0000000000000003", ["cpu"]), losses("job-0000000000000004", DEVICES)
+    assert list(one) == list(two) == list(range(1, STEPS + 1))
+    assert two == pytest.approx(one, rel=0.005)
 
 
 def _adapter(said: list[Event], store: S3ObjectStore) -> bytes:

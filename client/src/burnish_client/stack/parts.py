@@ -13,7 +13,7 @@ from pathlib import Path
 
 from burnish.objectstores import seaweedfs
 from burnish.objectstores.s3 import S3ObjectStore
-from burnish_client.stack import health
+from burnish_client.stack import gpus, health
 from burnish_client.stack.settings import StackSettings
 from burnish_client.stack.state import PART_NAMES, PartName, StackState
 
@@ -183,6 +183,7 @@ def _service(
         "OMP_WAIT_POLICY": "PASSIVE",
         "HF_HUB_OFFLINE": "1",
         **os.environ,
+        **gpus.apart(name, os.environ),
         "PYTHONUNBUFFERED": "1",
         "BURNISH_S3_ENDPOINT": layout.s3_ports.endpoint,
         "BURNISH_S3_ACCESS_KEY": layout.s3_access_key,

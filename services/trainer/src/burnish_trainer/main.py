@@ -7,6 +7,7 @@ import logging
 import os
 import signal
 import sys
+from collections.abc import Sequence
 
 from burnish import credentials
 from burnish.certificates import ServerCertificate
@@ -17,7 +18,7 @@ from burnish.settings import S3Settings, TlsSettings, TokenSettings
 from burnish.telemetry import logs
 from burnish.telemetry.tracing import Tracing
 from burnish_trainer.executors.local import LocalExecutor
-from burnish_trainer.hardware.gpus import DriverError, Gpu, visible
+from burnish_trainer.hardware.gpus import VISIBLE, DriverError, Gpu, visible
 from burnish_trainer.hardware.machine import MachineReader
 from burnish_trainer.metrics import TrainerMetrics
 from burnish_trainer.preflight.base_model import read_projections
@@ -32,6 +33,7 @@ from burnish_trainer.rpc.server import Health, build_server, open_port
 from burnish_trainer.rpc.servicer import TrainerServicer
 from burnish_trainer.scheduler.devices import discover
 from burnish_trainer.scheduler.engine import Engine
+from burnish_trainer.scheduler.gpu_locks import GpuLocks
 from burnish_trainer.scheduler.policy import Policy
 from burnish_trainer.scheduler.workdir import WorkDir
 from burnish_trainer.settings import TrainerSettings
@@ -47,14 +49,16 @@ async def serve(settings: TrainerSettings, s3: S3Settings, token: str, certifica
     database = Database(settings.database_url)
     await asyncio.to_thread(database.migrate)
     repository, store, notifier, health = JobRepository(database), s3.open(), Notifier(), Health()
-    gpus = [] if settings.device == "cpu" else await asyncio.to_thread(visible_gpus)
+    seen = [] if settings.device == "cpu" else await asyncio.to_thread(visible_gpus)
+    locks = GpuLocks(settings.gpu_lock_dir, seen)
+    gpus = locks.gpus
     devices = discover(settings.device, gpus)
     checker = CheckerProcess(settings.base_model, s3.environment())
     uuids = [gpu.uuid for gpu in gpus]
     executor = LocalExecutor(
         settings.work_dir, settings.base_model, uuids, s3.environment(), warm_workers=settings.warm_workers
     )
-    machine = MachineReader(settings.work_dir, settings.device, executor.busy)
+    machine = MachineReader(settings.work_dir, settings.device, executor.busy, lambda: own(gpus))
     planner = RunPlanner(checker, repository, base_model, machine)
     metrics, tracing = TrainerMetrics(), Tracing.from_environment("burnish-trainer")
     metrics.watch_queue(repository.count_open)
@@ -83,6 +87,13 @@ async def serve(settings: TrainerSettings, s3: S3Settings, token: str, certifica
         await server.stop(grace=1)
         tracing.close()
         database.close()
+        locks.close()
+
+
+def own(gpus: Sequence[Gpu]) -> list[Gpu]:
+    """The same GPUs, as they are now."""
+    uuids = [gpu.uuid for gpu in gpus]
+    return visible({VISIBLE: ",".join(uuids)}) if uuids else []
 
 
 def visible_gpus() -> list[Gpu]:

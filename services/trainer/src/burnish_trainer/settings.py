@@ -56,6 +56,10 @@ class TrainerSettings(ReportSettings):
     work_dir: Path = Field(default=Path("trainer"), description="folder of this trainer alone: job folders, logs")
     base_model: Path = Field(description="folder of the base model, with its burnish-model.json")
     device: Device = Field(default="auto", description="auto: CUDA if there is any, else the CPU")
+    gpu_lock_dir: Path = Field(
+        default=Path("/tmp/burnish-gpus"),
+        description="folder that all trainers of this host share, in which each locks its GPUs; one that another has is left to it",
+    )
     workers: int = Field(default=1, ge=1, le=64, description="jobs trained at one time on each device")
     warm_workers: int = Field(
         default=1,
