@@ -12,6 +12,7 @@ from burnish.errors import InvalidInputError, NotFoundError
 MANIFEST = "manifest.json"
 PRODUCTION = "production"  # the alias that a bare adapter name stands for
 ALIASES = "aliases/"
+INBOX = "traces/"
 NAME = re.compile(r"^[a-z0-9][a-z0-9._-]{0,62}\Z")
 PART = re.compile(r"^[A-Za-z0-9][A-Za-z0-9._-]{0,199}\Z")
 
@@ -34,6 +35,11 @@ def _part(text: str, what: str) -> str:
 
 def runlog(run_log_id: str, file: str = MANIFEST) -> str:
     return f"runlogs/{_part(run_log_id, 'run_log_id')}/{file}"
+
+
+def inbox(name: str, file: str) -> str:
+    """Traces that came over the network and wait to become a run log."""
+    return f"{INBOX}{_part(name, 'name')}/{_part(file, 'file')}"
 
 
 def dataset(name: str, version: str, file: str = MANIFEST) -> str:

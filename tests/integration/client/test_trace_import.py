@@ -6,6 +6,7 @@ import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import httpx
 import pytest
 from curator_thread import TOKEN, curator_thread
 from integration.client.homes import Here
@@ -222,3 +223,14 @@ def test_from_an_export_to_a_dataset(
     assert built["counts"]["held_out"] > 0
     rows = burnish("dataset", "export", name, "--form", "openai-messages").stdout.splitlines()
     assert len(rows) == built["counts"]["train"]
+
+
+def test_waiting_traces_are_listed_and_cut(burnish: Here, curator_url: str) -> None:
+    assert "no traces wait" in burnish("runs", "cut").stderr
+    for line in (FIXTURES / "otel.jsonl").read_text().splitlines():
+        headers = {"Authorization": f"Bearer {TOKEN}"}
+        assert httpx.post(f"{curator_url}/v1/traces", json=json.loads(line), headers=headers).status_code == 200
+    [waiting] = burnish.json("runs", "cut")
+    assert waiting["name"] in burnish("runs", "cut").stdout
+    assert "3 lines" in burnish("runs", "cut", waiting["name"]).stdout
+    assert "no traces of" in burnish("runs", "cut", waiting["name"]).stderr

@@ -98,6 +98,16 @@ class CuratorClient(HttpClient):
         body = self._get(f"/v1/runlogs/{segment(run_log_id)}/rows", given).json()
         return RunLogRows([RunLogLine.model_validate(row) for row in body["rows"]], body["total"])
 
+    def waiting_traces(self) -> list[dict[str, Any]]:
+        """Traces that came to `/v1/traces` and are no run log yet: name, requests, size_bytes, oldest."""
+        found: list[dict[str, Any]] = self._get("/v1/traces").json()["traces"]
+        return found
+
+    def cut_traces(self, name: str) -> RunLogImport:
+        """Make a run log of the traces that wait under a name. Raises PreconditionError if there are none."""
+        request: dict[str, Any] = {"json": {"name": name}, "timeout": LONG_TIMEOUT_SECONDS}
+        return RunLogImport.model_validate_json(self._send("POST", "/v1/traces/cut", **request).content)
+
     def run_log_lines(self, run_log_id: str) -> Iterator[bytes]:
         """Every line as JSON, in the order of the file, as they arrive."""
         with self._stream(f"/v1/runlogs/{segment(run_log_id)}/lines") as response:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,6 +19,7 @@ from burnish.asgi.access import TokenCheck
 from burnish.asgi.bodies import BodyLimits
 from burnish.curation.lengths import Lengths
 from burnish.ports import ObjectStore
+from burnish.runlogs.traces.scores import Rule
 from burnish.telemetry.requests import RequestMiddleware
 from burnish.telemetry.tracing import Tracing
 from burnish_curator import health, metrics
@@ -40,9 +41,12 @@ from burnish_curator.reviews.service import ReviewService
 from burnish_curator.runlogs import endpoints as runlogs_endpoints
 from burnish_curator.runlogs.repository import CACHE_BYTES, RunLogRepository
 from burnish_curator.settings import MAX_UPLOAD_BYTES
+from burnish_curator.traces import endpoints as traces_endpoints
+from burnish_curator.traces.service import TraceService
 
 _log = logging.getLogger("burnish_curator.requests")
 SPOOL_WRITES_AT_ONCE = 4
+CUT_EVERY_SECONDS = 15
 TOKEN = HTTPBearer(scheme_name="token", auto_error=False)  # for the schema: TokenCheck has looked at it before
 
 DESCRIPTION = """Run logs in, reviewed datasets out.
@@ -64,12 +68,16 @@ class Deps:
     tracing: Tracing = field(default_factory=lambda: Tracing("burnish-curator"))
     max_upload_bytes: int = MAX_UPLOAD_BYTES
     cache_bytes: int = CACHE_BYTES
+    traces_seconds: float = 3600.0
+    traces_rules: Mapping[str, Rule] = field(default_factory=dict)
 
 
 def create_app(deps: Deps) -> FastAPI:
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        cutting = asyncio.create_task(_cut_traces(app.state.traces))
         yield
+        cutting.cancel()
         # Here, because uvicorn ends the process itself, by the signal that stopped it.
         await asyncio.to_thread(deps.tracing.close)
 
@@ -106,6 +114,7 @@ def create_app(deps: Deps) -> FastAPI:
     app.state.datasets = datasets
     app.state.dataset_service = DatasetService(datasets, run_logs, corrections, benchmarks, deps.lengths, deps.metrics)
     app.state.benchmarks = benchmarks
+    app.state.traces = TraceService(deps.store, run_logs, spool, deps.traces_seconds, deps.traces_rules)
     app.state.evals = EvalRepository(deps.store, spool)
 
     app.add_api_route("/openapi.json", app.openapi, include_in_schema=False)
@@ -113,6 +122,7 @@ def create_app(deps: Deps) -> FastAPI:
     app.include_router(pages.router)
     for part in (
         runlogs_endpoints,
+        traces_endpoints,
         reviews_endpoints,
         datasets_endpoints,
         benchmarks_endpoints,
@@ -121,3 +131,13 @@ def create_app(deps: Deps) -> FastAPI:
     ):
         app.include_router(part.router, dependencies=[Depends(TOKEN), Depends(known_query)], responses=ERROR_RESPONSES)
     return app
+
+
+async def _cut_traces(traces: TraceService) -> None:
+    """Until it is cancelled; a defect is logged and not the end of it."""
+    while True:
+        await asyncio.sleep(CUT_EVERY_SECONDS)
+        try:
+            await asyncio.to_thread(traces.cut_due)
+        except Exception:
+            _log.exception("waiting traces could not be cut")

@@ -16,6 +16,7 @@ from burnish.asgi.connections import BoundedConnection
 from burnish.certificates import ServerCertificate
 from burnish.curation.lengths import CharacterLengths, Lengths, TokenLengths, load_chat_template
 from burnish.errors import BurnishError
+from burnish.runlogs.traces.scores import read_rules
 from burnish.schemas.models import RECORD, read_record
 from burnish.settings import S3Settings, TlsSettings, TokenSettings
 from burnish.telemetry import logs
@@ -52,6 +53,8 @@ def run(curator: CuratorSettings, s3: S3Settings, access: TokenSettings, certifi
         lengths=lengths(curator.tokenizer),
         max_upload_bytes=curator.max_upload_bytes,
         cache_bytes=int(curator.cache_gib * 1024**3),
+        traces_seconds=curator.traces_seconds,
+        traces_rules=read_rules((), curator.traces_scores),
         tracing=Tracing.from_environment("burnish-curator"),
     )
     uvicorn.run(

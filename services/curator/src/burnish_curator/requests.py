@@ -38,16 +38,19 @@ def state(name: str) -> Callable[[Request], Any]:
 
 
 async def in_thread(
-    request: Request, work: Callable[[Iterator[bytes]], Result], limiter: anyio.CapacityLimiter | None = None
+    request: Request,
+    work: Callable[[Iterator[bytes]], Result],
+    limiter: anyio.CapacityLimiter | None = None,
+    limit_bytes: int | None = None,
 ) -> Result:
-    """Run `work` on the decoded body in a worker thread, once all of the body has come; it may be as large as an upload.
+    """Run `work` on the decoded body in a worker thread, once all of the body has come; it may be as large as an upload, or limit_bytes.
 
     The body waits on disk meanwhile, so a slow sender holds neither a thread nor one of the limiter's slots.
     """
     encoding = request.headers.get("content-encoding", "identity")
     check_encoding(encoding)
     app_state = request.app.state
-    request.scope["state"][LIMIT] = app_state.max_upload_bytes
+    request.scope["state"][LIMIT] = limit_bytes or app_state.max_upload_bytes
     size = request.headers.get("content-length", "")
     room = disk.needing(
         int(size) if size.isdecimal() else None, app_state.spool, "take the upload", MORE_ROOM, UnavailableError

@@ -35,6 +35,13 @@ class CuratorSettings(BaseSettings):
         default="",
         description="addresses or networks of reverse proxies, separated by commas, whose X-Forwarded-For and -Proto are believed",
     )
+    traces_seconds: float = Field(
+        default=3600, gt=0, description="seconds after which the traces that came to /v1/traces become a run log"
+    )
+    traces_scores: Path | None = Field(
+        default=None,
+        description="JSON file of rules for scores in those traces, as `burnish runs import --scores` takes it",
+    )
     tokenizer: Path | None = Field(
         default=None, description="folder of the base model, to count tokens; unset: lengths are counted in characters"
     )

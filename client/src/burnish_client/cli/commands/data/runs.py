@@ -175,6 +175,35 @@ def grade_run_log(
         console.next_step(f"burnish diagnose {done.answer.manifest.id}")
 
 
+@app.command("cut")
+def cut_traces(
+    name: Annotated[
+        str | None, typer.Argument(help="Service whose traces become a run log now; without it, what waits is listed.")
+    ] = None,
+    json: JsonFlag = False,
+) -> None:
+    """Make a run log of the traces that exporters sent to /v1/traces, before its time; without a name, list what waits."""
+    with burnish_client.CuratorClient.from_settings() as client:
+        if name is None:
+            waiting = client.waiting_traces()
+            if json:
+                return console.print_json(waiting)
+            table = console.table("~service", ">requests", ">size", "oldest")
+            for one in waiting:
+                table.add_row(
+                    console.one_line(one["name"]),
+                    f"{one['requests']:,}",
+                    console.size(one["size_bytes"]),
+                    one["oldest"][:19],
+                )
+            return console.show_table(table) if waiting else console.note("no traces wait")
+        answer = client.cut_traces(name)
+    if json:
+        return console.print_json(answer)
+    console.out().print(f"[bold green]made[/] {answer.manifest.id}  {answer.manifest.accepted:,} lines")
+    console.next_step(f"burnish diagnose {answer.manifest.id}")
+
+
 @app.command("rejected")
 def list_rejected(run_log: RunLog = None, json: JsonFlag = False) -> None:
     """List every rejected line with its number and the reason; with --json, one object a line."""
