@@ -61,7 +61,7 @@ bench-rate: setup ## SFT's default learning rate on four made data sets; writes 
 chaos: setup ## one training job killed thirty times at random moments, and what it ends with (ARGS="--kills 60 --seed 7")
 	PYTHONPATH=tests $(PY) -m bench.chaos_run $(ARGS)
 
-hostile: setup ## hostile calls, kills, slow senders and fuzzing against a stack of its own, 15 minutes (ARGS="--seed 7")
+hostile: setup ## hostile calls, races, slow senders, kills and fuzzing against a stack of its own, 15 minutes (ARGS="--seed 7")
 	PYTHONPATH=tests $(PY) -m hostile.round $(ARGS)
 
 lm-eval: ## an environment for lm-evaluation-harness (docs/lm-eval.md); its tests are skipped without it

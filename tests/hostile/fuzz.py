@@ -1,4 +1,4 @@
-"""Part 4: hypothesis over the code that reads what strangers wrote, for so many seconds. Nothing but a BurnishError may come out of it."""
+"""Part 5: hypothesis over the code that reads what strangers wrote, for so many seconds. Nothing but a BurnishError may come out of it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Part 2: SIGKILL and SIGSTOP at random over every process of the stack, with work in flight. What was accepted is there once afterwards."""
+"""Part 4: SIGKILL and SIGSTOP at random over every process of the stack, with work in flight. What was accepted is there once afterwards."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`make hostile`: a bounded hostile round against an embedded stack of its own, in four parts; at most 15 minutes on two cores.
+"""`make hostile`: a bounded hostile round against an embedded stack of its own, in five parts; at most 15 minutes on two cores.
 
 Prints one table, keeps it as JSON with examples of what was found in .cache/hostile/, and ends with 1 if a bar is missed.
     make hostile ARGS="--seed 7 --kills 25 --parts kills"
@@ -17,14 +17,14 @@ from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 
-from hostile import calls, fuzz, kills, slow
+from hostile import calls, fuzz, kills, races, slow
 from hostile.figures import Figure, counted, table
 from hostile.stack import Stack, StartFailed, running
 
 from burnish_client.stack import control
 
 FOLDER = Path(__file__).resolve().parents[2] / ".cache/hostile"
-PARTS = ("calls", "slow", "kills", "fuzz")
+PARTS = ("calls", "races", "slow", "kills", "fuzz")
 
 
 def main() -> int:
@@ -32,6 +32,7 @@ def main() -> int:
     seed, began = arguments.seed, time.monotonic()
     work: dict[str, Callable[[Stack], list[Figure]]] = {  # `fuzz` needs no stack
         "calls": partial(calls.run, count=arguments.calls, seed=seed),
+        "races": partial(races.run, seconds=arguments.race_seconds, seed=seed),
         "slow": partial(slow.run, connections=arguments.connections),
         "kills": partial(kills.run, count=arguments.kills, seed=seed, pause_seconds=arguments.pause),
     }
@@ -59,6 +60,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--parts", nargs="+", choices=PARTS, default=PARTS)
     parser.add_argument("--calls", type=int, default=4500, help="made by hypothesis, on top of the table's 4,000")
+    parser.add_argument("--race-seconds", type=float, default=30)
     parser.add_argument("--connections", type=int, default=500, help="slow ones, to curator and to inference")
     parser.add_argument("--kills", type=int, default=50, help="and stops")
     parser.add_argument("--pause", type=float, default=2.5, help="seconds between two kills, on average")
