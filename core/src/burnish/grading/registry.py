@@ -6,11 +6,11 @@ import inspect
 import json
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, ValidationError, create_model
 
+from burnish.caches import SizedCache
 from burnish.errors import InvalidInputError, validation_problems
 from burnish.grading.evidence import NO_EVIDENCE, Evidence
 from burnish.grading.reading.refusal import is_refusal
@@ -62,6 +62,10 @@ class _Registered:
 
 
 _registry: dict[str, _Registered] = {}
+LONGEST_ARGUMENTS = 256 * 1024  # characters of JSON
+CACHED_CHARACTERS = 4 * 1024 * 1024
+LEAST_CHARACTERS = 1024  # what an entry without arguments takes
+_arguments_cache: SizedCache[dict[str, Any]] = SizedCache(CACHED_CHARACTERS)
 
 
 def grader(function: GraderFunction, check: Callable[..., None] | None = None) -> GraderFunction:
@@ -146,10 +150,16 @@ def _lookup(name: str) -> _Registered:
 
 def _arguments_of(spec: GraderSpec) -> dict[str, Any]:
     # Not orjson, which writes no integer of more than 64 bits and no single surrogate: what is wrong is the model's to say.
-    return _validated(spec.name, json.dumps(spec.args, sort_keys=True))
+    args_json = json.dumps(spec.args, sort_keys=True)
+    if len(args_json) > LONGEST_ARGUMENTS:
+        raise InvalidInputError(
+            f"grader {spec.name!r}: its arguments have {len(args_json)} characters as JSON, and {LONGEST_ARGUMENTS} are the most",
+            field="grader.args",
+        )
+    key = spec.name, args_json
+    return _arguments_cache.get(key, lambda: _validated(*key), lambda _: len(args_json) + LEAST_CHARACTERS)
 
 
-@lru_cache(maxsize=4096)
 def _validated(name: str, args_json: str) -> dict[str, Any]:
     """Checked arguments; cached, since a benchmark repeats few specs over many questions."""
     registered = _lookup(name)

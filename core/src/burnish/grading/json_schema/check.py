@@ -4,20 +4,22 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
-from functools import lru_cache
 from typing import Any
 
 import jsonschema
 import referencing
 from jsonschema.protocols import Validator
 
+from burnish.caches import SizedCache
 from burnish.errors import InvalidInputError
 from burnish.grading.json_schema.references import check_references
-from burnish.grading.patterns import GradingLimitError, check_time, compiled, search
+from burnish.grading.patterns import GradingLimitError, check_time, compiled, count_violation, search
 from burnish.grading.reading.json_text import MAX_DEPTH, too_deep
 
 FIELD = "grader.args.json_schema"
 Violations = Iterator[jsonschema.ValidationError]
+CACHED_CHARACTERS = 1_000_000  # of schemas; their validators take ten times as much
+_validators: SizedCache[Validator] = SizedCache(CACHED_CHARACTERS)
 Keyword = Callable[[Validator, Any, Any, Any], Any]
 
 
@@ -49,8 +51,11 @@ def _written(schema: dict[str, Any]) -> str:
     return json.dumps(schema, sort_keys=True)
 
 
-@lru_cache(maxsize=256)
 def _validator(schema_json: str) -> Validator:
+    return _validators.get(schema_json, lambda: _compile(schema_json), lambda _: len(schema_json))
+
+
+def _compile(schema_json: str) -> Validator:
     schema = json.loads(schema_json)
     cls = jsonschema.validators.validator_for(schema, default=jsonschema.Draft202012Validator)
     try:
@@ -59,9 +64,9 @@ def _validator(schema_json: str) -> Validator:
         raise InvalidInputError(
             f"grader 'json_fields': not a JSON Schema: {error.message[:200]}", field=FIELD
         ) from error
-    except RecursionError as error:  # of `re`, on parentheses in parentheses
+    except (RecursionError, OverflowError, ValueError) as error:  # of `re`: parentheses in parentheses, a huge count
         raise InvalidInputError(
-            "grader 'json_fields': a pattern of the schema is nested too deep", field=FIELD
+            "grader 'json_fields': a pattern of the schema is nested too deep, or has too large a count", field=FIELD
         ) from error
     for pattern in check_references(schema, cls.META_SCHEMA["$id" if "$id" in cls.META_SCHEMA else "id"], FIELD):
         compiled(pattern, field=FIELD)
@@ -80,7 +85,9 @@ def _validator(schema_json: str) -> Validator:
 def _in_time(keyword: Keyword) -> Keyword:
     def check(validator: Validator, value: Any, instance: Any, schema: Any) -> Any:
         check_time()
-        return keyword(validator, value, instance, schema)
+        for violation in keyword(validator, value, instance, schema) or ():
+            count_violation()
+            yield violation
 
     return check
 
