@@ -61,9 +61,18 @@ SETTLED_NS = (
 def model_digest(folder: Path, *, afresh: bool = False) -> str:
     """`sha256:<64 hex>` of a Hugging Face model folder: names and digests of the files that decide its outputs.
 
-    Trainer, inference and set-up all compute it this way; an adapter serves only on the base whose digest it names. Digests of
-    files are kept in REMEMBERED, and taken from there while a file's size and time of change stay the same: 15 GB take most of
-    a minute to read. afresh: read every file.
+    Trainer, inference and set-up all compute it this way; an adapter serves only on the base whose digest it names. afresh: as
+    model_file_digests has it.
+    """
+    digests = model_file_digests(folder, afresh=afresh)
+    return "sha256:" + sha256_hex(canonical_json([[name, digest] for name, digest in digests.items()]))
+
+
+def model_file_digests(folder: Path, *, afresh: bool = False) -> dict[str, str]:
+    """File name -> sha256 of the files that decide a model's outputs, in order of their names.
+
+    Digests are kept in REMEMBERED, and taken from there while a file's size and time of change stay the same: 15 GB take most
+    of a minute to read. afresh: read every file.
     """
     path = folder / REMEMBERED
     known = {} if afresh else _remembered(path)
@@ -81,7 +90,7 @@ def model_digest(folder: Path, *, afresh: bool = False) -> str:
                 path,
                 error.strerror,
             )
-    return "sha256:" + sha256_hex(canonical_json([[name, entry[2]] for name, entry in entries.items()]))
+    return {name: entry[2] for name, entry in entries.items()}
 
 
 def _entry(path: Path, known: list[Any] | None) -> list[Any]:

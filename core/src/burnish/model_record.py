@@ -15,13 +15,13 @@ from burnish.model_files import check_files
 from burnish.schemas.models import RECORD, BaseModelRecord
 
 
-def record(folder: Path, name: str, source: str, licence: str) -> BaseModelRecord:
-    """Digest the folder and write its burnish-model.json, over an earlier one.
+def record(folder: Path, name: str, source: str, licence: str, *, afresh: bool = True) -> BaseModelRecord:
+    """Digest the folder and write its burnish-model.json, over an earlier one. afresh: read files that were read before, too.
 
     NotFoundError if it holds no model, PreconditionError if its weights are quantised already.
     """
     check_files(folder)
-    made = BaseModelRecord(name=name, digest=model_digest(folder, afresh=True), source=source, licence=licence)
+    made = BaseModelRecord(name=name, digest=model_digest(folder, afresh=afresh), source=source, licence=licence)
     (folder / RECORD).write_text(made.model_dump_json(indent=2) + "\n")
     return made
 

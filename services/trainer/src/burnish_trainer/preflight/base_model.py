@@ -81,14 +81,14 @@ def load_base_model(folder: Path) -> BaseModel:
         ref=BaseModelRef(name=record.name, digest=record.digest),
         tokenizer=tokenizer,
         config=config.get("text_config", config),
-        tensors=_tensors(files),
+        tensors=read_tensor_shapes(files),
         weight_bytes=sum(file.stat().st_size for file in files),
     )
 
 
 def read_projections(folder: Path) -> tuple[str, ...]:
     """BaseModel.projections, of the weight files' headers alone."""
-    return _projections(_layers(_tensors(weight_files(folder))))
+    return _projections(_layers(read_tensor_shapes(weight_files(folder))))
 
 
 def _projections(layers: Collection[str]) -> tuple[str, ...]:
@@ -101,7 +101,8 @@ def _layers(tensors: Mapping[str, tuple[int, ...]]) -> frozenset[str]:
     )
 
 
-def _tensors(files: Iterable[Path]) -> dict[str, tuple[int, ...]]:
+def read_tensor_shapes(files: Iterable[Path]) -> dict[str, tuple[int, ...]]:
+    """Of weight files' headers: name -> shape."""
     return {name: shape for file in files for name, shape in _shapes(file).items()}
 
 
