@@ -1,5 +1,5 @@
 # `make demo` does the main job, `make test` passes the tests; both set everything up first.
-.PHONY: demo test test-containers setup check format protos bench bench-eval bench-verdict bench-train bench-rate bench-demo chaos hostile lm-eval secrets up down clean
+.PHONY: demo test test-containers setup check format protos bench bench-eval bench-verdict bench-train bench-rate bench-families bench-demo chaos hostile lm-eval secrets up down clean
 PY := .venv/bin/python
 export HF_HUB_OFFLINE := 1
 export OMP_WAIT_POLICY := PASSIVE
@@ -51,6 +51,9 @@ bench-verdict: setup ## how often the verdict is wrong, on simulated experiments
 
 bench-train: setup ## training speed beside two plain TRL scripts; writes the table of docs/training-speed.md
 	$(PY) tests/bench/bench_train.py $(ARGS)
+
+bench-families: setup ## six model families at tiny size through the whole loop to vLLM; writes the table of docs/models.md
+	PYTHONPATH=tests $(PY) tests/bench/bench_families.py $(ARGS)
 
 bench-demo: setup ## the demo over ten seeds; writes docs/demo-seeds.csv (ARGS="--seeds 0 7")
 	$(PY) tests/bench/bench_demo.py $(ARGS)

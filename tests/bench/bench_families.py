@@ -29,10 +29,12 @@ from transformers import AutoModelForCausalLM
 from unit.trainer.made import dpo_rows, job_spec, put_dataset, sft_rows
 
 from burnish.objectstores.s3 import S3ObjectStore
+from burnish.schemas.base import VersionRef
 from burnish.testing.seaweed import Seaweed, running_seaweed
 from burnish_trainer.artifacts import adapters
 from burnish_trainer.data.rows import record_of
 from burnish_trainer.data.tokens import Example, encode_records
+from burnish_trainer.executors.events import Succeeded
 from burnish_trainer.preflight.base_model import BaseModel, load_base_model
 from burnish_trainer.preflight.examine import check
 
@@ -41,6 +43,7 @@ START, END = "<!-- families -->", "<!-- /families -->"
 ROWS = 8
 BY_HEART = {"max_steps": 60, "evaluation_interval_steps": 60, "batch_size": 8, "learning_rate": 1e-2}
 A_FEW = {"max_steps": 6, "evaluation_interval_steps": 6, "batch_size": 4, "learning_rate": 1e-2}
+COLUMNS = ("preflight", "base", "SFT", "QLoRA", "DPO", "said by heart")
 PARITY = 2e-3  # nats; fp32 against fp32, over whole rows
 JOBS: Mapping[str, tuple[str, dict[str, Any], dict[str, Any]]] = {
     "SFT": ("sft", BY_HEART, {}),
@@ -83,10 +86,10 @@ def measure(family: Family, folder: Path, seaweed: Seaweed) -> Result:
         wait_ready(server)
         examples = rows_of(base)
         model: Any = AutoModelForCausalLM.from_pretrained(base_folder, dtype=torch.float32)
-        result.cells["base, vLLM to transformers"] = parity(server, family.name, model, examples)
+        result.cells["base"] = parity(server, family.name, model, examples)
         for column, run in runs.items():
             name = f"{run.spec.adapter_name}@{run.version}"
-            local = adapters.fetch(store, run.manifest_ref, folder / "adapters" / run.version)
+            local = adapters.fetch(store, reference(run), folder / "adapters" / run.version)
             tuned = PeftModel.from_pretrained(model, str(local))
             result.cells[column] += ", " + parity(server, name, tuned, examples)
             model = tuned.unload()
@@ -102,26 +105,13 @@ def preflight(base: BaseModel, store: S3ObjectStore) -> str:
     return f"✗ {', '.join(found)}" if found else "✓"
 
 
-@dataclass
-class Trained:
-    """A run and where its adapter is."""
-
-    run: Run
-
-    @property
-    def spec(self) -> Any:
-        return self.run.spec
-
-    @property
-    def version(self) -> str:
-        return self.run.version
-
-    @property
-    def manifest_ref(self) -> Any:
-        return self.run.events[-1].adapter  # type: ignore[union-attr]
+def reference(run: Run) -> VersionRef:
+    final = run.events[-1]
+    assert isinstance(final, Succeeded), final
+    return final.adapter
 
 
-def train(base: BaseModel, folder: Path, store: S3ObjectStore, result: Result) -> dict[str, Trained]:
+def train(base: BaseModel, folder: Path, store: S3ObjectStore, result: Result) -> dict[str, Run]:
     runs = {}
     for column, (method, optimizer, changes) in JOBS.items():
         runner = Runner(base.folder, lambda column=column: folder / column, dtype="float32")
@@ -132,7 +122,7 @@ def train(base: BaseModel, folder: Path, store: S3ObjectStore, result: Result) -
         losses = run.series("train_loss")
         first, last = losses[min(losses)], losses[max(losses)]
         result.cells[column] = f"{'✓' if last < first else '✗'} {first:.2f} → {last:.2f}"
-        runs[column] = Trained(run)
+        runs[column] = run
     return runs
 
 
@@ -158,12 +148,12 @@ def parity(server: InferenceServer, model_name: str, model: Any, examples: Seque
     return f"{'✓' if largest < PARITY else '✗'} {largest:.1e}"
 
 
-def said(server: InferenceServer, trained: Trained) -> str:
+def said(server: InferenceServer, run: Run) -> str:
     """How many of the rows that were learnt the adapter answers word for word, and stops behind them."""
     right = 0
     for row in sft_rows(ROWS):
         messages = [message.model_dump() for message in row.prompt]
-        name = f"{trained.spec.adapter_name}@{trained.version}"
+        name = f"{run.spec.adapter_name}@{run.version}"
         body = {"model": name, "messages": messages, "max_tokens": 60, "temperature": 0}
         answer = server.http.post("/v1/chat/completions", json=body)
         answer.raise_for_status()
@@ -182,9 +172,11 @@ def wait_ready(server: InferenceServer, limit_seconds: float = 900) -> None:
 
 
 def table(results: Sequence[Result]) -> str:
-    columns = list(results[0].cells)
-    lines = [["family", *columns], ["---"] * (len(columns) + 1)]
-    lines += [[f"{one.family.name} (`{one.family.architecture}`)", *one.cells.values()] for one in results]
+    lines = [["family", *COLUMNS], ["---"] * (len(COLUMNS) + 1)]
+    lines += [
+        [f"{one.family.name} (`{one.family.architecture}`)", *(one.cells[column] for column in COLUMNS)]
+        for one in results
+    ]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 

@@ -14,6 +14,7 @@ EXTRAS = {
     "scipy": "burnish-client[evaluation]",
     "optuna": "burnish-client[sweep]",
     "pyarrow": "burnish-client[traces]",
+    "huggingface_hub": "burnish-client[models]",
 }
 
 

@@ -74,7 +74,7 @@ def check_not_quantised(folder: Path) -> None:
     take = f"take {original}" if original else "take the model that it was made from"
     raise PreconditionError(
         f"{folder} holds weights that are quantised already ({method}), which Burnish neither trains nor serves: {take}. "
-        "`burnish train --quantization nf4` needs as little memory, and the adapter is served on the full weights"
+        "`burnish train sft --quantization nf4` needs as little memory, and the adapter is served on the full weights"
     )
 
 

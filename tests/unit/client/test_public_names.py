@@ -40,7 +40,7 @@ BLOCKED = """
 import sys
 class Block:
     def find_spec(self, name, path=None, target=None):
-        if name.partition(".")[0] in ("scipy", "pyarrow", "sqlalchemy", "optuna"):
+        if name.partition(".")[0] in ("scipy", "pyarrow", "sqlalchemy", "optuna", "huggingface_hub"):
             raise ModuleNotFoundError(name + " is blocked", name=name)
 sys.meta_path.insert(0, Block())
 """
@@ -79,6 +79,7 @@ assert not loaded, loaded
     [
         (["eval", "plan", "--rest", "100", "--targeted", "20"], "burnish-client[evaluation]"),
         (["train", "sweep", "show", "any"], "burnish-client[sweep]"),
+        (["model", "add", "org/name"], "burnish-client[models]"),
     ],
 )
 def test_what_needs_an_extra_names_it(words: list[str], extra: str) -> None:
@@ -103,7 +104,7 @@ def test_the_packages_do_not_ask_for_what_the_extras_have() -> None:
     for package in ("core", "client"):
         project = tomllib.loads((REPO / package / "pyproject.toml").read_text())["project"]
         names = {re.split(r"[\[>=<]", need)[0] for need in project["dependencies"]}
-        assert not names & {"scipy", "pyarrow", "sqlalchemy", "optuna"}, package
+        assert not names & {"scipy", "pyarrow", "sqlalchemy", "optuna", "huggingface_hub"}, package
 
 
 def test_importing_the_package_loads_neither_grpc_nor_scipy() -> None:

@@ -12,7 +12,7 @@ from typer.core import TyperGroup
 from typer.exceptions import TyperException
 
 from burnish.errors import BurnishError, Code
-from burnish_client.cli.commands import demo, login, stack
+from burnish_client.cli.commands import demo, login, model, stack
 from burnish_client.cli.commands.data import benchmark, dataset, diagnose, review, runs
 from burnish_client.cli.commands.evaluation import eval_plan, evaluate, judge, probe, stored, verdict
 from burnish_client.cli.commands.training import adapters, compare, jobs, sweep, train
@@ -42,6 +42,7 @@ COMMANDS: dict[str, tuple[Callable[..., None] | typer.Typer, str]] = {
     "up": (stack.up, STACK),
     "status": (stack.status, STACK),
     "down": (stack.down, STACK),
+    "model": (model.app, STACK),
     "login": (login.login, STACK),
     "logout": (login.logout, STACK),
     "token": (login.token, STACK),

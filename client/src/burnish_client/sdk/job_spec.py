@@ -21,11 +21,12 @@ def tuning_spec(
     dataset_version: str,
     adapter_name: str,
     accepted_findings: Sequence[str] = (),
+    base_model: str | None = None,
     **values: HyperparameterValue,
 ) -> TuningSpec:
     """A spec of a job. values: the hyperparameters by name, as burnish.schemas declares them; None leaves the default to the trainer.
 
-    An initial_adapter is (name, version). Raises InvalidInputError for an unknown method and for a hyperparameter that the
+    base_model: name of the base that the trainer must hold; None: whichever it holds. An initial_adapter is (name, version). Raises InvalidInputError for an unknown method and for a hyperparameter that the
     method does not have. The trainer checks types and bounds.
     """
     method = method_named(method)
@@ -46,6 +47,8 @@ def tuning_spec(
         "accepted_findings": accepted_findings,
         method: parts["params"],
     }
+    if base_model is not None:
+        fields["base_model"] = {"name": base_model}
     return TuningSpec(**fields, **parts["run"])
 
 

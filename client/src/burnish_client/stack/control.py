@@ -15,8 +15,10 @@ from pathlib import Path
 from typing import Self
 
 from burnish.errors import BurnishError, PreconditionError, UnavailableError
+from burnish.schemas.models import RECORD
 from burnish_client.stack import processes
 from burnish_client.stack import state as states
+from burnish_client.stack.models.shelf import Shelf
 from burnish_client.stack.settings import StackSettings
 from burnish_client.stack.state import PART_NAMES, PartName, StackState
 
@@ -45,12 +47,19 @@ class Launch:
     """
 
     def __init__(
-        self, settings: StackSettings | None = None, without: Collection[PartName] = (), *, new_secrets: bool = False
+        self,
+        settings: StackSettings | None = None,
+        without: Collection[PartName] = (),
+        *,
+        new_secrets: bool = False,
+        model: str | None = None,
     ) -> None:
-        """new_secrets: a new token and new S3 keys instead of the ones kept with the home."""
+        """new_secrets: a new token and new S3 keys instead of the ones kept with the home. model: name of a base model that was
+        added; None: as choose_base_model has it."""
         self._settings = settings or StackSettings()
         self._without = frozenset(without)
         self._new_secrets = new_secrets
+        self._model = model
         self._process: subprocess.Popen[bytes] | None = None
         self.home = self._settings.home.resolve()
         self.is_owner = False
@@ -62,7 +71,13 @@ class Launch:
             raise PreconditionError(
                 f"the stack in {self.home} runs on its old secrets: `burnish down`, then `burnish up --new-secrets`"
             )
+        if running is not None and self._model not in (None, running.base_model):
+            raise PreconditionError(
+                f"the stack in {self.home} runs on base model {running.base_model}: `burnish down`, then `burnish up --model {self._model}`"
+            )
         if running is None:
+            folder = choose_base_model(self._settings, self._model)
+            self._settings = self._settings.model_copy(update={"base_model": folder})
             self._settings.check(with_inference="inference" not in self._without)
             self._spawn()
         return self
@@ -91,7 +106,12 @@ class Launch:
             command.append("--new-secrets")
         with (logs / "supervisor.log").open("ab") as output:
             self._process = subprocess.Popen(
-                command, stdin=subprocess.PIPE, stdout=output, stderr=output, start_new_session=True
+                command,
+                stdin=subprocess.PIPE,
+                stdout=output,
+                stderr=output,
+                start_new_session=True,
+                env={**os.environ, "BURNISH_BASE_MODEL": str(self._settings.base_model)},
             )
         self.is_owner = True
 
@@ -173,6 +193,25 @@ class Launch:
                 kill_remains(self.home)
             self._process.kill()
             self._process.wait()
+
+
+def choose_base_model(settings: StackSettings, name: str | None) -> Path:
+    """Folder of the base model that a stack starts on: the named one, else BURNISH_BASE_MODEL, else that of its last start, else SmolLM2.
+
+    NotFoundError if no model was added under the name; PreconditionError if that of the last start has gone.
+    """
+    if name is not None:
+        return Shelf(settings.home, settings.base_model).named(name).folder
+    last = states.read(settings.home.resolve())
+    if "base_model" in settings.model_fields_set or last is None or last.base_model_folder is None:
+        return settings.base_model
+    folder = Path(last.base_model_folder)
+    if not (folder / RECORD).is_file():
+        raise PreconditionError(
+            f"base model {last.base_model}, which this stack had last, is no longer in {folder}: `burnish model ls` lists those that "
+            "are there, `burnish up --model NAME` starts on one"
+        )
+    return folder
 
 
 def status(home: Path) -> StackState | None:

@@ -52,6 +52,7 @@ class Layout:
     certificate: Path | None = None
     key: Path | None = None
     ca: Path | None = None
+    base_model: Path | None = None
 
     @property
     def s3_ports(self) -> seaweedfs.Ports:
@@ -92,6 +93,7 @@ def make_layout(
         certificate=certificate,
         key=key,
         ca=ca,
+        base_model=settings.base_model.absolute(),
     )
 
 

@@ -54,7 +54,7 @@ class StackSettings(BaseSettings):
         if not (self.base_model / RECORD).is_file():
             raise PreconditionError(
                 f"no base model in {self.base_model} ({RECORD} is missing): run `make setup`, "
-                "or set BURNISH_BASE_MODEL to a folder that `burnish-model record` has recorded"
+                "or add a model of your own, `burnish model add FOLDER`, and start on it, `burnish up --model NAME`"
             )
         if with_inference and not self.inference_python.is_file():
             raise PreconditionError(

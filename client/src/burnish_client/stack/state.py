@@ -67,6 +67,7 @@ class StackState(Frozen):
     phase: Phase
     supervisor: ProcessIdentity
     base_model: str
+    base_model_folder: str | None = None
     parts: list[PartStatus]
     ports: dict[str, int]
     curator_url: str | None

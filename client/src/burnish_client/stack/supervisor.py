@@ -174,6 +174,7 @@ class Supervisor:
             phase=self._phase,
             supervisor=self._identity,
             base_model=self._base_model,
+            base_model_folder=str(layout.base_model) if layout.base_model else None,
             parts=[keeper.status for keeper in self._keepers],
             ports=layout.ports,
             curator_url=urls.get("curator"),

@@ -8,9 +8,9 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, field_validator, model_validator
 
-from burnish.errors import InvalidInputError
+from burnish.errors import InvalidInputError, PreconditionError
 from burnish.layout import check_name
-from burnish.schemas.base import Frozen, VersionRef
+from burnish.schemas.base import BaseModelRef, Frozen, VersionRef
 from burnish.schemas.hyperparameters import (
     Hyperparameter,
     LoraSpec,
@@ -52,6 +52,10 @@ class JobSpec(Frozen):
         description="Out of memory: train once more, from the start, with a smaller batch (and more accumulation) or 4 bits",
     )
     accepted_findings: tuple[str, ...] = Field(default=(), description="codes of refusals the caller answers for")
+    base_model: BaseModelRef | None = Field(
+        default=None,
+        description="what it trains on, filled in when it is queued; None: queued by a version that did not",
+    )
 
     @field_validator("adapter_name")
     @classmethod
@@ -60,6 +64,16 @@ class JobSpec(Frozen):
             return check_name(name, "adapter_name")
         except InvalidInputError as error:
             raise ValueError(error.message) from error
+
+    def require_base(self, held: BaseModelRef) -> None:
+        """PreconditionError if it was queued for another base model than `held`."""
+        wanted = self.base_model
+        if wanted is not None and wanted.digest != held.digest:
+            raise PreconditionError(
+                f"the job is for base model {wanted.name} ({wanted.digest}) and this trainer holds {held.name} ({held.digest}): queue it "
+                f"again for this one, or on a stack that runs on the other (`burnish up --model {wanted.name}`)",
+                field="base_model",
+            )
 
     @model_validator(mode="after")
     def batch_is_large_enough(self) -> JobSpec:

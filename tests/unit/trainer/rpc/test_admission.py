@@ -101,6 +101,22 @@ def test_the_modules_are_those_that_the_base_has(case: Case) -> None:
     assert case.admit(lora={"target_modules": ["qkv_proj"]}).lora.target_modules == ("qkv_proj",)
 
 
+def test_a_job_is_for_the_base_model_that_the_trainer_holds(case: Case) -> None:
+    assert case.admit().base_model == BASE
+    assert case.admit(base_model={"name": BASE.name}).base_model == BASE
+    for asked in ({"name": "qwen"}, {"name": BASE.name, "digest": "sha256:" + "7" * 64}):
+        with pytest.raises(PreconditionError, match="this trainer holds base") as refused:
+            case.admit(base_model=asked)
+        assert refused.value.metadata["field"] == "base_model"
+
+
+def test_a_job_of_another_base_model_is_not_trained(case: Case) -> None:
+    other = BaseModelRef(name="other", digest="sha256:" + "7" * 64)
+    case.admit().require_base(BASE)
+    with pytest.raises(PreconditionError, match="burnish up --model base"):
+        case.admit().require_base(other)
+
+
 def test_defaults_of_dpo(case: Case) -> None:
     spec = case.admit("dpo")
     assert spec.params == {"beta": 0.1, "initial_adapter": None}

@@ -28,6 +28,14 @@ def up(
         list[OptionalPart] | None,
         typer.Option(help="Leave this part out; repeat for more. Without inference no language model is loaded."),
     ] = None,
+    model: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            help="Base model, as `burnish model ls` has it; default: that of the last start.",
+            show_default=False,
+        ),
+    ] = None,
     new_secrets: Annotated[
         bool, typer.Option("--new-secrets", help="Make a new token and new S3 keys instead of those kept.")
     ] = False,
@@ -41,7 +49,8 @@ def up(
     from burnish_client.stack.control import Launch, interruptible
 
     try:
-        with interruptible(), Launch(without=[part.value for part in without or ()], new_secrets=new_secrets) as launch:
+        launching = Launch(without=[part.value for part in without or ()], new_secrets=new_secrets, model=model)
+        with interruptible(), launching as launch:
             state = stack_text.wait_healthy(launch, console.err())
             if json:
                 console.print_json(state.public())

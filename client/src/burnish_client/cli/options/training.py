@@ -28,6 +28,9 @@ class JobOptions(Options):
     adapter: str | None = option(
         None, "Name of the adapter to make a version of. Default: the dataset's.", metavar="NAME"
     )
+    base_model: str | None = option(
+        None, "Base model that the stack must run on. Default: whichever it runs on.", metavar="NAME"
+    )
     dry_run: bool = option(
         False, "Only check and estimate; queue nothing. Exit code 1 if it is refused.", names=["--dry-run"]
     )

@@ -18,6 +18,7 @@ from burnish.errors import (
     PreconditionError,
     UnavailableError,
 )
+from burnish.extras import require
 from burnish.model_files import check_not_quantised
 
 REPOSITORY = re.compile(r"(?P<id>[\w.-]+/[\w.-]+)(?:@(?P<revision>[\w./-]+))?")
@@ -51,13 +52,15 @@ def parse(text: str) -> tuple[str, str | None]:
     """ORG/NAME[@REV]. InvalidInputError if it is neither that nor a folder that exists."""
     match = REPOSITORY.fullmatch(text)
     if match is None:
-        raise InvalidInputError(f"{text!r} is no folder here and no repository of a hub: give FOLDER or ORG/NAME[@REVISION]")
+        raise InvalidInputError(
+            f"{text!r} is no folder here and no repository of a hub: give FOLDER or ORG/NAME[@REVISION]"
+        )
     return match["id"], match["revision"]
 
 
 def look_up(repository: str, revision: str | None) -> HubModel:
     """The commit that the revision names now, and what it has. The errors of `_translated`."""
-    hub = _library()
+    hub = require("huggingface_hub")
     try:
         info = hub.HfApi().model_info(repository, revision=revision, files_metadata=True)
     except Exception as error:
@@ -75,18 +78,20 @@ def look_up(repository: str, revision: str | None) -> HubModel:
 
 
 def download(model: HubModel, folder: Path) -> None:
-    """Fetch what is missing of the model into the folder, and check it. One that broke off goes on where it was.
+    """Fetch the files that are missing in the folder, and check them. A connection that breaks is taken up where it was.
 
     PreconditionError: quantised weights (before they are fetched), or too little disk; CorruptDataError: other bytes than the hub states.
     """
-    hub = _library()
+    hub = require("huggingface_hub")
     try:
         for name in FIRST:
             if name in model.files:
                 hub.hf_hub_download(model.repository, name, revision=model.commit, local_dir=folder)
         check_not_quantised(folder)
         _check_room(model, folder)
-        hub.snapshot_download(model.repository, revision=model.commit, local_dir=folder, allow_patterns=list(model.files))
+        hub.snapshot_download(
+            model.repository, revision=model.commit, local_dir=folder, allow_patterns=list(model.files)
+        )
     except BurnishError:
         raise
     except Exception as error:
@@ -120,27 +125,23 @@ def _licence(info: Any) -> str | None:
     return str(licence) if licence else None
 
 
-def _library() -> Any:
-    try:
-        import huggingface_hub
-    except ImportError as error:
-        raise PreconditionError(
-            "downloading needs the package huggingface_hub: pip install 'burnish-client[models]', or give a folder that holds the model"
-        ) from error
-    return huggingface_hub
-
-
 def _translated(error: Exception, repository: str, revision: str | None) -> BurnishError:
     from huggingface_hub import errors
 
     wanted = f"{repository}@{revision}" if revision else repository
     if isinstance(error, errors.GatedRepoError):
-        return PreconditionError(f"{wanted} is gated: accept its licence on the hub, and set HF_TOKEN to a token of that account")
+        return PreconditionError(
+            f"{wanted} is gated: accept its licence on the hub, and set HF_TOKEN to a token of that account"
+        )
     if isinstance(error, errors.RevisionNotFoundError | errors.RepositoryNotFoundError):
-        return NotFoundError(f"the hub has no {wanted} that you may read: check the name and the revision, or set HF_TOKEN if it is private")
+        return NotFoundError(
+            f"the hub has no {wanted} that you may read: check the name and the revision, or set HF_TOKEN if it is private"
+        )
     if isinstance(error, errors.OfflineModeIsEnabled):
-        return PreconditionError(f"HF_HUB_OFFLINE is set, so {wanted} cannot be downloaded: unset it, or give a folder that holds the model")
+        return PreconditionError(
+            f"HF_HUB_OFFLINE is set, so {wanted} cannot be downloaded: unset it, or give a folder that holds the model"
+        )
     return UnavailableError(
-        f"{wanted} could not be fetched ({type(error).__name__}: {error}): run the command again, and it goes on from what it has. "
+        f"{wanted} could not be fetched ({type(error).__name__}: {error}): run the command again, and it fetches the files that are still missing. "
         "On a machine without a network, copy the folder and give its path"
     )

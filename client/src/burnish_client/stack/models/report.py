@@ -29,13 +29,21 @@ def _ask(python: str, module: str, folder: Path) -> list[ModelCheck]:
         raise PreconditionError(f"no Python at {python}, with which to check the model: run `make setup`")
     try:
         done = subprocess.run(
-            [python, "-m", module, str(folder.resolve())], capture_output=True, text=True, timeout=LIMIT_SECONDS, check=False
+            [python, "-m", module, str(folder.resolve())],
+            capture_output=True,
+            text=True,
+            timeout=LIMIT_SECONDS,
+            check=False,
         )
     except subprocess.TimeoutExpired as error:
-        raise UnavailableError(f"{module} did not end in {LIMIT_SECONDS} s: run the command again on a less busy machine") from error
+        raise UnavailableError(
+            f"{module} did not end in {LIMIT_SECONDS} s: run the command again on a less busy machine"
+        ) from error
     told = done.stderr.strip().rpartition("error: ")[2]
     if done.returncode == 1 and told != done.stderr.strip() and "Traceback" not in done.stderr:
         raise PreconditionError(told)
     if done.returncode:
-        raise InternalError(f"{module} ended by itself with {done.returncode}; the end of what it said:\n{done.stderr[-TAIL_CHARACTERS:]}")
+        raise InternalError(
+            f"{module} ended by itself with {done.returncode}; the end of what it said:\n{done.stderr[-TAIL_CHARACTERS:]}"
+        )
     return ModelChecks.model_validate_json(done.stdout).checks

@@ -31,6 +31,14 @@ class ShelvedModel:
         return sum(file.stat().st_size for file in weight_files(self.folder))
 
 
+@dataclass(frozen=True)
+class Removed:
+    """kept: whether the folder is still there."""
+
+    folder: Path
+    kept: bool
+
+
 class Shelf:
     """Of one state folder. default: the folder that the stack takes if nothing else is said; listed if it is recorded."""
 
@@ -56,7 +64,9 @@ class Shelf:
         models = {model.name: model for model in self.all()}
         if name not in models:
             why = "its folder has gone" if name in self.gone() else "no such base model was added"
-            raise NotFoundError(f"base model {name}: {why}: `burnish model ls` lists them, `burnish model add` adds one")
+            raise NotFoundError(
+                f"base model {name}: {why}: `burnish model ls` lists them, `burnish model add` adds one"
+            )
         return models[name]
 
     def check_free(self, name: str, folder: Path) -> None:
@@ -64,10 +74,12 @@ class Shelf:
         check_name(name, "name")
         other = next((model for model in self.all() if model.name == name), None)
         if other is not None and other.folder != folder.resolve():
-            raise AlreadyExistsError(f"base model {name} is {other.folder} already: choose another --name, or `burnish model rm {name}`")
+            raise AlreadyExistsError(
+                f"base model {name} is {other.folder} already: choose another --name, or `burnish model rm {name}`"
+            )
 
     def download_folder(self, name: str) -> Path:
-        """Where a download lies until it is whole and checked; kept if it breaks off, so that the next one goes on from there."""
+        """Where a download lies until it is whole and checked; kept if it breaks off, so that the next one fetches only what is missing."""
         folder = self._root / DOWNLOADS / check_name(name, "name")
         folder.mkdir(parents=True, exist_ok=True)
         return folder
@@ -81,21 +93,25 @@ class Shelf:
         """Let the name stand for a folder that is elsewhere."""
         self._root.mkdir(parents=True, exist_ok=True)
         entry = self._root / name
-        if folder.resolve() != self._default.resolve():
+        if folder.resolve() not in (self._default.resolve(), entry.resolve()):
             entry.unlink(missing_ok=True)
             entry.symlink_to(folder.resolve(), target_is_directory=True)
         return self.named(name)
 
-    def remove(self, name: str) -> None:
+    def remove(self, name: str) -> Removed:
         """The name, and the folder if it was downloaded."""
-        entry = self._root / name
+        entry = self._root / check_name(name, "name")
         if entry.is_symlink():
+            led = entry.readlink()
             entry.unlink()
-        elif entry.is_dir():
+            return Removed(led, kept=True)
+        if entry.is_dir():
             shutil.rmtree(entry)
-        else:
-            self.named(name)
-            raise NotFoundError(f"base model {name} is the one that `make setup` made, or BURNISH_BASE_MODEL names: it was not added, so it is not removed")
+            return Removed(entry, kept=False)
+        self.named(name)
+        raise NotFoundError(
+            f"base model {name} is the one that `make setup` made, or BURNISH_BASE_MODEL names: it was not added, so it is not removed"
+        )
 
 
 def _opened(entry: Path) -> ShelvedModel:

@@ -181,7 +181,7 @@ class CheckpointInfo(_message.Message):
     def __init__(self, step: _Optional[int] = ..., epoch: _Optional[float] = ..., validation_loss: _Optional[float] = ..., size_bytes: _Optional[int] = ..., time: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., best: bool = ..., adapter: _Optional[_Union[AdapterRef, _Mapping]] = ...) -> None: ...
 
 class TuningSpec(_message.Message):
-    __slots__ = ("dataset", "adapter_name", "lora", "optimizer", "sft", "dpo", "kto", "orpo", "simpo", "quantization", "backend", "seed", "device_count", "accepted_findings", "retry_smaller")
+    __slots__ = ("dataset", "adapter_name", "lora", "optimizer", "sft", "dpo", "kto", "orpo", "simpo", "quantization", "backend", "seed", "device_count", "accepted_findings", "retry_smaller", "base_model")
     DATASET_FIELD_NUMBER: _ClassVar[int]
     ADAPTER_NAME_FIELD_NUMBER: _ClassVar[int]
     LORA_FIELD_NUMBER: _ClassVar[int]
@@ -197,6 +197,7 @@ class TuningSpec(_message.Message):
     DEVICE_COUNT_FIELD_NUMBER: _ClassVar[int]
     ACCEPTED_FINDINGS_FIELD_NUMBER: _ClassVar[int]
     RETRY_SMALLER_FIELD_NUMBER: _ClassVar[int]
+    BASE_MODEL_FIELD_NUMBER: _ClassVar[int]
     dataset: DatasetRef
     adapter_name: str
     lora: LoraParams
@@ -212,7 +213,16 @@ class TuningSpec(_message.Message):
     device_count: int
     accepted_findings: _containers.RepeatedScalarFieldContainer[str]
     retry_smaller: bool
-    def __init__(self, dataset: _Optional[_Union[DatasetRef, _Mapping]] = ..., adapter_name: _Optional[str] = ..., lora: _Optional[_Union[LoraParams, _Mapping]] = ..., optimizer: _Optional[_Union[OptimizerParams, _Mapping]] = ..., sft: _Optional[_Union[SftParams, _Mapping]] = ..., dpo: _Optional[_Union[DpoParams, _Mapping]] = ..., kto: _Optional[_Union[KtoParams, _Mapping]] = ..., orpo: _Optional[_Union[OrpoParams, _Mapping]] = ..., simpo: _Optional[_Union[SimpoParams, _Mapping]] = ..., quantization: _Optional[_Union[Quantization, str]] = ..., backend: _Optional[_Union[Backend, str]] = ..., seed: _Optional[int] = ..., device_count: _Optional[int] = ..., accepted_findings: _Optional[_Iterable[str]] = ..., retry_smaller: bool = ...) -> None: ...
+    base_model: BaseModelRef
+    def __init__(self, dataset: _Optional[_Union[DatasetRef, _Mapping]] = ..., adapter_name: _Optional[str] = ..., lora: _Optional[_Union[LoraParams, _Mapping]] = ..., optimizer: _Optional[_Union[OptimizerParams, _Mapping]] = ..., sft: _Optional[_Union[SftParams, _Mapping]] = ..., dpo: _Optional[_Union[DpoParams, _Mapping]] = ..., kto: _Optional[_Union[KtoParams, _Mapping]] = ..., orpo: _Optional[_Union[OrpoParams, _Mapping]] = ..., simpo: _Optional[_Union[SimpoParams, _Mapping]] = ..., quantization: _Optional[_Union[Quantization, str]] = ..., backend: _Optional[_Union[Backend, str]] = ..., seed: _Optional[int] = ..., device_count: _Optional[int] = ..., accepted_findings: _Optional[_Iterable[str]] = ..., retry_smaller: bool = ..., base_model: _Optional[_Union[BaseModelRef, _Mapping]] = ...) -> None: ...
+
+class BaseModelRef(_message.Message):
+    __slots__ = ("name", "digest")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    DIGEST_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    digest: str
+    def __init__(self, name: _Optional[str] = ..., digest: _Optional[str] = ...) -> None: ...
 
 class DatasetRef(_message.Message):
     __slots__ = ("name", "version")

@@ -52,6 +52,7 @@ class RunPlanner:
         self._machine = machine
 
     def preview(self, spec: JobSpec, deadline: datetime | None = None, given_up: Event | None = None) -> Preview:
+        spec.require_base(self._base_model)
         report = self._checker.check(spec, given_up)
         machine = self._machine()
         kind = self._kind(spec, machine, spec.method)

@@ -88,6 +88,7 @@ class Admission:
         Raises InvalidInputError (fields are wrong or missing: all of them are named), NotFoundError (no such dataset or adapter),
         PreconditionError, IncompatibleAdapterError (this trainer cannot do it), CorruptDataError (a stored manifest is broken).
         """
+        fields = {**fields, "base_model": self._base(fields.get("base_model", {}))}
         check_fields(fields)
         name = method_named(fields["method"])
         method = METHODS[name]
@@ -105,6 +106,18 @@ class Admission:
         self._check_devices(spec)
         _check_size(spec, rows)
         return spec
+
+    def _base(self, asked: Mapping[str, str]) -> dict[str, str]:
+        """The trainer's base model. PreconditionError if the job asks for another."""
+        held = self._base_model
+        if asked.get("name", held.name) != held.name or asked.get("digest", held.digest) != held.digest:
+            wanted = " ".join(asked.values())
+            raise PreconditionError(
+                f"base_model: the job is for {wanted} and this trainer holds {held.name} ({held.digest}): leave it unset, or start the "
+                "stack on the other (`burnish down`, `burnish up --model NAME`)",
+                field="base_model",
+            )
+        return held.model_dump()
 
     def _dataset(self, ref: VersionRef, method: Method) -> DatasetManifest:
         try:

@@ -27,7 +27,9 @@ PROBE = Record(
     (Message(role="user", content="Which colour has the sky?"),),
     ((Message(role="assistant", content='{"colour": "blue"}'),),),
 )
-WITH_SYSTEM = Record("system", "system", (Message(role="system", content="Answer in JSON."), *PROBE.prompt), PROBE.answers)
+WITH_SYSTEM = Record(
+    "system", "system", (Message(role="system", content="Answer in JSON."), *PROBE.prompt), PROBE.answers
+)
 
 
 def main() -> None:
@@ -43,7 +45,10 @@ def check(folder: Path) -> Iterable[ModelCheck]:
     check_files(folder)
     config = read_config(folder)
     if "auto_map" in config:
-        yield _refused("architecture", "the model brings code of its own (auto_map in config.json), which is never run: take another base")
+        yield _refused(
+            "architecture",
+            "the model brings code of its own (auto_map in config.json), which is never run: take another base",
+        )
         return
     tokenizer = load_tokenizer(folder)
     yield from _check_template(tokenizer, folder)
@@ -58,11 +63,17 @@ def _check_template(tokenizer: Any, folder: Path) -> Iterable[ModelCheck]:
         yield _refused(subject, found[0].message)
         return
     rendered, refused = templates.render_records(tokenizer, [PROBE])
-    found += [*refused, *templates.check_rendered([PROBE], rendered), *templates.check_content_parts(tokenizer, [PROBE])]
+    found += [
+        *refused,
+        *templates.check_rendered([PROBE], rendered),
+        *templates.check_content_parts(tokenizer, [PROBE]),
+    ]
     ends = encode_all(tokenizer, render_all(tokenizer, [PROBE])) if rendered else []
     found += labels.check_ends(ends, tokenizer.eos_token)
     for one in found:
-        yield ModelCheck(subject=subject, state="refused" if one.severity == "refusal" else "warning", found=one.message)
+        yield ModelCheck(
+            subject=subject, state="refused" if one.severity == "refusal" else "warning", found=one.message
+        )
     if not found:
         taken, _ = templates.render_records(tokenizer, [WITH_SYSTEM])
         system = "takes a system message" if taken else "refuses a system message"
@@ -73,7 +84,8 @@ def _check_pad(tokenizer: Any, folder: Path) -> ModelCheck:
     subject, rows = "pad token", _vocabulary(folder)
     if tokenizer.pad_token_id >= rows:
         return _refused(
-            subject, f"{tokenizer.pad_token} is token {tokenizer.pad_token_id} and the model has {rows}: name another pad_token in tokenizer_config.json"
+            subject,
+            f"{tokenizer.pad_token} is token {tokenizer.pad_token_id} and the model has {rows}: name another pad_token in tokenizer_config.json",
         )
     how = ", in place of one of its own" if tokenizer.pad_token == tokenizer.eos_token else ""
     return ModelCheck(subject=subject, state="right", found=f"{tokenizer.pad_token}{how}")
@@ -89,17 +101,25 @@ def _check_training(folder: Path) -> Iterable[ModelCheck]:
     from peft import LoraConfig, get_peft_model
     from transformers import AutoConfig, AutoModelForCausalLM
 
+    causal_lm: Any = AutoModelForCausalLM
+
     architecture, modules = "training", read_projections(folder)
     if not modules:
-        yield _refused("target modules", "no layer has a name that LoRA is trained and served on (q_proj, qkv_proj, …): take another base")
+        yield _refused(
+            "target modules",
+            "no layer has a name that LoRA is trained and served on (q_proj, qkv_proj, …): take another base",
+        )
         return
     try:
         config = AutoConfig.from_pretrained(str(folder), local_files_only=True)
         with torch.device("meta"):
-            model = AutoModelForCausalLM.from_config(config)
+            model = causal_lm.from_config(config)
             tuned: Any = get_peft_model(model, LoraConfig(task_type="CAUSAL_LM", r=1, target_modules=list(modules)))
     except (ValueError, KeyError, ImportError) as error:
-        yield _refused(architecture, f"transformers and PEFT make no adapter for it ({type(error).__name__}: {error}): take another base")
+        yield _refused(
+            architecture,
+            f"transformers and PEFT make no adapter for it ({type(error).__name__}: {error}): take another base",
+        )
         return
     adapted = _adapted(tuned)
     stored = {name.removesuffix(".weight"): shape for name, shape in read_tensor_shapes(weight_files(folder)).items()}

@@ -196,6 +196,8 @@ def make_context(
     folder = assignment.base_model
     with clock.phase("load"):
         record = read_record(folder)
+        base_model = BaseModelRef(name=record.name, digest=record.digest)
+        assignment.spec.require_base(base_model)
         if model_digest(folder) != record.digest:
             raise CorruptDataError(f"{folder} is not the model that its burnish-model.json records: run set-up again")
     return RunContext(
@@ -203,7 +205,7 @@ def make_context(
         spec=assignment.spec,
         folder=job_folder,
         base_model_folder=folder,
-        base_model=BaseModelRef(name=record.name, digest=record.digest),
+        base_model=base_model,
         store=store,
         events=writer,
         device=device,

@@ -78,6 +78,7 @@ def _submit(method: Any, options: JobOptions, hyperparameters: Options, queue: Q
         dataset_version=manifest.version,
         adapter_name=options.adapter or name,
         accepted_findings=options.accept or (),
+        base_model=options.base_model,
         **values,
     )
     with burnish_client.TrainerClient.from_settings(settings) as trainer:
