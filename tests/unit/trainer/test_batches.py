@@ -58,6 +58,24 @@ def test_steps_hold_rows_of_like_length_in_random_order() -> None:
     assert longest != sorted(longest, reverse=True)
 
 
+def test_each_step_holds_every_source_in_its_share() -> None:
+    """By length alone, steps would be all corrections or all replay rows where the two differ in length."""
+    sources = ["anchor"] * 40 + ["correction"] * 60
+    lengths = [*range(80, 120), *range(110, 170)]
+    made = make_schedule(
+        lengths,
+        lengths,
+        OptimizerSpec.model_validate({"learning_rate": 1e-4, "evaluation_interval_steps": 1, "batch_size": 10}),
+        seed=0,
+        sources=sources,
+    )
+    steps = [made.order[start : start + 10] for start in range(0, len(made.order), 10)]
+    assert {sum(sources[row] == "anchor" for row in step) for step in steps} == {4}
+    for name in ("anchor", "correction"):
+        spreads = [max(own) - min(own) for step in steps if (own := [lengths[r] for r in step if sources[r] == name])]
+        assert max(spreads) <= 6
+
+
 def test_tokens_and_epochs_are_counted_by_step() -> None:
     made = plan(epochs=1, batch_size=25)
     assert sum(made.step_tokens(step) for step in range(1, 5)) == sum(LENGTHS)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import count
@@ -11,7 +12,7 @@ from burnish.schemas.hyperparameters import OptimizerSpec, total_steps
 from burnish.schemas.job import JobSpec
 from burnish_trainer.data.tokens import EncodedRow
 
-POOL_STEPS = 50  # steps whose rows are sorted by length together: little padding, and still a random order of steps
+POOL_STEPS = 50  # steps whose rows are ranked by length together: little padding, and still a random order of steps
 
 
 @dataclass(frozen=True)
@@ -55,20 +56,30 @@ def schedule_rows(rows: Sequence[EncodedRow], spec: JobSpec) -> BatchSchedule:
         spec.optimizer,
         spec.seed,
         spec.device_count,
+        [row.source for row in rows],
     )
     return replace(schedule, row_tokens=tuple(2 * row.tokens for row in rows)) if by_prompt else schedule
 
 
 def make_schedule(
-    row_tokens: Sequence[int], trained_tokens: Sequence[int], optimizer: OptimizerSpec, seed: int, devices: int = 1
+    row_tokens: Sequence[int],
+    trained_tokens: Sequence[int],
+    optimizer: OptimizerSpec,
+    seed: int,
+    devices: int = 1,
+    sources: Sequence[str] = (),
 ) -> BatchSchedule:
-    """Whole passes, each shuffled by (seed, pass), cut into full steps of rows of like length.
+    """Whole passes, each shuffled by (seed, pass), cut into full steps of rows of like length from every source.
+
+    sources: of each row; none: all are of one. Each step has of every source the same share, as far as whole rows allow: in
+    a step of corrections alone nothing would hold back what replay rows are there to hold.
 
     Every step is full: the rows that a pass has left over begin the next one. Each of several devices takes one batch
     after the other from a step's rows. The same input gives the same schedule.
     """
     rows_per_step = optimizer.rows_per_step * devices
     steps = total_steps(len(row_tokens), optimizer.epochs, optimizer.max_steps, rows_per_step)
+    sources = sources or [""] * len(row_tokens)
     order: list[int] = []
     rows: list[int] = []
     for number in count():
@@ -77,19 +88,30 @@ def make_schedule(
         random_ = random.Random(f"{seed}/{number}")
         rows += random_.sample(range(len(row_tokens)), len(row_tokens))
         if full := len(rows) // rows_per_step * rows_per_step:
-            order += _by_length(rows[:full], row_tokens, rows_per_step, random_)
+            order += _in_steps(rows[:full], row_tokens, sources, rows_per_step, random_)
             rows = rows[full:]
     return BatchSchedule(
         tuple(order[: steps * rows_per_step]), steps, rows_per_step, tuple(row_tokens), tuple(trained_tokens)
     )
 
 
-def _by_length(rows: list[int], lengths: Sequence[int], rows_per_step: int, random_: random.Random) -> list[int]:
-    """One pass in steps of like length. Pools keep it random which rows meet; the steps of a pool come in random order."""
+def _in_steps(
+    rows: list[int], lengths: Sequence[int], sources: Sequence[str], rows_per_step: int, random_: random.Random
+) -> list[int]:
+    """One pass in steps. Pools keep it random which rows meet; the steps of a pool come in random order."""
     order: list[int] = []
     for start in range(0, len(rows), POOL_STEPS * rows_per_step):
-        ranked = sorted(rows[start : start + POOL_STEPS * rows_per_step], key=lambda row: lengths[row])
+        ranked = _ranked(rows[start : start + POOL_STEPS * rows_per_step], lengths, sources)
         steps = [ranked[first : first + rows_per_step] for first in range(0, len(ranked), rows_per_step)]
         random_.shuffle(steps)
         order += [row for step in steps for row in step]
     return order
+
+
+def _ranked(rows: Sequence[int], lengths: Sequence[int], sources: Sequence[str]) -> list[int]:
+    """By the rank of their length among the rows of their source: any run of neighbours holds the sources in their shares."""
+    by_source: dict[str, list[int]] = defaultdict(list)
+    for row in sorted(rows, key=lambda row: lengths[row]):
+        by_source[sources[row]].append(row)
+    places = [((rank + 0.5) / len(same), row) for same in by_source.values() for rank, row in enumerate(same)]
+    return [row for _, row in sorted(places)]

@@ -51,11 +51,12 @@ class Example(Frozen):
 class EncodedRow:
     """A row as token ids. examples: of its completion, or of chosen and rejected, which have their prompt in common.
 
-    label: of a KTO row, whether its answer is wanted.
+    label: of a KTO row, whether its answer is wanted. source: where its answer comes from, as the dataset says it.
     """
 
     examples: tuple[Example, ...]
     label: bool | None = None
+    source: str = "correction"
 
     @property
     def prompt(self) -> tuple[int, ...]:
@@ -104,7 +105,7 @@ def encode_records(tokenizer: Tokenizer, records: Sequence[Record], max_length: 
     said what to do; that one comes here means that the base model or the dataset has been changed since.
     """
     encodings = iter(encode_all(tokenizer, render_all(tokenizer, records)))
-    found = [encoded_row([next(encodings) for _ in record.answers], record.label) for record in records]
+    found = [encoded_row([next(encodings) for _ in record.answers], record) for record in records]
     rows = [row for row in found if row is not None]
     examples = [example for row in rows for example in row.examples]
     endless = [record.question_id for record, row in zip(records, found, strict=True) if row is None]
@@ -120,8 +121,8 @@ def encode_records(tokenizer: Tokenizer, records: Sequence[Record], max_length: 
     return rows
 
 
-def encoded_row(encodings: Sequence[Encoding], label: bool | None) -> EncodedRow | None:
-    """None if one of its completions has no EOS.
+def encoded_row(encodings: Sequence[Encoding], record: Record) -> EncodedRow | None:
+    """The row of a record's sequences; None if one of its completions has no EOS.
 
     A template may render the end of a prompt by the completion that follows: what differs counts as completion in both.
     """
@@ -129,7 +130,8 @@ def encoded_row(encodings: Sequence[Encoding], label: bool | None) -> EncodedRow
     if not examples or len(examples) < len(encodings):
         return None
     start = min(example.prompt_tokens for example in examples)
-    return EncodedRow(tuple(example.model_copy(update={"prompt_tokens": start}) for example in examples), label)
+    cut = tuple(example.model_copy(update={"prompt_tokens": start}) for example in examples)
+    return EncodedRow(cut, record.label, record.source)
 
 
 def render_all(tokenizer: Tokenizer, records: Sequence[Record]) -> list[Rendered]:

@@ -153,7 +153,7 @@ def _encoded_rows(
     """Training and validation rows; those that have no end or could not be rendered are left out."""
     splits: tuple[list[EncodedRow], list[EncodedRow]] = ([], [])
     for index, record in enumerate(records.all):
-        row = encoded_row(encoded.get(index, ()), record.label)
+        row = encoded_row(encoded.get(index, ()), record)
         if row is not None:
             splits[index >= len(records.train)].append(row)
     return splits
