@@ -50,6 +50,10 @@ def base_environment() -> dict[str, str]:
         "TOKENIZERS_PARALLELISM": "false",
         "OMP_WAIT_POLICY": "PASSIVE",  # spinning threads starve the step itself if cores are shared
         "PYTHONUNBUFFERED": "1",
+        # A CPU's matrix products are compiled for each number of tokens and kept, 1024 of them: more than a gigabyte of what
+        # is not used again, since steps differ in length. One step needs a few dozen.
+        "ONEDNN_PRIMITIVE_CACHE_CAPACITY": "128",
+        "LRU_CACHE_CAPACITY": "128",  # torch's own cache in front of it
         # torch.cuda.is_available(), which libraries call on import, must not start CUDA before devices are granted
         "PYTORCH_NVML_BASED_CUDA_CHECK": "1",
     }
