@@ -16,7 +16,7 @@ if [ -n "${BURNISH_TLS_CERTIFICATE:-}${BURNISH_TLS_KEY:-}" ]; then
 fi
 
 socat TCP-LISTEN:8333,fork,reuseaddr,nodelay,backlog=256 TCP:127.0.0.1:18333,nodelay &
-weed mini -dir=/data -ip=127.0.0.1 -ip.bind=127.0.0.1 -s3.port=18333 \
+weed -logtostderr mini -dir=/data -ip=127.0.0.1 -ip.bind=127.0.0.1 -s3.port=18333 \
   -volume.preStopSeconds=0 -master.telemetry=false -webdav=false -admin.ui=false -s3.port.iceberg=0 -s3.port.lance=0 \
   -s3.autoCreateBucket=false -s3.allowDeleteBucketNotEmpty=false "${tls[@]}" &
 weed=$!

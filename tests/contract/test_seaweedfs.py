@@ -107,8 +107,12 @@ def test_a_full_disk_is_told_and_what_is_stored_can_be_read(small_disk: Path) ->
         assert [info.key for info in store.list("manifest")] == []
 
 
-def test_an_ended_server_leaves_no_socket(tmp_path: Path) -> None:
+def test_a_server_leaves_no_log_file_and_no_socket(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "temporary").mkdir()
+    monkeypatch.setenv("TMPDIR", str(tmp_path / "temporary"))
     with running_seaweed(tmp_path) as server:
+        assert server.log.stat().st_size > 0
+        assert list((tmp_path / "temporary").iterdir()) == []
         port = server.endpoint.rpartition(":")[2]
         assert (seaweedfs.SOCKETS / f"seaweedfs-s3-{port}.sock").is_socket()
         ports = [int(word.rsplit("=")[1]) for word in server.process.args if ".port" in word]

@@ -89,6 +89,9 @@ async def test_a_wrong_method_is_405_in_the_same_shape(stand):
     response = await stand.http.get("/v1/chat/completions")
     assert response.status_code == 405
     assert error_of(response)["code"] == "method_not_allowed"
+    assert response.headers["allow"] == "POST"
+    response = await stand.http.put(f"/v1/adapters/x/{BROKEN}")
+    assert (response.status_code, response.headers["allow"]) == (405, "DELETE, GET")
 
 
 @pytest.mark.parametrize(

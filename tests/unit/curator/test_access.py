@@ -224,3 +224,10 @@ async def test_no_redirect_goes_where_the_caller_says_and_a_405_says_what_is_all
     assert (elsewhere.status_code, "location" in elsewhere.headers) == (404, False)
     wrong = await caller.put("/readyz")
     assert (wrong.status_code, wrong.headers["allow"]) == (405, "GET")
+    for path, methods in (
+        ("/v1/runlogs/x/review", "DELETE, GET, POST"),
+        ("/v1/runlogs", "GET, POST"),
+        ("/review/x", "GET"),
+    ):
+        wrong = await caller.put(path)
+        assert (wrong.status_code, wrong.headers["allow"]) == (405, methods), path

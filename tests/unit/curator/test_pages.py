@@ -10,6 +10,9 @@ import httpx
 import pytest
 from runlog_making import jsonl, repeated_failures, run
 
+from burnish import layout
+from burnish.objectstores.memory import MemoryObjectStore
+
 TOKEN = "unit-test-token"
 LINES = [
     run(
@@ -198,6 +201,17 @@ async def test_the_overview_lists_every_run_log_with_its_queue(
     caller.headers["Authorization"] = f"Bearer {TOKEN}"
     await caller.delete(f"/v1/runlogs/{ids['failing']}")
     assert ids["failing"] not in (await anonymous.get("/review")).text
+
+
+async def test_the_overview_names_logs_that_cannot_be_read(
+    caller: httpx.AsyncClient, anonymous: httpx.AsyncClient, memory_store: MemoryObjectStore
+) -> None:
+    memory_store.put(layout.runlog("0" * 16), b"{torn<i>")
+    await caller.post("/v1/runlogs", params={"name": "whole"}, content=jsonl(LINES))
+    await anonymous.post("/review/sign-in", data={"token": TOKEN, "next": "/review"})
+    body = (await anonymous.get("/review")).text
+    assert layout.runlog("0" * 16) in body
+    assert "whole" in body
 
 
 async def test_the_overview_has_pages(caller: httpx.AsyncClient, anonymous: httpx.AsyncClient) -> None:

@@ -81,6 +81,7 @@ def prepare(data_dir: Path, ports: Ports) -> list[str]:
     write_keys(keys, HOST)
     return [
         str(binary()),
+        "-logtostderr",  # alone: it would keep files in the temporary folder as well
         f"-config_dir={keys.resolve()}",
         "mini",
         f"-dir={data_dir}",

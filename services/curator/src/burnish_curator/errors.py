@@ -12,6 +12,7 @@ from pydantic import BaseModel
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 
+from burnish.asgi.methods import allowed_methods
 from burnish.asgi.types import Receive, Scope, Send
 from burnish.errors import (
     AlreadyExistsError,
@@ -113,7 +114,9 @@ async def _on_http_exception(request: Request, error: Exception) -> JSONResponse
     if error.status_code in (404, 405):
         text += "; /openapi.json lists what there is"
     response = error_response(kind(text), request.state.request_id, status=error.status_code)
-    response.headers.update(error.headers or {})  # `Allow` of a 405
+    response.headers.update(error.headers or {})
+    if error.status_code == 405:
+        response.headers["Allow"] = allowed_methods(request.app.routes, request.scope)
     return response
 
 

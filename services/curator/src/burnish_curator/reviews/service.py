@@ -22,6 +22,7 @@ from burnish.jsonl import to_jsonl
 from burnish.ports import ObjectStore
 from burnish.registry.holding import Thing
 from burnish.registry.removal import check_free
+from burnish.schemas.base import BrokenObject
 from burnish.schemas.runlog import Diagnosis, FailureCluster, ReviewImport, ReviewItem, RunLogManifest
 from burnish_curator.metrics import CuratorMetrics
 from burnish_curator.reviews.repository import CorrectionRepository
@@ -74,11 +75,12 @@ class Queue:
 
 @dataclass(frozen=True)
 class Overview:
-    """One page of run logs, newest first."""
+    """One page of run logs, newest first. broken: those that cannot be read at all, on every page."""
 
     queues: list[Queue]
     page: int
     pages: int
+    broken: list[BrokenObject]
 
 
 class ReviewService:
@@ -138,7 +140,9 @@ class ReviewService:
         run_logs = self._run_logs.list()
         pages, page, shown = _page_of(run_logs, page, PAGE_RUN_LOGS)
         corrected = self._corrections.counts()
-        return Overview([self._queue(run_log, corrected.get(run_log.id, 0)) for run_log in shown], page, pages)
+        return Overview(
+            [self._queue(run_log, corrected.get(run_log.id, 0)) for run_log in shown], page, pages, run_logs.broken
+        )
 
     def _queue(self, run_log: RunLogManifest, corrected: int) -> Queue:
         if run_log.id not in self._to_review:

@@ -15,6 +15,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import Response
 from starlette.exceptions import HTTPException
 
+from burnish.asgi.methods import allowed_methods
 from burnish.errors import BurnishError, InternalError, InvalidInputError, NotFoundError, UnauthenticatedError
 
 TYPES = {401: "authentication_error", 403: "permission_error", 404: "not_found_error", 429: "rate_limit_error"}
@@ -99,13 +100,14 @@ def install(app: FastAPI) -> None:
 
     @app.exception_handler(HTTPException)
     async def http(request: Request, error: HTTPException) -> Response:
-        message = str(error.detail)
+        message, headers = str(error.detail), dict(error.headers or {})
         if error.status_code == 404:
             message = f"{request.method} {request.url.path} does not exist; there are: {calls}"
         elif error.status_code == 405:
             message = f"{request.method} {request.url.path}: {message}; there are: {calls}"
+            headers["Allow"] = allowed_methods(app.routes, request.scope)
         code = CODES.get(error.status_code, "invalid_input")
-        return error_response(error.status_code, message, code, headers=error.headers)
+        return error_response(error.status_code, message, code, headers=headers)
 
     @app.exception_handler(RequestValidationError)
     async def validation(request: Request, error: RequestValidationError) -> Response:
