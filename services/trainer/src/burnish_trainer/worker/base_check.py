@@ -103,7 +103,7 @@ def _check_training(folder: Path) -> Iterable[ModelCheck]:
 
     causal_lm: Any = AutoModelForCausalLM
 
-    architecture, modules = "training", read_projections(folder)
+    subject, modules = "training", read_projections(folder)
     if not modules:
         yield _refused(
             "target modules",
@@ -115,9 +115,9 @@ def _check_training(folder: Path) -> Iterable[ModelCheck]:
         with torch.device("meta"):
             model = causal_lm.from_config(config)
             tuned: Any = get_peft_model(model, LoraConfig(task_type="CAUSAL_LM", r=1, target_modules=list(modules)))
-    except (ValueError, KeyError, ImportError) as error:
+    except Exception as error:  # whatever the libraries raise on this model, a job would end by
         yield _refused(
-            architecture,
+            subject,
             f"transformers and PEFT make no adapter for it ({type(error).__name__}: {error}): take another base",
         )
         return
@@ -126,13 +126,13 @@ def _check_training(folder: Path) -> Iterable[ModelCheck]:
     unlike = [path for path, shape in adapted.items() if stored.get(path) != shape]
     if unlike:
         yield _refused(
-            architecture,
+            subject,
             f"{type(model).__name__} trains {unlike[0]} and {len(unlike) - 1} more that the weight files have under other names or shapes, so "
             "its adapters could not be checked before they are served: a model with parts for images or sound; take its text-only relative",
         )
         return
     yield ModelCheck(subject="target modules", state="right", found=f"{', '.join(modules)} ({len(adapted)} layers)")
-    yield ModelCheck(subject=architecture, state="right", found=f"{type(model).__name__}, by transformers and PEFT")
+    yield ModelCheck(subject=subject, state="right", found=f"{type(model).__name__}, by transformers and PEFT")
 
 
 def _adapted(tuned: Any) -> dict[str, tuple[int, ...]]:
