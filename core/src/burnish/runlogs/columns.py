@@ -72,7 +72,7 @@ def to_batch(numbers: Sequence[int], lines: Sequence[RunLogLine]) -> pa.RecordBa
         if name == LINE_NUMBER:
             return list(numbers)
         if name == EXTRA:
-            return [_extra_json(line.__pydantic_extra__) for line in lines]
+            return [as_json(line.__pydantic_extra__ or None) for line in lines]
         if name == MESSAGES:
             return [_messages_json(line) for line in lines]
         if name in JSON:
@@ -120,7 +120,3 @@ def _messages_json(line: RunLogLine) -> str | None:
         for message in line.messages
     ]
     return as_json(messages)
-
-
-def _extra_json(extra: dict[str, Any] | None) -> str | None:
-    return as_json(extra) if extra else None

@@ -6,6 +6,7 @@ import json
 from typing import Any
 
 import orjson
+from pydantic import BaseModel
 
 from burnish.schemas.runlog import RunLogLine
 
@@ -14,9 +15,13 @@ def as_json(value: Any) -> str | None:
     if value is None:
         return None
     try:
-        return orjson.dumps(value, default=lambda model: model.model_dump(exclude_none=True)).decode()
+        return orjson.dumps(value, default=_of_model).decode()
     except TypeError:  # an integer beyond 64 bits
         return json.dumps(value, ensure_ascii=False)
+
+
+def _of_model(value: BaseModel) -> dict[str, Any]:
+    return value.model_dump(exclude_none=True)
 
 
 def to_json(line: RunLogLine) -> bytes:
