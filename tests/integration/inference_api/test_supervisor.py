@@ -34,7 +34,7 @@ QUICK = Policy(
 )
 
 
-def supervisor(tmp_path: Path, *modes: str, policy: Policy = QUICK) -> Supervisor:
+def supervisor(tmp_path: Path, *modes: str, policy: Policy = QUICK, is_held: bool = False) -> Supervisor:
     """Its child's modes, one a start; the last one stays."""
     left = list(modes)
 
@@ -42,7 +42,7 @@ def supervisor(tmp_path: Path, *modes: str, policy: Policy = QUICK) -> Superviso
         mode = left.pop(0) if len(left) > 1 else left[0]
         return [sys.executable, "-S", str(PROGRAM), str(socket), mode], os.environ
 
-    return Supervisor(launch, "tiny", tmp_path / "vllm.log", policy)
+    return Supervisor(launch, "tiny", tmp_path / "vllm.log", policy, is_held)
 
 
 async def until(condition, seconds: float = 8) -> None:
@@ -55,7 +55,7 @@ async def tell(engine: Supervisor, path: str) -> None:
     transport = httpx.AsyncHTTPTransport(uds=str(engine.socket))
     async with httpx.AsyncClient(transport=transport, timeout=1) as client:
         try:
-            await client.get(engine.url + path)
+            await client.get(engine.address + path)
         except httpx.TransportError:
             return
 
@@ -147,6 +147,65 @@ async def test_who_asks_learns_of_nonsense_at_once(tmp_path):
         with pytest.raises(UnavailableError):
             _ = engine.url
         await until(lambda: engine.generation == 2)
+
+
+async def test_held_it_ends_and_starts_again_only_when_released(tmp_path):
+    seen: list[bool] = []
+    async with supervisor(tmp_path, "well") as engine:
+        engine.watch(seen.append)
+        await until(lambda: engine.state is State.READY)
+        processes = family(engine.log_path)
+        await engine.hold()
+        assert all_gone(processes)
+        with pytest.raises(UnavailableError, match="held"):
+            _ = engine.url
+        await asyncio.sleep(0.2)
+        assert (engine.state, engine.generation) == (State.HELD, 1)
+        engine.release()
+        await until(lambda: engine.state is State.READY)
+        assert (engine.generation, engine.restarts) == (2, 0)
+    assert seen == [True, False, True, False]
+
+
+async def test_a_start_is_ended_by_a_hold(tmp_path):
+    async with supervisor(tmp_path, "never") as engine:
+        await until(lambda: engine.log_path.exists() and PIDS.search(engine.log_path.read_text()))
+        processes = family(engine.log_path)
+        await engine.hold()
+        assert all_gone(processes)
+        assert engine.generation == 0
+        assert not engine.failed.done()
+
+
+async def test_it_may_begin_held(tmp_path):
+    async with supervisor(tmp_path, "well", is_held=True) as engine:
+        await engine.hold()  # at once: there is nothing to end
+        assert not engine.log_path.exists()
+        engine.release()
+        await until(lambda: engine.state is State.READY)
+
+
+async def test_asleep_nobody_asks_it_and_only_its_death_counts(tmp_path):
+    seen: list[bool] = []
+    async with supervisor(tmp_path, "well") as engine:
+        await until(lambda: engine.state is State.READY)
+        engine.watch(seen.append)
+        engine.suspend()
+        await tell(engine, "/nonsense")
+        with pytest.raises(UnavailableError, match="asleep"):
+            _ = engine.url
+        with pytest.raises(UnavailableError):
+            engine.suspend()
+        await asyncio.sleep(0.5)
+        assert (engine.state, engine.generation, seen) == (State.ASLEEP, 1, []), "no canary prompt was asked"
+        await tell(engine, "/exit")
+        await until(lambda: engine.generation == 2)
+        assert seen == [False, True]
+        with pytest.raises(UnavailableError):
+            engine.resume()
+        engine.suspend()
+        engine.resume()
+        assert engine.url
 
 
 async def test_a_program_that_ignores_sigterm_is_killed_with_its_child(tmp_path):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Protocol
 
 
@@ -28,3 +29,35 @@ class Engine(Protocol):
     async def examine(self) -> bool:
         """Ask the base a canary prompt now. False if it answers nonsense, after which there is no URL until vLLM has started again."""
         ...
+
+
+class LeasableEngine(Engine, Protocol):
+    """An engine that can leave its device and come back. Only device/ asks for it."""
+
+    @property
+    def address(self) -> str:
+        """Base URL, whatever its state."""
+        ...
+
+    @property
+    def is_up(self) -> bool:
+        """Whether vLLM runs and is healthy, awake or asleep."""
+        ...
+
+    def watch(self, changed: Callable[[bool], None]) -> None:
+        """Call `changed` with is_up at each change of it."""
+        ...
+
+    def suspend(self) -> None:
+        """No URL, no canary prompt until `resume`. UnavailableError if it is not ready."""
+        ...
+
+    def resume(self) -> None:
+        """UnavailableError if it has ended meanwhile."""
+        ...
+
+    async def hold(self) -> None:
+        """End vLLM, and do not start it before `release`."""
+        ...
+
+    def release(self) -> None: ...

@@ -1,7 +1,7 @@
 """Keeps vLLM running: starts it, waits until it is healthy, watches it, restarts it after a crash or a hang.
 
 vLLM listens on a unix socket in a folder that this user alone may enter. Each start has a new `generation`: what was registered
-in vLLM must be registered again when it changes.
+in vLLM must be registered again when it changes. For as long as a job has the device (device/), vLLM sleeps or is held ended.
 """
 
 from __future__ import annotations
@@ -36,6 +36,8 @@ class State(Enum):
     STARTING = "starting"
     READY = "ready"
     RESTARTING = "restarting"
+    ASLEEP = "asleep"  # it lives, and answers nobody
+    HELD = "held"  # ended on purpose, until `release`
     FAILED = "failed"
     STOPPED = "stopped"
 
@@ -62,10 +64,15 @@ class Supervisor:
 
     A first start that fails is final (`failed` resolves with an InternalError that ends in vLLM's own last lines): the
     settings are wrong then. After it has been healthy once, it is restarted without end.
+
+    is_held: it is not started before `release`.
     """
 
-    def __init__(self, launch: Launch, model: str, log_path: Path, policy: Policy) -> None:
-        self.state = State.STARTING
+    def __init__(self, launch: Launch, model: str, log_path: Path, policy: Policy, is_held: bool = False) -> None:
+        self._state = State.STARTING
+        self._changed: Callable[[bool], None] = lambda is_up: None
+        self._held, self._released, self._ended = asyncio.Event(), asyncio.Event(), asyncio.Event()
+        (self._held if is_held else self._released).set()
         self.generation = 0
         self.restarts = 0
         self.log_path = log_path
@@ -93,6 +100,52 @@ class Supervisor:
             await self._task
         self.state = State.STOPPED
         await self._probe.close()
+
+    @property
+    def state(self) -> State:
+        return self._state
+
+    @state.setter
+    def state(self, state: State) -> None:
+        was_up, self._state = self.is_up, state
+        if self.is_up != was_up:
+            self._changed(self.is_up)
+
+    @property
+    def is_up(self) -> bool:
+        """Whether vLLM runs and is healthy, awake or asleep."""
+        return self.state in (State.READY, State.ASLEEP)
+
+    def watch(self, changed: Callable[[bool], None]) -> None:
+        """Call `changed` with is_up at each change of it."""
+        self._changed = changed
+
+    def suspend(self) -> None:
+        """Nobody gets its URL any more, and it is asked for nothing but its health, until `resume`. UnavailableError if it is not ready."""
+        _ = self.url
+        self.state = State.ASLEEP
+
+    def resume(self) -> None:
+        """UnavailableError if it has ended meanwhile."""
+        if self.state is not State.ASLEEP:
+            raise UnavailableError(f"the engine is {self.state.value}")
+        self.state = State.READY
+
+    async def hold(self) -> None:
+        """End it, with everything it started, and do not start it before `release`. Returns once it has ended."""
+        self._released.clear()
+        self._held.set()
+        await self._ended.wait()
+
+    def release(self) -> None:
+        """Start it if it is held."""
+        self._held.clear()
+        self._released.set()
+
+    @property
+    def address(self) -> str:
+        """Base URL on the socket, whatever the state. For those who put it to sleep and wake it."""
+        return URL
 
     @property
     def socket(self) -> Path:
@@ -138,9 +191,16 @@ class Supervisor:
     async def _run(self) -> None:
         backoff = self._policy.first_backoff
         while True:
+            if self._held.is_set():
+                self.state = State.HELD
+                self._ended.set()
+                await self._released.wait()
+                self._ended.clear()
+                self.state = State.STARTING
             started = time.monotonic()
             try:
-                why = await self._run_once()
+                if (why := await self._run_unless_held()) is None:
+                    continue
             except InternalError:
                 if self.generation == 0:
                     self.state = State.FAILED
@@ -151,9 +211,21 @@ class Supervisor:
             self.state = State.RESTARTING
             if time.monotonic() - started > self._policy.longest_backoff:
                 backoff = self._policy.first_backoff
-            await asyncio.sleep(backoff)
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._held.wait(), backoff)
             backoff = min(backoff * 2, self._policy.longest_backoff)
             self.restarts += 1
+
+    async def _run_unless_held(self) -> str | None:
+        """As `_run_once`; None if it was ended by `hold`."""
+        run, held = asyncio.ensure_future(self._run_once()), asyncio.ensure_future(self._held.wait())
+        try:
+            await asyncio.wait([run, held], return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            held.cancel()
+            run.cancel()
+            await asyncio.gather(run, held, return_exceptions=True)
+        return None if self._held.is_set() else run.result()
 
     async def _run_once(self) -> str:
         """One run from start to end; why it ended. InternalError if it never became healthy."""
@@ -196,7 +268,7 @@ class Supervisor:
                 if time.monotonic() - examined > self._policy.canary_interval:
                     await self.examine()
                     examined = time.monotonic()
-                if self.state is not State.READY:  # `check` or `examine` said so
+                if not self.is_up:  # `check` or `examine` said so
                     return "is dead or answers nonsense"
                 healthy = await self._is_healthy()
                 if healthy is False:
