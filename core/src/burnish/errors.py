@@ -152,6 +152,10 @@ class UnavailableError(BurnishError):
     code = Code.UNAVAILABLE
 
 
+class DeviceLentError(UnavailableError):
+    """A training job has the device of the engine. Wait as long as Retry-After says, and ask again; it is no failure."""
+
+
 class ResourceExhaustedError(BurnishError):
     """Something needs more time or memory than it may have. Ask for less at a time."""
 
@@ -178,9 +182,11 @@ class InternalError(BurnishError):
 
 def by_reason(reason: str) -> type[BurnishError]:
     """The class whose `reason` this is; BurnishError for one this version does not know."""
-    for cls in BurnishError.__subclasses__():
+    classes = BurnishError.__subclasses__()
+    for cls in classes:
         if cls("").reason == reason:
             return cls
+        classes += cls.__subclasses__()
     return BurnishError
 
 
