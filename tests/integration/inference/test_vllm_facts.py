@@ -45,6 +45,7 @@ def test_the_engine_config_builds_and_a_models_own_penalty_changes_no_answer(fac
     for device in ("cpu", "cuda"):
         assert engines[device] == {
             "sampling defaults": {},
+            "sleep": device == "cuda",
             "max_model_len": 2048,
             "max_lora_rank": 32,
             "target_modules": ["q_proj", "v_proj"],
@@ -68,8 +69,13 @@ def test_the_installed_vllm_takes_our_command(facts, base_model_dir, device):
         "enforce_eager": device == "cpu",
         "disable_log_stats": False,  # it would empty the metrics too
         "disable_uvicorn_access_log": True,
+        "enable_sleep_mode": device == "cuda",
     }
     assert {key: parsed[key] for key in expected} == expected
+
+
+def test_the_endpoints_by_which_it_sleeps_and_wakes_are_there(facts):
+    assert facts["sleep"].items() >= {"/sleep": ["POST"], "/wake_up": ["POST"]}.items()
 
 
 def test_log_probabilities_need_no_compiler(inference_python: Path, base_model_dir: Path, tmp_path: Path) -> None:

@@ -42,12 +42,17 @@ def parsed_commands(base_model: Path) -> dict[str, dict[str, object]]:
 def engine_configs(base_model: Path) -> dict[str, dict[str, object]]:
     """What vLLM's engine would be made with by our command, and by the same without our flag for the generation config.
 
-    The CUDA command too is built for the CPU, which is all that there is here: what depends on the device is not seen.
+    The CUDA command too is built for the CPU, which is all that there is here: what depends on the device is not seen. Of the
+    platform only its answers about sleep are changed, which are those of CUDA.
     """
     from vllm.engine.arg_utils import AsyncEngineArgs
     from vllm.entrypoints.launchers.cli_args import make_arg_parser
     from vllm.utils.argparse_utils import FlexibleArgumentParser
 
+    from vllm.platforms import current_platform
+
+    platform = type(current_platform)
+    platform.is_sleep_mode_available = platform.is_cumem_allocator_available = lambda self: True
     settings = InferenceSettings(base_model=base_model)
     found: dict[str, dict[str, object]] = {}
     for name, device in (("cpu", "cpu"), ("cuda", "cuda"), ("without our flag", "cpu")):
@@ -60,11 +65,19 @@ def engine_configs(base_model: Path) -> dict[str, dict[str, object]]:
         config = AsyncEngineArgs.from_cli_args(arguments).create_engine_config()
         found[name] = {
             "sampling defaults": config.model_config.get_diff_sampling_param(),
+            "sleep": config.model_config.enable_sleep_mode,
             "max_model_len": config.model_config.max_model_len,
             "max_lora_rank": config.lora_config and config.lora_config.max_lora_rank,
             "target_modules": config.lora_config and config.lora_config.target_modules,
         }
     return found
+
+
+def sleep_routes() -> dict[str, list[str]]:
+    """Path and methods of the endpoints by which vLLM sleeps and wakes."""
+    from vllm.entrypoints.serve.dev.sleep.api_router import router
+
+    return {route.path: sorted(route.methods) for route in router.routes}
 
 
 def wrapper() -> object:
@@ -126,6 +139,7 @@ def main() -> None:
         "commands": parsed_commands(base_model),
         "upstream": errors_of(upstream),
         "engines": engine_configs(penalised),
+        "sleep": sleep_routes(),
     }
     vllm_cpu_lora.register()
     vllm_cpu_lora.register()

@@ -105,6 +105,10 @@ class Upstream:
     refusal: str = "from vLLM"
     load_status: int = 200
     healthy: bool = True
+    voices: dict[str, list[str]] = field(default_factory=dict)  # model -> the tokens of its greedy answer
+    slept: list[str] = field(default_factory=list)
+    sleep_status: int = 200
+    forgets_in_sleep: set[str] = field(default_factory=set)  # models that answer otherwise once awake
     cancelled: asyncio.Event = field(default_factory=asyncio.Event)
     url: str = ""
 
@@ -114,6 +118,8 @@ class Upstream:
             Route("/v1/completions", self.complete, methods=["POST"]),
             Route("/v1/load_lora_adapter", self.load, methods=["POST"]),
             Route("/v1/unload_lora_adapter", self.unload, methods=["POST"]),
+            Route("/sleep", self.sleep, methods=["POST"]),
+            Route("/wake_up", self.sleep, methods=["POST"]),
             Route("/health", self.health),
             Route("/metrics", self.metrics),
         ]
@@ -124,6 +130,12 @@ class Upstream:
 
     async def metrics(self, request: Request) -> Response:
         return Response(self.exposition, status_code=200 if self.healthy else 503)
+
+    async def sleep(self, request: Request) -> Response:
+        self.slept.append(f"{request.url.path}?{request.url.query}".rstrip("?"))
+        if request.url.path == "/wake_up":
+            self.voices |= {model: ["else"] for model in self.forgets_in_sleep}
+        return Response("as vLLM says it", status_code=self.sleep_status)
 
     async def load(self, request: Request) -> Response:
         body = await request.json()
@@ -147,7 +159,9 @@ class Upstream:
             self.probed.append(body["model"])
             if body["model"] in self.insane:
                 return JSONResponse({"error": {"message": "Out of range float values are not JSON compliant"}}, 400)
-            return JSONResponse({"choices": [{"text": "", "logprobs": {"token_logprobs": [-0.5]}}]})
+            tokens = self.voices.get(body["model"], [" Paris", "."])
+            found = {"tokens": tokens, "token_logprobs": [-0.5] * len(tokens)}
+            return JSONResponse({"choices": [{"text": "".join(tokens), "logprobs": found}]})
         self.requests.append(body)
         self.traceparents.append(request.headers.get("traceparent"))
         if self.status != 200:
@@ -191,10 +205,42 @@ class SwitchableEngine:
     generation: int = 1
     restarts: int = 0
     is_up: bool = True
+    is_asleep: bool = False
+    changed: Callable[[bool], None] = lambda is_up: None
+    calls: list[str] = field(default_factory=list)
+
+    @property
+    def address(self) -> str:
+        return self.upstream.url
+
+    def watch(self, changed: Callable[[bool], None]) -> None:
+        self.changed = changed
+
+    def suspend(self) -> None:
+        self.calls.append("suspend")
+        self.is_asleep = True
+
+    def resume(self) -> None:
+        self.calls.append("resume")
+        self.is_asleep = False
+
+    async def hold(self) -> None:
+        self.calls.append("hold")
+        self.is_up = self.is_asleep = False
+
+    def release(self) -> None:
+        """A new vLLM at once, if there was none."""
+        if not self.is_up:
+            self.calls.append("release")
+            self.generation += 1
+            self.upstream.known = {"tiny"}
+            self.upstream.voices.clear()
+            self.is_up = True
+            self.changed(True)
 
     @property
     def url(self) -> str:
-        if not self.is_up:
+        if not self.is_up or self.is_asleep:
             raise UnavailableError("the engine is restarting", retry_after_seconds=5)
         return self.upstream.url
 
@@ -269,11 +315,11 @@ def max_request_bytes() -> int:
     return MAX_REQUEST_BYTES
 
 
-@pytest.fixture
-async def stand(
-    tmp_path: Path, base: BaseModel, upstream_socket: Socket, server_socket: Socket, max_request_bytes: int
+@asynccontextmanager
+async def standing(
+    tmp_path: Path, base: BaseModel, upstream_socket: Socket, server_socket: Socket, **more: Any
 ) -> AsyncIterator[Stand]:
-    """The server on a socket, before an upstream on a socket."""
+    """The server on a socket, before an upstream on a socket. more: for Deps.wire."""
     upstream = Upstream(url=upstream_socket.url)
     engine, store = SwitchableEngine(upstream), WatchedStore()
     limits = httpx.Limits(max_connections=None)
@@ -286,7 +332,7 @@ async def stand(
     ):
         deps = Deps.wire(
             token=TOKEN,
-            max_request_bytes=max_request_bytes,
+            max_request_bytes=more.pop("max_request_bytes", MAX_REQUEST_BYTES),
             max_lora_rank=MAX_RANK,
             cache_dir=tmp_path / "cache",
             base=base,
@@ -294,10 +340,20 @@ async def stand(
             engine=engine,
             upstream=client,
             caller_keys=CALLER_KEYS,
+            **more,
         )
         upstream_socket.app, server_socket.app = upstream.app(), create_app(deps)
-        async with deps.aliases.watching():
+        async with deps.device, deps.aliases.watching():
             yield Stand(upstream, engine, store, base.record, tmp_path / "cache", http)
+
+
+@pytest.fixture
+async def stand(
+    tmp_path: Path, base: BaseModel, upstream_socket: Socket, server_socket: Socket, max_request_bytes: int
+) -> AsyncIterator[Stand]:
+    more = {"max_request_bytes": max_request_bytes}
+    async with standing(tmp_path, base, upstream_socket, server_socket, **more) as stand:
+        yield stand
 
 
 @pytest.fixture

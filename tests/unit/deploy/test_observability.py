@@ -12,7 +12,7 @@ from promql_names import FOLDER, exposed, expressions, load, names_in
 
 from burnish.schemas.job_state import JobState
 from burnish_curator.metrics import CuratorMetrics
-from burnish_inference.metrics import EngineRestarts, InferenceMetrics
+from burnish_inference.metrics import DeviceLent, EngineRestarts, InferenceMetrics
 from burnish_trainer.metrics import TrainerMetrics
 
 PAGE = Path(__file__).resolve().parents[3] / "docs/observability.md"
@@ -23,12 +23,15 @@ PROMETHEUS_OWN = {"up"}
 class NoEngine:
     restarts: int = 0
     url: str = ""
+    is_lent: bool = False
+    lent_seconds: float = 0.0
 
 
 def ours() -> set[str]:
     trainer, inference = TrainerMetrics(), InferenceMetrics()
     trainer.watch_queue(lambda: dict.fromkeys(JobState, 0))
     inference.registry.register(EngineRestarts(NoEngine()))
+    inference.registry.register(DeviceLent(NoEngine()))
     return exposed(CuratorMetrics().registry) | exposed(trainer.registry) | exposed(inference.registry)
 
 

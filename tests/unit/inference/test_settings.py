@@ -12,7 +12,7 @@ from pydantic import ValidationError
 
 from burnish.settings import S3Settings, TokenSettings
 from burnish.telemetry import logs
-from burnish_inference.engine.command import pick_dtype, vllm_command, vllm_environment
+from burnish_inference.engine.command import pick_dtype, pick_sharing, vllm_command, vllm_environment
 from burnish_inference.limits import Limits
 from burnish_inference.settings import InferenceSettings
 
@@ -53,6 +53,8 @@ def test_a_rank_is_taken_from_the_environment(monkeypatch):
 def test_vllms_share_of_the_gpu_is_passed_on_if_it_is_set():
     shared = InferenceSettings(base_model=Path("base"), gpu_memory_share=0.4)
     assert "--gpu-memory-utilization 0.4" in " ".join(vllm_command(shared, "cuda", "name", ["q_proj"], SOCKET))
+    fixed = InferenceSettings(base_model=Path("base"), sharing="share")
+    assert "--gpu-memory-utilization 0.45" in " ".join(vllm_command(fixed, "cuda", "name", ["q_proj"], SOCKET))
     alone = InferenceSettings(base_model=Path("base"))
     assert "--gpu-memory-utilization" not in vllm_command(alone, "cuda", "name", ["q_proj"], SOCKET)
 
@@ -62,6 +64,7 @@ def test_the_command_differs_by_device_and_opens_no_port():
     cpu = vllm_command(settings, "cpu", "name", ["v_proj", "q_proj"], SOCKET)
     cuda = vllm_command(settings, "cuda", "name", ["v_proj", "q_proj"], SOCKET)
     assert [word for word in cpu if word not in cuda] == ["--enforce-eager"]
+    assert [word for word in cuda if word not in cpu] == ["--enable-sleep-mode"]
     text = " ".join(cuda)
     for part in (
         "--model /models/base",
@@ -73,6 +76,31 @@ def test_the_command_differs_by_device_and_opens_no_port():
         assert part in text
     assert "--lora-target-modules q_proj v_proj" in text
     assert not {"--host", "--port"} & {*cpu, *cuda}
+
+
+@pytest.mark.parametrize(
+    ("sharing", "device", "expected"),
+    [
+        ("auto", "cuda", ("sleep", True, True)),
+        ("auto", "cpu", ("share", False, False)),
+        ("sleep", "cpu", ("sleep", False, True)),  # vLLM refuses the flag there; its endpoints answer
+        ("share", "cuda", ("share", False, False)),
+        ("separate", "cuda", ("separate", False, False)),
+    ],
+)
+def test_vllm_can_sleep_only_if_its_device_is_lent(sharing, device, expected):
+    settings = InferenceSettings(base_model=Path("base"), sharing=sharing)
+    command = vllm_command(settings, device, "name", ["q_proj"], SOCKET)
+    environment = vllm_environment(settings, device, {})
+    found = pick_sharing(settings, device), "--enable-sleep-mode" in command, "VLLM_SERVER_DEV_MODE" in environment
+    assert found == expected
+
+
+def test_an_empty_variable_is_an_unset_one(monkeypatch):
+    monkeypatch.setenv("BURNISH_INFERENCE_GPU_MEMORY_SHARE", "")
+    monkeypatch.setenv("BURNISH_INFERENCE_SHARING", "")
+    settings = InferenceSettings(base_model=Path("base"))
+    assert (settings.gpu_memory_share, settings.sharing) == (None, "auto")
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,16 @@ from burnish_inference.adapters.base import BaseModel
 from burnish_inference.api.app import create_app
 from burnish_inference.api.dependencies import Deps, open_upstream
 from burnish_inference.api.serving import listen, serve
-from burnish_inference.engine.command import pick_device, pick_dtype, vllm_command, vllm_environment
+from burnish_inference.device.keeper import Sharer
+from burnish_inference.device.lease_file import LeaseFile
+from burnish_inference.engine.command import (
+    own_devices,
+    pick_device,
+    pick_dtype,
+    pick_sharing,
+    vllm_command,
+    vllm_environment,
+)
 from burnish_inference.engine.supervisor import Policy, Supervisor
 from burnish_inference.settings import InferenceSettings
 
@@ -30,10 +39,12 @@ async def run(settings: InferenceSettings, s3: S3Settings, token: str, certifica
     listener = listen(settings.host, settings.port)
     environment = vllm_environment(settings, device, os.environ)
     settings.cache_dir.mkdir(parents=True, exist_ok=True)
+    sharing = pick_sharing(settings, device)
+    sharer = Sharer(sharing, own_devices(device, environment), settings.lease_drain_seconds)
     tracing = Tracing.from_environment("burnish-inference")
     policy = Policy(start_limit=settings.start_limit_seconds, hang_limit=settings.hang_limit_seconds)
     where, dtype = listener.getsockname()[:2], pick_dtype(settings, device)
-    log.info("serving %s on %s:%d, device %s, %s", base.record.name, *where, device, dtype)
+    log.info("serving %s on %s:%d, device %s, %s, sharing: %s", base.record.name, *where, device, dtype, sharing)
     async with (
         Supervisor(
             lambda socket: (
@@ -43,6 +54,7 @@ async def run(settings: InferenceSettings, s3: S3Settings, token: str, certifica
             base.record.name,
             settings.cache_dir / "vllm.log",
             policy,
+            is_held=sharing == "sleep" and LeaseFile(settings.cache_dir).read() is not None,
         ) as engine,
         open_upstream(engine.socket) as upstream,
     ):
@@ -50,10 +62,10 @@ async def run(settings: InferenceSettings, s3: S3Settings, token: str, certifica
             token=token, max_request_bytes=settings.max_request_bytes, limits=settings.limits(),
             max_lora_rank=settings.max_lora_rank, cache_dir=settings.cache_dir,
             cache_bytes=int(settings.cache_gib * 1024**3), base=base, store=s3.open(),
-            engine=engine, upstream=upstream, tracing=tracing,
-            caller_keys=caller_keys, tokens_in_flight=settings.tokens_in_flight,
+            engine=engine, upstream=upstream, tracing=tracing, caller_keys=caller_keys,
+            tokens_in_flight=settings.tokens_in_flight, sharer=sharer, lease_wait_seconds=settings.lease_wait_seconds,
         )  # fmt: skip
-        async with deps.aliases.watching():
+        async with deps.device, deps.aliases.watching():
             await serve(create_app(deps), listener, settings.drain_seconds, engine, certificate)
     tracing.close()
 

@@ -7,11 +7,12 @@ import logging
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Literal
+from typing import Literal, Protocol
 
 import aiohttp
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
-from prometheus_client.core import CounterMetricFamily
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
+from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
 from burnish.errors import BurnishError, IncompatibleAdapterError, UnavailableError
@@ -104,6 +105,29 @@ class InferenceMetrics:
                 return await answer.read() if answer.ok else None
         except (BurnishError, aiohttp.ClientError, TimeoutError):
             return None
+
+
+class Lender(Protocol):
+    """What device/keeper.py knows of the lease."""
+
+    @property
+    def is_lent(self) -> bool: ...
+
+    @property
+    def lent_seconds(self) -> float: ...
+
+
+class DeviceLent(Collector):
+    """Read at each scrape."""
+
+    def __init__(self, lender: Lender) -> None:
+        self._lender = lender
+
+    def collect(self) -> Iterator[Metric]:
+        lent = "burnish_inference_device_lent"
+        yield GaugeMetricFamily(lent, "1 while a training job has vLLM's device", value=self._lender.is_lent)
+        seconds = self._lender.lent_seconds
+        yield CounterMetricFamily(f"{lent}_seconds", "Seconds that training jobs have had vLLM's device", value=seconds)
 
 
 class EngineRestarts(Collector):

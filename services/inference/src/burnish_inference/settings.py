@@ -18,6 +18,7 @@ Device = Literal["auto", "cpu", "cuda"]
 CALLER_KEYS = "BURNISH_INFERENCE_CALLER_KEYS"
 NAME = re.compile(r"[A-Za-z0-9._-]{1,64}")
 DType = Literal["auto", "bfloat16", "float16", "float32"]
+SharingChoice = Literal["auto", "sleep", "share", "separate"]
 
 
 def _number(value: Any) -> Any:
@@ -28,7 +29,7 @@ def _number(value: Any) -> Any:
 class InferenceSettings(BaseSettings):
     """The server itself, and what it starts vLLM with: BURNISH_INFERENCE_…"""
 
-    model_config = SettingsConfigDict(env_prefix="BURNISH_INFERENCE_", frozen=True)
+    model_config = SettingsConfigDict(env_prefix="BURNISH_INFERENCE_", frozen=True, env_ignore_empty=True)
 
     host: str = Field(default="127.0.0.1", description="address to listen on")
     port: int = Field(default=8703, ge=0, le=65535, description="port to listen on; 0 picks a free one")
@@ -58,8 +59,26 @@ class InferenceSettings(BaseSettings):
     kv_cache_gib: int = Field(
         default=1, ge=1, description="GiB of key-value cache on the CPU; on CUDA vLLM takes what is free"
     )
+    sharing: SharingChoice = Field(
+        default="auto",
+        description="what training gets of vLLM's device. sleep: vLLM leaves it while a job needs it, and comes back; share: "
+        "vLLM has a fixed share beside the job; separate: training uses others. auto: sleep on CUDA, share on a CPU",
+    )
+    lease_drain_seconds: float = Field(
+        default=60,
+        ge=0,
+        description="seconds that running requests have to end when a job needs the device; then they are broken off",
+    )
+    lease_wait_seconds: float = Field(
+        default=10,
+        ge=0,
+        description="seconds that a request waits while a job has the device, before it gets 503 with Retry-After",
+    )
     gpu_memory_share: float | None = Field(
-        default=None, gt=0, le=1, description="share of the GPU's memory that vLLM takes; None: its own default, 0.92"
+        default=None,
+        gt=0,
+        le=1,
+        description="share of the GPU's memory that vLLM takes; unset: 0.45 if sharing is `share`, else vLLM's own, 0.92",
     )
     tensor_parallel_size: int = Field(
         default=1, ge=1, le=64, description="GPUs that the base model is split over; it must see as many"

@@ -74,6 +74,11 @@ class AdapterLoader:
         """Whether the vLLM that runs now knows this version."""
         return self._registered.get(f"{manifest.name}@{manifest.version}") == self._engine.generation
 
+    def newest(self) -> str | None:
+        """The adapter that the vLLM that runs now learnt last; None if it knows none."""
+        known = [name for name, generation in self._registered.items() if generation == self._engine.generation]
+        return known[-1] if known else None
+
     async def warm(self, manifest: AdapterManifest) -> None:
         """Load this version, and let it make a token, so that the next request finds its weights where they are used.
 

@@ -12,10 +12,11 @@ from burnish.asgi.access import CallerKeys, TokenCheck
 from burnish.asgi.bodies import TOO_LARGE, BodyLimits
 from burnish.errors import ForbiddenError, UnauthenticatedError
 from burnish.telemetry.requests import RequestMiddleware
-from burnish_inference.api import errors, registry, schema
+from burnish_inference.api import device, errors, registry, schema
 from burnish_inference.api.dependencies import Deps
 from burnish_inference.api.endpoints import TOKEN, build_router
 from burnish_inference.api.shares import GivesBackShares
+from burnish_inference.device.gate import GateMiddleware
 from burnish_inference.limits import COMPLETIONS
 
 log = logging.getLogger("burnish_inference.requests")
@@ -31,8 +32,10 @@ NO_TOKEN = UnauthenticatedError("send `Authorization: Bearer <token>` with the s
 def create_app(deps: Deps) -> FastAPI:
     app = FastAPI(title="Burnish inference", version=__version__, redirect_slashes=False)
     app.include_router(build_router(deps))
+    app.include_router(device.build_router(deps), dependencies=[Depends(TOKEN)], responses=schema.ERRORS)
     app.include_router(registry.build_router(deps), dependencies=[Depends(TOKEN)], responses=schema.ERRORS)
     errors.install(app)
+    app.add_middleware(GateMiddleware, gate=deps.gate, refusal=errors.burnish_response)
     refusal = errors.burnish_response(NO_TOKEN)
     callers = CallerKeys(deps.caller_keys, is_for_callers, errors.burnish_response(NOT_FOR_CALLERS))
     app.add_middleware(GivesBackShares)

@@ -22,10 +22,15 @@ from burnish_inference.adapters.refusals import Refusals
 from burnish_inference.adapters.resolver import ModelResolver
 from burnish_inference.api.proxy import Proxy
 from burnish_inference.api.shares import Shares
-from burnish_inference.engine.port import Engine
+from burnish_inference.device.control import EngineControl
+from burnish_inference.device.gate import Gate
+from burnish_inference.device.keeper import DeviceKeeper, Sharer
+from burnish_inference.device.lease_file import LeaseFile
+from burnish_inference.engine.port import Engine, LeasableEngine
 from burnish_inference.limits import STANDARD, Limits
-from burnish_inference.metrics import EngineRestarts, InferenceMetrics
+from burnish_inference.metrics import DeviceLent, EngineRestarts, InferenceMetrics
 
+ALONE = Sharer()
 KEEP_ALIVE_SECONDS = 2.0  # below vLLM's own 5 s: a connection it is about to close is never used for a request
 
 
@@ -46,6 +51,8 @@ class Deps:
     resolver: ModelResolver
     promotions: Promotions
     loader: AdapterLoader
+    device: DeviceKeeper
+    gate: Gate
     proxy: Proxy
     upstream: aiohttp.ClientSession
     metrics: InferenceMetrics
@@ -64,21 +71,30 @@ class Deps:
         cache_dir: Path,
         base: BaseModel,
         store: ObjectStore,
-        engine: Engine,
+        engine: LeasableEngine,
         upstream: aiohttp.ClientSession,
         limits: Limits = STANDARD,
         tracing: Tracing | None = None,
         cache_bytes: int = CACHE_BYTES,
         caller_keys: Mapping[str, str] | None = None,
         tokens_in_flight: int | None = None,
+        sharer: Sharer = ALONE,
+        lease_wait_seconds: float = 0.0,
     ) -> Self:
-        """tracing: None if no span is to leave the process. caller_keys: name -> key. tokens_in_flight: None: what vLLM's cache holds."""
+        """tracing: None if no span is to leave the process. caller_keys: name -> key. tokens_in_flight: None: what vLLM's cache holds.
+
+        lease_wait_seconds: of a request while a job has the device.
+        """
         catalog, metrics, tracing = AdapterCatalog(store), InferenceMetrics(), tracing or Tracing("burnish-inference")
         metrics.registry.register(EngineRestarts(engine))
         folders = AdapterFolders(store, cache_dir, metrics, cache_bytes)
         loader = AdapterLoader(base, max_lora_rank, folders, Refusals(store), engine, upstream, metrics, tracing)
         aliases = AliasWatch(store, catalog, loader)
         resolver = ModelResolver(base.record.name, catalog, aliases)
+        gate = Gate(lease_wait_seconds)
+        control = EngineControl(engine, upstream, base.record.name, loader.newest)
+        device = DeviceKeeper(control, gate, LeaseFile(cache_dir), sharer)
+        metrics.registry.register(DeviceLent(device))
         return cls(
             token=token,
             max_request_bytes=max_request_bytes,
@@ -89,6 +105,8 @@ class Deps:
             resolver=resolver,
             promotions=Promotions(store, catalog, resolver, loader, aliases),
             loader=loader,
+            device=device,
+            gate=gate,
             proxy=Proxy(engine, upstream, metrics, tracing),
             upstream=upstream,
             metrics=metrics,

@@ -63,7 +63,8 @@ def build_router(deps: Deps) -> APIRouter:
     @health.get("/health", responses=schema.NOT_READY)  # vLLM's own name for it, which tools that know vLLM ask for
     @health.get("/readyz", responses=schema.NOT_READY)
     async def readyz() -> Health:
-        """200 when vLLM answers; 503 with its state while it starts or restarts."""
+        """200 when vLLM answers; 503 with its state while it starts or restarts, or while a job has its device."""
+        deps.gate.check()
         _ = deps.engine.url
         return Health(status="ready")
 

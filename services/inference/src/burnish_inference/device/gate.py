@@ -36,6 +36,16 @@ class Gate:
         self._holder = holder
         self._opened.clear()
 
+    def check(self) -> None:
+        """DeviceLentError while new requests wait."""
+        if not self._opened.is_set():
+            raise DeviceLentError(
+                f"training job {self._holder} has the engine's device: ask again in {RETRY_AFTER_SECONDS} s "
+                "(`burnish status` shows for how long; BURNISH_INFERENCE_SHARING says whether devices are lent)",
+                retry_after_seconds=RETRY_AFTER_SECONDS,
+                job_id=self._holder,
+            )
+
     async def is_empty(self, seconds: float) -> bool:
         """Whether every request that was let in has ended, within so many seconds."""
         with contextlib.suppress(TimeoutError):
@@ -47,13 +57,7 @@ class Gate:
         if not self._opened.is_set():
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._opened.wait(), self._wait_seconds)
-        if not self._opened.is_set():
-            raise DeviceLentError(
-                f"training job {self._holder} has the engine's device: ask again in {RETRY_AFTER_SECONDS} s "
-                "(`burnish status` shows for how long; BURNISH_INFERENCE_SHARING says whether devices are lent)",
-                retry_after_seconds=RETRY_AFTER_SECONDS,
-                job_id=self._holder,
-            )
+        self.check()
         self._under_way += 1
         self._emptied.clear()
 

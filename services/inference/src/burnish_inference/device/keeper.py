@@ -81,6 +81,11 @@ class DeviceKeeper:
         return self._state
 
     @property
+    def is_lent(self) -> bool:
+        """Whether a job may use the device now."""
+        return self._state.is_granted
+
+    @property
     def lent_seconds(self) -> float:
         """For how long jobs have had the device in all."""
         return self._ended_seconds + (self._held_seconds or 0.0)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import sys
 from collections.abc import Iterable, Mapping
@@ -9,12 +10,17 @@ from importlib import metadata
 from pathlib import Path
 from typing import Literal
 
+from burnish import devices
+from burnish.schemas.device import Sharing
 from burnish.telemetry import tracing
 from burnish_inference.settings import InferenceSettings
+
+log = logging.getLogger(__name__)
 
 LOOPBACK_INTERFACE = "lo"
 CPU_INFO = Path("/proc/cpuinfo")
 BF16_FLAGS = {"avx512_bf16", "amx_bf16", "bf16"}  # x86 and Arm
+SHARED_MEMORY_SHARE = 0.45  # of the GPU, beside a job that always has the rest
 QUIET = ("--disable-uvicorn-access-log",)  # not --disable-log-stats, which empties vLLM's metrics too
 
 
@@ -36,6 +42,23 @@ def pick_dtype(settings: InferenceSettings, device: Literal["cpu", "cuda"], cpu_
         return settings.dtype
     flags = set(cpu_info.read_text().split()) if cpu_info.is_file() else set()
     return "bfloat16" if flags & BF16_FLAGS else "float32"
+
+
+def pick_sharing(settings: InferenceSettings, device: Literal["cpu", "cuda"]) -> Sharing:
+    """The sharing asked for; auto: sleep on CUDA. It costs nothing if jobs use other devices: their lease is not needed then."""
+    if settings.sharing != "auto":
+        return settings.sharing
+    return "sleep" if device == "cuda" else "share"
+
+
+def own_devices(device: Literal["cpu", "cuda"], environment: Mapping[str, str]) -> tuple[str, ...]:
+    """The names (burnish.devices) of what a vLLM of this environment runs on: the first GPU that it sees, or the processor."""
+    if device == "cpu":
+        return (devices.cpu(),)
+    gpus = devices.visible_gpus(environment)
+    if not gpus:
+        log.warning("nvidia-smi names no GPU: training is not told that vLLM uses one")
+    return tuple(gpus[:1])
 
 
 def vllm_command(
@@ -68,7 +91,11 @@ def vllm_command(
         command += ["--tensor-parallel-size", str(settings.tensor_parallel_size)]
     if settings.quantization:
         command += ["--quantization", settings.quantization]
-    share = settings.gpu_memory_share
+    sharing, share = pick_sharing(settings, device), settings.gpu_memory_share
+    if sharing == "sleep":
+        command.append("--enable-sleep-mode")
+    if share is None and sharing == "share":
+        share = SHARED_MEMORY_SHARE
     return command if share is None else [*command, "--gpu-memory-utilization", str(share)]
 
 
@@ -79,9 +106,12 @@ def vllm_environment(
     kept = {name: value for name, value in inherited.items() if not name.startswith("BURNISH_")}
     tuning = {"GLOO_SOCKET_IFNAME": LOOPBACK_INTERFACE, "VLLM_HOST_IP": "127.0.0.1"}  # its other sockets: ADR 15
     fixed = {"VLLM_ALLOW_RUNTIME_LORA_UPDATING": "1", "VLLM_NO_USAGE_STATS": "1", "HF_HUB_OFFLINE": "1"}
+    if pick_sharing(settings, device) == "sleep":
+        fixed["VLLM_SERVER_DEV_MODE"] = "1"  # /sleep and /wake_up, for device/control.py: nothing passes them on
     if tracing.endpoint(inherited):  # vLLM would speak gRPC, and name itself as this process is named
         fixed |= {"OTEL_EXPORTER_OTLP_TRACES_PROTOCOL": "http/protobuf", "OTEL_SERVICE_NAME": "vllm"}
     if device == "cuda":
+        tuning["CUDA_DEVICE_ORDER"] = "PCI_BUS_ID"  # numbers mean what nvidia-smi says: burnish.devices
         return {**tuning, **kept, **fixed}
     # One process less than vLLM's default, and its threads on every core: docs/adr/0003-vllm-child.md.
     tuning |= {
