@@ -47,9 +47,8 @@ def engine_configs(base_model: Path) -> dict[str, dict[str, object]]:
     """
     from vllm.engine.arg_utils import AsyncEngineArgs
     from vllm.entrypoints.launchers.cli_args import make_arg_parser
-    from vllm.utils.argparse_utils import FlexibleArgumentParser
-
     from vllm.platforms import current_platform
+    from vllm.utils.argparse_utils import FlexibleArgumentParser
 
     platform = type(current_platform)
     platform.is_sleep_mode_available = platform.is_cumem_allocator_available = lambda self: True

@@ -12,13 +12,13 @@ from collections.abc import Sequence
 from burnish import credentials
 from burnish.certificates import ServerCertificate
 from burnish.errors import PreconditionError
+from burnish.gpus import VISIBLE, DriverError, Gpu, visible
 from burnish.schemas.base import BaseModelRef
 from burnish.schemas.models import read_record
 from burnish.settings import S3Settings, TlsSettings, TokenSettings
 from burnish.telemetry import logs
 from burnish.telemetry.tracing import Tracing
 from burnish_trainer.executors.local import LocalExecutor
-from burnish_trainer.hardware.gpus import VISIBLE, DriverError, Gpu, visible
 from burnish_trainer.hardware.machine import MachineReader
 from burnish_trainer.metrics import TrainerMetrics
 from burnish_trainer.preflight.base_model import read_projections

@@ -10,7 +10,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Literal
 
-from burnish import devices
+from burnish import devices, gpus
 from burnish.schemas.device import Sharing
 from burnish.telemetry import tracing
 from burnish_inference.settings import InferenceSettings
@@ -55,10 +55,14 @@ def own_devices(device: Literal["cpu", "cuda"], environment: Mapping[str, str]) 
     """The names (burnish.devices) of what a vLLM of this environment runs on: the first GPU that it sees, or the processor."""
     if device == "cpu":
         return (devices.cpu(),)
-    gpus = devices.visible_gpus(environment)
-    if not gpus:
-        log.warning("nvidia-smi names no GPU: training is not told that vLLM uses one")
-    return tuple(gpus[:1])
+    try:
+        found = gpus.visible(environment)
+    except gpus.DriverError as error:
+        log.warning("%s", error)
+        found = []
+    if not found:
+        log.warning("the driver names no GPU: training cannot be told which one vLLM uses")
+    return tuple(gpu.uuid for gpu in found[:1])
 
 
 def vllm_command(
@@ -111,7 +115,7 @@ def vllm_environment(
     if tracing.endpoint(inherited):  # vLLM would speak gRPC, and name itself as this process is named
         fixed |= {"OTEL_EXPORTER_OTLP_TRACES_PROTOCOL": "http/protobuf", "OTEL_SERVICE_NAME": "vllm"}
     if device == "cuda":
-        tuning["CUDA_DEVICE_ORDER"] = "PCI_BUS_ID"  # numbers mean what nvidia-smi says: burnish.devices
+        tuning["CUDA_DEVICE_ORDER"] = "PCI_BUS_ID"  # numbers mean what the driver says: burnish.gpus
         return {**tuning, **kept, **fixed}
     # One process less than vLLM's default, and its threads on every core: docs/adr/0003-vllm-child.md.
     tuning |= {

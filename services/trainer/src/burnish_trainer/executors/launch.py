@@ -10,7 +10,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from burnish_trainer.hardware.gpus import VISIBLE
+from burnish.gpus import VISIBLE
 
 WORKER_MODULE = "burnish_trainer.worker.main"
 WORKER = (sys.executable, "-m", WORKER_MODULE)

@@ -19,11 +19,11 @@ from pathlib import Path
 import psutil
 
 from burnish.errors import PreconditionError
+from burnish.gpus import VISIBLE
 from burnish_trainer.executors import Pulse, launch
 from burnish_trainer.executors.assignment import HEARTBEAT, LOG, Assignment, Attempt
 from burnish_trainer.executors.spare import Spare
 from burnish_trainer.hardware import backends
-from burnish_trainer.hardware.gpus import VISIBLE
 
 LOG_TAIL_BYTES = 4096
 SPARE_LOG = "spare.log"

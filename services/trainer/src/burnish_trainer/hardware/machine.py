@@ -17,11 +17,11 @@ from pathlib import Path
 import psutil
 from pydantic import Field, ValidationError
 
+from burnish import gpus
 from burnish.errors import UnavailableError
+from burnish.gpus import VISIBLE, DriverError, Gpu
 from burnish.schemas.base import Frozen
-from burnish_trainer.hardware import gpus
 from burnish_trainer.hardware.backends import Device, DType
-from burnish_trainer.hardware.gpus import VISIBLE, DriverError, Gpu
 
 log = logging.getLogger(__name__)
 

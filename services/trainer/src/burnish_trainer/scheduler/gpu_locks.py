@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import IO
 
 from burnish.errors import PreconditionError
-from burnish_trainer.hardware.gpus import Gpu
+from burnish.gpus import Gpu
 
 log = logging.getLogger(__name__)
 

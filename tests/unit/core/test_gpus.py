@@ -11,9 +11,9 @@ from typing import Any
 
 import pytest
 
+from burnish import gpus
 from burnish.errors import UnavailableError
-from burnish_trainer.hardware import gpus
-from burnish_trainer.hardware.gpus import DriverError, Gpu
+from burnish.gpus import DriverError, Gpu
 from burnish_trainer.hardware.machine import MachineReader
 
 GIB = 1 << 30
