@@ -1,20 +1,16 @@
-"""GPUs as NVIDIA's driver answers (a stub of its library), as CUDA_VISIBLE_DEVICES names them, and the room that a run has on them."""
+"""GPUs as NVIDIA's driver answers (a stub of its library), as CUDA_VISIBLE_DEVICES names them."""
 
 from __future__ import annotations
 
 import ctypes
 import sys
-from collections.abc import Callable
-from dataclasses import dataclass, replace
-from pathlib import Path
+from dataclasses import dataclass
 from typing import Any
 
 import pytest
 
 from burnish import gpus
-from burnish.errors import UnavailableError
 from burnish.gpus import DriverError, Gpu
-from burnish_trainer.hardware.machine import MachineReader
 
 GIB = 1 << 30
 NOT_SUPPORTED, NOT_FOUND = 3, 6
@@ -145,49 +141,3 @@ def test_the_reader_is_a_process_and_one_that_hangs_is_ended() -> None:
         gpus.read_all([sys.executable, "-c", "import time; time.sleep(60)"], seconds=0.5)
     with pytest.raises(DriverError, match="no luck"):
         gpus.read_all([sys.executable, "-c", "import sys; sys.exit('no luck')"])
-
-
-@pytest.fixture
-def reader(tmp_path: Path) -> Callable[..., MachineReader]:
-    """Of a machine with these GPUs, whose speeds are on record."""
-
-    def make(found: list[Gpu], busy: set[str]) -> MachineReader:
-        for gpu in found:
-            (tmp_path / "speed.json").write_text(
-                f'{{"name": "{gpu.name}", "dtype": "bfloat16", "flops": 7e13, "bytes_per_second": 5e11}}'
-            )
-        return MachineReader(tmp_path, "auto", lambda: busy, lambda: found)
-
-    return make
-
-
-def test_a_run_can_have_what_is_free_of_the_fullest_gpu(reader: Callable[..., MachineReader]) -> None:
-    a10, other = read(A10, replace(A10, uuid="GPU-cc", free=9 * GIB))
-    machine = reader([a10, other], set())()
-    assert (machine.name, machine.memory_bytes, machine.available_memory_bytes) == ("NVIDIA A10", 24 * GIB, 9 * GIB)
-    assert (machine.device, machine.dtype) == ("cuda", "bfloat16")
-
-
-def test_a_job_of_ours_hides_no_memory_from_the_next_one(reader: Callable[..., MachineReader]) -> None:
-    found, busy = read(A10), set[str]()
-    machine = reader(found, busy)
-    assert machine().available_memory_bytes == 22 * GIB
-    busy.add("cuda:0")
-    found[0] = replace(found[0], free_bytes=GIB)
-    assert machine().available_memory_bytes == 22 * GIB  # as it was before the job began
-    busy.clear()
-    found[0] = replace(found[0], free_bytes=12 * GIB)  # another program has come
-    assert machine().available_memory_bytes == 12 * GIB
-
-
-def test_a_gpu_that_was_never_seen_idle_counts_whole(reader: Callable[..., MachineReader]) -> None:
-    found = [replace(gpu, free_bytes=GIB) for gpu in read(A10)]
-    assert reader(found, {"cuda:0"})().available_memory_bytes == int(24 * GIB * 0.97)
-
-
-def test_a_driver_that_fails_puts_preflight_off(tmp_path: Path) -> None:
-    def fails() -> list[Gpu]:
-        raise DriverError("it hangs")
-
-    with pytest.raises(UnavailableError, match="it hangs"):
-        MachineReader(tmp_path, "auto", read_gpus=fails)()

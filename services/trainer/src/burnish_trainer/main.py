@@ -11,6 +11,7 @@ from collections.abc import Sequence
 
 from burnish import credentials
 from burnish.certificates import ServerCertificate
+from burnish.devices import cpu
 from burnish.errors import PreconditionError
 from burnish.gpus import VISIBLE, DriverError, Gpu, visible
 from burnish.schemas.base import BaseModelRef
@@ -31,11 +32,12 @@ from burnish_trainer.rpc.admission import Admission
 from burnish_trainer.rpc.metrics_server import MetricsPage, serving
 from burnish_trainer.rpc.server import Health, build_server, open_port
 from burnish_trainer.rpc.servicer import TrainerServicer
-from burnish_trainer.scheduler.devices import discover
+from burnish_trainer.scheduler.devices import CPU, discover
 from burnish_trainer.scheduler.engine import Engine
 from burnish_trainer.scheduler.gpu_locks import GpuLocks
 from burnish_trainer.scheduler.policy import Policy
 from burnish_trainer.scheduler.workdir import WorkDir
+from burnish_trainer.serving import HttpServing, lent_devices
 from burnish_trainer.settings import TrainerSettings
 
 log = logging.getLogger(__name__)
@@ -58,14 +60,22 @@ async def serve(settings: TrainerSettings, s3: S3Settings, token: str, certifica
     executor = LocalExecutor(
         settings.work_dir, settings.base_model, uuids, s3.environment(), warm_workers=settings.warm_workers
     )
-    machine = MachineReader(settings.work_dir, settings.device, executor.busy, lambda: own(gpus))
+    inference = HttpServing(settings.inference_url, token, settings.inference_ca) if settings.inference_url else None
+    machine = MachineReader(
+        settings.work_dir,
+        settings.device,
+        executor.busy,
+        lambda: own(gpus),
+        lambda: lent_devices(inference) if inference else (),
+    )
     planner = RunPlanner(checker, repository, base_model, machine)
     metrics, tracing = TrainerMetrics(), Tracing.from_environment("burnish-trainer")
     metrics.watch_queue(repository.count_open)
     policy = Policy.from_settings(settings)
     engine = Engine(
-        work_dir.engine_id, repository, executor, planner, store, notifier, policy, devices, metrics, tracing
-    )
+        work_dir.engine_id, repository, executor, planner, store, notifier, policy, devices, metrics, tracing,
+        inference, dict(zip(devices, uuids, strict=True)) if uuids else {CPU: cpu()},
+    )  # fmt: skip
     admission = Admission(store, base_model, devices, settings.workers, read_projections(settings.base_model))
     servicer = TrainerServicer(repository, admission, notifier, planner, store, metrics)
     server = build_server(servicer, token, health, metrics, tracing)

@@ -8,6 +8,7 @@ from typing import Literal, cast, get_args
 from pydantic import Field, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from burnish.schemas.device import MAX_TTL_SECONDS
 from burnish_trainer.artifacts.checkpoint_models import Keep
 
 Device = Literal["auto", "cpu", "cuda"]
@@ -46,7 +47,7 @@ def _names(value: str) -> list[str]:
 class TrainerSettings(ReportSettings):
     """The trainer's own."""
 
-    model_config = SettingsConfigDict(env_prefix="BURNISH_TRAINER_", frozen=True)
+    model_config = SettingsConfigDict(env_prefix="BURNISH_TRAINER_", frozen=True, env_ignore_empty=True)
 
     host: str = Field(default="127.0.0.1", description="address to listen on")
     port: int = Field(default=8702, ge=0, le=65535, description="port to listen on; 0 picks a free one")
@@ -112,6 +113,20 @@ class TrainerSettings(ReportSettings):
         default=30.0,
         ge=1,
         description="seconds after which a silent trainer's jobs go to another trainer on one database",
+    )
+    inference_url: str = Field(
+        default="",
+        description="URL of the inference service that may have this trainer's devices, and lends them; unset: nobody is asked",
+    )
+    inference_ca: Path | None = Field(
+        default=None,
+        description="PEM file of the authority that its certificate is trusted by; unset: the system's",
+    )
+    device_lease_seconds: float = Field(
+        default=120.0,
+        ge=10,
+        le=MAX_TTL_SECONDS,
+        description="seconds after which serving takes a device back from a trainer that is silent",
     )
     keep_checkpoints: Keep = Field(
         default="all",

@@ -31,6 +31,7 @@ from burnish_trainer.queue.jobs import Job
 from burnish_trainer.queue.notifier import QUEUE, Notifier
 from burnish_trainer.queue.repository import JobRepository
 from burnish_trainer.scheduler.engine import Engine
+from burnish_trainer.serving import Serving
 
 SCRIPT = Path(__file__).with_name("scripted_worker.py")
 GPUS = ("GPU-a", "GPU-b", "GPU-c")  # what cuda:0, … are, where a test has such devices
@@ -103,7 +104,14 @@ class Starter(LocalExecutor):
 class Bench:
     """A queue, an engine over it, and ways to look at both."""
 
-    def __init__(self, url: str, folder: Path, devices: Sequence[str] = ("cpu",), **changes: Any) -> None:
+    def __init__(
+        self,
+        url: str,
+        folder: Path,
+        devices: Sequence[str] = ("cpu",),
+        serving: Serving | None = None,
+        **changes: Any,
+    ) -> None:
         self.database = Database(url, busy_timeout_seconds=0.05)
         self.repository = WatchedRepository(self.database)
         self.store = MemoryObjectStore()
@@ -111,6 +119,7 @@ class Bench:
         self.folder = folder
         self.planner = ScriptedPlanner()
         self.devices = devices
+        self.serving = serving
         self.metrics = TrainerMetrics()
         self.policy = policy(**{"retry_delay_seconds": 0.01, "poll_seconds": 0.02, **changes})
         self.engine = self.make_engine()
@@ -127,6 +136,8 @@ class Bench:
             self.policy,
             self.devices,
             self.metrics,
+            serving=self.serving,
+            device_names={"cpu": "cpu:this"},
         )
 
     def queue(self, script: str, device_count: int = 1, retry_smaller: bool = False, **options: Any) -> str:

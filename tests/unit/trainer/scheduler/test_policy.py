@@ -109,6 +109,14 @@ def test_before_a_worker_is_started(fields: dict[str, Any], stopping: bool, expe
          Kill("it showed no life for 200 s and was killed")),
         ({"pause_requested": True}, {"pulse": SILENT}, False, Stop(60.0)),
         ({}, {"pulse": STUCK}, False, Kill("it made no progress for 601 s (training) and was killed")),
+        # serving takes its devices back: what is left of them, but for the time that a kill takes
+        ({}, {"seconds_of_devices": 40.0}, False, Stop(35.0)),
+        ({}, {"seconds_of_devices": 600.0}, False, Stop(60.0)),
+        ({}, {"seconds_of_devices": 3.0}, False, Stop(0.0)),
+        ({}, {"seconds_of_devices": 39.0, "seconds_to_kill": 34.0}, False, Wait()),
+        ({}, {"seconds_of_devices": 0.0, "seconds_to_kill": 20.0}, False, Stop(0.0)),
+        ({"cancel_requested": True}, {"seconds_of_devices": 40.0}, False, Stop(5.0)),
+        ({"pause_requested": True}, {"seconds_of_devices": 10.0}, False, Stop(5.0)),
     ],
 )  # fmt: skip
 def test_while_a_worker_runs(fields: dict[str, Any], worker: dict[str, Any], stopping: bool, expected: Action) -> None:

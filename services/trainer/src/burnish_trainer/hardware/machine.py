@@ -61,6 +61,7 @@ class Speed(Frozen):
 
 class MachineReader:
     """Reads the machine anew for every job. configured: auto, cpu or cuda. busy: the devices that workers of this trainer are on.
+    lent: the UUIDs of GPUs that serving leaves to a job that needs them, so that all of their memory counts.
 
     Of several GPUs the one with the least room counts, since a job may get any of them.
     """
@@ -71,11 +72,13 @@ class MachineReader:
         configured: str,
         busy: Callable[[], Collection[str]] = tuple,
         read_gpus: Callable[[], Sequence[Gpu]] | None = None,
+        lent: Callable[[], Collection[str]] = tuple,
     ) -> None:
         self._work_dir = work_dir
         self._configured = configured
         self._busy = busy
         self._read_gpus = read_gpus or (lambda: gpus.visible(os.environ))
+        self._lent = lent
         self._free_when_idle: dict[str, int] = {}
 
     def __call__(self) -> Machine:
@@ -112,8 +115,11 @@ class MachineReader:
 
     def _fullest(self, found: Sequence[Gpu]) -> tuple[Gpu, int]:
         """With the bytes that a run can have there: what is free while no worker of ours is on it, since a job waits for that."""
-        busy, room = set(self._busy()), {}
+        busy, lent, room = set(self._busy()), self._lent(), {}
         for number, gpu in enumerate(found):
+            if gpu.uuid in lent:
+                room[gpu] = int(gpu.memory_bytes * USABLE_SHARE)
+                continue
             if f"cuda:{number}" not in busy:
                 self._free_when_idle[gpu.uuid] = gpu.free_bytes
             room[gpu] = self._free_when_idle.get(gpu.uuid, int(gpu.memory_bytes * USABLE_SHARE))

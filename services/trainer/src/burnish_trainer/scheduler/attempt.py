@@ -21,10 +21,13 @@ from burnish_trainer.executors.assignment import Attempt
 from burnish_trainer.metrics import TrainerMetrics
 from burnish_trainer.queue.jobs import Job
 from burnish_trainer.queue.notifier import requests_of
+from burnish_trainer.scheduler.device_lease import DeviceLeases, Hold
 from burnish_trainer.scheduler.lease import Leases
 from burnish_trainer.scheduler.policy import Action, End, Kill, Policy, Requeue, Start, Stop, WorkerStatus, next_action
 
 log = logging.getLogger(__name__)
+
+DEVICES_LOST = "serving did not renew the lease of the devices: the worker saves and ends, and the job is queued again"
 
 
 class AttemptRunner:
@@ -33,6 +36,7 @@ class AttemptRunner:
     def __init__(
         self,
         leases: Leases,
+        device_leases: DeviceLeases,
         executor: Executor,
         policy: Policy,
         stopping: asyncio.Event,
@@ -40,6 +44,7 @@ class AttemptRunner:
         tracing: Tracing,
     ) -> None:
         self._leases = leases
+        self._device_leases = device_leases
         self._repository = leases.repository
         self._executor = executor
         self._policy = policy
@@ -54,20 +59,30 @@ class AttemptRunner:
         action = self._next_action(job, None)
         if isinstance(action, Start):
             overhead_seconds = time.monotonic() - claimed_at
-            job = await self._leases.write(self._repository.start_attempt, job, overhead_seconds)
-            self._metrics.attempt(job)
-            with self._tracing.span("attempt", job_id=job.job_id, attempt=job.attempts, method=job.spec.method) as span:
-                job, status = await self._run_worker(job)
-                span.set_attribute("state", job.state.value)
-                if job.state is JobState.RUNNING:
-                    span.set_attribute("ended", status.ended or "")
-            action = self._next_action(job, status)
+            async with self._device_leases.held(job, self._may_start) as (job, hold):
+                action = self._next_action(job, None)
+                if isinstance(action, Start):
+                    job, action = await self._attempt(job, hold, overhead_seconds)
         return await self._leases.carry_out(job, action) if isinstance(action, Requeue | End) else job
+
+    async def _attempt(self, job: Job, hold: Hold, overhead_seconds: float) -> tuple[Job, Action]:
+        """Run one worker to its end; what follows."""
+        job = await self._leases.write(self._repository.start_attempt, job, overhead_seconds)
+        self._metrics.attempt(job)
+        with self._tracing.span("attempt", job_id=job.job_id, attempt=job.attempts, method=job.spec.method) as span:
+            job, status = await self._run_worker(job, hold)
+            span.set_attribute("state", job.state.value)
+            if job.state is JobState.RUNNING:
+                span.set_attribute("ended", status.ended or "")
+        return job, self._next_action(job, status)
+
+    def _may_start(self, job: Job) -> bool:
+        return isinstance(self._next_action(job, None), Start)
 
     def _next_action(self, job: Job, status: WorkerStatus | None) -> Action:
         return next_action(job, status, datetime.now(UTC), self._policy, self._stopping.is_set())
 
-    async def _run_worker(self, job: Job) -> tuple[Job, WorkerStatus]:
+    async def _run_worker(self, job: Job, hold: Hold) -> tuple[Job, WorkerStatus]:
         """Run one worker to its end."""
         attempt = Attempt(
             job_id=job.job_id,
@@ -85,7 +100,7 @@ class AttemptRunner:
             return await self._leases.write(self._repository.note, job, reason), WorkerStatus(reason)
         log.info("attempt %s started on %s", job.attempts, ", ".join(job.devices), extra={"attempt": job.attempts})
         try:
-            job, status = await self._follow(job, worker)
+            job, status = await self._follow(job, worker, hold)
         finally:
             await self._leases.in_thread(worker.kill)
         if status.ended is None:
@@ -95,15 +110,18 @@ class AttemptRunner:
             job = await self._leases.write(self._repository.note, job, f"attempt {job.attempts} ended, {status.ended}")
         return job, status
 
-    async def _follow(self, job: Job, worker: Worker) -> tuple[Job, WorkerStatus]:
+    async def _follow(self, job: Job, worker: Worker, hold: Hold) -> tuple[Job, WorkerStatus]:
         """Write the worker's events until it has reported its end, ended or been killed. The status says why it was killed."""
-        renew_at, kill_at, killed = 0.0, None, None
+        renew_at = 0.0
+        kill_at: float | None = None
+        killed: str | None = None
         with self._leases.notifier.subscribe(requests_of(job.job_id)) as requests:
             while True:
                 exited = worker.exit_status() is not None  # read before the events: none from before the exit is missed
                 job = await self._ingest(job)
                 now = time.monotonic()
-                status = WorkerStatus(None, worker.pulse(), None if kill_at is None else kill_at - now)
+                to_kill = None if kill_at is None else kill_at - now
+                status = WorkerStatus(None, worker.pulse(), to_kill, hold.seconds_left(now))
                 if exited or job.state is not JobState.RUNNING:
                     return job, replace(status, ended=killed)
                 if now >= renew_at:
@@ -112,6 +130,8 @@ class AttemptRunner:
                 match self._next_action(job, status):
                     case Stop(grace_seconds):
                         worker.stop()
+                        if kill_at is None and status.seconds_of_devices is not None:
+                            job = await self._leases.write(self._repository.note, job, DEVICES_LOST)
                         kill_at = now + grace_seconds
                     case Kill(reason):
                         killed = reason or None

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Coroutine, Sequence
+from collections.abc import Coroutine, Mapping, Sequence
 from typing import Any
 
 from burnish.errors import InternalError, UnavailableError
@@ -22,11 +22,13 @@ from burnish_trainer.queue.jobs import Job
 from burnish_trainer.queue.notifier import QUEUE, Notifier, requests_of
 from burnish_trainer.queue.repository import JobRepository, LeaseLost
 from burnish_trainer.scheduler.attempt import AttemptRunner
+from burnish_trainer.scheduler.device_lease import DeviceLeases
 from burnish_trainer.scheduler.devices import CPU, DevicePool
 from burnish_trainer.scheduler.lease import Leases
 from burnish_trainer.scheduler.policy import Policy, after_failure
 from burnish_trainer.scheduler.preparation import Preparation
 from burnish_trainer.scheduler.retention import Retention
+from burnish_trainer.serving import Serving
 
 log = logging.getLogger(__name__)
 
@@ -35,7 +37,10 @@ THREADS_BESIDE_JOBS = 4  # claiming, preparing, retention, one to spare
 
 
 class Engine:
-    """engine_id: stable over restarts on one work directory, so that a restarted engine takes its own jobs up at once."""
+    """engine_id: stable over restarts on one work directory, so that a restarted engine takes its own jobs up at once.
+
+    serving: whom to ask for the devices of a job, if somebody else may have them; device_names: their names by burnish.devices.
+    """
 
     def __init__(
         self,
@@ -49,6 +54,8 @@ class Engine:
         devices: Sequence[str] = (CPU,),
         metrics: TrainerMetrics | None = None,
         tracing: Tracing | None = None,
+        serving: Serving | None = None,
+        device_names: Mapping[str, str] | None = None,
     ) -> None:
         self._id = engine_id
         self._repository = repository
@@ -61,7 +68,11 @@ class Engine:
         self._stopping = asyncio.Event()
         threads = self._pool.slots + THREADS_BESIDE_JOBS
         self._leases = Leases(engine_id, repository, notifier, policy, threads, self._metrics)
-        self._runner = AttemptRunner(self._leases, executor, policy, self._stopping, self._metrics, tracing)
+        ttl_seconds = policy.device_lease_seconds
+        device_leases = DeviceLeases(self._leases, serving, device_names or {}, ttl_seconds)
+        self._runner = AttemptRunner(
+            self._leases, device_leases, executor, policy, self._stopping, self._metrics, tracing
+        )
         self._preparation = Preparation(
             self._leases, planner, policy, self._pool.all, self._stopping, self._metrics, tracing
         )

@@ -33,7 +33,7 @@ class Policy:
     """How patient the engine is. settings.py has each field's default, environment variable and meaning.
 
     poll_seconds: between two looks at a worker; renew_seconds: between two renewals of a running job's lease, by which a
-    request that came to another trainer on the same database is seen.
+    request that came to another trainer on the same database is seen; kill_seconds: a killed worker may take to free its device.
     """
 
     workers: int
@@ -48,8 +48,10 @@ class Policy:
     stop_grace_seconds: float
     lease_seconds: float
     keep_checkpoints: Keep
+    device_lease_seconds: float = 120.0
     poll_seconds: float = 0.2
     renew_seconds: float = 1.0
+    kill_seconds: float = 5.0
 
     @classmethod
     def from_settings(cls, settings: TrainerSettings) -> Policy:
@@ -70,12 +72,14 @@ class WorkerStatus:
     """The worker of the current attempt, as last seen.
 
     ended: how it ended, for people; None while it runs. pulse: None if nothing is known. seconds_to_kill: what is left of the
-    time it was given when it was asked to stop; None if it was not asked.
+    time it was given when it was asked to stop; None if it was not asked. seconds_of_devices: until it must have left its
+    devices, since serving takes them back; None if it may stay.
     """
 
     ended: str | None = None
     pulse: Pulse | None = None
     seconds_to_kill: float | None = None
+    seconds_of_devices: float | None = None
 
 
 @dataclass(frozen=True)
@@ -165,6 +169,9 @@ def _while_it_runs(job: Job, worker: WorkerStatus, now: datetime, policy: Policy
         grace = policy.cancel_grace_seconds
     elif stopping or job.pause_requested or (job.deadline is not None and job.deadline <= now):
         grace = policy.stop_grace_seconds
+    if worker.seconds_of_devices is not None:
+        left = min(policy.stop_grace_seconds, max(0.0, worker.seconds_of_devices - policy.kill_seconds))
+        grace = left if grace is None else min(grace, left)
     if grace is not None and (worker.seconds_to_kill is None or grace < worker.seconds_to_kill):
         return Stop(grace)
     if worker.seconds_to_kill is not None and worker.seconds_to_kill <= 0:

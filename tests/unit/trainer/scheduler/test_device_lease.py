@@ -1,0 +1,25 @@
+"""For how long a worker may stay on a device that serving lent."""
+
+from __future__ import annotations
+
+import pytest
+
+from burnish_trainer.scheduler.device_lease import Hold
+
+
+@pytest.mark.parametrize(
+    ("renewed_at", "is_lost", "now", "left"),
+    [
+        (None, False, 1e9, None),  # no lease is needed
+        (1000.0, False, 1000.0, None),
+        (1000.0, False, 1059.9, None),
+        (1000.0, False, 1060.0, 60.0),
+        (1000.0, False, 1119.0, 1.0),
+        (1000.0, False, 1500.0, 0.0),
+        (1000.0, True, 1001.0, 0.0),
+    ],
+)
+def test_a_worker_stays_while_the_lease_is_renewed(
+    renewed_at: float | None, is_lost: bool, now: float, left: float | None
+) -> None:
+    assert Hold(120.0, renewed_at, is_lost).seconds_left(now) == left
