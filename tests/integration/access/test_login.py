@@ -81,6 +81,7 @@ def test_a_login_serves_every_command_until_the_logout(
     told = burnish("status", "--json").json
     assert [one["base_model"] for one in told["doors"]] == [None, None, "tiny"]
     assert {one["door"]: one["state"] for one in told["doors"]} == dict.fromkeys(SERVICES, "accepted")
+    assert (told["device"]["sharing"], told["device"]["holder"]) == ("separate", None)
     assert told["sources"] == dict.fromkeys(SERVICES, f"the login in {kept}")
     assert TOKEN not in str(told)
 

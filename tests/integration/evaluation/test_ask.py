@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from pathlib import Path
 
@@ -16,7 +17,9 @@ from burnish.errors import (
     UnavailableError,
 )
 from burnish.objectstores.seaweedfs import Ports
+from burnish.schemas.base import Message
 from burnish_client.evaluation.asking.ask import Progress, Side, ask_sides
+from burnish_client.evaluation.asking.chat import ChatClient
 from burnish_client.evaluation.asking.pace import LOCAL_START
 from burnish_client.evaluation.request import Endpoint, Sampling
 
@@ -87,6 +90,21 @@ async def test_5xx_at_first_is_retried(tmp_path: Path) -> None:
     with serving(ChatServer(refuse_first=2, refusal_status=503)) as server:
         answers = await ask(Endpoint(server.url), "m", make_questions(3), concurrency=1, out=tmp_path / "a.jsonl")
     assert [a.error for a in answers] == [None] * 3
+
+
+async def test_a_training_job_that_has_the_device_is_waited_for(tmp_path: Path) -> None:
+    """More often than there are attempts: it is no failure, and no reason to ask more slowly."""
+    lent = ChatServer(
+        refuse_first=60, refusal_status=503, refusal_code="device_lent", refusal_headers={"Retry-After": "0.01"}
+    )
+    with serving(lent) as server:
+        endpoint = Endpoint(server.url, attempts=2)
+        async with ChatClient(endpoint, concurrency=8) as client:
+            asked = [client.complete("m", [Message(role="user", content=f"q{n}")], {}) for n in range(4)]
+            replies = await asyncio.gather(*asked)
+            assert client.pace.limit >= 8
+    assert [reply.text for reply in replies] == [f"m: q{n}" for n in range(4)]
+    assert lent.refused == 60
 
 
 async def test_an_error_of_one_question_is_a_row(server: ChatServer, tmp_path: Path) -> None:

@@ -42,6 +42,7 @@ class ScoringServer(ChatServer):
     manner: str = "echo"
     nats: float = 2.0
     busy_first: int = 0
+    busy_code: str = "busy"
     scored: list[dict[str, Any]] = field(default_factory=list)
 
     def app(self) -> FastAPI:
@@ -53,7 +54,7 @@ class ScoringServer(ChatServer):
         body = await request.json()
         self.scored.append(body)
         if len(self.scored) <= self.busy_first:
-            return JSONResponse({"error": {"message": "busy"}}, 503, {"Retry-After": "0"})
+            return JSONResponse({"error": {"message": "busy", "code": self.busy_code}}, 503, {"Retry-After": "0"})
         if self.manner == "refuse":
             return JSONResponse({"error": {"message": "echo is not supported", "code": "invalid_input"}}, 400)
         words = body["prompt"].split()

@@ -9,6 +9,7 @@ import pytest
 from unit.client.test_stack_state import a_state, identity
 
 from burnish.schemas.base import Parent
+from burnish.schemas.device import DeviceStatus
 from burnish.schemas.evaluation import BaselineRecord, EvalManifest, VerdictName
 from burnish.testing import eval_side
 from burnish.verdict import decide
@@ -67,6 +68,20 @@ def test_an_adapter_that_ships_is_to_be_promoted(
     show_evaluation(Evaluation(decided, manifest, tmp_path, BASE, CANDIDATE, {}, 0, []))
     shown = "next: burnish adapters promote fix@v" in capsys.readouterr().err
     assert shown == (verdict == "ship" and is_adapter)
+
+
+@pytest.mark.parametrize(
+    ("held_seconds", "line"),
+    [
+        (None, "job job-1 waits for its device; vLLM is draining"),
+        (754.2, "job job-1 has had its device for 12 min 34 s; vLLM is draining"),
+    ],
+)
+def test_the_status_says_who_has_the_device_and_for_how_long(held_seconds: float | None, line: str) -> None:
+    device = DeviceStatus(
+        sharing="sleep", devices=["GPU-1"], phase="draining", holder="job-1", held_seconds=held_seconds
+    )
+    assert stack_text.device_line(device).endswith(line)
 
 
 def test_the_status_names_the_base_model(capsys: pytest.CaptureFixture[str]) -> None:

@@ -35,7 +35,7 @@ from burnish.statistics import holm
 from burnish.verdict import Pair, compare, name_some, pair
 from burnish_client.evaluation.asking.answers import FSYNC_EVERY_SECONDS, Answer
 from burnish_client.evaluation.asking.ask import ProgressCallback, Side, ask_sides
-from burnish_client.evaluation.asking.chat import Unanswered, attempts, excerpt, http_client
+from burnish_client.evaluation.asking.chat import Unanswered, attempts, excerpt, http_client, lent_seconds
 from burnish_client.evaluation.asking.pace import retry_after_seconds
 from burnish_client.evaluation.grade import eval_rows
 from burnish_client.evaluation.request import Endpoint, Sampling
@@ -232,6 +232,8 @@ async def _post(client: httpx.AsyncClient, body: dict[str, Any]) -> httpx.Respon
         response = await client.post("/completions", json=body)
     except httpx.TransportError as error:
         raise Unanswered(f"{type(error).__name__} {error}".strip()) from error
+    if (seconds := lent_seconds(response)) is not None:
+        raise Unanswered(excerpt(response), seconds, attempts_spent=0)
     if response.status_code in RETRIED_STATUSES:
         pause = retry_after_seconds(response.headers.get("retry-after"))
         raise Unanswered(excerpt(response), min(LONGEST_PAUSE_SECONDS, pause) if pause else None)

@@ -12,6 +12,7 @@ from burnish.errors import UnavailableError
 from burnish.layout import PRODUCTION
 from burnish.schemas.adapter import AdapterManifest
 from burnish.schemas.base import Listing, Message
+from burnish.schemas.device import DeviceStatus
 from burnish_client.sdk.http import HttpClient, listing, segment
 
 CHAT_TIMEOUT_SECONDS = 300.0
@@ -76,6 +77,10 @@ class InferenceClient(HttpClient):
         return AdapterManifest.model_validate_json(
             self._get(f"/v1/adapters/{segment(name)}/{segment(version)}").content
         )
+
+    def device(self) -> DeviceStatus:
+        """What vLLM runs on, and the training job that has it, if one has."""
+        return DeviceStatus.model_validate_json(self._get("/v1/device").content)
 
     def chat(
         self,

@@ -10,7 +10,10 @@ import typer
 from burnish_client.cli.views import console, stack_text
 from burnish_client.cli.views.console import JsonFlag
 
+DEVICE_SECONDS = 5.0
+
 if TYPE_CHECKING:
+    from burnish.schemas.device import DeviceStatus
     from burnish_client.config.endpoints import ClientSettings
     from burnish_client.sdk.reachability import ServiceAccess
 
@@ -87,10 +90,15 @@ def status(json: JsonFlag = False) -> None:
     sources = {service: title for service in FIELDS if (title := settings.source_title(service)) is not None}
     elsewhere = _check_elsewhere(settings)
     is_used = not elsewhere or any(settings.source(service) == "stack" for service in sources)
+    answers: set[str] = {one.service for one in elsewhere if one.state == "accepted"}
+    answers |= {part.name for part in state.parts if part.state in ("healthy", "unready")} if state else set()
+    device = _read_device(settings) if "inference" in answers else None
     is_healthy = state is not None and state.phase == "running" and all(part.state == "healthy" for part in state.parts)
     if json:
         shown = state.public() if state else {"phase": "stopped", "parts": []}
-        console.print_json(shown | {"sources": sources, "doors": [one.to_dict() for one in elsewhere]})
+        doors = [one.to_dict() for one in elsewhere]
+        shown_device = device.model_dump(mode="json") if device else None
+        console.print_json(shown | {"sources": sources, "doors": doors, "device": shown_device})
     else:
         if state is not None and (is_used or state.phase != "stopped"):
             stack_text.show_stack(state, home)
@@ -102,6 +110,8 @@ def status(json: JsonFlag = False) -> None:
             console.out().print(f"[dim]{named}: from[/] {source}", soft_wrap=True)
         if elsewhere:
             stack_text.show_access(elsewhere)
+        if device is not None and device.holder is not None:
+            console.note(stack_text.device_line(device))
     raise typer.Exit(0 if (is_healthy or not is_used) and all(one.state == "accepted" for one in elsewhere) else 1)
 
 
@@ -114,6 +124,20 @@ def _check_elsewhere(settings: ClientSettings) -> list[ServiceAccess]:
         service: settings.address(service) for service in FIELDS if settings.source(service) in ("variable", "login")
     }
     return check_services(addresses, settings.secret_token(), settings.ca) if addresses else []
+
+
+def _read_device(settings: ClientSettings) -> DeviceStatus | None:
+    """Who has the inference service's device; None if it does not say."""
+    from burnish.errors import BurnishError
+    from burnish_client.sdk.inference import InferenceClient
+
+    try:
+        with InferenceClient(
+            settings.address("inference"), settings.secret_token(), ca=settings.ca, timeout_seconds=DEVICE_SECONDS
+        ) as client:
+            return client.device()
+    except BurnishError:
+        return None  # whether it answers is said above
 
 
 def down(json: JsonFlag = False) -> None:

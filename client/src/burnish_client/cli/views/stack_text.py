@@ -13,6 +13,7 @@ from rich.table import Table
 from burnish_client.cli.views import console
 
 if TYPE_CHECKING:
+    from burnish.schemas.device import DeviceStatus
     from burnish_client.sdk.reachability import ServiceAccess
     from burnish_client.stack.control import Launch
     from burnish_client.stack.state import StackState
@@ -71,6 +72,14 @@ def show_stack(state: StackState, home: object) -> None:
             console.note(f"[yellow]{part.name}:[/] {console.one_line(part.reason)}; log: {part.log}")
     if state.phase in ("stopped", "failed"):
         console.next_step("burnish up")
+
+
+def device_line(device: DeviceStatus) -> str:
+    """Which job has vLLM's device, or waits for it, and for how long."""
+    if device.held_seconds is None:
+        return f"[yellow]inference:[/] job {device.holder} waits for its device; vLLM is {device.phase}"
+    minutes, seconds = divmod(int(device.held_seconds), 60)
+    return f"[yellow]inference:[/] job {device.holder} has had its device for {minutes} min {seconds} s; vLLM is {device.phase}"
 
 
 def show_access(checked: Sequence[ServiceAccess]) -> None:

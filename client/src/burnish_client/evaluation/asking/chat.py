@@ -14,7 +14,7 @@ import httpx
 from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type
 
 from burnish.digests import canonical_json, sha256_hex
-from burnish.errors import BurnishError, InvalidInputError, PreconditionError, UnavailableError
+from burnish.errors import BurnishError, DeviceLentError, InvalidInputError, PreconditionError, UnavailableError
 from burnish.schemas.base import Message
 from burnish_client.evaluation.asking.pace import (
     LOCAL_START,
@@ -114,6 +114,7 @@ def http_client(endpoint: Endpoint, limits: httpx.Limits | None = None) -> httpx
 class ChatClient:
     """Asks one endpoint at an adaptive pace. An async context manager.
 
+    While a training job has the endpoint's device (a DeviceLentError of ours) it waits, for as long as that takes.
     Connection errors, timeouts, 408, 425, 429 and 5xx are tried `attempts` times with back-off; 429, 503 and their
     Retry-After (or x-ratelimit-*) hold up every question, the others their own only. A question that still fails gets a
     Reply with `error`. Raises what concerns every question: wrong token, no quota, unknown model, a parameter that the
@@ -165,6 +166,9 @@ class ChatClient:
                 self.pace.lost(sent_at)
                 await self._check_tls(error)
                 raise Unanswered(f"{type(error).__name__} {error}".strip(), unreachable=True) from error
+            if (seconds := lent_seconds(response)) is not None:
+                self.pace.pause(seconds)
+                raise Unanswered(excerpt(response), 0.0, attempts_spent=0)
             if response.status_code in BUSY_STATUSES:
                 self.pace.pushed_back(self._pause_seconds(response, attempt), sent_at)
                 raise Unanswered(excerpt(response), 0.0)
@@ -235,6 +239,15 @@ def _remedy(parameter: str, message: str) -> str:
     if parameter == "max_tokens" and "max_completion_tokens" in message:
         return "say so with --max-tokens-name max_completion_tokens (Endpoint.max_tokens_name)"
     return f"leave it out with --without {parameter} (Endpoint.without)"
+
+
+def lent_seconds(response: httpx.Response) -> float | None:
+    """Seconds to wait if a training job has the endpoint's device, which is neither a failure nor a reason to ask more slowly; None if not."""
+    if response.status_code != UnavailableError.code.http_status:
+        return None
+    if not isinstance(wire.from_http(response, ""), DeviceLentError):
+        return None
+    return min(retry_after_seconds(response.headers.get("retry-after")) or 1.0, LONGEST_RETRY_AFTER_SECONDS)
 
 
 def excerpt(response: httpx.Response) -> str:
