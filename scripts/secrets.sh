@@ -19,7 +19,6 @@ while IFS= read -r line; do
     BURNISH_S3_ACCESS_KEY=) echo "$line$(random 10)" ;;
     BURNISH_TOKEN= | BURNISH_S3_SECRET_KEY= | BURNISH_POSTGRES_PASSWORD= | BURNISH_GRAFANA_PASSWORD=) echo "$line$(random 32)" ;;
     '#BURNISH_TRAINER_GPUS=0') if [ "$gpus" -ge 2 ]; then echo "BURNISH_TRAINER_GPUS=$(seq -s, 1 $((gpus - 1)))"; else echo "$line"; fi ;;
-    '#BURNISH_INFERENCE_GPU_MEMORY_SHARE=0.45') if [ "$gpus" -ge 2 ]; then echo BURNISH_INFERENCE_GPU_MEMORY_SHARE=0.92; else echo "$line"; fi ;;
     *) echo "$line" ;;
   esac
 done <.env.example >"$target"

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from burnish_client.stack.gpus import apart
+from burnish_client.stack.gpus import apart, are_there
 
 
 def machine(folder: Path, gpus: int, exit_code: int = 0) -> dict[str, str]:
@@ -15,6 +15,11 @@ def machine(folder: Path, gpus: int, exit_code: int = 0) -> dict[str, str]:
     program.write_text(f"#!/bin/sh\nprintf '{listing}'\nexit {exit_code}\n")
     program.chmod(0o755)
     return {"PATH": str(folder)}
+
+
+def test_jobs_ask_vllm_for_a_gpu_only_where_there_are_gpus(tmp_path: Path) -> None:
+    assert are_there(machine(tmp_path, 1))
+    assert not are_there({"PATH": str(tmp_path / "nothing")})
 
 
 @pytest.mark.parametrize(("gpus", "inference", "trainer"), [(2, "0", "1"), (4, "0", "1,2,3")])

@@ -21,6 +21,11 @@ def apart(part: str, environment: Mapping[str, str]) -> dict[str, str]:
     return {VISIBLE: ",".join(map(str, numbers)), "CUDA_DEVICE_ORDER": "PCI_BUS_ID"}  # as nvidia-smi numbers them
 
 
+def are_there(environment: Mapping[str, str]) -> bool:
+    """Whether this machine has NVIDIA's tools, and so jobs may have to ask vLLM for a GPU."""
+    return shutil.which("nvidia-smi", path=environment.get("PATH")) is not None
+
+
 def _count(environment: Mapping[str, str]) -> int:
     program = shutil.which("nvidia-smi", path=environment.get("PATH"))
     if program is None:

@@ -117,6 +117,8 @@ def make_parts(settings: StackSettings, layout: Layout, without: Collection[Part
     """The parts in the order in which they start. Makes their data folders."""
     data, model = layout.home / "data", settings.base_model.resolve()
     curator, trainer = data / "curator", data / "trainer"
+    shares_gpu = gpus.are_there(os.environ) and "inference" not in without
+    lender = {"INFERENCE_URL": layout.url("inference"), "INFERENCE_CA": layout.ca or ""} if shares_gpu else {}
     parts = [
         _objectstore(layout, data / "objectstore"),
         _service(
@@ -128,7 +130,12 @@ def make_parts(settings: StackSettings, layout: Layout, without: Collection[Part
         _service(
             "trainer",
             layout,
-            {"DATABASE_URL": f"sqlite:///{trainer / 'trainer.db'}", "WORK_DIR": trainer / "work", "BASE_MODEL": model},
+            {
+                "DATABASE_URL": f"sqlite:///{trainer / 'trainer.db'}",
+                "WORK_DIR": trainer / "work",
+                "BASE_MODEL": model,
+                **lender,
+            },
             grace_seconds=20,
         ),
         _service(

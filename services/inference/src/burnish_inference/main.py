@@ -40,7 +40,7 @@ async def run(settings: InferenceSettings, s3: S3Settings, token: str, certifica
     environment = vllm_environment(settings, device, os.environ)
     settings.cache_dir.mkdir(parents=True, exist_ok=True)
     sharing = pick_sharing(settings, device)
-    sharer = Sharer(sharing, own_devices(device, environment), settings.lease_drain_seconds)
+    sharer = Sharer(sharing, own_devices(settings, device, environment), settings.lease_drain_seconds)
     tracing = Tracing.from_environment("burnish-inference")
     policy = Policy(start_limit=settings.start_limit_seconds, hang_limit=settings.hang_limit_seconds)
     where, dtype = listener.getsockname()[:2], pick_dtype(settings, device)

@@ -51,8 +51,10 @@ def pick_sharing(settings: InferenceSettings, device: Literal["cpu", "cuda"]) ->
     return "sleep" if device == "cuda" else "share"
 
 
-def own_devices(device: Literal["cpu", "cuda"], environment: Mapping[str, str]) -> tuple[str, ...]:
-    """The names (burnish.devices) of what a vLLM of this environment runs on: the first GPU that it sees, or the processor."""
+def own_devices(
+    settings: InferenceSettings, device: Literal["cpu", "cuda"], environment: Mapping[str, str]
+) -> tuple[str, ...]:
+    """The names (burnish.devices) of what a vLLM of this environment runs on: the first GPUs that it sees, or the processor."""
     if device == "cpu":
         return (devices.cpu(),)
     try:
@@ -62,7 +64,7 @@ def own_devices(device: Literal["cpu", "cuda"], environment: Mapping[str, str]) 
         found = []
     if not found:
         log.warning("the driver names no GPU: training cannot be told which one vLLM uses")
-    return tuple(gpu.uuid for gpu in found[:1])
+    return tuple(gpu.uuid for gpu in found[: settings.tensor_parallel_size])
 
 
 def vllm_command(
