@@ -75,6 +75,8 @@ def test_the_version_is_of_the_questions_not_of_their_spelling() -> None:
         ),
         ((question("q1", expected_answer="(?R)?a(?R)b", grader={"name": "regex"}),), "line 1: .* calls itself"),
         ((question("q1", grader=schema({"type": "nonsense"})),), "line 1: .*not a JSON Schema"),
+        ((question("q1", grader=schema({"$schema": {}})),), r"line 1: .*`\$schema` is the address of a draft"),
+        ((question("q1", grader=schema({"$schema": True})),), r"line 1: .*`\$schema` is the address of a draft"),
         (
             (question("q1", grader=schema({"items": {"pattern": "("}})),),
             "line 1: .*not a JSON Schema: .* is not a 'regex'",

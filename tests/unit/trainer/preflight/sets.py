@@ -10,6 +10,7 @@ from typing import Any
 from conftest import REPOSITORY
 from unit.trainer.made import assistant
 
+from burnish.runlogs.prompts import prompt_messages
 from burnish.schemas.base import Message
 from burnish.schemas.benchmark import BenchmarkQuestion
 from burnish.schemas.dataset import (
@@ -82,7 +83,7 @@ def preferences() -> tuple[DpoRow, ...]:
         DpoRow(
             question_id=question_id,
             source="correction",
-            prompt=line.messages or [],
+            prompt=prompt_messages(line),
             chosen=assistant(known[question_id].expected_answer),
             rejected=assistant(line.answer),
         )
@@ -98,7 +99,7 @@ def thumbs() -> tuple[KtoRow, ...]:
         KtoRow(
             question_id=question_id,
             source="logged",
-            prompt=line.messages or [],
+            prompt=prompt_messages(line),
             completion=assistant(line.answer),
             label=line.grade == "correct",
         )

@@ -57,6 +57,10 @@ def _validator(schema_json: str) -> Validator:
 
 def _compile(schema_json: str) -> Validator:
     schema = json.loads(schema_json)
+    if not isinstance(schema.get("$schema", ""), str):
+        raise InvalidInputError(
+            "grader 'json_fields': not a JSON Schema: `$schema` is the address of a draft, as text", field=FIELD
+        )
     cls = jsonschema.validators.validator_for(schema, default=jsonschema.Draft202012Validator)
     try:
         cls.check_schema(schema)
