@@ -77,7 +77,7 @@ class _Told:
     def checks(self, checks: Sequence[ModelCheck]) -> None:
         if self._json:
             return
-        shown = console.table("what", "", "~found")
+        shown = console.table("what", "", "found")
         for one in checks:
             shown.add_row(one.subject, MARKS[one.state], one.found)
         console.show_table(shown)
