@@ -1,5 +1,5 @@
 # `make demo` does the main job, `make test` passes the tests; both set everything up first.
-.PHONY: demo test test-containers setup check format protos bench bench-eval bench-verdict bench-train bench-rate bench-families bench-demo chaos hostile lm-eval secrets up down clean
+.PHONY: demo test test-containers test-unsloth setup check format protos bench bench-eval bench-verdict bench-train bench-rate bench-families bench-demo chaos hostile lm-eval secrets up down clean
 PY := .venv/bin/python
 export HF_HUB_OFFLINE := 1
 export OMP_WAIT_POLICY := PASSIVE
