@@ -10,8 +10,11 @@ import json
 import sys
 from pathlib import Path
 
+TESTS = Path(__file__).parents[2]
+
 
 def main() -> None:
+    sys.path.insert(0, str(TESTS))
     base, folder, device, method, backend, changes = sys.argv[1:7]
     stop_at = int(sys.argv[7]) if len(sys.argv) > 7 else None
     if backend == "unsloth":
