@@ -135,7 +135,7 @@ def demo(stack: Stack) -> Path:
     out = stack.folder / "demo"
     with (stack.folder / "demo.log").open("w") as log:
         running = subprocess.Popen(
-            [str(BURNISH), "demo", "--small", "--questions", "80", "--seed", "3", "--target", "compose", "--out", str(out)],
+            [str(BURNISH), "demo", "--small", "--questions", "80", "--seed", "1", "--target", "compose", "--out", str(out)],
             cwd=stack.folder, env=clean_environment(NO_COLOR="1"), stdout=log, stderr=subprocess.STDOUT,
         )  # fmt: skip
     try:
