@@ -123,6 +123,8 @@ HOSTILE: dict[str, tuple[Callable[[], Any], str]] = {
     "torn parquet": (lambda: parquet()[:-100], "no whole Parquet"),
     "torn array": (lambda: json.dumps(ROWS).encode()[:-5], "element 300 of the JSON array is broken"),
     "zip bomb": (zip_bomb, "unpacks to 300 MiB"),
+    "surrogate": (lambda: b'{"a": "\\ud800"}', "surrogates not allowed"),
+    "huge integer": (lambda: b'{\n"a": 36893488147419103232}', "Integer exceeds 64-bit range"),
     "prose": (lambda: b"Dear reader", "no JSONL, JSON, CSV or Parquet: it begins with 'Dear reader'"),
 }
 
@@ -132,6 +134,12 @@ def test_a_hostile_file_is_a_clear_error(tmp_path: Path, name: str) -> None:
     content, message = HOSTILE[name]
     with pytest.raises(InvalidInputError, match=message):
         list(records(write(tmp_path / "file", content())))
+
+
+def test_an_element_that_cannot_be_stored_is_told_and_the_others_are_read(tmp_path: Path) -> None:
+    found = list(records(write(tmp_path / "file", b'[{"a": 1}, {"a": "\\ud800"}, {"a": 3}]')))
+    assert [record.value for record in found] == [{"a": 1}, None, {"a": 3}]
+    assert "surrogates not allowed" in (found[1].problem or "")
 
 
 @pytest.mark.parametrize("pack", [lambda data: gzip.compress(data, 9), zstd])

@@ -191,6 +191,8 @@ def test_a_format_that_nobody_knows_is_named_by_its_keys(tmp_path: Path) -> None
         match=r"not recognised; it has the keys weather, place. Say what it is with --from \(burnish, ",
     ):
         recognise(written(tmp_path / "x.jsonl", [{"weather": 1, "place": 2}, {"weather": 2}]))
+    with pytest.raises(InvalidInputError, match="the keys " + "k" * 40 + r"\. Say"):
+        recognise(written(tmp_path / "y.jsonl", [{"k" * 5000: 1}]))
 
 
 def test_a_record_of_another_shape_is_told_and_the_rest_read(tmp_path: Path) -> None:

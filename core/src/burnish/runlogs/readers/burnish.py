@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from burnish.runlogs.traces.pieces import Piece, maybe_json
+from burnish.runlogs.traces.pieces import maybe_json
 
 LISTS = ("messages", "evidence_files", "tool_calls", "feedback", "graded_by", "grader", "metadata")
 NUMBERS = ("latency_ms",)
@@ -19,10 +19,6 @@ def recognise(record: dict[str, Any]) -> str | None:
 
 def unpack(record: dict[str, Any]) -> Iterable[dict[str, Any]]:
     return (record,)
-
-
-def read(record: dict[str, Any]) -> Iterable[Piece]:
-    raise NotImplementedError("a line is taken as it is: `line`")
 
 
 def line(record: dict[str, Any]) -> dict[str, Any]:

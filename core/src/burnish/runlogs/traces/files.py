@@ -196,7 +196,20 @@ def _document(path: Path, content: bytes) -> dict[str, Any]:
         value = json.loads(content)
     except (ValueError, UnicodeDecodeError) as error:
         raise InvalidInputError(f"{path} is no JSON: {error}", file=path) from error
+    if problem := _unwritable(value):
+        raise InvalidInputError(
+            f"{path} holds what cannot be stored ({problem}): mend it, or export it as JSONL", file=path
+        )
     return value if isinstance(value, dict) else {"value": value}
+
+
+def _unwritable(value: Any) -> str | None:
+    """What of a value cannot be written again: the standard decoder lets single surrogates and integers of any length through."""
+    try:
+        orjson.dumps(value)
+    except TypeError as error:
+        return str(error)
+    return None
 
 
 def _array(path: Path, stream: _Bounded) -> Iterator[Record]:
@@ -227,7 +240,8 @@ def _array(path: Path, stream: _Bounded) -> Iterator[Record]:
             buffer += more
             continue
         position, number = end, number + 1
-        yield _record(path, number, value)
+        problem = _unwritable(value)
+        yield Record(path, number, None, f"cannot be stored: {problem}") if problem else _record(path, number, value)
 
 
 class _Raw(io.RawIOBase):

@@ -67,7 +67,7 @@ def recognise(file: Path) -> Recognised:
                 why = reader.recognise(inner)
                 if why:
                     return Recognised(file, name, why)
-    found = ", ".join(name for name, _ in keys.most_common(12)) or "no record"
+    found = ", ".join(name[:40] for name, _ in keys.most_common(12)) or "no record"
     raise InvalidInputError(
         f"{file}: its format is not recognised; it has the keys {found}. Say what it is with --from ({', '.join(registry.READERS)})",
         file=file,
