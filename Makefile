@@ -25,6 +25,12 @@ test-unsloth: setup ## the training methods under Unsloth's rewrite of TRL, on t
 	scripts/unsloth_env.sh
 	PYTHONPATH=tests OMP_NUM_THREADS=1 .cache/unsloth/bin/python -m pytest -p unsloth_first tests/integration/trainer/training $(ARGS)
 
+gpu-check: setup ## what the trainer does on this machine's GPU, measured (docs/gpu-host.md; ARGS="--shapes 135M")
+	PYTHONPATH=tests $(PY) -m gpu_check $(ARGS)
+
+gpu-check-bundle: setup ## the same as a folder for a CUDA machine without network: .cache/gpu-check (ARGS="--python 3.12")
+	$(PY) scripts/gpu_check_bundle.py .cache/gpu-check $(ARGS)
+
 setup: ## both environments and the base model; does nothing the second time
 	@scripts/setup.sh
 

@@ -20,13 +20,15 @@ from burnish.schemas.adapter import AdapterManifest
 from burnish.schemas.base import VersionRef
 from burnish.schemas.dataset import DpoRow, KtoRow, SftRow
 from burnish.schemas.job import JobSpec
+from burnish.schemas.tuning import RunEstimate
 from burnish.telemetry.tracing import Tracing
+from burnish_trainer.artifacts.checkpoints import FOLDER, Checkpoints
 from burnish_trainer.executors import events
 from burnish_trainer.executors.assignment import Assignment
 from burnish_trainer.executors.events import Event, EventWriter, Metrics, Succeeded
 from burnish_trainer.hardware.backends import Device, DType
 from burnish_trainer.worker.clock import Clock
-from burnish_trainer.worker.main import attempt, make_context, train
+from burnish_trainer.worker.main import attempt, failures, make_context, train
 
 _numbers = count(1)
 
@@ -58,6 +60,7 @@ class Run:
     folder: Path
     events: list[Event] = field(default_factory=list)
     progress: list[str] = field(default_factory=list)
+    estimate: RunEstimate | None = None
 
     def attempt(self, folder: Path, stop_at: int | None = None) -> Run:
         self.folder = folder
@@ -65,15 +68,21 @@ class Run:
         path = folder / f"events-{next(_numbers)}.jsonl"
         writer = EventWriter(path)
         assignment = Assignment(
-            job_id=self.job_id, attempt=1, spec=self.spec, base_model=self.runner.base_model, device=self.runner.device
+            job_id=self.job_id,
+            attempt=1,
+            spec=self.spec,
+            estimate=self.estimate,
+            base_model=self.runner.base_model,
+            device=self.runner.device,
         )
+        failed = failures(assignment, Checkpoints(self.store, self.job_id, folder / FOLDER))
 
         def training() -> Event:
             clock = Clock(progress=self.progress.append)
             ctx = make_context(assignment, folder, self.store, writer, StopAtStep(stop_at, path), clock=clock)
             return train(replace(ctx, dtype=self.runner.dtype or ctx.dtype))
 
-        final = attempt(training, Tracing("test"))
+        final = attempt(training, Tracing("test"), failed=failed)
         writer.close()
         self.events += [*events.parse(path.read_bytes())[0], final]
         return self
@@ -141,6 +150,7 @@ class Runner:
         spec: JobSpec | None = None,
         store: MemoryObjectStore | None = None,
         stop_at: int | None = None,
+        estimate: RunEstimate | None = None,
         **changes: Any,
     ) -> Run:
         store = store or MemoryObjectStore()
@@ -148,5 +158,5 @@ class Runner:
             held = make_rows(4, "v") if validation is None else validation
             dataset: VersionRef = put_dataset(store, train or make_rows(rows), held)
             spec = job_spec(dataset, method, **changes)
-        run = Run(self, spec, f"job-{next(_numbers):016x}", store, self.folders())
+        run = Run(self, spec, f"job-{next(_numbers):016x}", store, self.folders(), estimate=estimate)
         return run.attempt(run.folder, stop_at)

@@ -97,12 +97,7 @@ def main() -> int:
                     make_context(assignment, folder.parent, store, writer, stop, process, processes, tracing, clock)
                 )
 
-        def failed(error: Exception) -> Failed:
-            if found := memory.shortage(error):
-                checkpoints = Checkpoints(store, assignment.job_id, folder.parent / FOLDER)
-                return memory.failure(found, assignment, checkpoints.delete_all)
-            return failure(error)
-
+        failed = failures(assignment, Checkpoints(store, assignment.job_id, folder.parent / FOLDER))
         about: dict[str, Any] = {"job_id": assignment.job_id, "attempt": assignment.attempt, "process": process}
         final = attempt(training, tracing, assignment.traceparent, failed, **about)
         reserve.release()
@@ -138,6 +133,17 @@ def _only_worker(job_folder: Path) -> IO[str]:
             if time.monotonic() > deadline:
                 raise
             time.sleep(0.1)
+
+
+def failures(assignment: Assignment, checkpoints: Checkpoints) -> Callable[[Exception], Failed]:
+    """What becomes of an attempt's errors."""
+
+    def failed(error: Exception) -> Failed:
+        if found := memory.shortage(error):
+            return memory.failure(found, assignment, checkpoints.delete_all)
+        return failure(error)
+
+    return failed
 
 
 def failure(error: Exception) -> Failed:

@@ -44,8 +44,11 @@ def shortage(error: Exception) -> Shortage | None:
         allocated, reserved = torch.cuda.memory_allocated(), torch.cuda.memory_reserved()
         return on_gpu(str(error), torch.cuda.get_device_name(0), allocated, free + reserved)
     if found := ON_CPU.search(str(error)):
-        held = psutil.Process().memory_info().rss
-        return Shortage("this machine", held + int(found[1]), held + psutil.virtual_memory().available)
+        held, asked = psutil.Process().memory_info().rss, int(found[1])
+        available = psutil.virtual_memory().available
+        return Shortage(
+            "this machine", held + asked, held + (available if available < asked else 0)
+        )  # else a limit forbids it
     return None
 
 

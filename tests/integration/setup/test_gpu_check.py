@@ -1,0 +1,92 @@
+"""`make gpu-check` at tiny size on the CPU, and its bundle on a machine that has torch, numpy, pandas and pyarrow alone."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import os
+import subprocess
+import sys
+from importlib import metadata
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+
+REPOSITORY = Path(__file__).parents[3]
+THERE = "torch numpy pandas pyarrow python-dateutil sympy mpmath networkx setuptools"  # what such a machine has
+
+pytestmark = [pytest.mark.model, pytest.mark.timeout(1200)]
+
+
+@pytest.fixture(scope="module")
+def bundler() -> ModuleType:
+    spec = importlib.util.spec_from_file_location("bundle", REPOSITORY / "scripts/gpu_check_bundle.py")
+    assert spec
+    assert spec.loader
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def link(names: list[str], folder: Path) -> None:
+    """The installed packages, as this environment has them, into a folder."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for name in names:
+        distribution = metadata.distribution(name)
+        for top in {file.parts[0] for file in distribution.files or () if file.parts[0] not in ("..", "__pycache__")}:
+            if not (folder / top).exists():
+                (folder / top).symlink_to(Path(str(distribution.locate_file(top))))
+
+
+def checked(command: list[str], environment: dict[str, str], out: Path) -> dict[str, dict[str, Any]]:
+    done = subprocess.run(command, env=environment, capture_output=True, text=True)
+    assert out.is_file(), done.stderr[-3000:] + done.stdout[-3000:]
+    results = json.loads(out.read_bytes())
+    assert done.returncode == 0, results
+    return {result["check"]: result for result in results}
+
+
+def test_every_check_passes_at_tiny_size_on_a_cpu(base_model_dir: Path, tmp_path: Path) -> None:
+    options = [
+        "--device",
+        "cpu",
+        "--shapes",
+        "tiny",
+        "--tokenizer",
+        str(base_model_dir),
+        "--out",
+        str(tmp_path / "out"),
+    ]
+    environment = os.environ | {"PYTHONPATH": f"{os.environ.get('PYTHONPATH', '')}:{REPOSITORY / 'tests'}"}
+    found = checked([sys.executable, "-m", "gpu_check", *options], environment, tmp_path / "out")
+    assert set(found) == {"sft", "qlora", "dpo", "resume", "memory", "unsloth", "estimate"}
+    assert found["sft"]["ratio"] > 0
+    assert found["dpo"]["first_loss"] == pytest.approx(0.6931, abs=1e-3)
+    assert found["resume"]["bit_equal"] is True
+    assert found["unsloth"]["skipped"] == "no CUDA device"
+    assert found["memory"]["message"].startswith("out of memory: the run wanted at least")
+    assert 0.3 < found["estimate"]["peak_ratio"] < 3
+
+
+def test_the_bundle_has_all_that_a_bare_machine_lacks(
+    bundler: ModuleType, base_model_dir: Path, tmp_path: Path
+) -> None:
+    """Its packages are linked here, not fetched; a machine with these and torch's own few has nothing else to import."""
+    bundler.sources(tmp_path)
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", str(tmp_path / "bare")], check=True)
+    site = next((tmp_path / "bare/lib").glob("python3*/site-packages"))
+    link(THERE.split(), site)
+    link([pin.partition("==")[0] for pin in bundler.pins()], tmp_path / "packages")
+    subprocess.run(["tar", "-czhf", tmp_path / "packages.tar.gz", "-C", tmp_path / "packages", "."], check=True)
+    environment = {"PATH": os.environ["PATH"], "PYTHON": str(tmp_path / "bare/bin/python"), "HOME": str(tmp_path)}
+    command = ["sh", str(tmp_path / "run.sh"), "--device", "cpu", "--shapes", "tiny", "--only", "qlora", "estimate"]
+    found = checked(command, environment, tmp_path / "gpu-check.json")
+    assert set(found) == {"qlora", "estimate"}
+
+
+def test_the_locks_packages_are_taken_as_pinned(bundler: ModuleType) -> None:
+    pins = bundler.pins()
+    assert len(pins) == len(bundler.PACKAGES)
+    assert "trl==1.14.2" in pins
