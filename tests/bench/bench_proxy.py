@@ -27,8 +27,8 @@ import orjson
 import uvicorn
 from adapter_making import make_base
 
+from burnish.adapters.base import BaseModel
 from burnish.objectstores.memory import MemoryObjectStore
-from burnish_inference.adapters.base import BaseModel
 from burnish_inference.api.app import create_app
 from burnish_inference.api.dependencies import Deps, open_upstream
 

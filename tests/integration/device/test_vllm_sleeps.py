@@ -19,9 +19,9 @@ from adapter_making import CONFIG, WEIGHTS, lora_config
 from inference_server import find_python
 from safetensors.numpy import save_file
 
+from burnish.adapters.base import BaseModel
 from burnish.errors import UnavailableError
 from burnish.schemas.device import LeaseRequest
-from burnish_inference.adapters.base import BaseModel
 from burnish_inference.api.dependencies import open_upstream
 from burnish_inference.device.control import EngineControl
 from burnish_inference.device.gate import Gate

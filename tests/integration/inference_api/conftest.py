@@ -23,12 +23,12 @@ from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from burnish.adapters.base import BaseModel
 from burnish.errors import UnavailableError
 from burnish.objectstores.memory import MemoryObjectStore
 from burnish.ports import ObjectInfo
 from burnish.schemas.adapter import AdapterManifest
 from burnish.schemas.models import BaseModelRecord
-from burnish_inference.adapters.base import BaseModel
 from burnish_inference.api.app import create_app
 from burnish_inference.api.dependencies import Deps
 from burnish_inference.engine.canary import PROMPT

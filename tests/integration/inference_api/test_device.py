@@ -11,7 +11,7 @@ import httpx
 import pytest
 from integration.inference_api.conftest import Socket, Stand, standing
 
-from burnish_inference.adapters.base import BaseModel
+from burnish.adapters.base import BaseModel
 from burnish_inference.device.keeper import Sharer
 
 CARD = "GPU-1"

@@ -7,12 +7,12 @@ import os
 import sys
 
 from burnish import credentials
+from burnish.adapters.base import BaseModel
 from burnish.certificates import ServerCertificate
 from burnish.errors import BurnishError
 from burnish.settings import S3Settings, TlsSettings, TokenSettings
 from burnish.telemetry import logs
 from burnish.telemetry.tracing import Tracing, endpoint
-from burnish_inference.adapters.base import BaseModel
 from burnish_inference.api.app import create_app
 from burnish_inference.api.dependencies import Deps, open_upstream
 from burnish_inference.api.serving import listen, serve

@@ -14,9 +14,9 @@ from families.models import BY_NAME, Family, make
 from integration.trainer.training.runs import Run, Runner
 from unit.trainer.made import dpo_rows, job_spec, put_dataset, sft_rows
 
+from burnish.adapters.base import BaseModel as ServedModel
+from burnish.adapters.checks import check_folder, check_manifest
 from burnish.objectstores.memory import MemoryObjectStore
-from burnish_inference.adapters.base import BaseModel as ServedModel
-from burnish_inference.adapters.checks import check_folder, check_manifest
 from burnish_trainer.preflight.base_model import load_base_model
 from burnish_trainer.preflight.examine import check
 

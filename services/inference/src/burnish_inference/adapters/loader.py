@@ -11,11 +11,11 @@ from pathlib import Path
 
 import aiohttp
 
+from burnish.adapters.base import BaseModel
+from burnish.adapters.checks import check_folder, check_manifest
 from burnish.errors import IncompatibleAdapterError, InternalError, UnavailableError
 from burnish.schemas.adapter import AdapterManifest
 from burnish.telemetry.tracing import Tracing
-from burnish_inference.adapters.base import BaseModel
-from burnish_inference.adapters.checks import check_folder, check_manifest
 from burnish_inference.adapters.folders import AdapterFolders
 from burnish_inference.adapters.refusals import Refusals
 from burnish_inference.adapters.single_flight import SingleFlight

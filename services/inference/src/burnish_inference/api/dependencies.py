@@ -10,10 +10,10 @@ from typing import Self
 
 import aiohttp
 
+from burnish.adapters.base import BaseModel
 from burnish.ports import ObjectStore
 from burnish.telemetry.tracing import Tracing
 from burnish_inference.adapters.aliases import AliasWatch
-from burnish_inference.adapters.base import BaseModel
 from burnish_inference.adapters.catalog import AdapterCatalog
 from burnish_inference.adapters.folders import CACHE_BYTES, AdapterFolders
 from burnish_inference.adapters.loader import AdapterLoader

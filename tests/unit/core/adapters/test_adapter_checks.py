@@ -12,11 +12,11 @@ import pytest
 from adapter_making import CONFIG, WEIGHTS, adapter_files, lora_arrays, lora_config, make_manifest
 from safetensors.numpy import save
 
+from burnish.adapters.base import BaseModel
+from burnish.adapters.checks import check_folder, check_manifest
+from burnish.adapters.tensors import Tensor, norms, read_header
 from burnish.errors import IncompatibleAdapterError, InvalidInputError
 from burnish.schemas.base import BaseModelRef, FileEntry
-from burnish_inference.adapters.base import BaseModel
-from burnish_inference.adapters.checks import check_folder, check_manifest
-from burnish_inference.adapters.tensors import Tensor, norms, read_header
 
 MAX_RANK = 8
 A = "base_model.model.model.layers.0.self_attn.q_proj.lora_A.weight"

@@ -12,11 +12,11 @@ from typing import Any
 
 import orjson
 
+from burnish.adapters.base import BaseModel
+from burnish.adapters.tensors import NUMPY_TYPES, Tensor, norms, read_header
 from burnish.errors import IncompatibleAdapterError
 from burnish.schemas.adapter import AdapterManifest
 from burnish.schemas.base import FileEntry
-from burnish_inference.adapters.base import BaseModel
-from burnish_inference.adapters.tensors import NUMPY_TYPES, Tensor, norms, read_header
 
 CONFIG, WEIGHTS = "adapter_config.json", "adapter_model.safetensors"
 ALLOWED_SUFFIXES = frozenset({".json", ".safetensors", ".md", ".txt", ".jinja"})

@@ -6,10 +6,10 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
+from burnish.adapters.tensors import read_header
 from burnish.errors import InvalidInputError
 from burnish.model_files import weight_files
 from burnish.schemas.models import BaseModelRecord, read_record
-from burnish_inference.adapters.tensors import read_header
 
 IN_A_LAYER = re.compile(r"\.\d+\.")  # embeddings and the output head are in no numbered layer
 

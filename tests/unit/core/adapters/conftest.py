@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from adapter_making import make_base
 
-from burnish_inference.adapters.base import BaseModel
+from burnish.adapters.base import BaseModel
 
 
 @pytest.fixture
