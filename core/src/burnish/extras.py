@@ -15,6 +15,8 @@ EXTRAS = {
     "optuna": "burnish-client[sweep]",
     "pyarrow": "burnish-client[traces]",
     "huggingface_hub": "burnish-client[models]",
+    "sknetwork": "burnish-core[clusters]",
+    "wordllama": "burnish-core[clusters]",
 }
 
 
