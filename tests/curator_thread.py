@@ -1,4 +1,4 @@
-"""A real curator on a socket of this process, over a store in memory."""
+"""A real curator on a socket of this process, over a store in memory or another one."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import uvicorn
 
 from burnish.curation.lengths import CharacterLengths
 from burnish.objectstores.memory import MemoryObjectStore
+from burnish.ports import ObjectStore
 from burnish_curator.app import Deps, create_app
 from burnish_curator.database import open_database
 
@@ -18,13 +19,13 @@ TOKEN = "the-token"
 
 
 @contextmanager
-def curator_thread(folder: Path, store: MemoryObjectStore | None = None) -> Iterator[str]:
+def curator_thread(folder: Path, store: ObjectStore | None = None, token: str = TOKEN) -> Iterator[str]:
     """Its address. folder: for its database and cache."""
     deps = Deps(
         store=store or MemoryObjectStore(),
         database=open_database(f"sqlite:///{folder / 'curator.db'}"),
         cache_dir=folder / "cache",
-        token=TOKEN,
+        token=token,
         lengths=CharacterLengths(),
     )
     server = uvicorn.Server(uvicorn.Config(create_app(deps), host="127.0.0.1", port=0, log_config=None))

@@ -319,9 +319,9 @@ def max_request_bytes() -> int:
 async def standing(
     tmp_path: Path, base: BaseModel, upstream_socket: Socket, server_socket: Socket, **more: Any
 ) -> AsyncIterator[Stand]:
-    """The server on a socket, before an upstream on a socket. more: for Deps.wire."""
+    """The server on a socket, before an upstream on a socket. more: for Deps.wire; store: another one than a WatchedStore."""
     upstream = Upstream(url=upstream_socket.url)
-    engine, store = SwitchableEngine(upstream), WatchedStore()
+    engine, store = SwitchableEngine(upstream), more.pop("store", None) or WatchedStore()
     limits = httpx.Limits(max_connections=None)
     headers = {"Authorization": f"Bearer {TOKEN}"}
     async with (

@@ -132,7 +132,7 @@ async def test_rows_by_label_and_grade(caller: httpx.AsyncClient) -> None:
         unknown = await caller.get(address, params={name: "nothing"})
         assert (unknown.status_code, unknown.json()["error"]["metadata"]) == (400, {"field": name})
         assert there in unknown.json()["error"]["message"]
-    assert (await caller.get(address, params={"limit": 0})).json() == {"rows": [], "total": 25}
+    assert (await caller.get(address, params={"limit": 0})).json() == {"rows": [], "total": 25, "line_numbers": []}
 
 
 async def test_diagnosis(caller: httpx.AsyncClient) -> None:
@@ -187,3 +187,18 @@ def test_parts_that_were_read_longest_ago_leave_the_cache_and_come_back(
     repository.open(ids[-1])
     assert {path.name for path in cache.iterdir()} == {ids[-1]}
     assert repository.open(ids[0]).reader.rows == 1
+
+
+async def test_rows_by_question_line_trace_and_user(caller: httpx.AsyncClient) -> None:
+    lines = [run(f"q{n}", trace_id=f"t{n}", user_id="anna" if n % 2 else None) for n in range(4)]
+    address = f"/v1/runlogs/{(await imported(caller, jsonl(lines))).manifest.id}/rows"
+    for given, numbers in (
+        ({"question": ["q3", "q0"]}, [1, 4]),
+        ({"line": [2, 3, 99]}, [2, 3]),
+        ({"trace": "t2"}, [3]),
+        ({"user": "anna", "limit": 1}, [2]),
+        ({"user": "anna", "line": [2, 3]}, [2]),
+    ):
+        page = (await caller.get(address, params=given)).json()
+        assert page["line_numbers"] == numbers
+        assert [row["question_id"] for row in page["rows"]] == [f"q{number - 1}" for number in numbers]

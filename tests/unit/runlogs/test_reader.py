@@ -23,10 +23,10 @@ def log(tmp_path: Path) -> RunLogReader:
 
 def test_finds_rows_by_label_and_grade(log: RunLogReader) -> None:
     assert log.find().tolist() == list(range(10))
-    assert log.find(label="a").tolist() == [0, 2, 4, 6]
-    assert log.find(grade="wrong").tolist() == [5, 6, 7, 8, 9]
-    assert log.find(label="a", grade="wrong").tolist() == [6]
-    assert log.find(label="nothing").tolist() == []
+    assert log.find(failure_label=["a"]).tolist() == [0, 2, 4, 6]
+    assert log.find(grade=["wrong"]).tolist() == [5, 6, 7, 8, 9]
+    assert log.find(failure_label=["a"], grade=["wrong"]).tolist() == [6]
+    assert log.find(failure_label=["nothing"]).tolist() == []
 
 
 def test_reads_rows_across_parts_once_and_in_order(log: RunLogReader) -> None:

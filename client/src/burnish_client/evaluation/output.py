@@ -92,7 +92,7 @@ def write(
     files[REQUEST] = request.model_dump_json(indent=2).encode() + b"\n"
     for name, content in files.items():
         write_atomically(folder / name, content, survives_power_cut=False)
-    return _manifest(folder, meta, verdict, baselines, list(files))
+    return _manifest(folder, request, meta, verdict, baselines, list(files))
 
 
 def _postmortem(
@@ -113,13 +113,20 @@ def _postmortem(
 
 
 def _manifest(
-    folder: Path, meta: ReportMeta, verdict: Verdict, baselines: Sequence[BaselineRecord], names: Sequence[str]
+    folder: Path,
+    request: EvalRequest,
+    meta: ReportMeta,
+    verdict: Verdict,
+    baselines: Sequence[BaselineRecord],
+    names: Sequence[str],
 ) -> EvalManifest:
     name, _, version = meta.benchmark.partition("/")
     dataset, adapter = meta.dataset, meta.adapter
     parents = [Parent(kind="benchmark", name=name, digest=version)]
     if dataset:
         parents.append(Parent(kind="dataset", name=dataset.name, digest=dataset.version))
+    if request.base_run_log:
+        parents.append(Parent(kind="runlog", name=request.base_run_log, digest=request.base_run_log))
     if adapter:
         parents.append(Parent(kind="adapter", name=adapter.name, digest=adapter.version))
         parents.append(Parent(kind="base_model", name=adapter.base_model.name, digest=adapter.base_model.digest))

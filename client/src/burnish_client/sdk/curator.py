@@ -37,10 +37,11 @@ JSON = {"Content-Type": "application/json"}
 
 @dataclass(frozen=True)
 class RunLogRows:
-    """One page of a run log. total counts every row that passes the filters."""
+    """One page of a run log. total counts every row that passes the filters. line_numbers: of each row, in the imported file."""
 
     rows: list[RunLogLine]
     total: int
+    line_numbers: list[int]
 
 
 class CuratorClient(HttpClient):
@@ -91,12 +92,21 @@ class CuratorClient(HttpClient):
         self._send("DELETE", f"/v1/runlogs/{segment(run_log_id)}")
 
     def run_log_rows(
-        self, run_log_id: str, *, offset: int = 0, limit: int = 100, label: str | None = None, grade: str | None = None
+        self,
+        run_log_id: str,
+        *,
+        offset: int = 0,
+        limit: int = 100,
+        label: str | None = None,
+        grade: str | None = None,
+        **among: Any,
     ) -> RunLogRows:
-        params = {"offset": offset, "limit": limit, "label": label, "grade": grade}
+        """among: `question` and `line` (a number in the imported file), one or a list of at most 100; `trace` and `user`."""
+        params = {"offset": offset, "limit": limit, "label": label, "grade": grade} | among
         given = {name: value for name, value in params.items() if value is not None}
         body = self._get(f"/v1/runlogs/{segment(run_log_id)}/rows", given).json()
-        return RunLogRows([RunLogLine.model_validate(row) for row in body["rows"]], body["total"])
+        rows = [RunLogLine.model_validate(row) for row in body["rows"]]
+        return RunLogRows(rows, body["total"], body.get("line_numbers", []))
 
     def waiting_traces(self) -> list[dict[str, Any]]:
         """Traces that came to `/v1/traces` and are no run log yet: name, requests, size_bytes, oldest."""

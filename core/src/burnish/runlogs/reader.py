@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -13,7 +14,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from burnish.errors import NotFoundError
-from burnish.runlogs.columns import completed, from_rows
+from burnish.runlogs.columns import SCHEMA, completed, from_rows
 from burnish.runlogs.json_lines import to_json
 from burnish.schemas.runlog import RunLogLine
 
@@ -53,17 +54,15 @@ class RunLogReader:
             tables = [pq.read_table(path, columns=list(names), read_dictionary=encoded) for path in self._parts]
         return completed(pa.concat_tables(tables).unify_dictionaries(), names)
 
-    def find(self, label: str | None = None, grade: str | None = None) -> np.ndarray:
-        """Indices of the rows with this failure label and this grade (None: any), ascending."""
-        wanted = {"failure_label": label, "grade": grade}
-        filters = {name: value for name, value in wanted.items() if value is not None}
-        if not filters:
+    def find(self, **wanted: Collection[Any]) -> np.ndarray:
+        """Indices of the rows that have one of the wanted values in each of these columns, ascending; no column: all rows."""
+        if not wanted:
             return np.arange(self.rows)
-        table = self.columns(list(filters))
+        table = self.columns(list(wanted))
         mask = np.ones(self.rows, dtype=bool)
-        for name, value in filters.items():
-            matches = pc.equal(table[name].cast(pa.string()), value).fill_null(False)
-            mask &= matches.to_numpy()
+        for name, values in wanted.items():
+            plain = SCHEMA.field(name).type
+            mask &= pc.is_in(table[name].cast(plain), pa.array(list(values), type=plain)).to_numpy()
         return np.flatnonzero(mask)
 
     def table(self, indices: Sequence[int] | np.ndarray, names: Sequence[str] | None = None) -> pa.Table:

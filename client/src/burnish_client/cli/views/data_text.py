@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
+from itertools import zip_longest
 from typing import TYPE_CHECKING
 
 from burnish_client.cli.views import console
 
 if TYPE_CHECKING:
     from burnish.schemas.dataset import DatasetManifest
-    from burnish.schemas.runlog import Diagnosis, RunLogLine, RunLogManifest
+    from burnish.schemas.runlog import Diagnosis, RunLogManifest
+    from burnish_client.sdk.curator import RunLogRows
 
 SHOWN_REJECTED = 5
 SHOWN_GRADES = 200  # characters
@@ -47,11 +49,14 @@ def show_grades(manifest: RunLogManifest) -> None:
         console.note(f"[yellow]other grades:[/] {_unknown(others)}")
 
 
-def show_rows(rows: Sequence[RunLogLine], offset: int, total: int) -> None:
-    title = f"rows {offset + 1}–{offset + len(rows)} of {total:,}" if rows else "no rows"
-    shown = console.table("~question", "grade", "~label", "~answer", title=title)
-    for row in rows:
+def show_rows(page: RunLogRows, offset: int) -> None:
+    rows = page.rows
+    title = f"rows {offset + 1}–{offset + len(rows)} of {page.total:,}" if rows else "no rows"
+    shown = console.table(">line", "~question", "grade", "~label", "~answer", title=title)
+    for row, number in zip_longest(rows, page.line_numbers, fillvalue=None):
+        assert row is not None
         cells = (
+            "" if number is None else str(number),
             console.one_line(row.question_id),
             console.one_line(row.grade or ""),
             console.one_line(row.failure_label),

@@ -8,6 +8,7 @@ from fastapi import APIRouter, Depends, Query, Request, Response
 from fastapi.responses import StreamingResponse
 
 from burnish.errors import NotFoundError
+from burnish.runlogs.columns import LINE_NUMBER
 from burnish.runlogs.ingestion import meanings
 from burnish.runlogs.reader import jsonl_blocks
 from burnish.schemas.base import BrokenObject, Frozen
@@ -19,6 +20,7 @@ from burnish_curator.runlogs.repository import RunLogRepository
 
 router = APIRouter(prefix="/v1/runlogs", tags=["run logs"])
 RunLogs = Annotated[RunLogRepository, Depends(state("run_logs"))]
+MOST_VALUES = 100  # of one filter
 
 
 class RunLogList(Frozen):
@@ -27,10 +29,11 @@ class RunLogList(Frozen):
 
 
 class RunLogRows(Frozen):
-    """A page of rows in the order of the file; total: rows that match the filters."""
+    """A page of rows in the order of the file; total: rows that match the filters. line_numbers: of each, in the file that was imported."""
 
     rows: list[RunLogLine]
     total: int
+    line_numbers: list[int] = []
 
 
 @router.post("", summary="Import a run log", openapi_extra=jsonl_body("RunLogLine"), responses=BODY_RESPONSES)
@@ -81,10 +84,24 @@ def get_rows(
     limit: Annotated[int, Query(ge=0, le=1000)] = 100,
     label: Annotated[str | None, Query(examples=["not-json"])] = None,
     grade: Annotated[str | None, Query(examples=["wrong"])] = None,
+    question: Annotated[list[str] | None, Query(max_length=MOST_VALUES, examples=[["q17"]])] = None,
+    line: Annotated[list[int] | None, Query(max_length=MOST_VALUES, examples=[[12]])] = None,
+    trace: Annotated[str | None, Query(examples=["4bf92f3577b34da6a3ce929d0e0e4736"])] = None,
+    user: Annotated[str | None, Query(examples=["user-7"])] = None,
 ) -> RunLogRows:
+    """`question` and `line` (a number in the imported file) may be repeated; a row has one of each."""
     log = run_logs.open(run_log_id)
-    found = log.find(label, grade)
-    return RunLogRows(rows=list(log.reader.lines(found[offset : offset + limit])), total=len(found))
+    found = log.find(
+        label,
+        grade,
+        question_id=question,
+        line_number=line,
+        trace_id=None if trace is None else [trace],
+        user_id=None if user is None else [user],
+    )
+    shown = found[offset : offset + limit]
+    numbers = log.reader.table(shown, [LINE_NUMBER])[LINE_NUMBER].to_pylist()
+    return RunLogRows(rows=list(log.reader.lines(shown)), total=len(found), line_numbers=numbers)
 
 
 @router.get(

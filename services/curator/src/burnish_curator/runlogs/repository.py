@@ -6,10 +6,11 @@ import logging
 import shutil
 import tempfile
 from collections import OrderedDict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from threading import Lock
+from typing import Any
 
 import anyio
 import numpy as np
@@ -47,15 +48,19 @@ class OpenRunLog:
         self.reader = reader
         self.codes = read_codes(reader)
 
-    def find(self, label: str | None, grade: str | None) -> np.ndarray:
-        """Indices of the rows with this failure label and grade (None: any). InvalidInputError for one that no row has."""
+    def find(self, label: str | None = None, grade: str | None = None, **among: Collection[Any] | None) -> np.ndarray:
+        """Indices of the rows with this failure label and grade (None: any). InvalidInputError for one that no row has.
+
+        among: column -> values of which a row has one; None: any.
+        """
         for name, value, known in (("label", label, self.codes.labels), ("grade", grade, self.grades)):
             if value is not None and value not in known:
                 raise InvalidInputError(
                     f"no row of run log {self.id} has {name} {value!r}; there are {', '.join(known) or 'none'}",
                     field=name,
                 )
-        return self.reader.find(label=label, grade=grade)
+        among |= {"failure_label": None if label is None else [label], "grade": None if grade is None else [grade]}
+        return self.reader.find(**{name: values for name, values in among.items() if values})
 
     @cached_property
     def grades(self) -> list[str]:

@@ -120,7 +120,7 @@ def show_run_log(
         )
     data_text.show_run_log(manifest)
     if page:
-        data_text.show_rows(page.rows, offset, page.total)
+        data_text.show_rows(page, offset)
 
 
 @app.command("grade")
