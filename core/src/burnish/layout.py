@@ -60,6 +60,11 @@ def reference(digest: str, file: str = MANIFEST) -> str:
     return f"references/{_part(digest, 'digest')}/{file}"
 
 
+def hosted(job_id: str) -> str:
+    """What is known of a job that a provider trains. Not immutable: each change is a conditional write."""
+    return f"hosted/{_part(job_id, 'job_id')}/record.json"
+
+
 def benchmark(name: str, version: str, file: str = MANIFEST) -> str:
     return f"benchmarks/{_part(name, 'name')}/{_part(version, 'version')}/{file}"
 

@@ -178,6 +178,9 @@ class TrainerCalls:
     def cancel(self, job_id: str) -> pb.TuningJob:
         return self._stub.CancelTuningJob(pb.CancelTuningJobRequest(job_id=job_id), metadata=METADATA)
 
+    def delete(self, job_id: str) -> None:
+        self._stub.DeleteTuningJob(pb.DeleteTuningJobRequest(job_id=job_id), metadata=METADATA)
+
     def pause(self, job_id: str) -> pb.TuningJob:
         return self._stub.PauseTuningJob(pb.PauseTuningJobRequest(job_id=job_id), metadata=METADATA)
 

@@ -11,7 +11,13 @@ import typer
 from burnish.errors import InvalidInputError
 from burnish.schemas.methods import Method
 from burnish_client.cli.options.common import Options, grouped, option
-from burnish_client.cli.options.training import hyperparameter_options, read_deadline, read_labels, spec_values
+from burnish_client.cli.options.training import (
+    hyperparameter_options,
+    read_deadline,
+    read_hosted,
+    read_labels,
+    spec_values,
+)
 from burnish_client.sdk.job_spec import tuning_spec
 from burnish_client.sdk.trainer import final_series
 from burnish_protos.trainer.v1.trainer_pb2 import (
@@ -125,3 +131,30 @@ def test_the_final_series_has_the_last_telling_of_each_step() -> None:
         told(5, 2, 2, train_loss=2.1),
     ]
     assert [event.sequence for event in final_series(events)] == [1, 5, 3]
+
+
+def test_a_place_to_train_becomes_the_spec() -> None:
+    assert read_hosted("local", None) is None
+    hosted = read_hosted("openai:ft:gpt-4.1", 2.5)
+    assert hosted is not None
+    spec = tuning_spec("sft", **REFERENCE, hosted=hosted)
+    assert (spec.hosted.provider, spec.hosted.model, spec.hosted.spend_limit_usd) == ("openai", "ft:gpt-4.1", 2.5)
+    free = tuning_spec("sft", **REFERENCE, hosted=read_hosted("openai:mine", 0))
+    assert free.hosted.HasField("spend_limit_usd")
+    assert not tuning_spec("sft", **REFERENCE).HasField("hosted")
+
+
+@pytest.mark.parametrize(
+    ("on", "limit", "message"),
+    [
+        ("openai:gpt", None, "needs --spend-limit"),
+        ("local", 1.0, "leave --spend-limit out"),
+        ("openai", 1.0, "write one of local, openai:MODEL"),
+        ("openai:", 1.0, "write one of local, openai:MODEL"),
+        ("elsewhere:gpt", 1.0, "write one of local, openai:MODEL"),
+        ("openai:a model", 1.0, "has no blanks"),
+    ],
+)
+def test_a_place_that_is_none_is_refused(on: str, limit: float | None, message: str) -> None:
+    with pytest.raises(InvalidInputError, match=message):
+        read_hosted(on, limit)

@@ -11,7 +11,7 @@ import pytest
 from burnish.errors import PreconditionError
 from burnish.settings import S3Settings, TokenSettings
 from burnish_trainer.scheduler.workdir import WorkDir
-from burnish_trainer.settings import ReportSettings, TrainerSettings
+from burnish_trainer.settings import HostedSettings, ReportSettings, TrainerSettings
 
 HEAVY = ("torch", "transformers", "trl", "peft", "datasets", "unsloth", "numpy")
 
@@ -28,7 +28,7 @@ def test_the_server_process_imports_no_model_library() -> None:
     assert answer.stdout.strip() == "[]"
 
 
-@pytest.mark.parametrize("settings", [S3Settings, TokenSettings, ReportSettings, TrainerSettings])
+@pytest.mark.parametrize("settings", [S3Settings, TokenSettings, ReportSettings, TrainerSettings, HostedSettings])
 def test_every_setting_is_described_and_frozen(settings: type) -> None:
     assert all(field.description for field in settings.model_fields.values())  # type: ignore[attr-defined]
     assert settings.model_config["frozen"]  # type: ignore[attr-defined]

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from burnish.errors import InvalidInputError
+from burnish.schemas.hosted import HostedSpec
 from burnish.schemas.hyperparameters import Hyperparameter
 from burnish.schemas.job import hyperparameters_of
 from burnish.schemas.methods import METHODS, Method, method_named
@@ -22,11 +23,13 @@ def tuning_spec(
     adapter_name: str,
     accepted_findings: Sequence[str] = (),
     base_model: str | None = None,
+    hosted: HostedSpec | None = None,
     **values: HyperparameterValue,
 ) -> TuningSpec:
     """A spec of a job. values: the hyperparameters by name, as burnish.schemas declares them; None leaves the default to the trainer.
 
-    base_model: name of the base that the trainer must hold; None: whichever it holds. An initial_adapter is (name, version). Raises InvalidInputError for an unknown method and for a hyperparameter that the
+    base_model: name of the base that the trainer must hold; None: whichever it holds. hosted: the provider that trains it; None:
+    the trainer itself. An initial_adapter is (name, version). Raises InvalidInputError for an unknown method and for a hyperparameter that the
     method does not have. The trainer checks types and bounds.
     """
     method = method_named(method)
@@ -49,6 +52,8 @@ def tuning_spec(
     }
     if base_model is not None:
         fields["base_model"] = {"name": base_model}
+    if hosted is not None:
+        fields["hosted"] = hosted.model_dump()
     return TuningSpec(**fields, **parts["run"])
 
 

@@ -11,6 +11,7 @@ from pydantic import Field, field_validator, model_validator
 from burnish.errors import InvalidInputError, PreconditionError
 from burnish.layout import check_name
 from burnish.schemas.base import BaseModelRef, Frozen, VersionRef
+from burnish.schemas.hosted import HostedSpec
 from burnish.schemas.hyperparameters import (
     Hyperparameter,
     LoraSpec,
@@ -54,7 +55,10 @@ class JobSpec(Frozen):
     accepted_findings: tuple[str, ...] = Field(default=(), description="codes of refusals the caller answers for")
     base_model: BaseModelRef | None = Field(
         default=None,
-        description="what it trains on, filled in when it is queued; None: queued by a version that did not",
+        description="what it trains on, filled in when it is queued; None: queued by a version that did not, or hosted",
+    )
+    hosted: HostedSpec | None = Field(
+        default=None, description="the provider that trains it; None: this trainer itself"
     )
 
     @field_validator("adapter_name")

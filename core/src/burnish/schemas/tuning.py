@@ -40,6 +40,7 @@ class RunEstimate(Frozen):
     seconds: first step to adapter, evaluations and checkpoints included. peak_memory_bytes: of the device on CUDA, else
     of the worker process. tokens: processed by all training steps, padding included. basis: where the figures come from.
     smaller: what would take less memory, the mildest first.
+    cost_usd: what a provider will charge, None if that is not known; of a hosted job, only it, tokens and basis are said.
     """
 
     seconds: float
@@ -51,6 +52,7 @@ class RunEstimate(Frozen):
     tokens: int
     basis: str
     smaller: tuple[SmallerRun, ...] = ()
+    cost_usd: float | None = None
 
 
 class RunMeasurement(Frozen):

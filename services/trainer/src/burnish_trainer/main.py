@@ -19,11 +19,13 @@ from burnish.schemas.models import read_record
 from burnish.settings import S3Settings, TlsSettings, TokenSettings
 from burnish.telemetry import logs
 from burnish.telemetry.tracing import Tracing
+from burnish_trainer.executors.access import ProviderAccess
 from burnish_trainer.executors.local import LocalExecutor
 from burnish_trainer.hardware.machine import MachineReader
 from burnish_trainer.metrics import TrainerMetrics
 from burnish_trainer.preflight.base_model import read_projections
 from burnish_trainer.preflight.planner import RunPlanner
+from burnish_trainer.preflight.prices import PriceTable
 from burnish_trainer.preflight.process import CheckerProcess
 from burnish_trainer.queue.database import Database
 from burnish_trainer.queue.notifier import Notifier
@@ -38,7 +40,7 @@ from burnish_trainer.scheduler.gpu_locks import GpuLocks
 from burnish_trainer.scheduler.policy import Policy
 from burnish_trainer.scheduler.workdir import WorkDir
 from burnish_trainer.serving import HttpServing, lent_devices
-from burnish_trainer.settings import TrainerSettings
+from burnish_trainer.settings import HostedSettings, TrainerSettings
 
 log = logging.getLogger(__name__)
 
@@ -57,8 +59,14 @@ async def serve(settings: TrainerSettings, s3: S3Settings, token: str, certifica
     devices = discover(settings.device, gpus)
     checker = CheckerProcess(settings.base_model, s3.environment())
     uuids = [gpu.uuid for gpu in gpus]
+    access, hosted = ProviderAccess.read(settings.secrets_file), HostedSettings()
     executor = LocalExecutor(
-        settings.work_dir, settings.base_model, uuids, s3.environment(), warm_workers=settings.warm_workers
+        settings.work_dir,
+        settings.base_model,
+        uuids,
+        s3.environment(),
+        warm_workers=settings.warm_workers,
+        access=access,
     )
     inference = HttpServing(settings.inference_url, token, settings.inference_ca) if settings.inference_url else None
     machine = MachineReader(
@@ -68,15 +76,26 @@ async def serve(settings: TrainerSettings, s3: S3Settings, token: str, certifica
         lambda: own(gpus),
         lambda: lent_devices(inference) if inference else (),
     )
-    planner = RunPlanner(checker, repository, base_model, machine)
+    planner = RunPlanner(checker, repository, base_model, machine, PriceTable.read(settings.prices))
     metrics, tracing = TrainerMetrics(), Tracing.from_environment("burnish-trainer")
     metrics.watch_queue(repository.count_open)
-    policy = Policy.from_settings(settings)
+    policy = Policy.from_settings(settings, hosted.jobs)
     engine = Engine(
-        work_dir.engine_id, repository, executor, planner, store, notifier, policy, devices, metrics, tracing,
-        inference, dict(zip(devices, uuids, strict=True)) if uuids else {CPU: cpu()},
-    )  # fmt: skip
-    admission = Admission(store, base_model, devices, settings.workers, read_projections(settings.base_model))
+        work_dir.engine_id,
+        repository,
+        executor,
+        planner,
+        store,
+        notifier,
+        policy,
+        devices,
+        metrics,
+        tracing,
+        inference,
+        dict(zip(devices, uuids, strict=True)) if uuids else {CPU: cpu()},
+        access.usable,
+    )
+    admission = Admission(store, base_model, devices, settings.workers, read_projections(settings.base_model), access)
     servicer = TrainerServicer(repository, admission, notifier, planner, store, metrics)
     server = build_server(servicer, token, health, metrics, tracing)
     port = open_port(server, f"{settings.host}:{settings.port}", certificate)

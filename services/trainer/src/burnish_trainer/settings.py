@@ -44,6 +44,23 @@ def _names(value: str) -> list[str]:
     return list(dict.fromkeys(name.strip() for name in value.split(",") if name.strip()))
 
 
+class HostedSettings(BaseSettings):
+    """How hosted jobs are followed. Read by the server, so that a wrong value is refused at its start, and by hosted workers."""
+
+    model_config = SettingsConfigDict(env_prefix="BURNISH_TRAINER_HOSTED_", frozen=True)
+
+    poll_seconds: float = Field(
+        default=5.0,
+        gt=0,
+        description="seconds between the first two looks at a provider's job; half as much longer each time",
+    )
+    longest_poll_seconds: float = Field(default=60.0, gt=0, description="seconds between two looks at most")
+    settle_seconds: float = Field(
+        default=10.0, ge=0, description="seconds after which a provider's list has what it was asked to make"
+    )
+    jobs: int = Field(default=4, ge=1, le=64, description="hosted jobs that are followed at one time")
+
+
 class TrainerSettings(ReportSettings):
     """The trainer's own."""
 
@@ -127,6 +144,14 @@ class TrainerSettings(ReportSettings):
         ge=10,
         le=MAX_TTL_SECONDS,
         description="seconds after which serving takes a device back from a trainer that is silent",
+    )
+    secrets_file: Path | None = Field(
+        default=None,
+        description="file of the providers' credentials, NAME=value a line, that only its owner may read; the environment comes first",
+    )
+    prices: Path | None = Field(
+        default=None,
+        description="JSON file of what providers charge, which comes before the shipped prices; docs/hosted.md has its form",
     )
     keep_checkpoints: Keep = Field(
         default="all",

@@ -160,7 +160,7 @@ def test_a_process_that_lives_and_makes_no_progress_is_seen(tmp_path: Path) -> N
 HANGING = """
 import sys, time
 from pathlib import Path
-from burnish_trainer.worker.lifeline import Lifeline
+from burnish_trainer.executors.lifeline import Lifeline
 lifeline = Lifeline()
 lifeline.beat(Path(sys.argv[1]))
 for _ in range(3):

@@ -50,5 +50,6 @@ def job(**changes: Any) -> Job:
         "findings": [],
         "devices": ["cpu"],
         "overhead_seconds": 0.0,
+        "released": False,
     }
     return Job.model_validate(unset | counts | known | changes)

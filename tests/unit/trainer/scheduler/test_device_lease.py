@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-import pytest
+from unittest.mock import Mock
 
-from burnish_trainer.scheduler.device_lease import Hold
+import pytest
+from unit.trainer.scheduler.jobs import job
+
+from burnish_trainer.scheduler.device_lease import DeviceLeases, Hold
 
 
 @pytest.mark.parametrize(
@@ -23,3 +26,10 @@ def test_a_worker_stays_while_the_lease_is_renewed(
     renewed_at: float | None, is_lost: bool, now: float, left: float | None
 ) -> None:
     assert Hold(120.0, renewed_at, is_lost).seconds_left(now) == left
+
+
+async def test_a_job_without_a_device_asks_serving_for_nothing() -> None:
+    serving = Mock(spec_set=["ask", "give_back"])
+    async with DeviceLeases(Mock(), serving, {}, 120.0).held(job(devices=[]), lambda _: True) as (_, hold):
+        assert hold.seconds_left(1e9) is None
+    assert serving.mock_calls == []

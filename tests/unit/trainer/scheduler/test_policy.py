@@ -230,5 +230,5 @@ def test_back_off_doubles_up_to_its_limit() -> None:
 def test_each_field_of_the_policy_is_a_setting(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("BURNISH_TRAINER_BASE_MODEL", "/models/base")
     monkeypatch.setenv("BURNISH_TRAINER_MAX_ATTEMPTS", "7")
-    made = Policy.from_settings(TrainerSettings())
+    made = Policy.from_settings(TrainerSettings(), 4)
     assert (made.max_attempts, made.lease_seconds, made.keep_checkpoints) == (7, 30.0, "all")

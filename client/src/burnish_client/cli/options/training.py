@@ -13,6 +13,7 @@ from burnish_client.cli.views import console
 from burnish_client.cli.views.console import JsonFlag
 
 if TYPE_CHECKING:
+    from burnish.schemas.hosted import HostedSpec
     from burnish.schemas.hyperparameters import Hyperparameter
     from burnish.schemas.methods import Method
 
@@ -30,6 +31,12 @@ class JobOptions(Options):
     )
     base_model: str | None = option(
         None, "Base model that the stack must run on. Default: whichever it runs on.", metavar="NAME"
+    )
+    on: str = option(
+        "local", "Where it is trained: local, or a provider. See docs/hosted.md.", metavar="PROVIDER:MODEL"
+    )
+    spend_limit: float | None = option(
+        None, "Needed with a provider: refuse the job if its price is estimated to be above this.", metavar="USD", min=0
     )
     dry_run: bool = option(
         False, "Only check and estimate; queue nothing. Exit code 1 if it is refused.", names=["--dry-run"]
@@ -98,6 +105,24 @@ def spec_values(method: Method, given: object) -> dict[str, Any]:
                 value = console.version_of(value)
             values[name] = value or None if declared.kind in ("flag", "names") else value
     return values
+
+
+def read_hosted(on: str, spend_limit: float | None) -> HostedSpec | None:
+    """Read `openai:MODEL` with its limit; None for `local`. Raises InvalidInputError for what is no place, and without a limit."""
+    from burnish.schemas.hosted import HostedSpec, read_place
+
+    place = read_place(on)
+    if (place is None) != (spend_limit is None):
+        wrong = (
+            "needs --spend-limit USD: a provider charges for it" if place else "costs nothing: leave --spend-limit out"
+        )
+        raise InvalidInputError(f"--on {on} {wrong}", field="hosted.spend_limit_usd")
+    if place is None or spend_limit is None:
+        return None
+    try:
+        return HostedSpec(provider=place[0], model=place[1], spend_limit_usd=spend_limit)
+    except ValueError as error:
+        raise InvalidInputError(f"--on {on!r}: a model's name has no blanks and up to 200 characters") from error
 
 
 def read_labels(words: Iterable[str] | None) -> dict[str, str]:

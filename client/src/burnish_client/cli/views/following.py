@@ -165,6 +165,9 @@ def show_outcome(job: TuningJob) -> None:
 
 
 def _show_success(job: TuningJob) -> None:
+    if job.HasField("remote_model"):
+        model = job_text.remote_model_text(job.remote_model)
+        return console.out().print(f"[bold green]succeeded[/] {job.job_id} → model {escape(model)}")
     reference = job_text.reference(job.adapter)
     seconds = job.end_time.ToDatetime() - job.start_time.ToDatetime()
     console.out().print(

@@ -10,6 +10,7 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
+from burnish.schemas.hosted import PROVIDERS
 from burnish.schemas.job_state import JobState
 from burnish_client.cli.views import console
 from burnish_client.sdk.trainer import job_state, to_dict
@@ -18,6 +19,7 @@ from burnish_protos.trainer.v1.trainer_pb2 import (
     CheckpointInfo,
     DatasetRef,
     Finding,
+    RemoteModel,
     RunEstimate,
     RunMeasurement,
     TuningJob,
@@ -65,6 +67,9 @@ def show_list(jobs: Sequence[TuningJob]) -> None:
             *_progress(job),
         )
     console.show_table(shown)
+    for job in jobs:
+        if warning := unreleased(job):
+            console.note(f"[yellow]{escape(warning)}[/]")
 
 
 def _progress(job: TuningJob) -> tuple[str, str]:
@@ -79,13 +84,15 @@ def show_job(job: TuningJob) -> None:
     steps, loss = _progress(job)
     times = {name: getattr(job, name) for name in ("not_before", *TIMES) if job.HasField(name)}
     shown = {name: console.when(time.ToDatetime(tzinfo=UTC)) for name, time in times.items()}
+    where = f"{spec.hosted.provider}:{spec.hosted.model}" if spec.HasField("hosted") else ", ".join(job.devices)
     facts: list[tuple[str, object]] = [
         ("method", spec.WhichOneof("method")),
         ("dataset", reference(spec.dataset)),
         ("adapter", reference(job.adapter) if job.HasField("adapter") else f"{spec.adapter_name} (no version yet)"),
+        ("remote model", remote_model_text(job.remote_model) if job.HasField("remote_model") else None),
         ("progress", f"step {steps}, loss {loss}"),
         ("attempts", job.attempts),
-        ("devices", ", ".join(job.devices)),
+        ("on", where) if spec.HasField("hosted") else ("devices", where),
         ("priority", job.priority or None),
         ("labels", ", ".join(f"{name}={value}" for name, value in sorted(job.labels.items()))),
         ("next attempt", shown.get("not_before")),
@@ -94,6 +101,8 @@ def show_job(job: TuningJob) -> None:
     ]
     out.print(f"{job.job_id}  {state_markup(job_state(job.state))}")
     out.print(console.facts(facts))
+    if warning := unreleased(job):
+        console.error(warning)
     show_findings(job.findings)
     if job.HasField("measured") and job.HasField("estimate"):
         out.print(estimate_and_measurement(job.estimate, job.measured))
@@ -103,6 +112,20 @@ def show_job(job: TuningJob) -> None:
         console.error(job.error.message)
     if job.HasField("progress"):
         console.note(f"[dim]checkpoints:[/] burnish jobs checkpoints {job.job_id}")
+
+
+def remote_model_text(model: RemoteModel) -> str:
+    return f"{console.fold(model.model)} at {model.endpoint}"
+
+
+def unreleased(job: TuningJob) -> str | None:
+    """What an ended hosted job may have left at its provider, for people; None if that is nothing."""
+    state, provider = job_state(job.state), job.spec.hosted.provider
+    if not job.spec.HasField("hosted") or not state.ended or job.released:
+        return None
+    if state is JobState.SUCCEEDED:
+        return f"the rows of {job.job_id} still lie at {provider}: the trainer is deleting them"
+    return f"{job.job_id} may still run at {provider} and cost money: the trainer is ending it"
 
 
 def checkpoint_row(checkpoint: CheckpointInfo) -> list[str]:
@@ -148,8 +171,19 @@ def indented(content: Text | Table) -> Padding:
     return Padding(content, (0, 0, 0, 2), expand=False)
 
 
+def cost_text(estimate: RunEstimate) -> str:
+    return f"about ${estimate.cost_usd:,.2f}" if estimate.HasField("cost_usd") else "not known"
+
+
+def is_hosted(estimate: RunEstimate) -> bool:
+    """Whether a provider does the work: then it says nothing of steps."""
+    return not estimate.steps
+
+
 def estimate_line(estimate: RunEstimate) -> str:
     """An estimate as one line of plain text."""
+    if is_hosted(estimate):
+        return f"price {cost_text(estimate)} ({console.fold(estimate.basis)})"
     return (
         f"estimate {console.duration(estimate.seconds)} for {estimate.steps} steps, "
         f"{console.size(estimate.peak_memory_bytes)} of memory, {console.size(estimate.disk_bytes)} of disk "
@@ -158,6 +192,10 @@ def estimate_line(estimate: RunEstimate) -> str:
 
 
 def show_estimate(estimate: RunEstimate) -> None:
+    if is_hosted(estimate):
+        console.out().print("[bold]estimate[/]")
+        facts = [("price", cost_text(estimate)), ("basis", console.fold(estimate.basis))]
+        return console.out().print(indented(console.facts(facts)))
     has_limit = estimate.HasField("available_memory_bytes")
     available = f" of {console.size(estimate.available_memory_bytes)}" if has_limit else ""
     load = console.duration(estimate.load_seconds)
@@ -188,6 +226,11 @@ def parameters(spec: TuningSpec) -> str:
     given = {**fields.get("lora", {}), **fields.get("optimizer", {}), **fields.get(spec.WhichOneof("method") or "", {})}
     rest = ("quantization", "backend", "device_count", "seed", "accepted_findings")
     given.update({name: fields[name] for name in rest if name in fields})
+    if spec.HasField("hosted"):
+        known = {name: one for name, one in PROVIDERS.items() if name == spec.hosted.provider}
+        taken = {path.rpartition(".")[2] for one in known.values() for path in one.parameters}
+        given = {name: value for name, value in given.items() if name in taken}
+        given["spend_limit_usd"] = spec.hosted.spend_limit_usd
     return ", ".join(f"{name} {_value(value)}" for name, value in given.items() if value is not False)
 
 
@@ -205,7 +248,8 @@ def _value(value: object) -> str:
 
 def summary(spec: TuningSpec) -> str:
     """`sft on tickets@2e12d583988a77d4 → adapter tickets`."""
-    return f"{spec.WhichOneof('method')} on {reference(spec.dataset)} → adapter {spec.adapter_name}"
+    at = f" by {spec.hosted.provider}:{spec.hosted.model}" if spec.HasField("hosted") else ""
+    return f"{spec.WhichOneof('method')}{at} on {reference(spec.dataset)} → adapter {spec.adapter_name}"
 
 
 def show_preview(preview: TuningJobPreview) -> None:

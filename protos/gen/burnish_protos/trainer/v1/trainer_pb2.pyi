@@ -28,7 +28,7 @@ BACKEND_PEFT: Backend
 BACKEND_UNSLOTH: Backend
 
 class TuningJob(_message.Message):
-    __slots__ = ("job_id", "spec", "state", "error", "adapter", "create_time", "start_time", "end_time", "attempts", "progress", "request_id", "priority", "labels", "deadline", "findings", "estimate", "measured", "not_before", "devices")
+    __slots__ = ("job_id", "spec", "state", "error", "adapter", "create_time", "start_time", "end_time", "attempts", "progress", "request_id", "priority", "labels", "deadline", "findings", "estimate", "measured", "not_before", "devices", "remote_model", "released")
     class State(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
         __slots__ = ()
         STATE_UNSPECIFIED: _ClassVar[TuningJob.State]
@@ -73,6 +73,8 @@ class TuningJob(_message.Message):
     MEASURED_FIELD_NUMBER: _ClassVar[int]
     NOT_BEFORE_FIELD_NUMBER: _ClassVar[int]
     DEVICES_FIELD_NUMBER: _ClassVar[int]
+    REMOTE_MODEL_FIELD_NUMBER: _ClassVar[int]
+    RELEASED_FIELD_NUMBER: _ClassVar[int]
     job_id: str
     spec: TuningSpec
     state: TuningJob.State
@@ -92,7 +94,33 @@ class TuningJob(_message.Message):
     measured: RunMeasurement
     not_before: _timestamp_pb2.Timestamp
     devices: _containers.RepeatedScalarFieldContainer[str]
-    def __init__(self, job_id: _Optional[str] = ..., spec: _Optional[_Union[TuningSpec, _Mapping]] = ..., state: _Optional[_Union[TuningJob.State, str]] = ..., error: _Optional[_Union[_status_pb2.Status, _Mapping]] = ..., adapter: _Optional[_Union[AdapterRef, _Mapping]] = ..., create_time: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., start_time: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., end_time: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., attempts: _Optional[int] = ..., progress: _Optional[_Union[StepMetrics, _Mapping]] = ..., request_id: _Optional[str] = ..., priority: _Optional[int] = ..., labels: _Optional[_Mapping[str, str]] = ..., deadline: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., findings: _Optional[_Iterable[_Union[Finding, _Mapping]]] = ..., estimate: _Optional[_Union[RunEstimate, _Mapping]] = ..., measured: _Optional[_Union[RunMeasurement, _Mapping]] = ..., not_before: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., devices: _Optional[_Iterable[str]] = ...) -> None: ...
+    remote_model: RemoteModel
+    released: bool
+    def __init__(self, job_id: _Optional[str] = ..., spec: _Optional[_Union[TuningSpec, _Mapping]] = ..., state: _Optional[_Union[TuningJob.State, str]] = ..., error: _Optional[_Union[_status_pb2.Status, _Mapping]] = ..., adapter: _Optional[_Union[AdapterRef, _Mapping]] = ..., create_time: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., start_time: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., end_time: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., attempts: _Optional[int] = ..., progress: _Optional[_Union[StepMetrics, _Mapping]] = ..., request_id: _Optional[str] = ..., priority: _Optional[int] = ..., labels: _Optional[_Mapping[str, str]] = ..., deadline: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., findings: _Optional[_Iterable[_Union[Finding, _Mapping]]] = ..., estimate: _Optional[_Union[RunEstimate, _Mapping]] = ..., measured: _Optional[_Union[RunMeasurement, _Mapping]] = ..., not_before: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., devices: _Optional[_Iterable[str]] = ..., remote_model: _Optional[_Union[RemoteModel, _Mapping]] = ..., released: bool = ...) -> None: ...
+
+class HostedSpec(_message.Message):
+    __slots__ = ("provider", "model", "spend_limit_usd")
+    PROVIDER_FIELD_NUMBER: _ClassVar[int]
+    MODEL_FIELD_NUMBER: _ClassVar[int]
+    SPEND_LIMIT_USD_FIELD_NUMBER: _ClassVar[int]
+    provider: str
+    model: str
+    spend_limit_usd: float
+    def __init__(self, provider: _Optional[str] = ..., model: _Optional[str] = ..., spend_limit_usd: _Optional[float] = ...) -> None: ...
+
+class RemoteModel(_message.Message):
+    __slots__ = ("provider", "endpoint", "model", "base_model", "expires_at")
+    PROVIDER_FIELD_NUMBER: _ClassVar[int]
+    ENDPOINT_FIELD_NUMBER: _ClassVar[int]
+    MODEL_FIELD_NUMBER: _ClassVar[int]
+    BASE_MODEL_FIELD_NUMBER: _ClassVar[int]
+    EXPIRES_AT_FIELD_NUMBER: _ClassVar[int]
+    provider: str
+    endpoint: str
+    model: str
+    base_model: str
+    expires_at: _timestamp_pb2.Timestamp
+    def __init__(self, provider: _Optional[str] = ..., endpoint: _Optional[str] = ..., model: _Optional[str] = ..., base_model: _Optional[str] = ..., expires_at: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
 
 class Finding(_message.Message):
     __slots__ = ("code", "severity", "message", "question_ids", "count")
@@ -117,7 +145,7 @@ class Finding(_message.Message):
     def __init__(self, code: _Optional[str] = ..., severity: _Optional[_Union[Finding.Severity, str]] = ..., message: _Optional[str] = ..., question_ids: _Optional[_Iterable[str]] = ..., count: _Optional[int] = ...) -> None: ...
 
 class RunEstimate(_message.Message):
-    __slots__ = ("seconds", "load_seconds", "peak_memory_bytes", "available_memory_bytes", "disk_bytes", "steps", "tokens", "basis")
+    __slots__ = ("seconds", "load_seconds", "peak_memory_bytes", "available_memory_bytes", "disk_bytes", "steps", "tokens", "basis", "cost_usd")
     SECONDS_FIELD_NUMBER: _ClassVar[int]
     LOAD_SECONDS_FIELD_NUMBER: _ClassVar[int]
     PEAK_MEMORY_BYTES_FIELD_NUMBER: _ClassVar[int]
@@ -126,6 +154,7 @@ class RunEstimate(_message.Message):
     STEPS_FIELD_NUMBER: _ClassVar[int]
     TOKENS_FIELD_NUMBER: _ClassVar[int]
     BASIS_FIELD_NUMBER: _ClassVar[int]
+    COST_USD_FIELD_NUMBER: _ClassVar[int]
     seconds: float
     load_seconds: float
     peak_memory_bytes: int
@@ -134,7 +163,8 @@ class RunEstimate(_message.Message):
     steps: int
     tokens: int
     basis: str
-    def __init__(self, seconds: _Optional[float] = ..., load_seconds: _Optional[float] = ..., peak_memory_bytes: _Optional[int] = ..., available_memory_bytes: _Optional[int] = ..., disk_bytes: _Optional[int] = ..., steps: _Optional[int] = ..., tokens: _Optional[int] = ..., basis: _Optional[str] = ...) -> None: ...
+    cost_usd: float
+    def __init__(self, seconds: _Optional[float] = ..., load_seconds: _Optional[float] = ..., peak_memory_bytes: _Optional[int] = ..., available_memory_bytes: _Optional[int] = ..., disk_bytes: _Optional[int] = ..., steps: _Optional[int] = ..., tokens: _Optional[int] = ..., basis: _Optional[str] = ..., cost_usd: _Optional[float] = ...) -> None: ...
 
 class RunMeasurement(_message.Message):
     __slots__ = ("seconds", "load_seconds", "peak_memory_bytes", "tokens", "queue_seconds")
@@ -181,7 +211,7 @@ class CheckpointInfo(_message.Message):
     def __init__(self, step: _Optional[int] = ..., epoch: _Optional[float] = ..., validation_loss: _Optional[float] = ..., size_bytes: _Optional[int] = ..., time: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., best: bool = ..., adapter: _Optional[_Union[AdapterRef, _Mapping]] = ...) -> None: ...
 
 class TuningSpec(_message.Message):
-    __slots__ = ("dataset", "adapter_name", "lora", "optimizer", "sft", "dpo", "kto", "orpo", "simpo", "quantization", "backend", "seed", "device_count", "accepted_findings", "retry_smaller", "base_model")
+    __slots__ = ("dataset", "adapter_name", "lora", "optimizer", "sft", "dpo", "kto", "orpo", "simpo", "quantization", "backend", "seed", "device_count", "accepted_findings", "retry_smaller", "base_model", "hosted")
     DATASET_FIELD_NUMBER: _ClassVar[int]
     ADAPTER_NAME_FIELD_NUMBER: _ClassVar[int]
     LORA_FIELD_NUMBER: _ClassVar[int]
@@ -198,6 +228,7 @@ class TuningSpec(_message.Message):
     ACCEPTED_FINDINGS_FIELD_NUMBER: _ClassVar[int]
     RETRY_SMALLER_FIELD_NUMBER: _ClassVar[int]
     BASE_MODEL_FIELD_NUMBER: _ClassVar[int]
+    HOSTED_FIELD_NUMBER: _ClassVar[int]
     dataset: DatasetRef
     adapter_name: str
     lora: LoraParams
@@ -214,7 +245,8 @@ class TuningSpec(_message.Message):
     accepted_findings: _containers.RepeatedScalarFieldContainer[str]
     retry_smaller: bool
     base_model: BaseModelRef
-    def __init__(self, dataset: _Optional[_Union[DatasetRef, _Mapping]] = ..., adapter_name: _Optional[str] = ..., lora: _Optional[_Union[LoraParams, _Mapping]] = ..., optimizer: _Optional[_Union[OptimizerParams, _Mapping]] = ..., sft: _Optional[_Union[SftParams, _Mapping]] = ..., dpo: _Optional[_Union[DpoParams, _Mapping]] = ..., kto: _Optional[_Union[KtoParams, _Mapping]] = ..., orpo: _Optional[_Union[OrpoParams, _Mapping]] = ..., simpo: _Optional[_Union[SimpoParams, _Mapping]] = ..., quantization: _Optional[_Union[Quantization, str]] = ..., backend: _Optional[_Union[Backend, str]] = ..., seed: _Optional[int] = ..., device_count: _Optional[int] = ..., accepted_findings: _Optional[_Iterable[str]] = ..., retry_smaller: bool = ..., base_model: _Optional[_Union[BaseModelRef, _Mapping]] = ...) -> None: ...
+    hosted: HostedSpec
+    def __init__(self, dataset: _Optional[_Union[DatasetRef, _Mapping]] = ..., adapter_name: _Optional[str] = ..., lora: _Optional[_Union[LoraParams, _Mapping]] = ..., optimizer: _Optional[_Union[OptimizerParams, _Mapping]] = ..., sft: _Optional[_Union[SftParams, _Mapping]] = ..., dpo: _Optional[_Union[DpoParams, _Mapping]] = ..., kto: _Optional[_Union[KtoParams, _Mapping]] = ..., orpo: _Optional[_Union[OrpoParams, _Mapping]] = ..., simpo: _Optional[_Union[SimpoParams, _Mapping]] = ..., quantization: _Optional[_Union[Quantization, str]] = ..., backend: _Optional[_Union[Backend, str]] = ..., seed: _Optional[int] = ..., device_count: _Optional[int] = ..., accepted_findings: _Optional[_Iterable[str]] = ..., retry_smaller: bool = ..., base_model: _Optional[_Union[BaseModelRef, _Mapping]] = ..., hosted: _Optional[_Union[HostedSpec, _Mapping]] = ...) -> None: ...
 
 class BaseModelRef(_message.Message):
     __slots__ = ("name", "digest")

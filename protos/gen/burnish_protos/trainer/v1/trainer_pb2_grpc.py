@@ -135,7 +135,7 @@ class TrainerServicer(object):
 
     def PauseTuningJob(self, request, context):
         """Pauses a job. A running job first saves a checkpoint and frees its device. Pausing a paused job changes nothing; pausing a job
-        that has ended is FAILED_PRECONDITION.
+        that has ended, or a hosted one, is FAILED_PRECONDITION.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

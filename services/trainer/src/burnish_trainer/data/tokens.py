@@ -156,6 +156,15 @@ def _encoding(question_id: str, prompt: list[int], whole: list[int], eos: int) -
     return Encoding(question_id, tuple(whole), start, end)
 
 
+def count_text(tokenizer: Tokenizer, records: Sequence[Record]) -> int:
+    """Tokens of the messages' text, without any template: each sequence of a row with its prompt."""
+    texts = list(dict.fromkeys(message.content for record in records for message in record.messages))
+    ids = tokenizer(texts, add_special_tokens=False)["input_ids"] if texts else []
+    tokens = {text: len(found) for text, found in zip(texts, ids, strict=True)}
+    sequences = ([*record.prompt, *answer] for record in records for answer in record.answers)
+    return sum(tokens[message.content] for sequence in sequences for message in sequence)
+
+
 def longer_than(examples: Iterable[Example], tokens: int) -> dict[str, int]:
     """Question id -> tokens of its longest sequence, of those that have more than `tokens`."""
     longer: dict[str, int] = {}

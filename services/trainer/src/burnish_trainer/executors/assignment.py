@@ -12,18 +12,31 @@ from burnish.schemas.tuning import Finding, RunEstimate
 LOG = "worker.log"
 HEARTBEAT = "heartbeat"  # "<phase> <progress so far>", each second; of an attempt's further processes: heartbeat.1, …
 
-Phase = Literal["starting", "loading", "reference", "first-step", "training", "evaluating", "saving", "publishing"]
+Phase = Literal[
+    "starting",
+    "uploading",
+    "waiting",
+    "loading",
+    "reference",
+    "first-step",
+    "training",
+    "evaluating",
+    "saving",
+    "publishing",
+]
 
 
 class Attempt(Frozen):
     """One attempt at a job, as the scheduler asks an executor for it. attempt: its number, from 1.
 
     findings and estimate: from the job's preparation, kept with its adapter; overhead_seconds: what the queue has taken
-    of its time, without waiting for a device; traceparent: the attempt's span.
+    of its time, without waiting for a device; traceparent: the attempt's span. goal: release, for a hosted job that has
+    ended: nothing of it may be left at its provider.
     """
 
     job_id: str
     attempt: int
+    goal: Literal["train", "release"] = "train"
     spec: JobSpec
     findings: list[Finding] = []
     estimate: RunEstimate | None = None

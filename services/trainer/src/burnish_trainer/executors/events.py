@@ -13,6 +13,7 @@ from pydantic import Field, TypeAdapter
 
 from burnish.jsonl import AppendLog, whole_lines
 from burnish.schemas.base import Frozen, VersionRef
+from burnish.schemas.hosted import RemoteModel
 from burnish.schemas.job import JobSpec
 from burnish.schemas.tuning import Finding, RunMeasurement
 
@@ -77,10 +78,11 @@ class Found(WorkerEvent):
 
 
 class Succeeded(WorkerEvent):
-    """The adapter version exists: its manifest is in the object store."""
+    """The adapter version exists: its manifest is in the object store. Or the model that stays with its provider does."""
 
     kind: Literal["succeeded"] = "succeeded"
-    adapter: VersionRef
+    adapter: VersionRef | None = None
+    remote_model: RemoteModel | None = None
     measured: RunMeasurement | None = None
 
 

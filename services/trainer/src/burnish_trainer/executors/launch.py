@@ -11,9 +11,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from burnish.gpus import VISIBLE
+from burnish.schemas.hosted import VARIABLES
 
 WORKER_MODULE = "burnish_trainer.worker.main"
 WORKER = (sys.executable, "-m", WORKER_MODULE)
+HOSTED = (sys.executable, "-m", "burnish_trainer.hosted.main")
 
 
 def command(worker: Sequence[str], folder: Path, devices: Sequence[str]) -> list[str]:
@@ -40,8 +42,9 @@ def rank_and_world_size(environment: Mapping[str, str]) -> tuple[int, int]:
 
 
 def base_environment() -> dict[str, str]:
-    """This process's environment without the callers' token, and quiet, offline model libraries."""
-    inherited = {name: value for name, value in os.environ.items() if name != "BURNISH_TOKEN"}
+    """This process's environment without the callers' token and the providers' credentials, and quiet, offline model libraries."""
+    secret = {"BURNISH_TOKEN", *VARIABLES}
+    inherited = {name: value for name, value in os.environ.items() if name not in secret}
     return inherited | {
         "HF_HUB_OFFLINE": "1",
         "HF_HUB_DISABLE_TELEMETRY": "1",

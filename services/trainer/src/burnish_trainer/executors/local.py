@@ -21,6 +21,7 @@ import psutil
 from burnish.errors import PreconditionError
 from burnish.gpus import VISIBLE
 from burnish_trainer.executors import Pulse, launch
+from burnish_trainer.executors.access import ProviderAccess
 from burnish_trainer.executors.assignment import HEARTBEAT, LOG, Assignment, Attempt
 from burnish_trainer.executors.spare import Spare
 from burnish_trainer.hardware import backends
@@ -102,7 +103,7 @@ class LocalExecutor:
     """burnish_trainer.executors.Executor over child processes.
 
     uuids: of the GPUs that jobs get as "cuda:0", "cuda:1", …; none: they run on the CPU. environment: what the worker gets beyond this process's own; secrets
-    travel here, never in argv or files. warm_workers: 1 keeps a spare with its libraries loaded.
+    travel here, never in argv or files. warm_workers: 1 keeps a spare with its libraries loaded. access: for hosted jobs.
     """
 
     def __init__(
@@ -113,6 +114,7 @@ class LocalExecutor:
         environment: Mapping[str, str],
         command: Sequence[str] = launch.WORKER,
         warm_workers: int = 0,
+        access: ProviderAccess | None = None,
     ) -> None:
         self._work_dir = work_dir.resolve()
         self._base_model = base_model.resolve()
@@ -121,6 +123,7 @@ class LocalExecutor:
         self._uuids = tuple(uuids)
         self._device: backends.Device = "cuda" if uuids else "cpu"
         self._started: list[tuple[LocalWorker, Sequence[str]]] = []
+        self._access = access or ProviderAccess({})
         self._spare: Spare | None = None
         if warm_workers:
             self._spare = Spare(backends.choose("auto", self._device).name, self._start_spare)
@@ -144,6 +147,10 @@ class LocalExecutor:
         )
         (folder / "spec.json").write_text(assignment.model_dump_json(indent=1))
         (folder / LOG).touch()
+        hosted = attempt.spec.hosted
+        if hosted is not None:
+            variables = {**self._access.of(hosted.provider), "TMPDIR": str(folder)}
+            return LocalWorker(self._popen([*launch.HOSTED, str(folder)], folder / LOG, variables), folder)
         process = self._hand_to_spare(folder, assignment) if len(devices) == 1 else None
         if process is None:
             command = launch.command(self._command, folder, devices)

@@ -11,12 +11,13 @@ from burnish.layout import benchmark as benchmark_key
 from burnish.ports import ObjectStore
 from burnish.schemas.benchmark import BenchmarkQuestion
 from burnish.schemas.dataset import DatasetManifest
+from burnish.schemas.hosted import HostedSpec
 from burnish.schemas.job import JobSpec
 from burnish.schemas.methods import KtoParams
 from burnish.schemas.tuning import Finding
 from burnish_trainer.artifacts import reference_log_probabilities
 from burnish_trainer.data.rows import Record, Records, read_manifest, read_records
-from burnish_trainer.data.tokens import EncodedRow, Encoding, encode_all, encoded_row
+from burnish_trainer.data.tokens import EncodedRow, Encoding, count_text, encode_all, encoded_row
 from burnish_trainer.preflight import workload
 from burnish_trainer.preflight.base_model import BaseModel
 from burnish_trainer.preflight.checks import (
@@ -32,6 +33,7 @@ from burnish_trainer.preflight.checks import (
     templates,
     turns,
 )
+from burnish_trainer.preflight.checks import hosted as provider_rows
 from burnish_trainer.preflight.registry import accept
 from burnish_trainer.preflight.types import CheckReport
 
@@ -74,6 +76,8 @@ def examine(
     spec: JobSpec, records: Records, base: BaseModel, context: CheckContext, found: Iterable[Finding] = ()
 ) -> CheckReport:
     """Every check on these rows. found: what reading them has found already."""
+    if spec.hosted is not None:
+        return _examine_hosted(spec, spec.hosted, records, base, context, found)
     findings = [*found, *_check_spec(spec, base, context), *_check_texts(records, context)]
     encoded: dict[int, list[Encoding]] = {}
     if base.tokenizer.chat_template:
@@ -90,6 +94,23 @@ def examine(
     return CheckReport(
         findings=accept(findings, spec.accepted_findings), workload=counted, model=base.shape if counted else None
     )
+
+
+def _examine_hosted(
+    spec: JobSpec,
+    hosted: HostedSpec,
+    records: Records,
+    base: BaseModel,
+    context: CheckContext,
+    found: Iterable[Finding],
+) -> CheckReport:
+    """The provider has its own base model, template and device: what is checked is the rows themselves."""
+    findings = [*found, *_check_texts(records, context), *provider_rows.check_rows(hosted, records)]
+    findings += advice.check_manifest(context.manifest)
+    findings += advice.check_amount(spec.method, records)
+    tokens = count_text(base.tokenizer, records.train)
+    accepted = accept(findings, spec.accepted_findings)
+    return CheckReport(findings=accepted, workload=None, model=None, hosted_tokens=tokens)
 
 
 def _check_spec(spec: JobSpec, base: BaseModel, context: CheckContext) -> Iterable[Finding]:

@@ -13,6 +13,7 @@ from typing import Any
 
 from burnish.digests import canonical_json, sha256_hex
 from burnish.schemas.base import BaseModelRef
+from burnish.schemas.hosted import HostedSpec
 from burnish.schemas.job import JobSpec
 from burnish.schemas.methods import METHODS
 from burnish.schemas.tuning import Finding, RunEstimate, SmallerRun
@@ -26,8 +27,9 @@ from burnish_trainer.preflight.estimate import (
     scale_of,
     weight_bytes,
 )
+from burnish_trainer.preflight.prices import PriceTable
 from burnish_trainer.preflight.registry import accept, finding
-from burnish_trainer.preflight.types import Checker, ModelShape, PastRuns, Preview, Workload
+from burnish_trainer.preflight.types import Checker, CheckReport, ModelShape, PastRuns, Preview, Workload
 
 CLEARLY_OVER = 1.25  # the estimate's own error once calibrated
 CLEARLY_OVER_UNCALIBRATED = 2.0
@@ -37,7 +39,7 @@ MEGABYTE = 1e6
 
 
 class RunPlanner:
-    """burnish_trainer.preflight.types.Planner. machine: read anew for every job."""
+    """burnish_trainer.preflight.types.Planner. machine: read anew for every job. prices: of hosted jobs."""
 
     def __init__(
         self,
@@ -45,15 +47,19 @@ class RunPlanner:
         past_runs: PastRuns,
         base_model: BaseModelRef,
         machine: Callable[[], Machine],
+        prices: PriceTable | None = None,
     ) -> None:
         self._checker = checker
         self._past_runs = past_runs
         self._base_model = base_model
         self._machine = machine
+        self._prices = prices or PriceTable.shipped()
 
     def preview(self, spec: JobSpec, deadline: datetime | None = None, given_up: Event | None = None) -> Preview:
         spec.require_base(self._base_model)
         report = self._checker.check(spec, given_up)
+        if spec.hosted is not None:
+            return self._hosted(spec, spec.hosted, report)
         machine = self._machine()
         kind = self._kind(spec, machine, spec.method)
         workload, model = report.workload, report.model
@@ -69,6 +75,12 @@ class RunPlanner:
         )
         findings = accept([*report.findings, *own], spec.accepted_findings)
         return Preview(findings=findings, workload=workload, estimate=estimated, kind=kind)
+
+    def _hosted(self, spec: JobSpec, hosted: HostedSpec, report: CheckReport) -> Preview:
+        """What matters of a hosted job is its price."""
+        estimated, own = self._prices.estimate(hosted, spec, report.hosted_tokens or 0)
+        findings = accept([*report.findings, *own], spec.accepted_findings)
+        return Preview(findings=findings, workload=None, estimate=estimated, kind="")
 
     def _scale(self, spec: JobSpec, model: ModelShape, machine: Machine) -> tuple[Scale | None, str]:
         """By runs of the same method, else of another one that is otherwise alike, which `like` then names."""

@@ -22,6 +22,7 @@ from threading import Event
 from typing import IO, Any
 
 from burnish.errors import ResourceExhaustedError, UnavailableError, from_dict
+from burnish.schemas.hosted import VARIABLES
 from burnish.schemas.job import JobSpec
 from burnish.telemetry.tracing import traceparent
 from burnish_trainer.preflight.types import CheckReport
@@ -192,8 +193,9 @@ def _report(answer: Mapping[str, Any]) -> CheckReport:
 
 
 def _environment(extra: Mapping[str, str]) -> dict[str, str]:
-    """This process's without the callers' token, offline and without any device."""
-    inherited = {name: value for name, value in os.environ.items() if name != "BURNISH_TOKEN"}
+    """This process's without the callers' token and the providers' credentials, offline and without any device."""
+    secret = {"BURNISH_TOKEN", *VARIABLES}
+    inherited = {name: value for name, value in os.environ.items() if name not in secret}
     return {
         **inherited,
         **extra,

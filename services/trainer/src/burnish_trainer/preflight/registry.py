@@ -80,6 +80,13 @@ _ALL = (
     _acceptable("does-not-fit", "The run is estimated to need more memory than there is; says what would fit."),
     _acceptable("misses-deadline", "The run is estimated to take longer than its deadline allows."),
     _acceptable("disk-full", "The job's folder is estimated to need more room than the disk has."),
+    # providers: of hosted jobs alone
+    _refusal("provider-too-few-rows", "The provider wants more training rows."),
+    _refusal("provider-role-unknown", "A message has a role that the provider does not know."),
+    _refusal("provider-several-answers", "A row has more than one message to learn, and the provider takes one."),
+    _refusal("provider-file-too-large", "The rows are larger than what the provider takes as one file."),
+    _acceptable("price-unknown", "What the provider charges is not known, so the spend limit cannot be held."),
+    _refusal("over-spend-limit", "The estimated price is above the job's spend limit."),
     # the run's own: worker/loop/monitor.py, while it trains
     _warning("overfitting", "The validation loss rises while the training loss falls."),
     _warning("no-learning", "The training loss did not fall at all."),

@@ -63,11 +63,15 @@ class Workload(Frozen):
 
 
 class CheckReport(Frozen):
-    """What the checks found. workload and model are None if a refusal left nothing to count."""
+    """What the checks found. workload and model are None if a refusal left nothing to count.
+
+    hosted_tokens: of a hosted job's training rows, by the base model's tokenizer, each row once; it has no workload.
+    """
 
     findings: list[Finding]
     workload: Workload | None
     model: ModelShape | None
+    hosted_tokens: int | None = None
 
 
 class PastRun(Frozen):

@@ -34,8 +34,18 @@ def for_devices(
     engine has are left to others.
     """
     waiting = and_(_waiting(now), JobRow.prepared.is_(True))
-    free = and_(_free(engine_id, active, now, waiting, JobState.RUNNING), JobRow.device_count <= all_devices)
+    here = and_(JobRow.provider == "", JobRow.device_count <= all_devices)
+    free = and_(_free(engine_id, active, now, waiting, JobState.RUNNING), here)
     return _claim_first(free, engine_id, lease_until, JobRow.device_count <= free_devices)
+
+
+def for_providers(
+    engine_id: str, active: Sequence[str], providers: Sequence[str], now: datetime, lease_until: datetime
+) -> Claim:
+    """Claim the first prepared job that one of the providers trains, or one whose engine's lease ran out. It takes no device."""
+    waiting = and_(_waiting(now), JobRow.prepared.is_(True))
+    theirs = JobRow.provider.in_(list(providers))
+    return _claim_first(and_(_free(engine_id, active, now, waiting, JobState.RUNNING), theirs), engine_id, lease_until)
 
 
 def _waiting(now: datetime) -> ColumnElement[bool]:

@@ -8,6 +8,7 @@ from typing import Any
 
 from burnish.errors import DeadlineError, PreconditionError
 from burnish.schemas.base import Frozen, VersionRef
+from burnish.schemas.hosted import RemoteModel
 from burnish.schemas.job import JobSpec
 from burnish.schemas.job_state import JobState
 from burnish.schemas.tuning import Finding, RunEstimate, RunMeasurement
@@ -54,7 +55,7 @@ class Job(Frozen):
     of an outage; failures: attempts and preparations that failed one after the other, outages included; event_offset: bytes
     read of the current attempt's events; last_sequence: of the newest event; prepared: preflight has passed it; devices:
     those it runs on now; not_before: when its next attempt may start; overhead_seconds: created to prepared, and claimed to
-    worker started, over all attempts; traceparent: the span of the call that queued it.
+    worker started, over all attempts; traceparent: the span of the call that queued it; released: as in tables.JobRow.
     """
 
     job_id: str
@@ -85,6 +86,8 @@ class Job(Frozen):
     devices: list[str]
     overhead_seconds: float
     traceparent: str | None = None
+    remote_model: RemoteModel | None = None
+    released: bool = False
 
 
 class JobEvent(Frozen):

@@ -58,6 +58,7 @@ class JobRecord:
             row.start_time = row.start_time or now()
         if state.ended:
             row.end_time = now()
+            row.released = bool(row.provider) and row.attempts == 0
             row.error = error.to_dict() if error else None
         self.add_event(state=state)
 
@@ -95,7 +96,8 @@ class JobRecord:
                 row.strikes = row.failures = 0
                 self.add_event(event.time, attempt, message=event.message)
             case Succeeded():
-                row.adapter = event.adapter.model_dump(mode="json")
+                row.adapter = event.adapter.model_dump(mode="json") if event.adapter else None
+                row.remote_model = event.remote_model.model_dump(mode="json") if event.remote_model else None
                 self._keep_measurement(event.measured)
                 self.move(JobState.SUCCEEDED)
             case Failed() if not event.retry:

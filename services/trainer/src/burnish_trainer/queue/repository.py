@@ -83,6 +83,7 @@ class JobRepository:
             device_count=spec.device_count,
             adapter_name=spec.adapter_name,
             dataset_name=spec.dataset.name,
+            provider=spec.hosted.provider if spec.hosted else "",
             traceparent=traceparent,
         )
         try:
@@ -176,6 +177,7 @@ class JobRepository:
         """Remove a job that has ended, its events and what was measured of it. PreconditionError if it has not ended."""
         with self._locked(job_id) as record:
             check_ended(record.row.job_id, record.row.state)
+            _check_released(record.row)
             for table in (EventRow, PastRunRow, JobRow):
                 record.session.execute(delete(table).where(table.job_id == job_id))
 
@@ -190,6 +192,11 @@ class JobRepository:
                 raise PreconditionError(f"{job_id} has already {row.state}: nothing to pause", job_id=job_id)
             if row.cancel_requested:
                 raise PreconditionError(f"{job_id} is being cancelled: it cannot be paused", job_id=job_id)
+            if row.provider:
+                raise PreconditionError(
+                    f"{job_id} is trained by {row.provider}, where it cannot be paused: `burnish jobs cancel {job_id}` ends it",
+                    job_id=job_id,
+                )
             if row.state is JobState.RUNNING:
                 row.pause_requested = True
             elif row.state is not JobState.PAUSED:
@@ -233,6 +240,32 @@ class JobRepository:
             if row is not None:
                 row.devices = list(free[: row.device_count])
             return _claimed(session, row, JobState.RUNNING)
+
+    def claim_hosted(
+        self, engine_id: str, active: Sequence[str], providers: Sequence[str], lease_seconds: float
+    ) -> Job | None:
+        """Claim the next prepared job that one of the providers trains."""
+        with self._database.writing() as session:
+            time = now()
+            claim = claims.for_providers(engine_id, active, providers, time, time + timedelta(seconds=lease_seconds))
+            return _claimed(session, session.scalar(claim), JobState.RUNNING)
+
+    def unreleased(self, providers: Sequence[str], limit: int) -> list[Job]:
+        """Ended jobs of these providers, the oldest first, of which something may be left there."""
+        query = (
+            select(JobRow)
+            .where(JobRow.provider.in_(list(providers)), JobRow.end_time.is_not(None), JobRow.released.is_(False))
+            .order_by(JobRow.end_time)
+            .limit(limit)
+        )
+        with self._database.reading() as session:
+            return [to_job(row) for row in session.scalars(query)]
+
+    def release(self, job_id: str) -> Job:
+        """Nothing of an ended job is left at its provider."""
+        with self._locked(job_id) as record:
+            record.row.released = True
+            return record.job()
 
     def renew(self, job_id: str, engine_id: str, lease_seconds: float) -> Job:
         """Keep the job for longer."""
@@ -364,6 +397,16 @@ def check_ended(job_id: str, state: JobState) -> None:
     """PreconditionError if a job that is to be removed has not ended."""
     if not state.ended:
         raise PreconditionError(f"{job_id} is {state}: `burnish jobs cancel {job_id}` ends it first", job_id=job_id)
+
+
+def _check_released(row: JobRow) -> None:
+    """PreconditionError if something of a job may be left at its provider: the row is what reminds of it."""
+    if row.provider and not row.released:
+        raise PreconditionError(
+            f"{row.job_id} may still run at {row.provider}, or its rows lie there: a trainer that has the credential ends and "
+            "deletes them, then the job can be removed",
+            job_id=row.job_id,
+        )
 
 
 def _claimed(session: Session, row: JobRow | None, state: JobState) -> Job | None:

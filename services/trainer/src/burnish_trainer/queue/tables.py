@@ -54,7 +54,8 @@ class Table(DeclarativeBase):
 class JobRow(Table):
     """One tuning job. engine_id and lease_until: which engine holds it, and until when no other may. traceparent: W3C.
 
-    adapter_name, dataset_name and device_count are copied from the spec, to filter by.
+    adapter_name, dataset_name, device_count and provider are copied from the spec, to filter by. provider: empty for a job
+    that trains here. released: an ended hosted job of which nothing is left at its provider.
     """
 
     __tablename__ = "tuning_jobs"
@@ -67,6 +68,7 @@ class JobRow(Table):
     state: Mapped[JobState] = mapped_column(STATE)
     error: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True))
     adapter: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True))
+    remote_model: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True))
     create_time: Mapped[datetime] = mapped_column(UtcDateTime)
     start_time: Mapped[datetime | None] = mapped_column(UtcDateTime)
     end_time: Mapped[datetime | None] = mapped_column(UtcDateTime)
@@ -93,6 +95,8 @@ class JobRow(Table):
     overhead_seconds: Mapped[float] = mapped_column(Double, default=0.0)
     adapter_name: Mapped[str] = mapped_column(String(63))
     dataset_name: Mapped[str] = mapped_column(String(63))
+    provider: Mapped[str] = mapped_column(String(32), default="")
+    released: Mapped[bool] = mapped_column(default=False)
     engine_id: Mapped[str | None] = mapped_column(String(64))
     lease_until: Mapped[datetime | None] = mapped_column(UtcDateTime)
     traceparent: Mapped[str | None] = mapped_column(String(55))

@@ -5,7 +5,7 @@ Called by servicer.py in a thread, since it reads the object store. No torch, no
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -17,17 +17,20 @@ from burnish.ports import ObjectStore
 from burnish.schemas.adapter import AdapterManifest
 from burnish.schemas.base import BaseModelRef, Frozen, VersionRef
 from burnish.schemas.dataset import DatasetManifest
+from burnish.schemas.hosted import PROVIDERS
 from burnish.schemas.hyperparameters import TARGET_MODULES, OptimizerSpec, total_steps
 from burnish.schemas.job import JobSpec
 from burnish.schemas.methods import METHODS, Method, method_named
 from burnish_trainer.artifacts import adapters
 from burnish_trainer.data.rows import read_manifest
+from burnish_trainer.executors.access import ProviderAccess
 from burnish_trainer.preflight.registry import RULES
 from burnish_trainer.rpc.violations import refusal, violations_of
 
 EVALUATIONS_A_RUN = 5
 MAXIMUM_LABELS = 16
 MAXIMUM_LABEL_VALUE = 128
+NO_PARAMETERS = frozenset({"dataset", "adapter_name", "method", "accepted_findings", "hosted"})
 MOST_ROWS_A_STEP = 65_536
 MOST_ROWS_A_RUN = 10_000_000  # repetitions included: weeks on a large GPU
 
@@ -63,7 +66,7 @@ class Admission:
     """Turns the fields that a caller set into a whole JobSpec, or raises the error that says what is wrong with them.
 
     devices: what the trainer has. workers: jobs on each at one time. projections: the base's modules that an adapter changes
-    unless a job names others.
+    unless a job names others. access: to providers.
     """
 
     def __init__(
@@ -73,7 +76,9 @@ class Admission:
         devices: Sequence[str],
         workers: int = 1,
         projections: Sequence[str] = TARGET_MODULES,
+        access: ProviderAccess | None = None,
     ) -> None:
+        self._access = access or ProviderAccess({})
         self._store = store
         self._base_model = base_model
         self._projections = tuple(projections)
@@ -88,7 +93,8 @@ class Admission:
         Raises InvalidInputError (fields are wrong or missing: all of them are named), NotFoundError (no such dataset or adapter),
         PreconditionError, IncompatibleAdapterError (this trainer cannot do it), CorruptDataError (a stored manifest is broken).
         """
-        fields = {**fields, "base_model": self._base(fields.get("base_model", {}))}
+        if "hosted" not in fields:
+            fields = {**fields, "base_model": self._base(fields.get("base_model", {}))}
         check_fields(fields)
         name = method_named(fields["method"])
         method = METHODS[name]
@@ -96,6 +102,8 @@ class Admission:
         dataset = self._dataset(VersionRef.model_validate(fields["dataset"]), name)
         lora = dict(fields.get("lora", {}))
         lora.setdefault("target_modules", self._projections)
+        if "hosted" in fields:
+            self._access.of(fields["hosted"]["provider"])
         initial = getattr(params, "initial_adapter", None)
         if initial is not None:
             lora = _continued(dict(fields.get("lora", {})), self._adapter(initial, field=f"{name}.initial_adapter"))
@@ -103,7 +111,8 @@ class Admission:
         optimizer = _with_defaults(dict(fields.get("optimizer", {})), method.learning_rate, rows, devices)
         whole = {**fields, "params": params.model_dump(mode="json"), "lora": lora, "optimizer": optimizer}
         spec = JobSpec.model_validate(whole)
-        self._check_devices(spec)
+        if spec.hosted is None:
+            self._check_devices(spec)
         _check_size(spec, rows)
         return spec
 
@@ -187,6 +196,8 @@ def check_fields(fields: Mapping[str, Any]) -> None:
     needed: dict[str, Any] = {"dataset": {}, "adapter_name": "", "lora": {}}
     known = {"method": method or "sft", "params": {}, "optimizer": defaults | fields.get("optimizer", {})}
     found += violations_of(JobSpec, {**needed, **fields, **known})
+    if method is not None:
+        found += unsupported(fields, method)
     for code in fields.get("accepted_findings", ()):
         if code not in RULES:
             found.append(("accepted_findings", f"{code!r} is no code of preflight; docs/preflight.md lists them"))
@@ -194,6 +205,33 @@ def check_fields(fields: Mapping[str, Any]) -> None:
             found.append(("accepted_findings", f"{code} cannot be accepted; docs/preflight.md says which can"))
     if found:
         raise refusal(*found)
+
+
+def unsupported(fields: Mapping[str, Any], method: Method) -> Iterator[tuple[str, str]]:
+    """What a hosted job asks for and its provider cannot do: the method, and parameters that the caller set."""
+    hosted = fields.get("hosted")
+    provider = PROVIDERS.get(hosted.get("provider")) if hosted else None
+    if hosted is None or provider is None:
+        return  # a provider that does not exist is told with the other fields
+    name = hosted["provider"]
+    if method not in provider.methods:
+        yield "method", f"{name} trains {' and '.join(provider.methods)} only, not {method}"
+    for path, field in _set_paths(fields, method):
+        if path not in provider.parameters:
+            taken = ", ".join(sorted(provider.parameters))
+            yield field, f"{name} does not take it, leave it unset; of the parameters it takes {taken}"
+    epochs = fields.get("optimizer", {}).get("epochs", 1)
+    if isinstance(epochs, float) and not epochs.is_integer():
+        yield "optimizer.epochs", f"{name} takes whole numbers"
+
+
+def _set_paths(fields: Mapping[str, Any], method: Method) -> Iterator[tuple[str, str]]:
+    """(path in a JobSpec, path in the request) of every parameter that a caller set."""
+    for name, value in fields.items():
+        if name in ("lora", "optimizer", "params"):
+            yield from ((f"{name}.{inner}", f"{method if name == 'params' else name}.{inner}") for inner in value)
+        elif name not in NO_PARAMETERS:
+            yield name, name
 
 
 def _check_size(spec: JobSpec, rows: int) -> None:

@@ -12,6 +12,7 @@ from google.protobuf.json_format import MessageToDict
 
 from burnish.digests import canonical_json, sha256_hex
 from burnish.errors import InvalidInputError
+from burnish.layout import hosted
 from burnish.ports import ObjectStore
 from burnish.registry.holding import Thing
 from burnish.registry.removal import check_free
@@ -136,12 +137,14 @@ class TrainerServicer(rpc.TrainerServicer):
         return Empty()
 
     def _delete(self, job_id: str) -> None:
-        """The queue's rows last: if it is interrupted, the same call ends it."""
+        """The queue's rows nearly last: if it is interrupted before, the same call ends it. A hosted job's record may outlive
+        them, since it alone tells what was sent."""
         job = self._repository.get(job_id)
         check_ended(job.job_id, job.state)
         check_free(self._store, Thing("job", job.job_id, job.job_id))
         checkpoints.delete_all(self._store, job.job_id)
         self._repository.delete(job.job_id)
+        self._store.delete(hosted(job.job_id))
 
     async def PauseTuningJob(self, request: pb.PauseTuningJobRequest, context: Context) -> pb.TuningJob:
         return await self._changed(self._repository.pause, request.job_id)

@@ -98,7 +98,8 @@ class AttemptRunner:
         except OSError as error:
             reason = f"no worker could be started: {error}"
             return await self._leases.write(self._repository.note, job, reason), WorkerStatus(reason)
-        log.info("attempt %s started on %s", job.attempts, ", ".join(job.devices), extra={"attempt": job.attempts})
+        where = ", ".join(job.devices) or "its provider"
+        log.info("attempt %s started on %s", job.attempts, where, extra={"attempt": job.attempts})
         try:
             job, status = await self._follow(job, worker, hold)
         finally:

@@ -58,7 +58,7 @@ class DeviceLeases:
     async def held(self, job: Job, may_start: Callable[[Job], bool]) -> AsyncIterator[tuple[Job, Hold]]:
         """Wait until the job may use its devices, or until may_start says no; keep them for the block, then give them back."""
         hold = Hold(self._ttl_seconds)
-        if self._serving is None:
+        if self._serving is None or not job.devices:  # a hosted job has none
             yield job, hold
             return
         request = LeaseRequest(

@@ -27,6 +27,7 @@ from burnish_trainer.scheduler.devices import CPU, DevicePool
 from burnish_trainer.scheduler.lease import Leases
 from burnish_trainer.scheduler.policy import Policy, after_failure
 from burnish_trainer.scheduler.preparation import Preparation
+from burnish_trainer.scheduler.release import Releases
 from burnish_trainer.scheduler.retention import Retention
 from burnish_trainer.serving import Serving
 
@@ -56,6 +57,7 @@ class Engine:
         tracing: Tracing | None = None,
         serving: Serving | None = None,
         device_names: Mapping[str, str] | None = None,
+        providers: Sequence[str] = (),
     ) -> None:
         self._id = engine_id
         self._repository = repository
@@ -66,7 +68,8 @@ class Engine:
         tracing = tracing or Tracing("burnish-trainer")
         self._pool = DevicePool(devices, policy.workers)
         self._stopping = asyncio.Event()
-        threads = self._pool.slots + THREADS_BESIDE_JOBS
+        self._providers = providers
+        threads = self._pool.slots + policy.hosted_jobs + THREADS_BESIDE_JOBS
         self._leases = Leases(engine_id, repository, notifier, policy, threads, self._metrics)
         ttl_seconds = policy.device_lease_seconds
         device_leases = DeviceLeases(self._leases, serving, device_names or {}, ttl_seconds)
@@ -77,18 +80,21 @@ class Engine:
             self._leases, planner, policy, self._pool.all, self._stopping, self._metrics, tracing
         )
         self._retention = Retention(repository, executor, store, policy.keep_checkpoints)
+        self._releases = Releases(self._leases, executor, providers, self._stopping)
         self._database_is_away = False
+        self._hosted = 0
         self._running: dict[str, asyncio.Task[None]] = {}
         self._preparing: dict[str, asyncio.Task[None]] = {}
 
     async def run(self) -> None:
         """Claim, prepare and run jobs until `stop`; then return once every worker has ended."""
         leftovers = asyncio.create_task(self._leases.in_thread(self._retention.apply_to_leftovers))
+        releases = asyncio.create_task(self._releases.run())
         with self._notifier.subscribe(QUEUE) as queue:
             while not self._stopping.is_set():
                 await self._claim()
                 await queue.changed(IDLE_POLL_SECONDS)
-        await asyncio.gather(*self._running.values(), *self._preparing.values(), leftovers)
+        await asyncio.gather(*self._running.values(), *self._preparing.values(), leftovers, releases)
         self._preparation.close()
         await self._leases.in_thread(self._executor.close)
         self._leases.close()
@@ -115,6 +121,7 @@ class Engine:
                     break
                 self._pool.take(job.devices)
                 self._start(self._running, job, self._run_attempt(job))
+            await self._claim_hosted()
             if not self._preparing:
                 claim_preparation = self._repository.claim_preparation
                 job = await self._leases.in_thread(claim_preparation, self._id, self._active(), lease_seconds)
@@ -126,6 +133,22 @@ class Engine:
             self._database_is_away = True
         else:
             self._database_is_away = False
+
+    async def _claim_hosted(self) -> None:
+        """Hosted jobs take no device; they have slots of their own."""
+        while self._providers and self._hosted < self._policy.hosted_jobs:
+            claim, lease_seconds = self._repository.claim_hosted, self._policy.lease_seconds
+            job = await self._leases.in_thread(claim, self._id, self._active(), self._providers, lease_seconds)
+            if job is None:
+                return
+            self._hosted += 1
+            self._start(self._running, job, self._run_hosted(job))
+
+    async def _run_hosted(self, job: Job) -> None:
+        try:
+            await self._run_attempt(job)
+        finally:
+            self._hosted -= 1
 
     def _active(self) -> tuple[str, ...]:
         return (*self._running, *self._preparing)
@@ -148,6 +171,7 @@ class Engine:
             self._pool.release(devices)
             self._notifier.notify(QUEUE)
         if job.state.ended:
+            self._releases.job_ended()
             await self._leases.in_thread(self._retention.apply, job)
 
     async def _guarded(self, job: Job, work: Coroutine[Any, Any, None]) -> None:

@@ -49,13 +49,14 @@ class Policy:
     lease_seconds: float
     keep_checkpoints: Keep
     device_lease_seconds: float = 120.0
+    hosted_jobs: int = 4
     poll_seconds: float = 0.2
     renew_seconds: float = 1.0
     kill_seconds: float = 5.0
 
     @classmethod
-    def from_settings(cls, settings: TrainerSettings) -> Policy:
-        return cls(**settings.model_dump(include={field.name for field in fields(cls)}))
+    def from_settings(cls, settings: TrainerSettings, hosted_jobs: int) -> Policy:
+        return cls(**settings.model_dump(include={field.name for field in fields(cls)}), hosted_jobs=hosted_jobs)
 
     def retry_after_seconds(self, failures: int) -> float:
         """Exponential back-off after so many failures one after the other."""

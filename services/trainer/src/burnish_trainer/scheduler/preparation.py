@@ -53,7 +53,7 @@ class Preparation:
 
     async def run(self, job: Job) -> None:
         """From PREPARING to PENDING, or FAILED. LeaseLost if it was paused, cancelled or claimed by another meanwhile."""
-        if job.spec.device_count > self._all_devices:
+        if job.spec.hosted is None and job.spec.device_count > self._all_devices:
             error = PreconditionError(
                 f"device_count: {job.spec.device_count} are wanted and this trainer has {self._all_devices}: set fewer",
                 field="device_count",

@@ -3,24 +3,22 @@
 `--wait <backend> <cpu|cuda>` instead of a folder: load that backend's libraries, as far as that takes no device, and wait for
 the folder as a line on standard input.
 If several processes train a job together (executors/launch.py), process 0 alone writes events.jsonl, seals checkpoints and
-publishes. What ends a worker, and how it shows that it lives: lifeline.py. SIGTERM means: save a checkpoint at the next
+publishes. What ends a worker, and how it shows that it lives: executors/lifeline.py. SIGTERM means: save a checkpoint at the next
 step boundary and end. Model libraries are imported late, so that the lifeline is there first.
 """
 
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import logging
 import os
 import signal
 import sys
 import threading
-import time
 from collections.abc import Callable
 from importlib import import_module
 from pathlib import Path
-from typing import IO, Any, Literal
+from typing import Any, Literal
 
 from burnish import disk
 from burnish.digests import model_digest
@@ -37,19 +35,18 @@ from burnish_trainer.artifacts.checkpoints import FOLDER, Checkpoints
 from burnish_trainer.executors import launch
 from burnish_trainer.executors.assignment import Assignment
 from burnish_trainer.executors.events import Event, EventWriter, Failed, Note, Succeeded, Suspended
+from burnish_trainer.executors.lifeline import Lifeline, only_worker
 from burnish_trainer.hardware.backends import Device, choose
 from burnish_trainer.settings import ReportSettings
 from burnish_trainer.worker import backends, memory, methods
 from burnish_trainer.worker.clock import Clock
 from burnish_trainer.worker.context import Outcome, RunContext, StopRequested
-from burnish_trainer.worker.lifeline import Lifeline
 from burnish_trainer.worker.reserve import Reserve
 
 log = logging.getLogger(__name__)
 
 WAIT = "--wait"
 SERVICE = "burnish-worker"  # as traces name it
-LOCK_SECONDS = 60.0
 QUIET_LOGGERS = ("urllib3", "httpx")
 # What may be imported where there are GPUs. peft and trl import bitsandbytes, which asks every visible GPU for its capability
 # (0.50.2, cuda_specs.py) and so takes memory on each and settles which ones this process sees. Unsloth asks too, and
@@ -85,7 +82,7 @@ def main() -> int:
     assignment = Assignment.model_validate_json((folder / "spec.json").read_bytes())
     os.environ.update(assignment.environment)
     lines.fixed |= {"job_id": assignment.job_id, "attempt": assignment.attempt}
-    with _only_worker(folder.parent) if process == 0 else contextlib.nullcontext():
+    with only_worker(folder.parent) if process == 0 else contextlib.nullcontext():
         writer = EventWriter(folder / ("events.jsonl" if process == 0 else f"events.{process}.jsonl"))
         store = S3Settings().open()  # type: ignore[call-arg]  # from the environment
         reserve = Reserve(folder / f"reserve.{process}")
@@ -119,20 +116,6 @@ def preload(backend: Literal["peft", "unsloth"], device: Device) -> None:
         methods.named(method)
     for name in LAZY:  # transformers loads its classes when they are first asked for by name
         getattr(import_module("transformers"), name)
-
-
-def _only_worker(job_folder: Path) -> IO[str]:
-    """Hold the job's lock, so that an earlier attempt's dying worker and this one never write side by side."""
-    lock = (job_folder / "worker.lock").open("w")
-    deadline = time.monotonic() + LOCK_SECONDS
-    while True:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            return lock
-        except BlockingIOError:
-            if time.monotonic() > deadline:
-                raise
-            time.sleep(0.1)
 
 
 def failures(assignment: Assignment, checkpoints: Checkpoints) -> Callable[[Exception], Failed]:

@@ -15,6 +15,7 @@ from burnish_client.cli.options.training import (
     QueueOptions,
     hyperparameter_options,
     read_deadline,
+    read_hosted,
     read_labels,
     spec_values,
 )
@@ -79,6 +80,7 @@ def _submit(method: Any, options: JobOptions, hyperparameters: Options, queue: Q
         adapter_name=options.adapter or name,
         accepted_findings=options.accept or (),
         base_model=options.base_model,
+        hosted=read_hosted(options.on, options.spend_limit),
         **values,
     )
     with burnish_client.TrainerClient.from_settings(settings) as trainer:

@@ -1,4 +1,4 @@
-"""What ties a worker to its trainer: the pipe that is its standard input, and the heartbeat in its attempt folder.
+"""What ties a worker to its trainer, and to its job: the pipe that is its standard input, and the heartbeat in its attempt folder.
 
 The trainer holds the pipe open: when it closes, the trainer is gone and the worker ends itself at once, so that no orphan
 trains. A waiting worker is told its attempt through it. The heartbeat tells the trainer of a worker that has stopped, and by
@@ -8,6 +8,7 @@ what it says, of one that lives and gets nowhere.
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import os
 import sys
 import tempfile
@@ -15,9 +16,11 @@ import threading
 import time
 from pathlib import Path
 from queue import SimpleQueue
+from typing import IO
 
 from burnish_trainer.executors.assignment import HEARTBEAT, LOG, Phase
 
+LOCK_SECONDS = 60.0
 BEAT_SECONDS = 1.0
 BEAT_BYTES = 64  # padded, so that a beat overwrites the one before it in place
 
@@ -74,3 +77,17 @@ def _move_into(folder: Path) -> None:
     with (folder / LOG).open("ab") as output:
         os.dup2(output.fileno(), sys.stdout.fileno())
         os.dup2(output.fileno(), sys.stderr.fileno())
+
+
+def only_worker(job_folder: Path) -> IO[str]:
+    """Hold the job's lock, so that an earlier attempt's dying worker and this one never write side by side."""
+    lock = (job_folder / "worker.lock").open("w")
+    deadline = time.monotonic() + LOCK_SECONDS
+    while True:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return lock
+        except BlockingIOError:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(0.1)

@@ -1,0 +1,90 @@
+"""Jobs that a provider trains: what a job says of it, what each provider can do, and the model that it leaves there.
+
+A provider is declared here once, and has a file in the trainer's hosted/providers/. Importing this is light.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+from pydantic import AwareDatetime, Field
+
+from burnish.errors import InvalidInputError
+from burnish.schemas.base import Frozen
+from burnish.schemas.dataset import ExportForm
+from burnish.schemas.methods import Method
+
+ProviderName = Literal["openai"]
+LOCAL = "local"
+
+
+class HostedSpec(Frozen):
+    """Where a job runs if a provider trains it."""
+
+    provider: ProviderName
+    model: str = Field(pattern=r"^[!-~]{1,200}$", description="the provider's own name of the base model")
+    spend_limit_usd: float = Field(ge=0, le=1_000_000, description="the job is refused if its estimate is above this")
+
+
+class RemoteModel(Frozen):
+    """A tuned model that stays with its provider: it answers there, under this name, to the account that trained it.
+
+    endpoint: base URL of the provider's API. expires_at: None if the provider says nothing of it.
+    """
+
+    provider: ProviderName
+    endpoint: str
+    model: str
+    base_model: str
+    expires_at: AwareDatetime | None = None
+
+
+@dataclass(frozen=True)
+class Provider:
+    """What a provider is and can do.
+
+    package: its SDK, an extra of the trainer. key: environment variable of its credential; address: of its base URL, which
+    selects another server of the same shape.
+    methods: with the form of its rows. parameters: paths in a JobSpec that it takes; any other one that a caller sets is
+    refused. least_rows and largest_file_bytes: of an upload.
+    """
+
+    title: str
+    package: str
+    key: str
+    address: str
+    methods: Mapping[Method, ExportForm]
+    parameters: frozenset[str]
+    least_rows: int
+    largest_file_bytes: int
+
+
+PROVIDERS: Mapping[ProviderName, Provider] = {
+    "openai": Provider(
+        title="OpenAI's tuning API",
+        package="openai",
+        key="OPENAI_API_KEY",
+        address="OPENAI_BASE_URL",
+        methods={"sft": "openai-messages", "dpo": "together"},
+        parameters=frozenset({"optimizer.epochs", "optimizer.batch_size", "params.beta", "seed"}),
+        least_rows=10,
+        largest_file_bytes=512_000_000,
+    ),
+}
+
+# Of every provider: only the process that speaks to one may see its own.
+VARIABLES = frozenset(name for provider in PROVIDERS.values() for name in (provider.key, provider.address))
+
+
+def read_place(text: str) -> tuple[ProviderName, str] | None:
+    """`openai:MODEL` as (provider, model); None for `local`. InvalidInputError for anything else."""
+    provider, colon, model = text.partition(":")
+    if text == LOCAL:
+        return None
+    name = next((known for known in get_args(ProviderName) if known == provider), None)
+    if name is None or not colon or not model:
+        places = ", ".join([LOCAL, *(f"{known}:MODEL" for known in get_args(ProviderName))])
+        raise InvalidInputError(f"{text!r} is no place to train: write one of {places}", field="hosted")
+    return name, model

@@ -1,0 +1,50 @@
+"""What a provider asks of rows is found before they are sent, each row by its name."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+from unit.trainer.made import assistant, dpo_rows, sft_rows, user
+
+from burnish.schemas.base import Message
+from burnish.schemas.hosted import PROVIDERS, HostedSpec
+from burnish_trainer.data.rows import Record, Records, record_of
+from burnish_trainer.preflight.checks import hosted
+
+SPEC = HostedSpec(provider="openai", model="gpt-4.1-nano", spend_limit_usd=1)
+
+
+def found(train: list[Record], validation: list[Record] | None = None) -> dict[str, list[str]]:
+    """Code -> rows."""
+    records = Records(train, validation or [], {})
+    return {one.code: one.question_ids for one in hosted.check_rows(SPEC, records)}
+
+
+@pytest.mark.parametrize("rows", [sft_rows(10), dpo_rows(10)], ids=["sft", "dpo"])
+def test_good_rows_have_no_finding(rows: list[object]) -> None:
+    assert found([record_of(row) for row in rows]) == {}  # type: ignore[arg-type]
+
+
+def test_rows_below_the_least_are_refused() -> None:
+    assert found([record_of(row) for row in sft_rows(9)]) == {"provider-too-few-rows": []}
+
+
+def test_a_role_that_the_provider_does_not_know_is_named() -> None:
+    rows = [record_of(row) for row in sft_rows(10)]
+    rows[3] = replace(rows[3], prompt=(*user("What?"), Message(role="tool", content="42")))
+    assert found(rows) == {"provider-role-unknown": ["q3"]}
+
+
+def test_several_messages_to_learn_are_named() -> None:
+    rows = [record_of(row) for row in sft_rows(10)]
+    rows[4] = replace(rows[4], answers=((*assistant("one"), *user("two?"), *assistant("two")),))
+    assert found(rows) == {"provider-several-answers": ["q4"]}
+
+
+def test_a_file_that_the_provider_does_not_take_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    small = replace(PROVIDERS["openai"], largest_file_bytes=2000)
+    monkeypatch.setattr(hosted, "PROVIDERS", {"openai": small})
+    rows = [record_of(row) for row in sft_rows(10)]
+    assert found(rows) == {"provider-file-too-large": []}
+    assert found(rows[:10], rows[:1]) == {"provider-file-too-large": []}
