@@ -19,7 +19,7 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 REQUIREMENTS = Path(__file__).resolve().parents[1] / "requirements"
-UNSET = ("PIP_FIND_LINKS", "PIP_EXTRA_INDEX_URL", "PIP_CONSTRAINT")
+UNSET = ("PIP_FIND_LINKS", "PIP_EXTRA_INDEX_URL", "PIP_CONSTRAINT", "PIP_REQUIRE_HASHES")
 TORCH = "torch==2.13.0"
 VLLM = ["vllm==0.32.0", "minio==7.2.20", "pydantic-settings", "orjson==3.13.0"]
 UNSLOTH = ["unsloth==2026.10.9", "unsloth_zoo==2026.10.9"]
@@ -30,9 +30,14 @@ UNSLOTH_NEEDS = [
 ]
 
 
+def plain_environment() -> dict[str, str]:
+    """For a pip that asks its index alone."""
+    kept = {name: value for name, value in os.environ.items() if name not in UNSET}
+    return kept | {"PIP_CONFIG_FILE": os.devnull}
+
+
 def resolve(*arguments: str) -> list[dict[str, Any]]:
     """pip's report of what it would install."""
-    environment = {name: value for name, value in os.environ.items() if name not in UNSET}
     with tempfile.NamedTemporaryFile(suffix=".json") as report:
         command = [
             sys.executable,
@@ -45,7 +50,7 @@ def resolve(*arguments: str) -> list[dict[str, Any]]:
             "--report",
             report.name,
         ]
-        subprocess.run([*command, *arguments], check=True, env=environment | {"PIP_CONFIG_FILE": os.devnull})
+        subprocess.run([*command, *arguments], check=True, env=plain_environment())
         found: list[dict[str, Any]] = json.loads(Path(report.name).read_bytes())["install"]
     return found
 
@@ -92,7 +97,7 @@ def write(name: str, what: str, packages: list[dict[str, Any]], pins: list[str])
 def main() -> None:
     inference = resolve(*VLLM)
     write("inference-cuda.lock", ".venv-inference on a host with an NVIDIA GPU.", inference, exact_pins(inference))
-    ours = [line for line in (REQUIREMENTS / "main.lock").read_text().splitlines() if "==" in line]
+    ours = [line.partition(" ")[0] for line in (REQUIREMENTS / "main.lock").read_text().splitlines() if line[0] != "#"]
     known = {canonicalize_name(line.partition("==")[0]) for line in ours}
     with tempfile.NamedTemporaryFile("w", suffix=".txt") as constraints:
         constraints.write("\n".join(line for line in ours if not line.startswith("certifi==")))

