@@ -88,6 +88,8 @@ def test_the_loop_up_to_training(run: Here, run_log: Path, tmp_path: Path) -> No
     assert run.json("dataset", "show", "fixes") == built
     assert built in run.json("dataset", "ls")
     assert f"fixes@{built['version']}" in run("dataset", "show", "fixes").stdout
+    for line in run.json("dataset", "show", "fixes", "--left-out"):
+        assert line["action"] == "left out"
     target = tmp_path / "openai.jsonl"
     exported = run("dataset", "export", "fixes", "--out", str(target))
     assert exported.stdout == ""

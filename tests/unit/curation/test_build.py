@@ -454,7 +454,7 @@ def test_the_contamination_check_names_both_sides() -> None:
 def test_the_manifest_describes_the_files(workshop: Workshop) -> None:
     built = workshop.build()
     assert {e.path: e.size_bytes for e in built.manifest.files} == {n: len(d) for n, d in built.files.items()}
-    assert set(built.files) == {"train.jsonl", "validation.jsonl", "README.md"}
+    assert set(built.files) == {"train.jsonl", "validation.jsonl", "left-out.jsonl", "README.md"}
     assert next((p.kind, p.digest) for p in built.manifest.parents) == ("runlog", "log1")
     lengths = [len(row["prompt"][0]["content"]) + len(row["completion"][0]["content"]) for row in every_row(built)]
     assert (built.manifest.lengths.unit, built.manifest.lengths.total) == ("characters", sum(lengths))

@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from burnish.curation.gates.lookalikes import Asked
 from burnish.curation.splitting import Partition, Unit, hash_rank, partition, quotas, units
 from burnish.curation.targets import Example
 from burnish.errors import PreconditionError
@@ -14,7 +15,7 @@ from burnish.schemas.base import Message
 
 def example(key: str, *question_ids: str, label: str = "a") -> Example:
     ids = question_ids or (f"q-{key}",)
-    return Example(key, ids, label, [Message(role="user", content=key)], "right", "wrong")
+    return Example(key, ids, label, [Message(role="user", content=key)], "right", "wrong", None, Asked(key, key))
 
 
 def singles(count: int, label: str = "a") -> list[Unit]:

@@ -10,8 +10,10 @@ import httpx
 import pytest
 from runlog_making import jsonl, repeated_failures
 
+from burnish import layout
+from burnish.curation.build import LEFT_OUT
 from burnish.objectstores.memory import MemoryObjectStore
-from burnish.schemas.dataset import DatasetManifest
+from burnish.schemas.dataset import DatasetManifest, LeftOut
 from burnish.schemas.evaluation import EvalManifest
 from burnish.schemas.runlog import ReviewImport, ReviewItem
 
@@ -137,6 +139,25 @@ async def test_build_list_show_export(caller: httpx.AsyncClient, run_log: str) -
     assert len(validation.text.splitlines()) == other.counts.validation
     impossible = await caller.get(f"/v1/datasets/fix/{manifest.version}/export", params={"form": "dpo"})
     assert (impossible.status_code, "--format dpo" in impossible.text) == (400, True)
+
+
+async def test_what_was_left_out_is_told_by_row(
+    caller: httpx.AsyncClient, run_log: str, memory_store: MemoryObjectStore
+) -> None:
+    await correct(caller, run_log)
+    items = [item for item in await review_file(caller, run_log) if item["corrected_output"]]
+    emptied = items[0] | {"corrected_output": ""}
+    await caller.post(f"/v1/runlogs/{run_log}/review", content=jsonl([emptied]))
+    manifest = await build(caller, run_log)
+    answer = await caller.get("/v1/datasets/fix/latest/left-out")
+    lines = [LeftOut.model_validate_json(line) for line in answer.text.splitlines()]
+    assert [(line.question_id, line.reason) for line in lines] == [(emptied["question_id"], "no correction")]
+    before = manifest.model_copy(
+        update={"version": "1" * 16, "files": [e for e in manifest.files if e.path != LEFT_OUT]}
+    )
+    memory_store.put(layout.dataset("fix", "1" * 16), before.model_dump_json().encode())
+    old = await caller.get(f"/v1/datasets/fix/{'1' * 16}/left-out")
+    assert (old.status_code, "build it again" in old.text) == (404, True)
 
 
 async def test_build_and_export_of_judged_answers(caller: httpx.AsyncClient, run_log: str) -> None:

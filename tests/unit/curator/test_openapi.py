@@ -15,6 +15,7 @@ JSONL = {
     ("get", "/v1/runlogs/{run_log_id}/review"),
     ("get", "/v1/benchmarks/{name}/{version}/questions"),
     ("get", "/v1/datasets/{name}/{version}/export"),
+    ("get", "/v1/datasets/{name}/{version}/left-out"),
 }
 
 

@@ -14,7 +14,7 @@ from burnish.errors import InvalidInputError, NotFoundError
 from burnish.jsonl import check_is_jsonl, to_jsonl
 from burnish.schemas.base import Listing
 from burnish.schemas.benchmark import BenchmarkManifest, BenchmarkQuestion
-from burnish.schemas.dataset import DatasetManifest, DatasetSpec, ExportForm
+from burnish.schemas.dataset import DatasetManifest, DatasetSpec, ExportForm, LeftOut
 from burnish.schemas.evaluation import EvalManifest
 from burnish.schemas.runlog import (
     Diagnosis,
@@ -187,6 +187,11 @@ class CuratorClient(HttpClient):
     def dataset(self, name: str, version: str | None = None) -> DatasetManifest:
         path = f"/v1/datasets/{segment(name)}/{segment(version or 'latest')}"
         return DatasetManifest.model_validate_json(self._get(path).content)
+
+    def left_out(self, name: str, version: str | None = None) -> list[LeftOut]:
+        """What the gates left out of a version's rows, masked or doubted, question by question. Raises NotFoundError for versions of before."""
+        content = self._get(f"/v1/datasets/{segment(name)}/{segment(version or 'latest')}/left-out").content
+        return [LeftOut.model_validate_json(line) for line in content.splitlines() if line]
 
     def remove_dataset(self, name: str, version: str) -> None:
         """Remove a version. Raises HeldError while an adapter or an eval rests on it.

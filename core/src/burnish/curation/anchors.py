@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from math import inf
 
+from burnish.curation.gates.ledger import Ledger
+from burnish.curation.gates.lookalikes import Asked, Like, fold
+from burnish.curation.gates.screen import Screen
 from burnish.curation.splitting import hash_rank
 from burnish.curation.targets import NOT_PLAIN, always_passing, is_answered
 from burnish.diagnosis.clusters import NO_SLICE, RunCodes
@@ -20,6 +23,8 @@ DUPLICATE = "anchor: another anchor has the same prompt"
 EMPTY = "anchor: the passing answer is empty"
 ANSWERED = "anchor: messages end with the model's own turn"
 CUT_OFF = "anchor: the answer was cut off at its token limit"
+NEAR = "anchor: a targeted question asks nearly the same"
+NEAR_DUPLICATE = "anchor: another anchor asks nearly the same and has the same answer"
 OTHER_MODEL = "anchor: only another model's answers pass"
 
 
@@ -32,6 +37,11 @@ class Anchor:
     answer: str
     is_cut_off: bool
     is_plain: bool = True
+    question: str = ""
+
+    @property
+    def asked(self) -> Asked:
+        return Asked.of(self.question, self.prompt)
 
 
 @dataclass(frozen=True)
@@ -53,33 +63,34 @@ class AnchorRules:
     model: str | None = None
     slice_of: Mapping[str, str] = field(default_factory=dict)
     rest: Mapping[str, int] = field(default_factory=dict)
+    drops_contaminated: bool = True
+    drops_near_duplicates: bool = True
 
 
-def choose_anchors(log: RunLogReader, codes: RunCodes, rules: AnchorRules) -> tuple[list[Anchor], Counter[str]]:
+def choose_anchors(
+    log: RunLogReader, codes: RunCodes, rules: AnchorRules, screen: Screen, ledger: Ledger
+) -> list[Anchor]:
     """Up to `wanted` anchors from questions that never fail, spread over slices as the rest questions are, in seeded hash order.
 
-    Each is the question's first passing line: its prompt, and the model's own answer to it. Also returns how many candidates
-    were passed over, by reason; fewer than wanted means that the pool ran out.
+    Each is the question's first passing line: its prompt, and the model's own answer to it. The ledger gets the candidates that
+    were passed over; fewer than wanted means that the pool ran out.
     """
     chosen: list[Anchor] = []
-    discarded: Counter[str] = Counter()
-    taken: set[str] = set()
+    gate = _Gate(rules, screen)
     own = always_passing(codes, rules.model)
-    discarded[OTHER_MODEL] = len(always_passing(codes)) - len(own)
+    ledger.count(OTHER_MODEL, len(always_passing(codes)) - len(own))
     order = _in_turn(_pool(own.tolist(), codes, rules), codes, rules)
     while order and len(chosen) < rules.wanted:
         batch, order = order[: rules.wanted - len(chosen)], order[rules.wanted - len(chosen) :]
         found = dict(zip(sorted(batch), _read(log, batch), strict=True))
         for row in batch:
             anchor = found[row]
-            key = spoken_key(anchor.prompt)
-            reason = _refusal(anchor, key, taken, rules)
-            if reason:
-                discarded[reason] += 1
+            refused = gate.refusal(anchor)
+            if refused:
+                ledger.leave_out(refused[0], [anchor.question_id], refused[1])
             else:
-                taken.add(key)
                 chosen.append(anchor)
-    return chosen, discarded
+    return chosen
 
 
 def _pool(rows: list[int], codes: RunCodes, rules: AnchorRules) -> list[tuple[float, int]]:
@@ -106,22 +117,55 @@ def _in_turn(pool: list[tuple[float, int]], codes: RunCodes, rules: AnchorRules)
 def _read(log: RunLogReader, rows: list[int]) -> Iterator[Anchor]:
     for line in log.lines(rows):
         cut_off = line.finish_reason == "length"
-        yield Anchor(line.question_id, prompt_messages(line), line.answer, cut_off, is_plain(line))
+        yield Anchor(line.question_id, prompt_messages(line), line.answer, cut_off, is_plain(line), line.question)
 
 
-def _refusal(anchor: Anchor, key: str, taken: set[str], rules: AnchorRules) -> str | None:
-    if anchor.question_id in rules.benchmark_only:
-        return BENCHMARK_ONLY
-    if key in rules.targeted or rules.guarded.get(key, set()) - {anchor.question_id}:
-        return GUARDED
-    if key in taken:
-        return DUPLICATE
-    if not anchor.answer.strip():
-        return EMPTY
-    if not anchor.is_plain:
-        return f"anchor: {NOT_PLAIN}"
-    if is_answered(anchor.prompt):
-        return ANSWERED
-    if anchor.is_cut_off:
-        return CUT_OFF
-    return None
+class _Gate:
+    """What an anchor must pass, beside those that passed before it."""
+
+    def __init__(self, rules: AnchorRules, screen: Screen) -> None:
+        self._rules = rules
+        self._screen = screen
+        self._taken: dict[str, str] = {}
+        self._others = screen.index()
+        self._answers: dict[str, str] = {}
+
+    def refusal(self, anchor: Anchor) -> tuple[str, Like | str | None] | None:
+        """(why, the question that it is like); None if the anchor passes, which is then remembered."""
+        rules, key = self._rules, spoken_key(anchor.prompt)
+        guarded = rules.guarded.get(key, set()) - {anchor.question_id}
+        if anchor.question_id in rules.benchmark_only:
+            return BENCHMARK_ONLY, None
+        if key in rules.targeted or guarded:
+            return GUARDED, min(guarded, default=None)
+        if key in self._taken:
+            return DUPLICATE, self._taken[key]
+        if not anchor.answer.strip():
+            return EMPTY, None
+        if not anchor.is_plain:
+            return f"anchor: {NOT_PLAIN}", None
+        if is_answered(anchor.prompt):
+            return ANSWERED, None
+        if anchor.is_cut_off:
+            return CUT_OFF, None
+        near = self._near(anchor)
+        if near is None:
+            self._taken[key] = anchor.question_id
+            self._answers[anchor.question_id] = fold(anchor.answer)
+        return near
+
+    def _near(self, anchor: Anchor) -> tuple[str, Like] | None:
+        asked = anchor.asked
+        if self._rules.drops_contaminated:
+            found = self._screen.contamination([anchor.question_id], asked, frozenset())
+            if found:
+                return f"anchor: {found.reason}", found.like
+        if not self._rules.drops_near_duplicates:
+            return None
+        like = self._screen.targeted(asked)
+        if like:
+            return NEAR, like
+        for other in self._others.add(anchor.question_id, asked):
+            if self._answers.get(other.key) == fold(anchor.answer):
+                return NEAR_DUPLICATE, other
+        return None

@@ -11,12 +11,14 @@ import numpy as np
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from burnish.curation.anchors import Anchor, AnchorRules, choose_anchors
-from burnish.curation.foresight import other_models, out_of_reach, replay_shortfall
+from burnish.curation.foresight import kept_though_contaminated, other_models, out_of_reach, replay_shortfall
+from burnish.curation.gates.ledger import Ledger
+from burnish.curation.gates.screen import Screen
 from burnish.curation.leakage import check_leaks, guarded_keys
 from burnish.curation.lengths import Lengths
 from burnish.curation.own_grader import benchmark_graders
 from burnish.curation.review import Correction
-from burnish.curation.splitting import Partition, Unit, hash_rank, partition_with_uncorrected
+from burnish.curation.splitting import Partition, Unit, hash_rank, partition_with_uncorrected, units
 from burnish.curation.targets import (
     Example,
     Examples,
@@ -39,7 +41,13 @@ Row = SftRow | DpoRow | KtoRow
 TRAIN = "train.jsonl"
 VALIDATION = "validation.jsonl"
 CARD = "README.md"
+LEFT_OUT = "left-out.jsonl"
 EMPTY_WRONG = "unwanted answer: it is empty"
+NOTHING_LEFT = "every training row was left out"
+ALL_ALIKE = (
+    "The targeted questions all ask nearly the same, so what is held out is nearly what is trained on: a good result says "
+    "little. Correct more varied failures."
+)
 STRADDLING = "no correction, and its prompt is in several parts of the split"
 _ENVIRONMENT = Environment(
     loader=PackageLoader("burnish.curation", "."),
@@ -106,17 +114,18 @@ def build_dataset(
         uncorrected=spec.format == "kto" and spec.uncorrected,
     )
     _check_some(spec, examples)
+    ledger = examples.ledger
     keys = prompt_keys(log, codes, (target.question_id for target in targets))
-    parts, straddling = partition_with_uncorrected(
-        examples.examples, keys, spec.held_out_share, spec.validation_share, spec.seed
-    )
+    screen = Screen(examples.examples, guard.questions)
+    parts, all_alike = _partition(spec, examples.examples, keys, screen, ledger)
+    _check_leaks([(e.question_id, e.prompt) for e in parts.trained], _split(parts, []), keys, guard)
+    parts = _gated(spec, parts, keys, screen, guard, ledger)
     population = _population(log, codes, guard)
     rules = _anchor_rules(spec, targets, keys, parts, guard, population)
-    anchors, passed_over = choose_anchors(log, codes, rules)
+    anchors = choose_anchors(log, codes, rules, screen, ledger)
     rows, split = _rows(spec, parts, anchors), _split(parts, anchors)
-    passed_over[EMPTY_WRONG] = _empty_wrong_answers(spec, parts)
-    passed_over[STRADDLING] = straddling
-    _check_leaks(rows, split, keys, guard)
+    ledger.leave_out(EMPTY_WRONG, _empty_wrong_answers(spec, parts))
+    _check_leaks([(row.question_id, row.prompt) for row in rows.all], split, keys, guard)
     anchors_by_slice = Counter(population.slice_of.get(anchor.question_id, NO_SLICE) for anchor in anchors)
     counts = DatasetCounts(
         corrections=sum(row.source == "correction" for row in rows.all),
@@ -124,7 +133,9 @@ def build_dataset(
         train=len(rows.train),
         validation=len(rows.validation),
         held_out=len(split.held_out),
-        discarded=dict(sorted((examples.discarded + passed_over).items())),  # + leaves out what is 0
+        discarded=ledger.left_out,
+        doubted=ledger.reasons("doubted"),
+        masked=ledger.reasons("masked"),
         anchors_wanted=rules.wanted,
         anchors_by_slice=dict(sorted(anchors_by_slice.items())),
         rest=len(set(population.slice_of) - set(split.targeted) - set(split.anchors)),
@@ -134,8 +145,47 @@ def build_dataset(
         other_models(targets, rules.model),
         out_of_reach(split, population.questions),
         _without_wanted(spec, rows),
+        ALL_ALIKE if all_alike else None,
+        kept_though_contaminated(ledger),
     ]
-    return _seal(spec, rows, split, counts, corrections, lengths, [warning for warning in warnings if warning])
+    return _seal(spec, rows, split, counts, corrections, lengths, [w for w in warnings if w], ledger)
+
+
+def _partition(
+    spec: DatasetSpec, examples: Sequence[Example], keys: Mapping[str, set[str]], screen: Screen, ledger: Ledger
+) -> tuple[Partition, bool]:
+    """The split, with questions that ask nearly the same on one side; and whether they all do, so that they had to be drawn apart."""
+    joined = screen.joined(examples, keys) if spec.near_duplicates == "drop" else keys
+    corrected = [example for example in examples if example.correction is not None] or examples
+    all_alike = len(units(corrected, joined)) < 2 <= len(units(corrected, keys))
+    drawn_by = keys if all_alike else joined
+    parts, straddling = partition_with_uncorrected(
+        examples, drawn_by, spec.held_out_share, spec.validation_share, spec.seed
+    )
+    ledger.leave_out(STRADDLING, straddling)
+    return parts, all_alike
+
+
+def _gated(
+    spec: DatasetSpec,
+    parts: Partition,
+    keys: Mapping[str, set[str]],
+    screen: Screen,
+    guard: Guard,
+    ledger: Ledger,
+) -> Partition:
+    """The parts without what the gates leave out. Raises PreconditionError if nothing is left to train on."""
+    parts = screen.without_contaminated(parts, guard.benchmark_only, ledger, drop=spec.contamination == "drop")
+    if spec.near_duplicates == "drop":
+        parts = screen.without_near_duplicates(parts, ledger)
+    if not parts.train:
+        found = "; ".join(f"{count} × {reason}" for reason, count in ledger.left_out.items())
+        raise PreconditionError(
+            f"{NOTHING_LEFT} ({found}). Correct other failures, or keep such rows with --contamination warn "
+            "or --near-duplicates keep",
+            run_log_id=spec.run_log_id,
+        )
+    return parts
 
 
 @dataclass(frozen=True)
@@ -171,7 +221,7 @@ def _check_some(spec: DatasetSpec, examples: Examples) -> None:
     if examples.examples:
         return
     labels = " ".join(f"--label {label!r}" for label in spec.labels)
-    found = "; ".join(f"{count} × {reason}" for reason, count in sorted(examples.discarded.items()))
+    found = "; ".join(f"{count} × {reason}" for reason, count in examples.ledger.left_out.items())
     raise PreconditionError(
         f"nothing to train on for {', '.join(spec.labels)} ({found}). First `burnish review export {spec.run_log_id} {labels}`, "
         f"fill corrected_output, and `burnish review import {spec.run_log_id} FILE`; or correct them on the review page",
@@ -187,7 +237,7 @@ def _anchor_rules(
     guard: Guard,
     population: _Population,
 ) -> AnchorRules:
-    trained = sum(len(unit.examples) for unit in (*parts.train, *parts.validation))
+    trained = len(parts.trained)
     targeted = {target.question_id for target in targets}
     models = Counter(target.model for target in targets if target.model is not None)
     return AnchorRules(
@@ -200,6 +250,8 @@ def _anchor_rules(
         model=max(models, key=lambda name: (models[name], name)) if models else None,
         slice_of=population.slice_of,
         rest=Counter(slice for question_id, slice, _ in population.questions if question_id not in targeted),
+        drops_contaminated=spec.contamination == "drop",
+        drops_near_duplicates=spec.near_duplicates == "drop",
     )
 
 
@@ -242,11 +294,10 @@ def _unwanted(example: Example) -> KtoRow:
     )
 
 
-def _empty_wrong_answers(spec: DatasetSpec, parts: Partition) -> int:
+def _empty_wrong_answers(spec: DatasetSpec, parts: Partition) -> list[str]:
     if spec.format != "kto":
-        return 0
-    examples = (example for unit in (*parts.train, *parts.validation) for example in unit.examples)
-    return sum(not example.wrong_answer.strip() for example in examples)
+        return []
+    return sorted(example.question_id for example in parts.trained if not example.wrong_answer.strip())
 
 
 def _anchor_row(spec: DatasetSpec, anchor: Anchor) -> Row:
@@ -275,14 +326,16 @@ def _question_ids(chosen: Sequence[Unit]) -> list[str]:
     return sorted(question_id for unit in chosen for e in unit.examples for question_id in e.question_ids)
 
 
-def _check_leaks(rows: _Rows, split: Split, keys: Mapping[str, set[str]], guard: Guard) -> None:
+def _check_leaks(
+    prompts: Sequence[tuple[str, list[Message]]], split: Split, keys: Mapping[str, set[str]], guard: Guard
+) -> None:
     held_out: dict[str, set[str]] = defaultdict(set)
     for question_id in split.held_out:
         for key in keys[question_id]:
             held_out[key].add(question_id)
     trained = frozenset([*split.train, *split.validation, *split.anchors])
     check_leaks(
-        [(row.question_id, spoken_key(row.prompt)) for row in rows.all],
+        [(question_id, spoken_key(prompt)) for question_id, prompt in prompts],
         held_out=held_out,
         benchmark=guarded_keys(guard.questions, trained),
     )
@@ -296,8 +349,10 @@ def _seal(
     corrections: Mapping[str, Correction],
     lengths: Lengths,
     warnings: list[str],
+    ledger: Ledger,
 ) -> BuiltDataset:
     files = {TRAIN: to_jsonl(rows.train), VALIDATION: to_jsonl(rows.validation)}
+    files[LEFT_OUT] = to_jsonl(ledger.lines, exclude_none=True)
     version = dataset_version(files[TRAIN], files[VALIDATION], spec.model_dump(), split.model_dump())
     manifest = DatasetManifest(
         name=spec.name,

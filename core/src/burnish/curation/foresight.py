@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 
+from burnish.curation.gates.ledger import Ledger
 from burnish.curation.targets import Target
 from burnish.schemas.dataset import DatasetSpec, Split
 from burnish.schemas.evaluation import EvalRow
@@ -50,6 +51,18 @@ def other_models(targets: Sequence[Target], model: str | None) -> str | None:
     return (
         f"{others.total()} of {len(targets)} targeted questions failed under another model than {model} ({named}): their wrong "
         "answers are not what the model to be trained says. Import the runs of one model as a run log of its own."
+    )
+
+
+def kept_though_contaminated(ledger: Ledger) -> str | None:
+    """A warning if the spec kept rows that ask what the benchmark asks."""
+    found = ledger.questions("doubted", "contamination")
+    if not found:
+        return None
+    rows = "1 training row asks" if len(found) == 1 else f"{len(found)} training rows ask"
+    return (
+        f"{rows} what a benchmark question asks, nearly or in the last turn, and stayed in, as --contamination warn says: the "
+        "evaluation is in part a memory test. `burnish dataset show NAME --left-out` names them."
     )
 
 

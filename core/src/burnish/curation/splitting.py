@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from math import floor
 
@@ -33,6 +33,16 @@ class Partition:
     held_out: list[Unit]
     validation: list[Unit]
     train: list[Unit]
+
+    @property
+    def trained(self) -> list[Example]:
+        """What is in training and validation rows."""
+        return [example for unit in (*self.train, *self.validation) for example in unit.examples]
+
+    def changed(self, change: Callable[[Example], Example | None]) -> Partition:
+        """With each trained example as `change` gives it back, None: without it. What is held out stays as it is."""
+        validation, train = (_changed(part, change) for part in (self.validation, self.train))
+        return Partition(self.held_out, validation, train)
 
 
 def hash_rank(seed: int, purpose: str, key: str) -> float:
@@ -84,17 +94,17 @@ def partition_with_uncorrected(
     held_out_share: float,
     validation_share: float,
     seed: int,
-) -> tuple[Partition, int]:
+) -> tuple[Partition, list[str]]:
     """A partition whose corrected examples lie exactly where `partition` puts them alone; the others are drawn in the same shares.
 
     So formats that need corrections and KTO, which does not, hold out the same corrected questions. An uncorrected example that shares
     a prompt with a corrected one goes where that is; one that shares prompts with several parts is left out. Also
-    returns how many were.
+    returns the questions of these.
     """
     corrected = units([example for example in examples if example.correction is not None], keys)
     joint = units(examples, keys)
     if len(corrected) < 2 or all(example.correction is not None for example in examples):
-        return partition(joint, held_out_share, validation_share, seed), 0
+        return partition(joint, held_out_share, validation_share, seed), []
     parts = partition(corrected, held_out_share, validation_share, seed)
     part_of = {
         example.key: part
@@ -103,7 +113,7 @@ def partition_with_uncorrected(
         for example in unit.examples
     }
     free: list[Unit] = []
-    left_out = 0
+    left_out: list[str] = []
     for unit in joint:
         others = tuple(example for example in unit.examples if example.correction is None)
         beside = {id(part): part for example in unit.examples if (part := part_of.get(example.key)) is not None}
@@ -112,7 +122,7 @@ def partition_with_uncorrected(
         elif others and len(beside) == 1:
             next(iter(beside.values())).append(Unit(others[0].key, others[0].label, others))
         elif others:
-            left_out += len(others)
+            left_out += [example.question_id for example in others]
     if len(free) < 2:
         parts.train.extend(free)
         return parts, left_out
@@ -147,6 +157,11 @@ def _draw(candidates: Sequence[Unit], share: float, seed: int, purpose: str, at_
     if at_least_one and not drawn:
         drawn.append(min(ranked, key=lambda unit: unit.questions))
     return drawn
+
+
+def _changed(part: Iterable[Unit], change: Callable[[Example], Example | None]) -> list[Unit]:
+    changed = [(unit, tuple(e for each in unit.examples if (e := change(each)) is not None)) for unit in part]
+    return [Unit(unit.key, unit.label, examples) for unit, examples in changed if examples]
 
 
 def _without(candidates: Sequence[Unit], drawn: Sequence[Unit]) -> list[Unit]:

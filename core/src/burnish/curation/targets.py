@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -10,6 +10,8 @@ from typing import Any
 import numpy as np
 import orjson
 
+from burnish.curation.gates.ledger import Ledger
+from burnish.curation.gates.lookalikes import Asked
 from burnish.curation.own_grader import OwnGrader, logged_grader, objection
 from burnish.curation.review import Correction, first_failures
 from burnish.diagnosis.clusters import RunCodes
@@ -46,6 +48,11 @@ class Target:
     own_grader: OwnGrader | None = None
     model: str | None = None
     is_plain: bool = True
+    question: str = ""
+
+    @property
+    def asked(self) -> Asked:
+        return Asked.of(self.question, self.prompt)
 
     @property
     def key(self) -> str:
@@ -65,7 +72,8 @@ class Example:
     prompt: list[Message]
     correction: str | None
     wrong_answer: str
-    model: str | None = None
+    model: str | None
+    asked: Asked
 
     @property
     def question_id(self) -> str:
@@ -74,10 +82,10 @@ class Example:
 
 @dataclass
 class Examples:
-    """Examples in the order of the log, and how many targets were discarded for which reason."""
+    """Examples in the order of the log, and which targets were left out for which reason."""
 
     examples: list[Example] = field(default_factory=list)
-    discarded: Counter[str] = field(default_factory=Counter)
+    ledger: Ledger = field(default_factory=Ledger)
 
 
 def is_answered(prompt: Sequence[Message]) -> bool:
@@ -108,6 +116,7 @@ def read_targets(
             own_grader=logged_grader(line.model_extra, line.expected_answer),
             model=line.model,
             is_plain=is_plain(line),
+            question=line.question,
         )
         for line in log.lines(rows)
     ]
@@ -152,13 +161,13 @@ def collect_examples(
     groups: dict[str, list[Target]] = defaultdict(list)
     for target in targets:
         if target.question_id in benchmark_only:
-            result.discarded[BENCHMARK_ONLY] += 1
+            result.ledger.leave_out(BENCHMARK_ONLY, [target.question_id])
         elif not target.is_plain:
-            result.discarded[NOT_PLAIN] += 1
+            result.ledger.leave_out(NOT_PLAIN, [target.question_id])
         elif is_answered(target.prompt):
-            result.discarded[ANSWERED] += 1
+            result.ledger.leave_out(ANSWERED, [target.question_id])
         elif target.question_id in misplaced:
-            result.discarded[OTHER_PROMPT] += 1
+            result.ledger.leave_out(OTHER_PROMPT, [target.question_id])
         else:
             groups[target.key].append(target)
     for key, group in groups.items():
@@ -168,13 +177,14 @@ def collect_examples(
         output = outputs.pop() if len(outputs) == 1 else None
         reason = CONFLICT if outputs else _objection(first, output, own_graders or {}, uncorrected)
         if reason:
-            result.discarded[reason] += len(group)
+            result.ledger.leave_out(reason, sorted(t.question_id for t in group))
             continue
         others = sorted(t.question_id for t in group if t.question_id != first.question_id)
-        if others:
-            result.discarded[DUPLICATE] += len(others)
+        result.ledger.leave_out(DUPLICATE, others, first.question_id)
         ids = (first.question_id, *others)
-        result.examples.append(Example(key, ids, first.label, first.prompt, output, first.wrong_answer, first.model))
+        result.examples.append(
+            Example(key, ids, first.label, first.prompt, output, first.wrong_answer, first.model, first.asked)
+        )
     return result
 
 

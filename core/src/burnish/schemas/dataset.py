@@ -8,6 +8,7 @@ from pydantic import Field
 
 from burnish.schemas.base import Frozen, Manifest, Message
 
+LeftOutAction = Literal["left out", "masked", "doubted"]
 DatasetFormat = Literal["sft", "dpo", "kto"]
 ExportForm = Literal["rows", "prompt-completion", "openai-messages", "dpo", "kto", "together", "vertex"]
 
@@ -39,6 +40,13 @@ class DatasetSpec(Frozen):
     uncorrected: bool = Field(
         default=True,
         description="KTO: bad answers without a correction are kept as unwanted; the other formats need one",
+    )
+    near_duplicates: Literal["drop", "keep"] = Field(
+        default="drop",
+        description="drop: questions that ask nearly the same stay on one side of the split, and of rows that also answer the same one is kept",
+    )
+    contamination: Literal["drop", "warn"] = Field(
+        default="drop", description="training rows that ask nearly what a benchmark question asks"
     )
 
 
@@ -108,9 +116,21 @@ class DatasetCounts(Frozen):
     discarded: dict[str, int] = Field(default={}, description="reason -> how many review items or anchor candidates")
     anchors_wanted: int | None = Field(default=None, description="anchors that were asked for; None: not recorded")
     anchors_by_slice: dict[str, int] = Field(default={}, description="slice -> anchors")
+    masked: dict[str, int] = Field(default={}, description="reason -> questions whose rows were masked")
+    doubted: dict[str, int] = Field(default={}, description="reason -> questions whose rows stayed, with a doubt")
     rest: int | None = Field(
         default=None, description="questions of the benchmark, else of the run log, that decide whether the rest holds"
     )
+
+
+class LeftOut(Frozen):
+    """A line of left-out.jsonl: a question that a gate left out of the rows, masked in them, or doubts. It has no text of the rows."""
+
+    question_id: str
+    action: LeftOutAction = Field(description="the rows of a doubted question stay")
+    reason: str
+    like: str | None = Field(default=None, description="the question that it is like")
+    similarity: float | None = Field(default=None, description="to that one, 0 to 1")
 
 
 class DatasetManifest(Manifest):

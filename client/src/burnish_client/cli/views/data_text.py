@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from burnish_client.cli.views import console
 
 if TYPE_CHECKING:
-    from burnish.schemas.dataset import DatasetManifest
+    from burnish.schemas.dataset import DatasetManifest, LeftOut
     from burnish.schemas.runlog import Diagnosis, RunLogManifest
     from burnish_client.sdk.curator import RunLogRows
 
@@ -137,12 +137,18 @@ def show_dataset(manifest: DatasetManifest) -> None:
         ("made of", f"{counts.corrections:,} corrections, {counts.anchors:,} anchor examples"),
         ("held out", f"{counts.held_out:,} targeted questions, for evaluation only"),
         ("left out", "; ".join(f"{count:,} {reason}" for reason, count in counts.discarded.items()) or "nothing"),
+        ("doubted", "; ".join(f"{count:,} {reason}" for reason, count in counts.doubted.items())),
         ("lengths", sizes),
         ("built", console.when(manifest.created_at)),
     ]
     pairs += [("from", f"{parent.kind} {parent.name} {parent.digest[:23]}") for parent in manifest.parents]
     console.out().print(console.facts(pairs))
     show_warnings(manifest)
+
+
+def left_out_row(line: LeftOut) -> list[str]:
+    alike = "" if line.similarity is None else f" ({line.similarity:.2f})"
+    return [console.fold(line.question_id), line.action, line.reason, console.fold(line.like) + alike]
 
 
 def show_warnings(manifest: DatasetManifest) -> None:

@@ -56,6 +56,17 @@ def remove_dataset(name: str, version: str, datasets: Datasets) -> None:
 
 
 @router.get(
+    "/{name}/{version}/left-out",
+    summary="What was left out of the rows, masked or doubted, and why",
+    response_class=Response,
+    responses=jsonl_answer("LeftOut"),
+)
+def left_out(name: str, version: str, datasets: Datasets) -> Response:
+    """A line a question. Empty if every question that failed under the labels is trained on or held out."""
+    return Response(datasets.left_out(name, version), media_type=JSONL)
+
+
+@router.get(
     "/{name}/{version}/export",
     summary="Rows in another tool's form",
     response_class=Response,

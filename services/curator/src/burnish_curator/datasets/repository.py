@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import Literal
 
 from burnish import layout
-from burnish.curation.build import TRAIN, VALIDATION, BuiltDataset
+from burnish.curation.build import LEFT_OUT, TRAIN, VALIDATION, BuiltDataset
 from burnish.curation.exports import export, parse_rows
 from burnish.digests import dataset_version
+from burnish.errors import NotFoundError
 from burnish.objectstores.verified import require_version
 from burnish.ports import ObjectStore
 from burnish.schemas.dataset import DatasetManifest, ExportForm
@@ -26,6 +27,17 @@ class DatasetRepository(Versions[DatasetManifest]):
             for file, data in built.files.items():
                 self._store.put(layout.dataset(name, version, file), data)
             return self.create(built.manifest, name, version)
+
+    def left_out(self, name: str, version: str) -> bytes:
+        """JSONL of LeftOut. NotFoundError if the version was built before they were recorded."""
+        manifest = self.find(name, version)
+        entry = next((entry for entry in manifest.files if entry.path == LEFT_OUT), None)
+        if entry is None:
+            raise NotFoundError(
+                f"dataset {name}@{manifest.version} was built before reasons were recorded by row: its manifest has their "
+                "counts; build it again with `burnish dataset build` for the rows"
+            )
+        return self.file(entry, name, manifest.version)
 
     def export(self, name: str, version: str, form: ExportForm, split: Literal["train", "validation"]) -> bytes:
         """The rows of a split as JSONL in another tool's format."""

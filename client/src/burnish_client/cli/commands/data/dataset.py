@@ -32,6 +32,10 @@ class BuildOptions(SplitOptions):
     benchmark: str | None = option(
         None, "Benchmark whose other questions are guarded against leakage.", metavar="NAME[@VERSION]"
     )
+    near_duplicates: Literal["drop", "keep"] = option(
+        "drop", "Questions that ask nearly the same: on one side of the split, and of rows with one answer, one."
+    )
+    contamination: Literal["drop", "warn"] = option("drop", "Rows that ask nearly what the benchmark asks.")
     seed: int = option(0, "Seed of the split. The same seed gives the same version.")
     json: JsonFlag = False
 
@@ -54,6 +58,8 @@ def build_dataset(
             anchor_pool_share=options.anchor_pool_share,
             benchmark=f"{guarded.name}/{guarded.version}" if guarded else None,
             seed=options.seed,
+            near_duplicates=options.near_duplicates,
+            contamination=options.contamination,
         )
         with console.working("building the dataset"):
             manifest = client.build_dataset(spec)
@@ -83,10 +89,23 @@ def _row(manifest: DatasetManifest) -> list[str]:
 
 
 @app.command("show")
-def show_dataset(dataset: Reference, json: JsonFlag = False) -> None:
+def show_dataset(
+    dataset: Reference,
+    left_out: Annotated[
+        bool, typer.Option("--left-out", help="Question by question: what was left out, masked or doubted, and why.")
+    ] = False,
+    json: JsonFlag = False,
+) -> None:
     """Show a dataset version: where it came from, what is in it, what was left out and why."""
     with burnish_client.CuratorClient.from_settings() as client:
-        manifest = client.dataset(*console.name_and_version(dataset))
+        name, version = console.name_and_version(dataset)
+        if left_out:
+            empty = "nothing was left out, masked or doubted"
+            columns = ("~question", "what", "why", "~like")
+            return console.show_models(
+                client.left_out(name, version), data_text.left_out_row, *columns, json=json, empty=empty
+            )
+        manifest = client.dataset(name, version)
     console.show(manifest, data_text.show_dataset, json=json)
 
 
