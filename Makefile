@@ -31,7 +31,7 @@ gpu-check: setup ## what the trainer does on this machine's GPU, measured (docs/
 gpu-check-bundle: setup ## the same as a folder for a CUDA machine without network: .cache/gpu-check (ARGS="--python 3.12")
 	$(PY) scripts/gpu_check_bundle.py .cache/gpu-check $(ARGS)
 
-setup: ## both environments and the base model; does nothing the second time
+setup: ## the environments and the base model; does nothing the second time
 	@scripts/setup.sh
 
 check: setup ## format, lint, types, import rules, stubs: in parallel, quiet unless red
@@ -86,4 +86,4 @@ down: ## end the compose stack; its volumes stay
 	docker compose down
 
 clean: ## everything that set-up made
-	rm -rf .venv .venv-inference .cache
+	rm -rf .venv .venv-hosted .venv-inference .cache

@@ -11,4 +11,5 @@ frozen() { "$1/bin/pip" freeze --all | grep -viE '^(-e|#|burnish|torch==)|@ file
 
 .venv/bin/python scripts/lock_hashes.py
 .venv/bin/python scripts/cuda_locks.py
+.venv/bin/python scripts/hosted_lock.py
 .venv/bin/python scripts/service_locks.py

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Set Burnish up in this clone: two virtual environments (the training stack and vLLM pin torch and transformers apart)
-# and the base model folder. A second run finds its stamps and does nothing.
+# Set Burnish up in this clone: two virtual environments (the training stack and vLLM pin torch and transformers apart), a small one
+# beside the first (the providers' SDKs pin a few more apart), and the base model folder. A second run finds its stamps and does nothing.
 #   scripts/setup.sh           do it
 #   scripts/setup.sh --plan    say what would be done, and whether the index has the right torch, and do nothing
 # BURNISH_DEVICE=auto|cpu|cuda   which builds; auto asks nvidia-smi
@@ -69,6 +69,7 @@ install_main() {
   .venv/bin/pip install --no-compile --no-deps --require-hashes -r requirements/main.lock
   if [ "$DEVICE" = cuda ]; then .venv/bin/pip install --no-compile --no-deps --require-hashes -r requirements/main-cuda.lock; fi # torch too
   .venv/bin/pip install --no-compile --no-deps --no-build-isolation -e core -e protos -e services/curator -e services/trainer -e services/inference -e client
+  scripts/hosted_env.sh .venv-hosted .venv requirements/main.lock
   echo "$1" > .venv/burnish-setup.stamp
 }
 
@@ -93,7 +94,7 @@ main() {
   mkdir -p "$LOGS"
   PYTHON=$(find_python); choose_device
   local main_stamp inference_stamp main_pid="" inference_pid="" began=$SECONDS
-  main_stamp=$(stamp_of requirements/main*.lock */pyproject.toml services/*/pyproject.toml)
+  main_stamp=$(stamp_of requirements/main*.lock requirements/hosted.lock scripts/hosted_env.sh */pyproject.toml services/*/pyproject.toml)
   inference_stamp=$(stamp_of requirements/inference-*.lock core/pyproject.toml services/inference/pyproject.toml services/inference/vllm-cpu-metadata/pyproject.toml)
   if [ "${1:-}" = --plan ]; then
     say "$DEVICE builds ($WHY), with $PYTHON"
@@ -103,7 +104,7 @@ main() {
   fi
 
   is_stamped .venv "$main_stamp" && is_stamped .venv-inference "$inference_stamp" || say "$DEVICE builds ($WHY); the first time takes 2 to 10 minutes"
-  is_stamped .venv "$main_stamp" || { say "making .venv (core, client, curator, trainer), log in $LOGS/setup-install_main.log"
+  is_stamped .venv "$main_stamp" || { say "making .venv (core, client, curator, trainer) and .venv-hosted, log in $LOGS/setup-install_main.log"
     start install_main "$main_stamp"; main_pid=$!; }
   is_stamped .venv-inference "$inference_stamp" || { say "making .venv-inference (vLLM), log in $LOGS/setup-install_inference.log"
     start install_inference "$inference_stamp"; inference_pid=$!; }

@@ -17,6 +17,7 @@ LOCKS = sorted((REPOSITORY / "requirements").glob("*.lock"))
 INSTALLERS = [
     REPOSITORY / "scripts/setup.sh",
     REPOSITORY / "scripts/unsloth_env.sh",
+    REPOSITORY / "scripts/hosted_env.sh",
     *sorted(REPOSITORY.glob("services/*/Dockerfile")),
 ]
 HASHED = re.compile(r"\S+==\S+( --hash=sha256:[0-9a-f]{64})+")

@@ -119,6 +119,7 @@ def make_parts(settings: StackSettings, layout: Layout, without: Collection[Part
     curator, trainer = data / "curator", data / "trainer"
     shares_gpu = gpus.are_there(os.environ) and "inference" not in without
     lender = {"INFERENCE_URL": layout.url("inference"), "INFERENCE_CA": layout.ca or ""} if shares_gpu else {}
+    sdks = settings.trainer_hosted_python.absolute()
     parts = [
         _objectstore(layout, data / "objectstore"),
         _service(
@@ -134,6 +135,7 @@ def make_parts(settings: StackSettings, layout: Layout, without: Collection[Part
                 "DATABASE_URL": f"sqlite:///{trainer / 'trainer.db'}",
                 "WORK_DIR": trainer / "work",
                 "BASE_MODEL": model,
+                **({"HOSTED_PYTHON": sdks} if sdks.is_file() else {}),
                 **lender,
             },
             grace_seconds=20,

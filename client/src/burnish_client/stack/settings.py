@@ -35,6 +35,10 @@ class StackSettings(BaseSettings):
         default_factory=lambda: repository_root() / ".venv-inference" / "bin" / "python",
         description="Python of the environment that has vLLM",
     )
+    trainer_hosted_python: Path = Field(
+        default_factory=lambda: repository_root() / ".venv-hosted" / "bin" / "python",
+        description="Python of the environment that has the providers' SDKs, for the trainer; not there: the trainer's own",
+    )
     token: SecretStr | None = Field(
         default=None, description="token of all services; unset: random, kept with the home"
     )

@@ -59,7 +59,8 @@ async def serve(settings: TrainerSettings, s3: S3Settings, token: str, certifica
     devices = discover(settings.device, gpus)
     checker = CheckerProcess(settings.base_model, s3.environment())
     uuids = [gpu.uuid for gpu in gpus]
-    access, hosted = ProviderAccess.read(settings.secrets_file), HostedSettings()
+    hosted = HostedSettings()
+    access = ProviderAccess.read(settings.secrets_file, python=hosted.python)
     executor = LocalExecutor(
         settings.work_dir,
         settings.base_model,

@@ -59,6 +59,10 @@ class HostedSettings(BaseSettings):
         default=10.0, ge=0, description="seconds after which a provider's list has what it was asked to make"
     )
     jobs: int = Field(default=4, ge=1, le=64, description="hosted jobs that are followed at one time")
+    python: Path | None = Field(
+        default=None,
+        description="Python of the environment that has the providers' SDKs ([hosted.md](hosted.md)); unset: the trainer's own",
+    )
 
 
 class TrainerSettings(ReportSettings):

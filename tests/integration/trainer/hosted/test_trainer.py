@@ -13,6 +13,7 @@ import grpc
 import pytest
 from hosted_fakes.openai_tuning import OpenAITuning
 from hosted_fakes.server import FakeServer, Fault, serving
+from hosted_python import find_hosted_python
 from integration.trainer.trainer_process import TrainerCalls, TrainerProcess, messages, series, until
 from unit.trainer.made import kto_rows, put_dataset, sft_rows
 
@@ -52,6 +53,7 @@ def running(
     environment = store_environment | {
         "OPENAI_BASE_URL": f"{provider.url}/v1",
         "BURNISH_TRAINER_SECRETS_FILE": str(secrets),
+        "BURNISH_TRAINER_HOSTED_PYTHON": str(find_hosted_python()),
         "BURNISH_TRAINER_PRICES": str(prices),
         "BURNISH_TRAINER_HOSTED_POLL_SECONDS": "0.1",
         "BURNISH_TRAINER_HOSTED_LONGEST_POLL_SECONDS": "0.2",

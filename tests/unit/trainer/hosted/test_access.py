@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from importlib.util import find_spec
+import sys
 from pathlib import Path
 
 import pytest
+from hosted_python import find_hosted_python
 
 from burnish.errors import PreconditionError
 from burnish_trainer.executors import launch
@@ -13,7 +14,11 @@ from burnish_trainer.executors.access import ProviderAccess
 from burnish_trainer.preflight.process import _environment
 
 KEY = {"OPENAI_API_KEY": "sk-1"}
-needs_sdk = pytest.mark.skipif(find_spec("openai") is None, reason="the SDK openai is not installed: run `make setup`")
+
+
+@pytest.fixture(scope="module")
+def python() -> Path:
+    return find_hosted_python()
 
 
 def secrets(folder: Path, text: str, mode: int = 0o600) -> Path:
@@ -23,15 +28,14 @@ def secrets(folder: Path, text: str, mode: int = 0o600) -> Path:
     return path
 
 
-@needs_sdk
-def test_the_environment_comes_before_the_file(tmp_path: Path) -> None:
+def test_the_environment_comes_before_the_file(tmp_path: Path, python: Path) -> None:
     file = secrets(tmp_path, "# ours\n\nOPENAI_API_KEY = sk-2\nOPENAI_BASE_URL=http://here/v1\n")
-    assert ProviderAccess.read(file, {}).of("openai") == {
+    assert ProviderAccess.read(file, {}, python).of("openai") == {
         "OPENAI_API_KEY": "sk-2",
         "OPENAI_BASE_URL": "http://here/v1",
     }
-    assert ProviderAccess.read(file, KEY).of("openai")["OPENAI_API_KEY"] == "sk-1"
-    assert ProviderAccess.read(None, KEY | {"PATH": "/bin"}).of("openai") == KEY
+    assert ProviderAccess.read(file, KEY, python).of("openai")["OPENAI_API_KEY"] == "sk-1"
+    assert ProviderAccess.read(None, KEY | {"PATH": "/bin"}, python).of("openai") == KEY
 
 
 @pytest.mark.parametrize("mode", [0o640, 0o604, 0o660])
@@ -52,13 +56,35 @@ def test_a_missing_file_is_named(tmp_path: Path) -> None:
         ProviderAccess.read(tmp_path / "none", {})
 
 
-@needs_sdk
-def test_a_trainer_without_the_credential_cannot_use_the_provider() -> None:
-    empty = ProviderAccess.read(None, {"OPENAI_API_KEY": ""})
+def test_a_trainer_without_the_credential_cannot_use_the_provider(python: Path) -> None:
+    empty = ProviderAccess.read(None, {"OPENAI_API_KEY": ""}, python)
     assert empty.usable == ()
     with pytest.raises(PreconditionError, match="set OPENAI_API_KEY for it"):
         empty.of("openai")
-    assert ProviderAccess(KEY).usable == ("openai",)
+    assert ProviderAccess(KEY, python).usable == ("openai",)
+
+
+def test_an_interpreter_without_the_sdk_is_told_what_to_install(tmp_path: Path) -> None:
+    """That of the tests has none: hosted workers have one of their own."""
+    with pytest.raises(PreconditionError, match=r"pip install 'burnish-trainer\[openai\]'") as refused:
+        ProviderAccess(KEY).of("openai")
+    assert sys.executable in refused.value.message
+    assert ProviderAccess(KEY).usable == ()
+
+
+@pytest.mark.parametrize("script", ["exit 3", "echo no module named burnish_trainer >&2; exit 1"])
+def test_an_interpreter_that_cannot_run_hosted_workers_is_named(tmp_path: Path, script: str) -> None:
+    python = tmp_path / "python"
+    python.write_text(f"#!/bin/sh\n{script}\n")
+    python.chmod(0o755)
+    for broken in (python, tmp_path / "none"):
+        with pytest.raises(PreconditionError, match="BURNISH_TRAINER_HOSTED_PYTHON") as refused:
+            ProviderAccess(KEY, broken).of("openai")
+        assert str(broken) in refused.value.message
+
+
+def test_a_worker_runs_in_that_interpreter(python: Path) -> None:
+    assert ProviderAccess(KEY, python).command[0] == str(python)
 
 
 def test_an_address_with_a_credential_is_refused() -> None:

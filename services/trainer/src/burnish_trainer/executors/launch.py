@@ -15,7 +15,7 @@ from burnish.schemas.hosted import VARIABLES
 
 WORKER_MODULE = "burnish_trainer.worker.main"
 WORKER = (sys.executable, "-m", WORKER_MODULE)
-HOSTED = (sys.executable, "-m", "burnish_trainer.hosted.main")
+HOSTED_MODULE = "burnish_trainer.hosted.main"
 
 
 def command(worker: Sequence[str], folder: Path, devices: Sequence[str]) -> list[str]:

@@ -150,7 +150,7 @@ class LocalExecutor:
         hosted = attempt.spec.hosted
         if hosted is not None:
             variables = {**self._access.of(hosted.provider), "TMPDIR": str(folder)}
-            return LocalWorker(self._popen([*launch.HOSTED, str(folder)], folder / LOG, variables), folder)
+            return LocalWorker(self._popen([*self._access.command, str(folder)], folder / LOG, variables), folder)
         process = self._hand_to_spare(folder, assignment) if len(devices) == 1 else None
         if process is None:
             command = launch.command(self._command, folder, devices)

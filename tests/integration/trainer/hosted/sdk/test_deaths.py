@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from hosted_fakes.openai_tuning import OpenAITuning
 from hosted_fakes.server import FakeServer, Fault, Reply
-from integration.trainer.hosted.hosted_jobs import Clock, Died, HostedJob
+from integration.trainer.hosted.sdk.hosted_jobs import Clock, Died, HostedJob
 
 from burnish_trainer.executors.events import Metrics, Succeeded
 

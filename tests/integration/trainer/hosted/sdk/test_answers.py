@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from hosted_fakes.server import FakeServer, Fault, Reply
-from integration.trainer.hosted.hosted_jobs import JOB, Clock, Died, HostedJob
+from integration.trainer.hosted.sdk.hosted_jobs import JOB, Clock, Died, HostedJob
 
 from burnish.errors import BurnishError, ConflictError, CorruptDataError, PreconditionError, UnauthenticatedError
 from burnish.layout import hosted
