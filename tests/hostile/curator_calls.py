@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import gzip
 from collections.abc import Iterator
 from typing import Any
 from urllib.parse import quote, urlencode
 
 import httpx
 from hostile.sending import Call
+from hostile.trace_fuzz import requests
 from hostile.values import BODIES, HOSTILE_VALUES, IDS, VALUES, as_json, drawn, json_values, raw_bytes, texts
 from hypothesis import strategies as st
 from runlog_making import jsonl, repeated_failures
@@ -39,6 +41,8 @@ class CuratorCalls:
                 yield from self._bodies(method, path, operation)
             yield from self._strangers(method, path)
         yield from self._review_page()
+        bomb = gzip.compress(b" " * (200 << 20), 9)
+        yield Call("curator", "POST", "/v1/traces", (JSON, ("Content-Encoding", "gzip")), bomb)
 
     def made(self, count: int, seed: int) -> Iterator[Call]:
         """About `count` calls: a route, and hypothesis's ids, query and body in it."""
@@ -49,6 +53,17 @@ class CuratorCalls:
             body = (some if is_raw else as_json(value)) if "requestBody" in operation else b""
             target = _filled(path, quote(one, safe="", errors="surrogatepass") or "x")
             yield Call("curator", method, f"{target}?{query}" if query else target, (JSON,), body)
+        for exported in drawn(requests(), count // 12, seed):
+            yield from self._exported(exported)
+
+    def _exported(self, exported: list[tuple[bytes, str]]) -> Iterator[Call]:
+        """What an exporter sends, packed or not, and a run log of it."""
+        for body, kind in exported:
+            yield Call("curator", "POST", "/v1/traces", (("Content-Type", kind),), body)
+        packed = (("Content-Type", kind), ("Content-Encoding", "gzip"))
+        yield Call("curator", "POST", "/v1/traces", packed, gzip.compress(body))
+        yield Call("curator", "POST", "/v1/traces", packed, gzip.compress(body)[:-9])
+        yield Call("curator", "POST", "/v1/traces/cut", (JSON,), b'{"name": "app"}')
 
     def _ids_and_queries(self, method: str, path: str, operation: dict[str, Any]) -> Iterator[Call]:
         for value in IDS if "{" in path else ():

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import orjson
+from hostile import trace_fuzz
 from hostile.figures import Figure, counted
 from hostile.inference_calls import PARAMETERS, PLAUSIBLE
 from hostile.values import as_json, json_values, raw_bytes, texts
@@ -146,6 +147,7 @@ def _targets() -> dict[str, Target]:
         "graders": (_grades(), _grade),
         "manifests": (st.tuples(st.sampled_from(sorted(MANIFESTS)), _objects(MANIFESTS) | raw_bytes), _read_manifests),
         "chat requests": (_requests(), _check_request),
+        **trace_fuzz.targets(),
     }
 
 

@@ -122,10 +122,17 @@ class InferenceCalls:
                 for body in (b"{}", b'{"version": "\\u0000", "by": "\\ud800"}', b'{"reason": [], "by": {}}', b"["):
                     yield Call("inference", "POST", route.format(value, value), (JSON,), body)
             yield Call("inference", "DELETE", f"/v1/adapters/{value}/{value}")
+            yield Call("inference", "DELETE", f"/v1/device/lease/{value}")
+        for body in (
+            *BODIES,
+            *(as_json({"holder": value, "needs_bytes": value, "release": value}) for value in HOSTILE_VALUES),
+        ):
+            yield Call("inference", "POST", "/v1/device/lease", (JSON,), body)
+        yield Call("inference", "GET", "/v1/device")
         for path in NOT_OPEN:
             for method in ("GET", "POST"):
                 yield Call("inference", method, path, (JSON,), b"{}")
-        for path in (CHAT, TEXT, "/v1/models", "/v1/adapters", "/metrics", *NOT_OPEN):
+        for path in (CHAT, TEXT, "/v1/models", "/v1/adapters", "/metrics", "/v1/device", "/v1/device/lease", *NOT_OPEN):
             for given in ("", "Bearer", "Bearer ", "Basic eDp4", "Bearer \x00", "Bearer " + "x" * 9000):
                 yield Call("inference", "POST", path, (("Authorization", given),), b"{}", allowed=False)
 

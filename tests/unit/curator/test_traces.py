@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from burnish.errors import PreconditionError, UnavailableError
+from burnish.errors import InvalidInputError, PreconditionError, UnavailableError
 from burnish.objectstores.memory import MemoryObjectStore
 from burnish_curator.metrics import CuratorMetrics
 from burnish_curator.runlogs.repository import RunLogRepository
@@ -113,3 +113,24 @@ def test_what_is_due_is_cut_and_an_error_of_one_leaves_the_others(tmp_path: Path
     [manifest] = RunLogRepository(store, tmp_path / "x", tmp_path / "y", CuratorMetrics()).list()
     assert manifest.accepted == 1
     assert [len(waiting.keys) for waiting in traces.inbox.waiting()] == [1], "the newer trace may go on"
+
+
+def with_value(value: Any) -> dict[str, Any]:
+    document = spans(1)
+    (span,) = document["resourceSpans"][0]["scopeSpans"][0]["spans"]
+    span["attributes"].append({"key": "odd", "value": value})
+    return document
+
+
+@pytest.mark.parametrize("integer", ["", "x", "9" * 400, ["3"], None, 2**63 - 1, True])
+def test_an_odd_integer_is_kept_as_it_is(tmp_path: Path, integer: Any) -> None:
+    traces = service(MemoryObjectStore(), tmp_path)
+    assert traces.inbox.add(with_value({"intValue": integer})) == 1
+    assert traces.cut("traces", at_once=True).manifest.accepted == 1
+
+
+def test_spans_of_another_shape_are_refused_in_words(tmp_path: Path) -> None:
+    traces = service(MemoryObjectStore(), tmp_path)
+    with pytest.raises(InvalidInputError, match="no ExportTraceServiceRequest"):
+        traces.inbox.add(with_value({"arrayValue": {"values": 3}}))
+    assert traces.inbox.waiting() == []

@@ -105,6 +105,24 @@ def test_bad_lines_are_told_by_number(tmp_path: Path) -> None:
     ]
 
 
+def test_a_zip_whose_entries_would_begin_before_the_file_is_refused(tmp_path: Path) -> None:
+    """Its end states that the directory is further back than it is."""
+    data = bytearray(zipped())
+    data[data.rindex(b"PK\x05\x06") + 18] += 1
+    with pytest.raises(InvalidInputError, match="cannot be unpacked"):
+        list(records(write(tmp_path / "a.eval", bytes(data))))
+
+
+def test_a_zip_with_a_password_is_refused(tmp_path: Path) -> None:
+    data = bytearray(zipped())
+    for start in (b"PK\x01\x02", b"PK\x03\x04"):
+        at = -1
+        while (at := data.find(start, at + 1)) >= 0:
+            data[at + (8 if start == b"PK\x01\x02" else 6)] |= 1
+    with pytest.raises(InvalidInputError, match="password"):
+        list(records(write(tmp_path / "a.eval", bytes(data))))
+
+
 def zip_bomb() -> bytes:
     sink = io.BytesIO()
     with zipfile.ZipFile(sink, "w", zipfile.ZIP_DEFLATED) as archive, archive.open("samples/a.json", "w") as member:

@@ -207,3 +207,15 @@ def test_a_record_of_another_shape_is_told_and_the_rest_read(tmp_path: Path) -> 
 def test_every_reader_has_a_format_and_a_file() -> None:
     folder = Path(registry.__file__).parent
     assert {path.stem for path in folder.glob("*.py")} - {"__init__", "registry"} == set(registry.READERS)
+
+
+def test_spans_of_another_shape_are_a_problem_of_their_record(tmp_path: Path) -> None:
+    """One that no reader can unpack stands before those that can be read."""
+    value = {"arrayValue": {"values": 3}}
+    odd = {"resourceSpans": [{"scopeSpans": [{"spans": [{"attributes": [{"key": "a", "value": value}]}]}]}]}
+    file = written(tmp_path / "rows.jsonl", [odd])
+    with pytest.raises(InvalidInputError, match="not as otel writes it"):
+        lines_of([file], source="otel")
+    file.write_text(file.read_text() + (FIXTURES / "otel.jsonl").read_text())
+    lines, report = lines_of([file], *RULES)
+    assert (len(lines), report.unread, report.recognised[0].format) == (3, 1, "otel")

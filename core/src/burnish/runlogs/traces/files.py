@@ -324,6 +324,10 @@ def _zip(path: Path) -> Iterator[Record]:
                     f"{path} is packed in a way that Python's zipfile cannot read ({error}): `inspect log convert --to json` writes it as JSON",
                     file=path,
                 ) from error
+            except (OSError, RuntimeError, ValueError) as error:  # a wrong offset, a password, a name that is no text
+                raise InvalidInputError(
+                    f"{path}: {name} cannot be unpacked ({error}): pack or export it again", file=path
+                ) from error
             yield _record(path, number, maybe_json(content.decode("utf-8", errors="replace")))
 
 

@@ -15,7 +15,7 @@ from burnish.runlogs.readers import registry
 from burnish.runlogs.traces.files import Record, records
 from burnish.runlogs.traces.joining import Joiner, grouped
 from burnish.runlogs.traces.mapping import Mapper
-from burnish.runlogs.traces.pieces import Trace, UnreadError
+from burnish.runlogs.traces.pieces import MISSHAPEN, Trace, UnreadError
 
 LOOKED_AT = 50  # records of a file, before its format is known
 SHOWN_PROBLEMS = 20
@@ -63,10 +63,12 @@ def recognise(file: Path) -> Recognised:
             continue
         keys.update(record.value.keys())
         for name, reader in registry.READERS.items():
-            for inner in _unpacked(reader, record.value, LOOKED_AT):
-                why = reader.recognise(inner)
-                if why:
-                    return Recognised(file, name, why)
+            try:
+                why = next(filter(None, map(reader.recognise, _unpacked(reader, record.value, LOOKED_AT))), None)
+            except MISSHAPEN:
+                continue
+            if why:
+                return Recognised(file, name, why)
     found = ", ".join(name[:40] for name, _ in keys.most_common(12)) or "no record"
     raise InvalidInputError(
         f"{file}: its format is not recognised; it has the keys {found}. Say what it is with --from ({', '.join(registry.READERS)})",
@@ -102,23 +104,33 @@ def _traces(sources: Iterable[Recognised], joiner: Joiner, report: Report) -> It
                 report.records += 1
                 report.problem(record, record.problem or "")
                 continue
-            for inner in _unpacked(reader, record.value):
+            try:
+                inner_records = list(_unpacked(reader, record.value))
+            except MISSHAPEN as error:
+                inner_records = []
+                report.records += 1
+                report.problem(record, _misshapen(source, error))
+            for inner in inner_records:
                 report.records += 1
                 if source.format == registry.LINES_FORMAT:
                     yield registry.LINES.line(inner)
                     continue
                 try:
                     pieces = list(reader.read(inner))
-                except UnreadError as error:
-                    report.problem(record, str(error))
-                except (AttributeError, TypeError, KeyError, IndexError, ValueError) as error:
-                    report.problem(record, f"not as {source.format} writes it ({type(error).__name__}: {error})")
+                except MISSHAPEN as error:
+                    report.problem(record, _misshapen(source, error))
                 else:
                     if source.format in registry.JOINED:
                         joiner.add(pieces)
                     elif (trace := grouped(pieces)) is not None:
                         yield trace
     yield from joiner.traces()
+
+
+def _misshapen(source: Recognised, error: Exception) -> str:
+    if isinstance(error, UnreadError):
+        return str(error)
+    return f"not as {source.format} writes it ({type(error).__name__}: {error})"
 
 
 def _unpacked(reader: Any, value: dict[str, Any], at_most: int | None = None) -> Iterator[dict[str, Any]]:

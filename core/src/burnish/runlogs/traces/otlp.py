@@ -137,7 +137,7 @@ def value(any_value: Any) -> Any:
     ((kind, inner),) = any_value.items()
     kind = kind.replace("_", "").lower()
     if kind == "intvalue":
-        return int(inner)
+        return _integer(inner)
     if kind == "arrayvalue":
         return [value(item) for item in as_dict(inner).get("values", ())]
     if kind == "kvlistvalue":
@@ -177,6 +177,15 @@ def _lists(held: Any) -> Any:
 def _id(held: Any) -> str:
     text = str(held or "")
     return text.removeprefix("0x")
+
+
+def _integer(held: Any) -> Any:
+    """OTLP's JSON has integers of 64 bits as text. What is none stays as it is."""
+    try:
+        number = int(held)
+    except (TypeError, ValueError):
+        return held
+    return number if -(2**63) <= number < 2**63 else str(held)
 
 
 def _number(held: Any) -> float | None:

@@ -19,6 +19,10 @@ class UnreadError(ValueError):
     """A record that its reader cannot read; the text is the reason that the user sees."""
 
 
+# What a reader may raise on a record of another shape than its format's.
+MISSHAPEN = (AttributeError, TypeError, KeyError, IndexError, ValueError, RecursionError)
+
+
 @dataclass(slots=True)
 class Document:
     """What a retriever found."""

@@ -14,9 +14,11 @@ import orjson
 
 from burnish import layout
 from burnish.digests import version_of
+from burnish.errors import InvalidInputError
 from burnish.ports import ObjectStore
 from burnish.runlogs.readers import openinference, otel
 from burnish.runlogs.traces import otlp
+from burnish.runlogs.traces.pieces import MISSHAPEN
 
 SUFFIX = ".jsonl.gz"
 NAMELESS = "traces"
@@ -40,11 +42,19 @@ class Inbox:
         self._store = store
 
     def add(self, document: dict[str, Any], now_ns: int | None = None) -> int:
-        """Keep the spans of an OTLP document, by the `service.name` of their resource; how many there were. They are in the bucket on return."""
+        """Keep the spans of an OTLP document, by the `service.name` of their resource; how many there were. They are in the bucket on return.
+
+        InvalidInputError if the document is none.
+        """
         by_name: dict[str, list[dict[str, Any]]] = defaultdict(list)
-        for record in otlp.unpack(document):
-            if record.get("trace_id") and "span_id" in record:
-                by_name[log_name(record.get("resource", {}).get("service.name"))].append(_kept(record))
+        try:
+            for record in otlp.unpack(document):
+                if record.get("trace_id") and "span_id" in record:
+                    by_name[log_name(record.get("resource", {}).get("service.name"))].append(_kept(record))
+        except MISSHAPEN as error:
+            raise InvalidInputError(
+                f"the body is no ExportTraceServiceRequest ({type(error).__name__}: {error})"
+            ) from error
         for name, records in by_name.items():
             self.put(name, records, time.time_ns() if now_ns is None else now_ns)
         return sum(map(len, by_name.values()))

@@ -19,6 +19,7 @@ from burnish.ports import ObjectStore
 from burnish.runlogs.readers import openinference, otel
 from burnish.runlogs.traces.joining import Joiner
 from burnish.runlogs.traces.mapping import Mapper
+from burnish.runlogs.traces.pieces import MISSHAPEN
 from burnish.runlogs.traces.scores import Rule, Scores
 from burnish.schemas.runlog import RunLogImport
 from burnish_curator.runlogs.repository import RunLogRepository
@@ -128,7 +129,7 @@ class TraceService:
                 reader = openinference if openinference.recognise(record) and not otel.recognise(record) else otel
                 try:
                     joiner.add(list(reader.read(record)))
-                except (AttributeError, TypeError, KeyError, IndexError, ValueError) as error:
+                except MISSHAPEN as error:
                     log.warning("span %s of %s is left out: %s", record.get("span_id"), key, error)
 
     def _write(self, joiner: Joiner, spool: IO[bytes]) -> int:
