@@ -16,7 +16,7 @@ from lock_hashes import with_hashes
 
 ROOT = REQUIREMENTS.parent
 PROVIDERS = ("openai", "together", "fireworks", "vertex")  # extras of the trainer
-CORE = ("tracing", "services")  # extras of core
+CORE = ("tracing", "services", "adapters")  # extras of core
 OTHERWISE = ("certifi", "filelock", "rich", "tenacity")  # where the SDKs do not take main.lock's version
 HEAD = "# Made by scripts/hosted_lock.py: what the process that speaks to providers needs, an environment beside the trainer's."
 
