@@ -57,6 +57,11 @@ class BurnishError(Exception):
         self.metadata: dict[str, str] = {key: str(value) for key, value in metadata.items()}
 
     @property
+    def http_status(self) -> int:
+        """That of the code, unless HTTP has a better word."""
+        return self.code.http_status
+
+    @property
     def reason(self) -> str:
         """UPPER_SNAKE form of the class name without `Error`: the machine-readable reason (google.rpc.ErrorInfo)."""
         name = type(self).__name__.removesuffix("Error")
@@ -120,6 +125,14 @@ class NotFoundError(BurnishError):
     """The named thing does not exist. List what exists with the matching `ls` command."""
 
     code = Code.NOT_FOUND
+
+
+class ErasedError(NotFoundError):
+    """The named thing held text that was erased for good. Take the one that the message names in its place, if there is one."""
+
+    @property
+    def http_status(self) -> int:
+        return 410
 
 
 class AlreadyExistsError(BurnishError):

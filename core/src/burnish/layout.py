@@ -13,6 +13,9 @@ MANIFEST = "manifest.json"
 PRODUCTION = "production"  # the alias that a bare adapter name stands for
 ALIASES = "aliases/"
 INBOX = "traces/"
+CHECKPOINTS = "checkpoints/"
+ERASURES = "erasures/"
+TOMBSTONE = "erased.json"
 NAME = re.compile(r"^[a-z0-9][a-z0-9._-]{0,62}\Z")
 PART = re.compile(r"^[A-Za-z0-9][A-Za-z0-9._-]{0,199}\Z")
 
@@ -52,7 +55,7 @@ def adapter(name: str, version: str, file: str = MANIFEST) -> str:
 
 def checkpoint(job_id: str, step: int, file: str = MANIFEST) -> str:
     """Steps are zero-padded so that a listing is in step order."""
-    return f"checkpoints/{_part(job_id, 'job_id')}/{step:08d}/{file}"
+    return f"{CHECKPOINTS}{_part(job_id, 'job_id')}/{step:08d}/{file}"
 
 
 def reference(digest: str, file: str = MANIFEST) -> str:
@@ -71,6 +74,11 @@ def benchmark(name: str, version: str, file: str = MANIFEST) -> str:
 
 def evaluation(eval_id: str, file: str = MANIFEST) -> str:
     return f"evals/{_part(eval_id, 'eval_id')}/{file}"
+
+
+def erasure(erasure_id: str) -> str:
+    """`open`: the erasure that has not ended, of which there is one at a time."""
+    return f"{ERASURES}{_part(erasure_id, 'erasure_id')}.json"
 
 
 def alias(name: str, alias: str = PRODUCTION) -> str:

@@ -1,9 +1,10 @@
-"""A curator that is killed at the worst moment: every file of a thing is stored, and its manifest is not yet."""
+"""A curator that is killed at the worst moment: every file of a thing is stored, and its manifest is not yet. An argument `changed`: that of a run log that is changed."""
 
 from __future__ import annotations
 
 import os
 import signal
+import sys
 
 import uvicorn
 
@@ -15,11 +16,19 @@ from burnish_curator.app import Deps, create_app
 from burnish_curator.database import open_database
 from burnish_curator.settings import CuratorSettings
 
+CHANGED = sys.argv[1:] == ["changed"]
+
 
 class DiesBeforeManifest(S3ObjectStore):
     """Kills its own process where the manifest would be written."""
 
     def put_if_absent(self, key: str, data: bytes) -> ObjectInfo:
+        return super().put_if_absent(key, data) if CHANGED else self._die(key)
+
+    def put_if_match(self, key: str, data: bytes, etag: str) -> ObjectInfo:
+        return self._die(key)
+
+    def _die(self, key: str) -> ObjectInfo:
         os.kill(os.getpid(), signal.SIGKILL)
         raise AssertionError(f"still alive at {key}")
 

@@ -9,10 +9,11 @@ from typing import Any
 import pytest
 from runlog_making import open_log, passing, repeated_failures, run
 
-from burnish.curation.build import BuiltDataset, Guard, build_dataset
+from burnish.curation.build import Guard, build_dataset
 from burnish.curation.leakage import check_leaks
 from burnish.curation.lengths import CharacterLengths
 from burnish.curation.review import Correction
+from burnish.curation.sealing import BuiltDataset
 from burnish.errors import LeakageError, PreconditionError
 from burnish.schemas.benchmark import BenchmarkQuestion, GraderSpec
 from burnish.schemas.dataset import DatasetManifest, DatasetSpec

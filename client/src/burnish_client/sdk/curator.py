@@ -15,6 +15,7 @@ from burnish.jsonl import check_is_jsonl, to_jsonl
 from burnish.schemas.base import Listing
 from burnish.schemas.benchmark import BenchmarkManifest, BenchmarkQuestion
 from burnish.schemas.dataset import DatasetManifest, DatasetSpec, ExportForm, LeftOut
+from burnish.schemas.erasure import Erasure, ErasureRequest
 from burnish.schemas.evaluation import EvalManifest
 from burnish.schemas.runlog import (
     Diagnosis,
@@ -261,6 +262,29 @@ class CuratorClient(HttpClient):
 
     def eval_file(self, eval_id: str, file: str) -> bytes:
         return self._get(f"/v1/evals/{segment(eval_id)}/{segment(file)}").content
+
+    # erasures
+
+    def erase(self, *, user: str | None = None, lines: Sequence[str] = (), preview: bool = False) -> Erasure:
+        """Erase every line of a user, or these lines (`LOG:NUMBER`, `LOG:question=ID`, `LOG:trace=ID`), everywhere. There is no undoing.
+
+        preview: erase nothing, and say what would be. state `nothing`: no such line is stored. Raises NotFoundError for a
+        line that there is not. It is answered when all is done; if the connection breaks, the curator goes on.
+        """
+        wanted = ErasureRequest(user=user, lines=list(lines), preview=preview)
+        request: dict[str, Any] = {
+            "content": wanted.model_dump_json(),
+            "headers": JSON,
+            "timeout": LONG_TIMEOUT_SECONDS,
+        }
+        return Erasure.model_validate_json(self._send("POST", "/v1/erasures", **request).content)
+
+    def erasures(self) -> Listing[Erasure]:
+        """Newest first."""
+        return listing(self._get("/v1/erasures").json(), "erasures", Erasure)
+
+    def erasure(self, erasure_id: str) -> Erasure:
+        return Erasure.model_validate_json(self._get(f"/v1/erasures/{segment(erasure_id)}").content)
 
     def _list(self, path: str, kind: type[Manifest], name: str | None = None) -> Listing[Manifest]:
         """Newest first. The answer has them under the path's last segment; name asks for those of one name."""

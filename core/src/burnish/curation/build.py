@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
-from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from burnish.curation.anchors import Anchor, AnchorRules, choose_anchors
 from burnish.curation.foresight import kept_though_contaminated, other_models, out_of_reach, replay_shortfall
@@ -18,6 +17,7 @@ from burnish.curation.leakage import check_leaks, guarded_keys
 from burnish.curation.lengths import Lengths
 from burnish.curation.own_grader import benchmark_graders
 from burnish.curation.review import Correction
+from burnish.curation.sealing import LEFT_OUT, TRAIN, VALIDATION, BuiltDataset, Row, measure, with_files
 from burnish.curation.splitting import Partition, Unit, hash_rank, partition_with_uncorrected, units
 from burnish.curation.targets import (
     Example,
@@ -29,19 +29,14 @@ from burnish.curation.targets import (
     read_targets,
 )
 from burnish.diagnosis.clusters import NO_SLICE, RunCodes
-from burnish.digests import canonical_json, dataset_version, sha256_hex, version_of
+from burnish.digests import canonical_json, dataset_version, version_of
 from burnish.errors import PreconditionError
 from burnish.jsonl import to_jsonl
 from burnish.runlogs.reader import RunLogReader
-from burnish.schemas.base import FileEntry, Message, Parent, spoken_key
+from burnish.schemas.base import Message, Parent, spoken_key
 from burnish.schemas.benchmark import BenchmarkQuestion
 from burnish.schemas.dataset import DatasetCounts, DatasetManifest, DatasetSpec, DpoRow, KtoRow, SftRow, Split
 
-Row = SftRow | DpoRow | KtoRow
-TRAIN = "train.jsonl"
-VALIDATION = "validation.jsonl"
-CARD = "README.md"
-LEFT_OUT = "left-out.jsonl"
 EMPTY_WRONG = "unwanted answer: it is empty"
 NOTHING_LEFT = "every training row was left out"
 ALL_ALIKE = (
@@ -49,22 +44,6 @@ ALL_ALIKE = (
     "little. Correct more varied failures."
 )
 STRADDLING = "no correction, and its prompt is in several parts of the split"
-_ENVIRONMENT = Environment(
-    loader=PackageLoader("burnish.curation", "."),
-    undefined=StrictUndefined,
-    trim_blocks=True,
-    lstrip_blocks=True,
-    keep_trailing_newline=True,
-    autoescape=False,  # Markdown; names and labels are the user's own
-)
-
-
-@dataclass(frozen=True)
-class BuiltDataset:
-    """A version ready to be stored: upload `files` (name -> bytes), then the manifest."""
-
-    manifest: DatasetManifest
-    files: dict[str, bytes]
 
 
 @dataclass(frozen=True)
@@ -360,21 +339,11 @@ def _seal(
         spec=spec,
         counts=counts,
         split=split,
-        lengths=lengths.summary(_measure(rows.all, lengths)),
+        lengths=lengths.summary(measure(rows.all, lengths)),
         parents=_parents(spec, split, corrections),
         warnings=warnings,
     )
-    files[CARD] = _dataset_card(manifest).encode()
-    entries = [FileEntry(path=name, size_bytes=len(data), sha256=sha256_hex(data)) for name, data in files.items()]
-    return BuiltDataset(manifest.model_copy(update={"files": entries}), files)
-
-
-def _measure(rows: Sequence[Row], lengths: Lengths) -> list[int]:
-    """Prompt with completion; for a pair the longer of the two, which is what a length limit must allow for."""
-    endings = [[row.chosen, row.rejected] if isinstance(row, DpoRow) else [row.completion] for row in rows]
-    flat = lengths.measure([[*row.prompt, *end] for row, ends in zip(rows, endings, strict=True) for end in ends])
-    measured = iter(flat)
-    return [max(next(measured) for _ in ends) for ends in endings]
+    return with_files(manifest, files)
 
 
 def _parents(spec: DatasetSpec, split: Split, corrections: Mapping[str, Correction]) -> list[Parent]:
@@ -387,12 +356,3 @@ def _parents(spec: DatasetSpec, split: Split, corrections: Mapping[str, Correcti
         name, _, version = spec.benchmark.partition("/")
         parents.append(Parent(kind="benchmark", name=name, digest=version))
     return parents
-
-
-def _dataset_card(manifest: DatasetManifest) -> str:
-    """README.md of the version, for a person who meets the folder; without a date, so that the same version has the same card."""
-    counts = manifest.counts
-    unwanted = counts.train + counts.validation - counts.corrections - counts.anchors
-    share = round(100 * manifest.counts.held_out / len(manifest.split.targeted))
-    template = _ENVIRONMENT.get_template("dataset_card.md.jinja")
-    return template.render(m=manifest, wanted_anchors=counts.anchors_wanted or 0, unwanted=unwanted, share=share)

@@ -8,9 +8,11 @@ from typing import TypeVar
 
 from pydantic import BaseModel, ValidationError
 
-from burnish.errors import CorruptDataError, NotFoundError, validation_problems
+from burnish.errors import CorruptDataError, ErasedError, NotFoundError, validation_problems
+from burnish.layout import TOMBSTONE
 from burnish.ports import ObjectStore
 from burnish.schemas.base import BrokenObject, Listing, Manifest
+from burnish.schemas.erasure import Tombstone
 
 Item = TypeVar("Item")
 Document = TypeVar("Document", bound=BaseModel)
@@ -19,13 +21,34 @@ READERS = 8
 
 
 def read_document(store: ObjectStore, key: str, schema: type[Document]) -> Document:
-    """NotFoundError if there is none; CorruptDataError, which names the key and the field, if it cannot be read."""
-    data = store.get(key)
+    """NotFoundError if there is none, ErasedError if there was one; CorruptDataError, which names the key and the field, if it cannot be read."""
+    try:
+        data = store.get(key)
+    except NotFoundError:
+        check_not_erased(store, key)
+        raise
     try:
         return schema.model_validate_json(data)
     except ValidationError as error:
         problems = validation_problems(error, whole="the document")
         raise CorruptDataError(f"{key} cannot be read: {problems}; restore it from a backup", key=key) from error
+
+
+def check_not_erased(store: ObjectStore, key: str) -> None:
+    """ErasedError if the thing whose manifest is missing at `key` was erased."""
+    folder = key.rpartition("/")[0]
+    try:
+        tombstone = Tombstone.model_validate_json(store.get(f"{folder}/{TOMBSTONE}"))
+    except NotFoundError:
+        return
+    kind, _, name = folder.partition("/")
+    name = name.replace("/", "@")
+    instead = f"; take {name.partition('@')[0]}@{tombstone.replaced_by}" if tombstone.replaced_by else ""
+    raise ErasedError(
+        f"{kind.removesuffix('s')} {name} was erased on {tombstone.erased_at:%Y-%m-%d} (erasure {tombstone.erasure}): it held text that had to go{instead}",
+        erasure=tombstone.erasure,
+        replaced_by=tombstone.replaced_by or "",
+    )
 
 
 def read_manifest(store: ObjectStore, key: str, schema: type[ManifestType]) -> ManifestType:

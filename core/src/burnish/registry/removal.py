@@ -85,13 +85,13 @@ def remove(store: ObjectStore, thing: Thing) -> int:
                 store.put_if_absent(key, manifest)
             raise
     if thing.kind == "dataset":
-        _remove_references(store, thing)
+        remove_references(store, thing)
     for file in files:
         store.delete(file.key)
     return sum(file.size_bytes for file in files)
 
 
-def _remove_references(store: ObjectStore, dataset: Thing) -> None:
+def remove_references(store: ObjectStore, dataset: Thing) -> None:
     """Remove the log-probabilities of reference models that were computed for a dataset: a cache, which any run may compute again.
 
     One that cannot be read stays: it says not what it belongs to.

@@ -111,6 +111,8 @@ class RunLogManifest(Manifest):
     rejected: int
     size_bytes: int = Field(description="of the JSONL as it came, decompressed")
     grades: dict[str, int] = Field(description="lines by grade; those with a null grade are under NO_GRADE")
+    erased: int = Field(default=0, description="lines that were erased; the id is the digest of what there was before")
+    erasures: list[str] = Field(default=[], description="ids of the erasures that did it")
     rejected_lines: list[RejectedLine] = Field(
         default=[], description="the first 100; all of them stand in the file rejected-<digest>.jsonl"
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,6 +18,7 @@ from starlette.exceptions import HTTPException
 from burnish.asgi.access import TokenCheck
 from burnish.asgi.bodies import BodyLimits
 from burnish.curation.lengths import Lengths
+from burnish.errors import BurnishError
 from burnish.ports import ObjectStore
 from burnish.runlogs.traces.scores import Rule
 from burnish.telemetry.requests import RequestMiddleware
@@ -29,6 +30,8 @@ from burnish_curator.benchmarks.repository import BenchmarkRepository
 from burnish_curator.datasets import endpoints as datasets_endpoints
 from burnish_curator.datasets.repository import DatasetRepository
 from burnish_curator.datasets.service import DatasetService
+from burnish_curator.erasures import endpoints as erasures_endpoints
+from burnish_curator.erasures.service import ErasureService
 from burnish_curator.errors import ERROR_RESPONSES, install_error_handlers, no_token, unexpected
 from burnish_curator.evals import endpoints as evals_endpoints
 from burnish_curator.evals.repository import EvalRepository
@@ -42,11 +45,12 @@ from burnish_curator.runlogs import endpoints as runlogs_endpoints
 from burnish_curator.runlogs.repository import CACHE_BYTES, RunLogRepository
 from burnish_curator.settings import MAX_UPLOAD_BYTES
 from burnish_curator.traces import endpoints as traces_endpoints
+from burnish_curator.traces.erasing import TraceErasing
 from burnish_curator.traces.service import TraceService
 
 _log = logging.getLogger("burnish_curator.requests")
 SPOOL_WRITES_AT_ONCE = 4
-CUT_EVERY_SECONDS = 15
+REPEAT_SECONDS = 15
 TOKEN = HTTPBearer(scheme_name="token", auto_error=False)  # for the schema: TokenCheck has looked at it before
 
 DESCRIPTION = """Run logs in, reviewed datasets out.
@@ -75,9 +79,14 @@ class Deps:
 def create_app(deps: Deps) -> FastAPI:
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        cutting = asyncio.create_task(_cut_traces(app.state.traces))
+        work = {
+            "waiting traces could not be cut": app.state.traces.cut_due,
+            "an erasure could not be ended": app.state.erasures.go_on,
+        }
+        repeated = [asyncio.create_task(_repeat(call, failure)) for failure, call in work.items()]
         yield
-        cutting.cancel()
+        for task in repeated:
+            task.cancel()
         # Here, because uvicorn ends the process itself, by the signal that stopped it.
         await asyncio.to_thread(deps.tracing.close)
 
@@ -116,6 +125,16 @@ def create_app(deps: Deps) -> FastAPI:
     app.state.benchmarks = benchmarks
     app.state.traces = TraceService(deps.store, run_logs, spool, deps.traces_seconds, deps.traces_rules)
     app.state.evals = EvalRepository(deps.store, spool)
+    app.state.erasures = ErasureService(
+        deps.store,
+        run_logs,
+        app.state.reviews,
+        datasets,
+        app.state.evals,
+        TraceErasing(app.state.traces),
+        deps.lengths,
+        spool,
+    )
 
     app.add_api_route("/openapi.json", app.openapi, include_in_schema=False)
     app.include_router(health.router)
@@ -127,17 +146,20 @@ def create_app(deps: Deps) -> FastAPI:
         datasets_endpoints,
         benchmarks_endpoints,
         evals_endpoints,
+        erasures_endpoints,
         metrics,
     ):
         app.include_router(part.router, dependencies=[Depends(TOKEN), Depends(known_query)], responses=ERROR_RESPONSES)
     return app
 
 
-async def _cut_traces(traces: TraceService) -> None:
-    """Until it is cancelled; a defect is logged and not the end of it."""
+async def _repeat(call: Callable[[], None], failure: str) -> None:
+    """At once and every 15 s, until it is cancelled; what goes wrong is logged and not the end of it."""
     while True:
-        await asyncio.sleep(CUT_EVERY_SECONDS)
         try:
-            await asyncio.to_thread(traces.cut_due)
+            await asyncio.to_thread(call)
+        except BurnishError as error:
+            _log.warning("%s: %s", failure, error.message)
         except Exception:
-            _log.exception("waiting traces could not be cut")
+            _log.exception(failure)
+        await asyncio.sleep(REPEAT_SECONDS)

@@ -74,7 +74,7 @@ def install_error_handlers(app: FastAPI) -> None:
 def error_response(error: BurnishError, request_id: str, status: int | None = None) -> JSONResponse:
     body = {"error": error.to_dict() | {"request_id": request_id}}
     headers = {"WWW-Authenticate": "Bearer"} if error.code is Code.UNAUTHENTICATED else None
-    return JSONResponse(body, status_code=status or error.code.http_status, headers=headers)
+    return JSONResponse(body, status_code=status or error.http_status, headers=headers)
 
 
 def unexpected(request_id: str) -> JSONResponse:
@@ -94,7 +94,7 @@ async def no_token(scope: Scope, receive: Receive, send: Send) -> None:
 async def _on_burnish_error(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, BurnishError)
     request_id = request.state.request_id
-    status = error.code.http_status
+    status = error.http_status
     if status >= 500:  # a part that is down is told by its message; where a defect is, only the traceback says
         _log.error("request %s: %s", request_id, error.message, exc_info=error if status == 500 else None)
     return error_response(error, request_id)

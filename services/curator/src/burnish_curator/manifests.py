@@ -7,7 +7,7 @@ from threading import Lock, RLock
 from typing import Generic, TypeVar
 from weakref import WeakValueDictionary
 
-from burnish.errors import AlreadyExistsError, CorruptDataError, NotFoundError
+from burnish.errors import AlreadyExistsError, CorruptDataError, ErasedError, NotFoundError
 from burnish.objectstores.manifests import read_listing, read_manifest
 from burnish.objectstores.verified import get_verified
 from burnish.ports import ObjectStore
@@ -46,9 +46,11 @@ class Manifests(Generic[ManifestType]):
             return self._changing.setdefault(names, RLock())
 
     def get(self, *names: str) -> ManifestType | None:
-        """The manifest; None if there is none. CorruptDataError if it cannot be read."""
+        """The manifest; None if there is none. ErasedError if there was one, CorruptDataError if it cannot be read."""
         try:
             return self._read_key(self._key(*names))
+        except ErasedError:
+            raise
         except NotFoundError:
             return None
 
@@ -81,6 +83,13 @@ class Manifests(Generic[ManifestType]):
             self._kept.pop(self._key(*names), None)
             remove(self._store, Thing(self._kind, names[0], names[-1]))
             self._kept.pop(self._key(*names), None)  # it may have been read again meanwhile
+
+    def forget(self, *names: str) -> None:
+        """Read the manifest again when it is next asked for: it was changed."""
+        self._kept.pop(self._key(*names), None)
+
+    def forget_all(self) -> None:
+        self._kept.clear()
 
     def file(self, entry: FileEntry, *names: str) -> bytes:
         """A file that the manifest lists. CorruptDataError if it is not what the manifest states."""

@@ -9,9 +9,10 @@ from typing import Any
 
 from runlog_making import open_log, passing, run
 
-from burnish.curation.build import BuiltDataset, Guard, build_dataset
+from burnish.curation.build import Guard, build_dataset
 from burnish.curation.lengths import CharacterLengths
 from burnish.curation.review import Correction
+from burnish.curation.sealing import BuiltDataset
 from burnish.schemas.benchmark import BenchmarkQuestion, GraderSpec
 from burnish.schemas.dataset import DatasetSpec, LeftOut
 

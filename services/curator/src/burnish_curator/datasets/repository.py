@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Literal
 
 from burnish import layout
-from burnish.curation.build import LEFT_OUT, TRAIN, VALIDATION, BuiltDataset
 from burnish.curation.exports import export, parse_rows
+from burnish.curation.sealing import LEFT_OUT, TRAIN, VALIDATION, BuiltDataset
 from burnish.digests import dataset_version
 from burnish.errors import NotFoundError
 from burnish.objectstores.verified import require_version

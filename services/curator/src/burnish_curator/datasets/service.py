@@ -5,9 +5,10 @@ from __future__ import annotations
 import time
 
 from burnish import layout
-from burnish.curation.build import BuiltDataset, Guard, build_dataset
+from burnish.curation.build import Guard, build_dataset
 from burnish.curation.lengths import Lengths
 from burnish.curation.review import choose_labels
+from burnish.curation.sealing import BuiltDataset
 from burnish.diagnosis import check_slices
 from burnish.errors import BurnishError, InvalidInputError
 from burnish.schemas.dataset import DatasetManifest, DatasetSpec

@@ -54,6 +54,11 @@ class CorrectionRepository:
         with transaction(self._database) as connection:
             return connection.execute(delete(CorrectionRow).where(table.c.run_log_id == run_log_id)).rowcount
 
+    def erase(self, run_log_id: str, question_ids: Sequence[str]) -> int:
+        """Of these questions, for good; how many there were."""
+        with transaction(self._database) as connection:
+            return self._remove(connection, run_log_id, question_ids)
+
     def _read(self, connection: Connection, run_log_id: str) -> dict[str, Correction]:
         query = select(CorrectionRow.question_id, CorrectionRow.failure_label, CorrectionRow.corrected_output).where(
             CorrectionRow.run_log_id == run_log_id

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -134,6 +134,20 @@ class ReviewService:
     def forget(self, run_log_id: str) -> int:
         """Remove the corrections of a run log that was removed, and return how many."""
         return self._corrections.remove_all(run_log_id)
+
+    def count(self, run_log_id: str, questions: Collection[str]) -> int:
+        """How many of these questions have a correction."""
+        return len(self._corrections.current(run_log_id).keys() & set(questions))
+
+    def erase(self, run_log_id: str, questions: Sequence[str]) -> int:
+        """Remove everything that was written about these questions, and return of how many."""
+        removed = self._corrections.erase(run_log_id, questions)
+        self.forget_counts(run_log_id)
+        return removed
+
+    def forget_counts(self, run_log_id: str) -> None:
+        """Its lines were changed."""
+        self._to_review.pop(run_log_id, None)
 
     def overview(self, page: int) -> Overview:
         """Every run log with what it has to review. One that cannot be read says why and hides no other."""

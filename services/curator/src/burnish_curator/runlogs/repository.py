@@ -137,6 +137,19 @@ class RunLogRepository(Manifests[RunLogManifest]):
                 self._open.pop(run_log_id, None)
             shutil.rmtree(self._cache_dir / run_log_id, ignore_errors=True)
 
+    def forget(self, *names: str) -> None:
+        """As `Manifests.forget`, and parts that the manifest does not name leave the cache."""
+        (run_log_id,) = names
+        with self.changing(run_log_id):
+            super().forget(run_log_id)
+            manifest = self.get(run_log_id)
+            with self._lock:
+                self._open.pop(run_log_id, None)
+            named = {entry.path for entry in manifest.files} if manifest else set()
+            for path in (self._cache_dir / run_log_id).glob("*"):
+                if path.name not in named:
+                    path.unlink(missing_ok=True)
+
     def rejected(self, run_log_id: str) -> bytes:
         """Every refused line of the import that made this run log, as JSONL of RejectedLine."""
         entry = files_of(self.read(run_log_id)).rejected

@@ -69,6 +69,9 @@ class Inbox:
         for line in gzip.decompress(self._store.get(key)).splitlines():
             yield orjson.loads(line)
 
+    def delete(self, key: str) -> None:
+        self._store.delete(key)
+
     def waiting(self) -> list[Waiting]:
         """By name; names without traces are left out."""
         found = (self.waiting_of(name) for name in self._store.list_folders(layout.INBOX))

@@ -6,6 +6,7 @@ import logging
 import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from threading import Lock
 from typing import IO, Any
@@ -83,6 +84,26 @@ class TraceService:
             )
         log.info("the traces of %s are run log %s, of %d lines", name, imported.manifest.id, imported.manifest.accepted)
         return imported
+
+    def planned(self) -> list[str]:
+        """Names whose traces are being cut, or were when a curator died."""
+        found = (info.key.split("/") for info in self._store.list(layout.INBOX))
+        return [name for _, name, file in found if file == PLAN]
+
+    @contextmanager
+    def holding(self, name: str) -> Iterator[None]:
+        """Nobody cuts the traces of this name meanwhile, in any curator. PreconditionError if somebody does now."""
+        key, plan = layout.inbox(name, PLAN), {"keys": [], "until_ns": time.time_ns(), "quiet_ns": 0, "by": self._me}
+        with self._cutting:
+            try:
+                self._store.put_if_absent(key, orjson.dumps(plan))
+            except AlreadyExistsError:
+                if orjson.loads(self._store.get(key))["keys"]:  # else one that held them died
+                    raise PreconditionError(f"the traces of {name!r} are being cut: ask again in a while") from None
+            try:
+                yield
+            finally:
+                self._store.delete(key)
 
     def _plan(self, name: str, at_once: bool) -> dict[str, Any]:
         """Which objects are cut, written down first: by this call, or by one that a crash ended."""

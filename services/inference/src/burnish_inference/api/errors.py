@@ -58,7 +58,7 @@ def openai_code(error: BurnishError) -> str:
 
 def burnish_response(error: BurnishError) -> Response:
     """metadata `field` becomes param, and `retry_after_seconds` the header."""
-    status = error.code.http_status
+    status = error.http_status
     headers = {"Retry-After": error.metadata.get("retry_after_seconds", "5")} if status in (429, 503) else {}
     if status == 401:
         headers["WWW-Authenticate"] = "Bearer"

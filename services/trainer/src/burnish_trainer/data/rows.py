@@ -12,6 +12,7 @@ from pydantic import ValidationError
 from burnish.digests import dataset_version
 from burnish.errors import CorruptDataError, NotFoundError, validation_problems
 from burnish.layout import dataset as dataset_key
+from burnish.objectstores.manifests import check_not_erased
 from burnish.objectstores.verified import get_verified, require_version
 from burnish.ports import ObjectStore
 from burnish.schemas.base import Message, VersionRef, message_key
@@ -62,11 +63,12 @@ class Records:
 
 
 def read_manifest(store: ObjectStore, ref: VersionRef) -> DatasetManifest:
-    """NotFoundError if the version does not exist, CorruptDataError if its manifest cannot be read."""
+    """NotFoundError if the version does not exist, ErasedError if it was erased, CorruptDataError if its manifest cannot be read."""
     key = dataset_key(ref.name, ref.version)
     try:
         return DatasetManifest.model_validate_json(store.get(key))
     except NotFoundError as error:
+        check_not_erased(store, key)
         raise _missing(ref) from error
     except ValidationError as error:
         raise CorruptDataError(f"{key} is no dataset manifest: {validation_problems(error)}", key=key) from error
@@ -90,6 +92,7 @@ def read_records(store: ObjectStore, ref: VersionRef, manifest: DatasetManifest)
             try:
                 files[entry.path] = get_verified(store, dataset_key(ref.name, ref.version, entry.path), entry)
             except NotFoundError as error:
+                check_not_erased(store, dataset_key(ref.name, ref.version))
                 raise _missing(ref) from error
     spec, split = (part.model_dump(exclude_unset=True) for part in (manifest.spec, manifest.split))  # as it was written
     found = dataset_version(files[TRAIN], files[VALIDATION], spec, split)

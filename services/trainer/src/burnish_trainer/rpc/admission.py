@@ -11,7 +11,7 @@ from typing import Any
 
 from pydantic import Field, field_validator
 
-from burnish.errors import IncompatibleAdapterError, InvalidInputError, NotFoundError, PreconditionError
+from burnish.errors import ErasedError, IncompatibleAdapterError, InvalidInputError, NotFoundError, PreconditionError
 from burnish.layout import check_name
 from burnish.ports import ObjectStore
 from burnish.schemas.adapter import AdapterManifest
@@ -131,6 +131,8 @@ class Admission:
     def _dataset(self, ref: VersionRef, method: Method) -> DatasetManifest:
         try:
             manifest = read_manifest(self._store, ref)
+        except ErasedError:
+            raise
         except NotFoundError as error:
             raise NotFoundError(
                 f"dataset {ref.name}/{ref.version} does not exist: `burnish dataset ls` lists them", field="dataset"
