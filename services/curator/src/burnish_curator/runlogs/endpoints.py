@@ -6,6 +6,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, Depends, Query, Request, Response
 from fastapi.responses import StreamingResponse
+from pydantic import Field
 
 from burnish.errors import NotFoundError
 from burnish.runlogs.columns import LINE_NUMBER
@@ -21,6 +22,7 @@ from burnish_curator.runlogs.repository import RunLogRepository
 router = APIRouter(prefix="/v1/runlogs", tags=["run logs"])
 RunLogs = Annotated[RunLogRepository, Depends(state("run_logs"))]
 MOST_VALUES = 100  # of one filter
+LineNumber = Annotated[int, Field(ge=1, lt=2**63)]
 
 
 class RunLogList(Frozen):
@@ -85,7 +87,7 @@ def get_rows(
     label: Annotated[str | None, Query(examples=["not-json"])] = None,
     grade: Annotated[str | None, Query(examples=["wrong"])] = None,
     question: Annotated[list[str] | None, Query(max_length=MOST_VALUES, examples=[["q17"]])] = None,
-    line: Annotated[list[int] | None, Query(max_length=MOST_VALUES, examples=[[12]])] = None,
+    line: Annotated[list[LineNumber] | None, Query(max_length=MOST_VALUES, examples=[[12]])] = None,
     trace: Annotated[str | None, Query(examples=["4bf92f3577b34da6a3ce929d0e0e4736"])] = None,
     user: Annotated[str | None, Query(examples=["user-7"])] = None,
 ) -> RunLogRows:
