@@ -57,8 +57,14 @@ def never() -> None:
 
 
 def test_torchs_words_and_its_counters_say_how_much_is_missing() -> None:
-    short = memory.on_gpu(SAID, "NVIDIA A10", 19 << 30, 21 << 30)
+    short = memory.on_gpu(SAID, "NVIDIA A10", 19 << 30, 20 << 30, 1 << 30)
     assert (short.wanted_bytes, short.missing_bytes) == (int(21.5 * (1 << 30)), (1 << 30) // 2)
+
+
+def test_room_that_a_limit_of_the_process_forbids_is_none() -> None:
+    """`set_per_process_memory_fraction`, or a container's limit: the card has 100 GiB free."""
+    short = memory.on_gpu(SAID, "NVIDIA A10", 19 << 30, 20 << 30, 100 << 30)
+    assert (short.room_bytes, short.missing_bytes) == (20 << 30, 3 << 29)
 
 
 def test_a_real_failure_on_the_cpu_is_recognised() -> None:

@@ -7,7 +7,9 @@ from unittest.mock import Mock
 import pytest
 from unit.trainer.scheduler.jobs import job
 
-from burnish_trainer.scheduler.device_lease import DeviceLeases, Hold
+from burnish.schemas.tuning import RunEstimate
+from burnish_trainer.preflight.estimate import CUDA_CONTEXT_BYTES
+from burnish_trainer.scheduler.device_lease import DeviceLeases, Hold, needed_bytes
 
 
 @pytest.mark.parametrize(
@@ -33,3 +35,13 @@ async def test_a_job_without_a_device_asks_serving_for_nothing() -> None:
     async with DeviceLeases(Mock(), serving, {}, 120.0).held(job(devices=[]), lambda _: True) as (_, hold):
         assert hold.seconds_left(1e9) is None
     assert serving.mock_calls == []
+
+
+def test_a_gpu_must_have_room_for_the_drivers_part_too() -> None:
+    """A job that fits beside vLLM without it would run out of memory there."""
+    estimate = RunEstimate(
+        seconds=1, load_seconds=1, peak_memory_bytes=1000, disk_bytes=1, steps=1, tokens=1, basis="a test"
+    )
+    assert needed_bytes(estimate, ["cpu"]) == 1000
+    assert needed_bytes(estimate, ["cuda:1"]) == 1000 + CUDA_CONTEXT_BYTES
+    assert needed_bytes(None, ["cuda:0"]) is None

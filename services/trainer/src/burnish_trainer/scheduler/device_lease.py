@@ -9,14 +9,17 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 from burnish.errors import UnavailableError
 from burnish.schemas.device import LeaseAnswer, LeaseRequest
+from burnish.schemas.tuning import RunEstimate
+from burnish_trainer.preflight.estimate import CUDA_CONTEXT_BYTES
 from burnish_trainer.queue.jobs import Job
 from burnish_trainer.queue.notifier import requests_of
+from burnish_trainer.scheduler.devices import CPU
 from burnish_trainer.scheduler.lease import Leases
 from burnish_trainer.serving import Serving
 
@@ -64,7 +67,7 @@ class DeviceLeases:
         request = LeaseRequest(
             holder=job.job_id,
             devices=[self._names[device] for device in job.devices],
-            size_bytes=job.estimate.peak_memory_bytes if job.estimate else None,
+            size_bytes=needed_bytes(job.estimate, job.devices),
             ttl_seconds=self._ttl_seconds,
         )
         keeping: asyncio.Task[None] | None = None
@@ -130,6 +133,13 @@ class DeviceLeases:
                 log.warning("the device is not given back yet (attempt %d): %s", attempt + 1, error)
             else:
                 return
+
+
+def needed_bytes(estimate: RunEstimate | None, devices: Sequence[str]) -> int | None:
+    """Of each device; None if nobody knows. A GPU's driver takes some beside what the job's allocator holds."""
+    if estimate is None:
+        return None
+    return estimate.peak_memory_bytes + (0 if CPU in devices else CUDA_CONTEXT_BYTES)
 
 
 def reason(answer: LeaseAnswer, job: Job) -> str:

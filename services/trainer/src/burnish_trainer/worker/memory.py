@@ -42,20 +42,23 @@ def shortage(error: Exception) -> Shortage | None:
 
         free, _ = torch.cuda.mem_get_info()
         allocated, reserved = torch.cuda.memory_allocated(), torch.cuda.memory_reserved()
-        return on_gpu(str(error), torch.cuda.get_device_name(0), allocated, free + reserved)
+        return on_gpu(str(error), torch.cuda.get_device_name(0), allocated, reserved, free)
     if found := ON_CPU.search(str(error)):
         held, asked = psutil.Process().memory_info().rss, int(found[1])
-        available = psutil.virtual_memory().available
-        return Shortage(
-            "this machine", held + asked, held + (available if available < asked else 0)
-        )  # else a limit forbids it
+        return _short("this machine", held, held, asked, psutil.virtual_memory().available)
     return None
 
 
-def on_gpu(message: str, name: str, allocated_bytes: int, room_bytes: int) -> Shortage:
+def on_gpu(message: str, name: str, allocated_bytes: int, reserved_bytes: int, free_bytes: int) -> Shortage:
     found = ON_GPU.search(message)
     asked = int(float(found[1]) * UNITS[found[2]]) if found else 0
-    return Shortage(name, allocated_bytes + asked, room_bytes)
+    return _short(name, allocated_bytes, reserved_bytes, asked, free_bytes)
+
+
+def _short(where: str, used_bytes: int, held_bytes: int, asked_bytes: int, free_bytes: int) -> Shortage:
+    """If so much is free, a limit of the process forbade it, and it has what it holds."""
+    room = held_bytes + (free_bytes if free_bytes < asked_bytes or not asked_bytes else 0)
+    return Shortage(where, used_bytes + asked_bytes, room)
 
 
 def failure(shortage: Shortage, assignment: Assignment, restart: Callable[[], None]) -> Failed:
