@@ -123,10 +123,9 @@ class InferenceCalls:
                     yield Call("inference", "POST", route.format(value, value), (JSON,), body)
             yield Call("inference", "DELETE", f"/v1/adapters/{value}/{value}")
             yield Call("inference", "DELETE", f"/v1/device/lease/{value}")
-        for body in (
-            *BODIES,
-            *(as_json({"holder": value, "needs_bytes": value, "release": value}) for value in HOSTILE_VALUES),
-        ):
+        lease = {"holder": "x", "devices": ["GPU-x"], "ttl_seconds": 1}
+        odd = [as_json(lease | {name: value}) for name in (*lease, "size_bytes") for value in HOSTILE_VALUES]
+        for body in (*BODIES, *odd):
             yield Call("inference", "POST", "/v1/device/lease", (JSON,), body)
         yield Call("inference", "GET", "/v1/device")
         for path in NOT_OPEN:

@@ -1,4 +1,7 @@
-"""Part 4: SIGKILL and SIGSTOP at random over every process of the stack, with work in flight. What was accepted is there once afterwards."""
+"""Part 4: SIGKILL and SIGSTOP at random over every process of a stack, with work in flight. What was accepted is there once afterwards.
+
+The stack is the embedded one, or containers (`--target compose`).
+"""
 
 from __future__ import annotations
 
@@ -10,11 +13,12 @@ from collections.abc import Iterator
 from contextlib import suppress
 
 import psutil
+from hostile.compose import ComposeStack
 from hostile.figures import Figure, counted
-from hostile.stack import LogWatch, Stack, StartFailed
+from hostile.stack import Stack
 from hostile.traffic import Traffic, audit
 
-# Of 25; the supervisor last, since a person then starts the stack again. No part is hit more often than it is restarted by itself.
+# Of 25; the whole last: the supervisor, after which a person starts the stack again, or a container. No part is hit more often than it is restarted by itself.
 MIX = (
     *["objectstore"] * 3, *["curator"] * 4, *["trainer"] * 4, *["worker"] * 6, *["checker"] * 3, *["inference"] * 1, *["vllm"] * 3,
 )  # fmt: skip
@@ -25,7 +29,7 @@ JOBS_SECONDS = 180.0
 
 
 class Killer:
-    def __init__(self, stack: Stack, seed: int, pause_seconds: float) -> None:
+    def __init__(self, stack: Stack | ComposeStack, seed: int, pause_seconds: float) -> None:
         """pause_seconds: between two hits, on average."""
         self.hits: Counter[str] = Counter()
         self.restarts_by_hand = 0
@@ -34,7 +38,7 @@ class Killer:
         self._dice = random.Random(seed)
         self._pause_seconds = pause_seconds
         self._stopped: list[threading.Timer] = []
-        self._logs = LogWatch(stack)
+        self._logs = stack.log_watch()
 
     def hit(self, count: int) -> None:
         for kind in self._kinds(count):
@@ -48,19 +52,19 @@ class Killer:
         while count > 0:
             block = [*self._dice.sample(MIX, len(MIX))][: count - 1]
             yield from block
-            yield "supervisor"
+            yield "whole"
             count -= len(block) + 1
 
     def _strike(self, kind: str) -> None:
-        """One process of the kind; of any other but the supervisor if there is none just now."""
-        living = self._living()
-        victims = living.get(kind) or [one for name, some in living.items() if name != "supervisor" for one in some]
+        """One process of the kind; of any other but a whole if there is none just now."""
+        living = self._stack.processes()
+        victims = living.get(kind) or [one for name, some in living.items() if name != "whole" for one in some]
         if not victims:
             return
         victim = self._dice.choice(victims)
         name = next(name for name, some in living.items() if victim in some)
         with suppress(psutil.NoSuchProcess):
-            if name == "supervisor" or self._dice.random() >= STOPPED_SHARE:
+            if name == "whole" or self._dice.random() >= STOPPED_SHARE:
                 victim.kill()
                 psutil.wait_procs([victim], timeout=10)
                 self.hits[f"SIGKILL {name}"] += 1
@@ -72,48 +76,17 @@ class Killer:
                 timer.start()
                 self._stopped.append(timer)
 
-    def _living(self) -> dict[str, list[psutil.Process]]:
-        """Every process of the stack by what it is; `other` for what is none of the known ones."""
-        living: dict[str, list[psutil.Process]] = {}
-        if (supervisor := self._stack.supervisor()) is None:
-            return living
-        parts = {part["process"]["pid"]: part["name"] for part in self._stack.state()["parts"] if part["process"]}
-        living["supervisor"] = [supervisor]
-        for process in supervisor.children(recursive=True):
-            with suppress(psutil.NoSuchProcess, psutil.ZombieProcess):
-                living.setdefault(parts.get(process.pid) or _kind(process), []).append(process)
-        return living
-
-    def read_logs(self) -> None:
-        self.tracebacks += self._logs.tracebacks()
-
     def start_if_down(self) -> None:
-        """As a person does who finds the stack down, or a part given up."""
+        """As a person does."""
         if not self._stack.was_given_up():
             return
         self.restarts_by_hand += 1
         self.read_logs()  # a start puts them aside, and the ones before away
         time.sleep(self._dice.uniform(0, 2))
-        for attempt in range(2):
-            try:
-                self._stack.up() if self._stack.supervisor() is None else self._stack.restart()
-                return
-            except StartFailed:
-                if attempt:
-                    raise
+        self._stack.start_again()
 
-
-def _kind(process: psutil.Process) -> str:
-    command = " ".join(process.cmdline())
-    for word, kind in (
-        ("burnish_trainer.preflight", "checker"),
-        ("burnish_trainer.worker", "worker"),
-        ("VLLM", "vllm"),
-        ("vllm", "vllm"),
-    ):
-        if word in command:
-            return kind
-    return "other"
+    def read_logs(self) -> None:
+        self.tracebacks += self._logs.tracebacks()
 
 
 def _go_on(process: psutil.Process) -> None:
@@ -121,7 +94,7 @@ def _go_on(process: psutil.Process) -> None:
         process.resume()
 
 
-def run(stack: Stack, count: int, seed: int, pause_seconds: float) -> list[Figure]:
+def run(stack: Stack | ComposeStack, count: int, seed: int, pause_seconds: float) -> list[Figure]:
     began = time.monotonic()
     traffic, killer = Traffic(stack, seed), Killer(stack, seed, pause_seconds)
     killer.hit(count)
@@ -144,6 +117,7 @@ def run(stack: Stack, count: int, seed: int, pause_seconds: float) -> list[Figur
         Figure("kills", "until healthy again", round(recovered_seconds, 1), unit="s"),
         Figure("kills", "accepted: imports", len(ledger.imports)),
         Figure("kills", "accepted: corrections", len(ledger.reviews)),
+        Figure("kills", "accepted: evaluations", len(ledger.evals)),
         Figure("kills", "accepted: jobs trained", sum(name.startswith("train-") for name in ledger.jobs)),
         Figure("kills", "accepted: jobs paused", len(ledger.paused)),
         Figure("kills", "answered: chats", ledger.chats),

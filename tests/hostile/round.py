@@ -2,6 +2,7 @@
 
 Prints one table, keeps it as JSON with examples of what was found in .cache/hostile/, and ends with 1 if a bar is missed.
     make hostile ARGS="--seed 7 --kills 25 --parts kills"
+    make hostile ARGS="--target compose --parts kills"      the containers instead, whose images are built (docs/security.md)
 """
 
 from __future__ import annotations
@@ -16,10 +17,11 @@ from contextlib import ExitStack
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
+from typing import Any
 
-from hostile import calls, fuzz, kills, races, slow
+from hostile import calls, compose, fuzz, kills, races, slow
 from hostile.figures import Figure, counted, table
-from hostile.stack import Stack, StartFailed, running
+from hostile.stack import StartFailed, running
 
 from burnish_client.stack import control
 
@@ -30,7 +32,7 @@ PARTS = ("calls", "races", "slow", "kills", "fuzz")
 def main() -> int:
     arguments = _arguments()
     seed, began = arguments.seed, time.monotonic()
-    work: dict[str, Callable[[Stack], list[Figure]]] = {  # `fuzz` needs no stack
+    work: dict[str, Callable[[Any], list[Figure]]] = {  # `fuzz` needs no stack
         "calls": partial(calls.run, count=arguments.calls, seed=seed),
         "races": partial(races.run, seconds=arguments.race_seconds, seed=seed),
         "slow": partial(slow.run, connections=arguments.connections),
@@ -40,7 +42,8 @@ def main() -> int:
     parts = [part for part in PARTS if part in arguments.parts]
     with control.interruptible(), ExitStack() as ended:
         if set(parts) & set(work):
-            stack = ended.enter_context(running(FOLDER))
+            is_compose = arguments.target == "compose"
+            stack = ended.enter_context(compose.running(FOLDER / "compose") if is_compose else running(FOLDER))
             _say(began, "the stack is up")
         for part in parts:
             try:
@@ -65,7 +68,13 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--kills", type=int, default=50, help="and stops")
     parser.add_argument("--pause", type=float, default=2.5, help="seconds between two kills, on average")
     parser.add_argument("--fuzz-seconds", type=float, default=60)
-    return parser.parse_args()
+    parser.add_argument(
+        "--target", choices=("embedded", "compose"), default="embedded", help="compose takes the kills alone"
+    )
+    arguments = parser.parse_args()
+    if arguments.target == "compose" and set(arguments.parts) - {"kills", "fuzz"}:
+        parser.error("--target compose takes --parts kills alone: the other parts look into the embedded stack")
+    return arguments
 
 
 def _say(began: float, what: str) -> None:

@@ -35,7 +35,7 @@ def run(stack: Stack, connections: int) -> list[Figure]:
         }
         figures += _measure(stack, "curator", "/v1/runlogs?name=slow", connections, curator)
     with stack.http("inference") as http:
-        body = {"model": stack.state()["base_model"], "messages": [{"role": "user", "content": "Hi"}], "max_tokens": 1}
+        body = {"model": stack.base_model(), "messages": [{"role": "user", "content": "Hi"}], "max_tokens": 1}
         inference = {
             "list models": lambda: http.get("/v1/models"),
             "chat, one token": lambda: http.post("/v1/chat/completions", json=body),

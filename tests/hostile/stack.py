@@ -82,6 +82,33 @@ class Stack(Home):
         state = self.state()
         return S3ObjectStore(state["s3_endpoint"], state["s3_access_key"], state["s3_secret_key"], BUCKET)
 
+    def base_model(self) -> str:
+        return str(self.state()["base_model"])
+
+    def processes(self) -> dict[str, list[psutil.Process]]:
+        """Every process of the stack by what it is; `whole` is the supervisor, `other` what is none of the known ones."""
+        found: dict[str, list[psutil.Process]] = {}
+        if (supervisor := self.supervisor()) is None:
+            return found
+        parts = {part["process"]["pid"]: part["name"] for part in self.state()["parts"] if part["process"]}
+        found["whole"] = [supervisor]
+        for process in supervisor.children(recursive=True):
+            with suppress(psutil.NoSuchProcess, psutil.ZombieProcess):
+                found.setdefault(parts.get(process.pid) or kind_of(process, "other"), []).append(process)
+        return found
+
+    def start_again(self) -> None:
+        """As a person does who finds the stack down, or a part given up."""
+        for attempt in range(2):
+            try:
+                return self.up() if self.supervisor() is None else self.restart()
+            except StartFailed:
+                if attempt:
+                    raise
+
+    def log_watch(self) -> LogWatch:
+        return LogWatch(self)
+
     def supervisor(self) -> psutil.Process | None:
         """None if it is dead."""
         state = control.status(self.path)
@@ -137,11 +164,25 @@ class LogWatch:
                 handle.seek(self._seen.get(log.stat().st_ino, 0))
                 written = handle.read()
                 self._seen[log.stat().st_ino] = handle.tell()
-            found += [f"{log.name}: {_raised(part)}" for part in written.split(TRACEBACK)[1:]]
+            found += [f"{log.name}: {raised(part)}" for part in written.split(TRACEBACK)[1:]]
         return found
 
 
-def _raised(after: bytes) -> str:
+def kind_of(process: psutil.Process, otherwise: str) -> str:
+    """Which of the processes that a part starts it is, by its command."""
+    command = " ".join(process.cmdline())
+    for word, kind in (
+        ("burnish_trainer.preflight", "checker"),
+        ("burnish_trainer.worker", "worker"),
+        ("VLLM", "vllm"),
+        ("vllm", "vllm"),
+    ):
+        if word in command:
+            return kind
+    return otherwise
+
+
+def raised(after: bytes) -> str:
     """The exception's own line: the first one that is not indented, whether the log has real lines or JSON ones."""
     lines = after[:20_000].decode(errors="replace").replace("\\n", "\n").splitlines()[1:]
     return next((line for line in lines if line and not line.startswith(" ")), "")[:300]

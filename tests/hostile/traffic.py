@@ -1,25 +1,35 @@
-"""Work in flight while processes are killed: imports, corrections, training jobs and chats, and a ledger of what was accepted.
+"""Work in flight while processes are killed: imports, corrections, evaluations, training jobs and chats, and a ledger of what was accepted.
 
 Whoever sends something sends it again, as it was, until it is accepted: that is what a client does that was given no answer.
 """
 
 from __future__ import annotations
 
+import asyncio
 import itertools
+import json
 import random
+import tempfile
 import threading
 import time
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from hashlib import sha256
+from pathlib import Path
 
 import httpx
+from hostile.compose import ComposeStack
 from hostile.stack import Stack
 from runlog_making import jsonl, run
 from unit.trainer.made import put_dataset, sft_rows
 
 from burnish.errors import BurnishError
 from burnish.schemas.job_state import JobState
+from burnish_client.evaluation.comparison import evaluate
+from burnish_client.evaluation.output import store
+from burnish_client.evaluation.request import Endpoint, EvalInputs, EvalRequest, Sampling, read_benchmark
+from burnish_client.sdk.curator import CuratorClient
 from burnish_client.sdk.trainer import job_state
 from burnish_protos.trainer.v1 import trainer_pb2 as pb
 
@@ -28,6 +38,7 @@ LABEL = {"round": "hostile"}
 ASK_AGAIN_SECONDS = 0.3
 STEPS = 2
 UNFINISHED_JOBS = 2
+EVAL_QUESTIONS = 4
 
 
 @dataclass
@@ -38,6 +49,7 @@ class Ledger:
     reviews: dict[str, str] = field(default_factory=dict)  # question id -> correction
     jobs: dict[str, str] = field(default_factory=dict)  # request id -> job id
     paused: dict[str, str] = field(default_factory=dict)  # the same, of jobs that were paused afterwards
+    evals: dict[str, str] = field(default_factory=dict)  # benchmark -> eval id
     chats: int = 0
     defects: list[str] = field(default_factory=list)
     unanswered: Counter[str] = field(default_factory=Counter)  # of each kind: how often it was sent again
@@ -46,14 +58,16 @@ class Ledger:
 class Traffic:
     """Threads that work until `end`. Each kind of work has a thread, and the chat two."""
 
-    def __init__(self, stack: Stack, seed: int) -> None:
+    def __init__(self, stack: Stack | ComposeStack, seed: int) -> None:
         self.ledger = Ledger()
         self._stack = stack
         self._seed = seed
         self._ended = threading.Event()
+        self._folder = tempfile.TemporaryDirectory(prefix="burnish-hostile-evals-")
+        self._base_model = stack.base_model()
         self._dataset = put_dataset(stack.store(), sft_rows(6), sft_rows(2, "v"), name="hostile")
         self.run_log_id = self._import_questions()
-        works = (self._import, self._review, self._train, self._park, self._chat, self._chat)
+        works = (self._import, self._review, self._train, self._park, self._chat, self._chat, self._evaluate)
         self._threads = [
             threading.Thread(target=self._repeat, args=(work, number), daemon=True) for number, work in enumerate(works)
         ]
@@ -182,7 +196,7 @@ class Traffic:
         asked = {"messages": [{"role": "user", "content": f"Count to {count}."}], "max_tokens": dice.choice((1, 4, 16))}
 
         def once() -> bool:
-            body = asked | {"model": self._stack.state()["base_model"]}
+            body = asked | {"model": self._base_model}
             answer = self._http("chat", "inference", lambda http: http.post("/v1/chat/completions", json=body))
             if answer is None:
                 return False
@@ -196,6 +210,43 @@ class Traffic:
 
         self.ledger.chats += self._until_accepted("chat", once)
 
+    def _evaluate(self, count: int, dice: random.Random) -> None:
+        """The base against itself on a benchmark of its own, as `burnish eval` does it; an interrupted one goes on in its folder."""
+        folder = Path(self._folder.name) / f"eval-{count}"
+        folder.mkdir()
+        file = folder / f"eval-{count}.jsonl"
+        file.write_bytes(
+            jsonl(_question(f"e{count}-{number}", count * EVAL_QUESTIONS + number) for number in range(EVAL_QUESTIONS))
+        )
+        endpoint = Endpoint(self._stack.url("inference"), self._stack.token, timeout_seconds=30, attempts=2)
+
+        def once() -> bool:
+            with self._stack.curator() as curator:
+                manifest, questions = read_benchmark(file, curator)
+                request = EvalRequest(
+                    benchmark=f"{manifest.name}/{manifest.version}", endpoint=endpoint, base_model=self._base_model,
+                    candidate_model=self._base_model, base_samples=1, concurrency=2, sampling=Sampling(max_tokens=4),
+                )  # fmt: skip
+                done = asyncio.run(evaluate(request, EvalInputs(questions), out=folder / "out"))
+                if any(row.error for row in (*done.base_rows, *done.candidate_rows)):
+                    return False
+                store(curator, done.manifest, done.folder)
+                self.ledger.evals[request.benchmark] = done.manifest.id
+            return True
+
+        self._until_accepted("evaluation", once)
+
+
+def _question(question_id: str, number: int) -> dict[str, object]:
+    grader = {"name": "contains"}
+    return {
+        "question_id": question_id,
+        "prompt": f"Say {number}.",
+        "expected_answer": "1",
+        "grader": grader,
+        "extra": {"targeted": True},
+    }
+
 
 @dataclass
 class Audit:
@@ -205,7 +256,7 @@ class Audit:
     doubled: list[str] = field(default_factory=list)
 
 
-def audit(stack: Stack, traffic: Traffic) -> Audit:
+def audit(stack: Stack | ComposeStack, traffic: Traffic) -> Audit:
     """Everything that was accepted, looked for. The stack is healthy, and the jobs that train have had their time."""
     found, ledger = Audit(), traffic.ledger
     with stack.curator() as curator:
@@ -220,6 +271,7 @@ def audit(stack: Stack, traffic: Traffic) -> Audit:
         found.lost += [
             f"review {one}: {texts.get(one)!r}" for one, text in ledger.reviews.items() if texts.get(one) != text
         ]
+        _find_evals(curator, ledger, found)
     with stack.trainer() as trainer:
         jobs = trainer.list_jobs(labels=LABEL)
     _compare("job", Counter(job.request_id for job in jobs), ledger.jobs, found)
@@ -238,7 +290,24 @@ def audit(stack: Stack, traffic: Traffic) -> Audit:
     return found
 
 
-def _find_adapter(stack: Stack, job: pb.TuningJob, found: Audit) -> None:
+def _find_evals(curator: CuratorClient, ledger: Ledger, found: Audit) -> None:
+    """Each is stored once, with every file as its manifest has it, and has one answer of each side to each question."""
+    evals = [one for one in curator.evals() if one.benchmark.startswith("eval-")]
+    _compare("evaluation", Counter(one.benchmark for one in evals), ledger.evals, found)
+    for one in evals:
+        contents = {entry.path: curator.eval_file(one.id, entry.path) for entry in one.files}
+        if any(sha256(contents[entry.path]).hexdigest() != entry.sha256 for entry in one.files):
+            found.lost.append(f"evaluation {one.benchmark}: a file is not what its manifest says")
+        for side in ("base.jsonl", "candidate.jsonl"):
+            answered = Counter(json.loads(line)["question_id"] for line in contents[side].splitlines())
+            found.doubled += [
+                f"evaluation {one.benchmark}: {side} has {each}" for each in answered.items() if each[1] > 1
+            ]
+            if len(answered) != EVAL_QUESTIONS:
+                found.lost.append(f"evaluation {one.benchmark}: {side} has {len(answered)} of {EVAL_QUESTIONS} answers")
+
+
+def _find_adapter(stack: Stack | ComposeStack, job: pb.TuningJob, found: Audit) -> None:
     versions = list(stack.store().list_folders(f"adapters/{job.adapter.name}/"))
     if job.adapter.version not in versions:
         found.lost.append(f"job {job.request_id}: its adapter {job.adapter.version} is not there")
