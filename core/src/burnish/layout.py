@@ -68,6 +68,11 @@ def hosted(job_id: str) -> str:
     return f"hosted/{_part(job_id, 'job_id')}/record.json"
 
 
+def remote_model(name: str, version: str, file: str = MANIFEST) -> str:
+    """A tuned model that stays with its provider."""
+    return f"remote-models/{_part(name, 'name')}/{_part(version, 'version')}/{file}"
+
+
 def benchmark(name: str, version: str, file: str = MANIFEST) -> str:
     return f"benchmarks/{_part(name, 'name')}/{_part(version, 'version')}/{file}"
 

@@ -18,6 +18,7 @@ from burnish.schemas.adapter import AdapterManifest
 from burnish.schemas.benchmark import BenchmarkQuestion
 from burnish.schemas.dataset import DatasetManifest, Split
 from burnish.schemas.evaluation import Cost, EvalManifest, EvalRow, Forgetting, Verdict
+from burnish.schemas.hosted import RemoteModelManifest
 from burnish.verdict import decide, name_some
 from burnish_client.evaluation import output
 from burnish_client.evaluation.asking.answers import AnswerCache, model_digest_of
@@ -54,9 +55,10 @@ def read_inputs(
     curator: CuratorClient | None,
     dataset: DatasetManifest | None,
     adapter: AdapterManifest | None,
+    remote: RemoteModelManifest | None = None,
 ) -> EvalInputs:
     """The data that a request names: of a dataset its failure clusters and, for baselines, its corrections; the run log's rows."""
-    inputs = EvalInputs(questions, dataset, adapter)
+    inputs = EvalInputs(questions, dataset, adapter, remote)
     if curator and dataset:
         found = curator.diagnosis(dataset.spec.run_log_id).clusters
         inputs = replace(inputs, clusters=[cluster for cluster in found if cluster.label in dataset.spec.labels])
@@ -151,7 +153,8 @@ async def evaluate(
     warnings = list(dataset.warnings) if dataset else []
     warnings += [repeats] if (repeats := request.greedy_repeats()) else []
     warnings += [f"Baseline `{b.name}` is not applicable: {b.not_applicable}." for b in planned if b.not_applicable]
-    verdict = verdict.model_copy(update={"warnings": [*verdict.warnings, *warnings]})
+    provider = inputs.remote.remote.label if inputs.remote else None
+    verdict = verdict.model_copy(update={"warnings": [*verdict.warnings, *warnings], "provider": provider})
     forgetting = None
     if request.forgetting:
         forgetting = await measure_forgetting(
@@ -178,6 +181,7 @@ async def evaluate(
         questions=list(questions),
         dataset=dataset,
         adapter=inputs.adapter,
+        remote=inputs.remote,
         clusters=list(inputs.clusters),
         sampling=request.sampling.body(0),
         reused_base_answers=len(sides["base"].known),
@@ -241,7 +245,7 @@ def check_judge(questions: Sequence[BenchmarkQuestion], judge: JudgeSettings | N
 
 def _check_named(request: EvalRequest, inputs: EvalInputs) -> None:
     """The saved request must name the data that it was run on."""
-    dataset, adapter = inputs.dataset, inputs.adapter
+    dataset, adapter = inputs.dataset, inputs.adapter or inputs.remote
     for field, named, given in (
         ("dataset", request.dataset, dataset and f"{dataset.name}/{dataset.version}"),
         ("adapter", request.adapter, adapter and f"{adapter.name}@{adapter.version}"),

@@ -16,6 +16,7 @@ from burnish.digests import canonical_json, file_sha256, version_of
 from burnish.errors import AlreadyExistsError, InvalidInputError
 from burnish.files import write_atomically
 from burnish.jsonl import to_jsonl
+from burnish.registry.remote_models import base_parent
 from burnish.reporting.meta import ReportMeta
 from burnish.reporting.page import report_html
 from burnish.reporting.postmortem import postmortem_md
@@ -130,6 +131,9 @@ def _manifest(
     if adapter:
         parents.append(Parent(kind="adapter", name=adapter.name, digest=adapter.version))
         parents.append(Parent(kind="base_model", name=adapter.base_model.name, digest=adapter.base_model.digest))
+    if remote := meta.remote:
+        parents.append(Parent(kind="remote_model", name=remote.name, digest=remote.version))
+        parents.append(base_parent(remote.remote))
     return EvalManifest(
         id=meta.eval_id,
         base_model=meta.base_model,

@@ -24,6 +24,7 @@ from burnish.schemas.base import Frozen, Message
 from burnish.schemas.benchmark import BenchmarkManifest, BenchmarkQuestion
 from burnish.schemas.dataset import DatasetManifest
 from burnish.schemas.evaluation import JudgeCalibration
+from burnish.schemas.hosted import RemoteModelManifest
 from burnish.schemas.runlog import FailureCluster, RunLogLine
 from burnish.verdict import Thresholds
 from burnish_client.config.endpoints import ClientSettings
@@ -158,7 +159,9 @@ class EvalRequest(Frozen):
     base_model: str
     candidate_model: str
     base_endpoint: Endpoint | None = None
-    adapter: str | None = Field(default=None, description="name@version, if the candidate is an adapter of the stack")
+    adapter: str | None = Field(
+        default=None, description="name@version, if the candidate is an adapter of the stack or a remote model"
+    )
     dataset: str | None = Field(default=None, description="name/version: its split says what is targeted")
     targeted: tuple[str, ...] = Field(default=(), description="question ids, if there is no dataset")
     base_run_log: str | None = Field(default=None, description="id of the run log whose base answers are reused")
@@ -218,11 +221,12 @@ class Correction:
 
 @plain_dataclass(frozen=True)
 class EvalInputs:
-    """The data that a request names. clusters: those that the dataset corrects. corrections: examples for the baselines."""
+    """The data that a request names. remote: if the candidate stays with its provider. clusters: those that the dataset corrects. corrections: examples for the baselines."""
 
     questions: Sequence[BenchmarkQuestion]
     dataset: DatasetManifest | None = None
     adapter: AdapterManifest | None = None
+    remote: RemoteModelManifest | None = None
     clusters: Sequence[FailureCluster] = ()
     base_run_log: Sequence[RunLogLine] = ()
     corrections: Sequence[Correction] = ()

@@ -92,6 +92,10 @@ class Adapters(HttpClient):
         """Remove a version. Raises HeldError, which names the holders, if anything rests on it. There is no undoing."""
         self._send("DELETE", f"/v1/adapters/{segment(name)}/{segment(version)}")
 
+    def remove_remote(self, name: str, version: str) -> None:
+        """Forget a remote model. It stays with its provider. Raises HeldError, which names the holders, if anything rests on it."""
+        self._send("DELETE", f"/v1/remote-models/{segment(name)}/{segment(version)}")
+
     def _change(self, name: str, alias: str, action: str, body: dict[str, Any]) -> Alias:
         path = f"/v1/aliases/{segment(name)}/{segment(alias)}/{action}"
         return Alias.model_validate_json(self._send("POST", path, json=body, timeout=PROMOTE_TIMEOUT_SECONDS).content)

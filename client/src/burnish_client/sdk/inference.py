@@ -13,6 +13,7 @@ from burnish.layout import PRODUCTION
 from burnish.schemas.adapter import AdapterManifest
 from burnish.schemas.base import Listing, Message
 from burnish.schemas.device import DeviceStatus
+from burnish.schemas.hosted import RemoteModelManifest
 from burnish_client.sdk.http import HttpClient, listing, segment
 
 CHAT_TIMEOUT_SECONDS = 300.0
@@ -77,6 +78,16 @@ class InferenceClient(HttpClient):
         return AdapterManifest.model_validate_json(
             self._get(f"/v1/adapters/{segment(name)}/{segment(version)}").content
         )
+
+    def remote_models(self, name: str | None = None) -> Listing[RemoteModelManifest]:
+        """Tuned models that stay with their providers, newest first; of one name if given."""
+        body = self._get("/v1/remote-models", {"name": name} if name else None).json()
+        return listing(body, "remote_models", RemoteModelManifest)
+
+    def remote_model(self, name: str, version: str) -> RemoteModelManifest:
+        """version: 16 hexadecimal characters, or `latest`."""
+        path = f"/v1/remote-models/{segment(name)}/{segment(version)}"
+        return RemoteModelManifest.model_validate_json(self._get(path).content)
 
     def device(self) -> DeviceStatus:
         """What vLLM runs on, and the training job that has it, if one has."""

@@ -10,16 +10,17 @@ from burnish.registry.promotion import rests_on, versions_to_return_to
 from burnish.schemas.adapter import Alias, AliasChange
 from burnish.schemas.base import Parent
 
-Kind = Literal["runlog", "review", "dataset", "benchmark", "adapter", "eval", "job"]
+Kind = Literal["runlog", "review", "dataset", "benchmark", "adapter", "remote_model", "eval", "job"]
 
 # Which kinds of manifest can name a thing of each kind among their parents.
-NAMED_BY: dict[Kind, tuple[Literal["dataset", "adapter", "eval"], ...]] = {
+NAMED_BY: dict[Kind, tuple[Literal["dataset", "adapter", "remote_model", "eval"], ...]] = {
     "runlog": ("dataset",),
     "review": ("dataset",),
     "benchmark": ("dataset", "eval"),
-    "dataset": ("adapter", "eval"),
+    "dataset": ("adapter", "remote_model", "eval"),
     "adapter": ("adapter", "eval"),
-    "job": ("adapter",),
+    "remote_model": ("eval",),
+    "job": ("adapter", "remote_model"),
     "eval": (),
 }
 
@@ -34,7 +35,7 @@ class Thing:
 
     def __str__(self) -> str:
         label = self.name if self.name == self.version else f"{self.name}@{self.version}"
-        return f"{'run log' if self.kind == 'runlog' else self.kind} {label}"
+        return f"{'run log' if self.kind == 'runlog' else self.kind.replace('_', ' ')} {label}"
 
 
 @dataclass(frozen=True)

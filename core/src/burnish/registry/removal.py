@@ -22,12 +22,18 @@ from burnish.registry.manifests import manifest_keys, read_object
 from burnish.schemas.base import BrokenObject, Listing, Parent
 
 SHOWN_HOLDERS = 5
-FOLDERS: dict[Kind, str] = {"dataset": "datasets/", "adapter": "adapters/", "eval": "evals/"}
+FOLDERS: dict[Kind, str] = {
+    "dataset": "datasets/",
+    "adapter": "adapters/",
+    "remote_model": "remote-models/",
+    "eval": "evals/",
+}
 MANIFEST_KEYS: dict[Kind, Callable[..., str]] = {
     "runlog": layout.runlog,
     "dataset": layout.dataset,
     "benchmark": layout.benchmark,
     "adapter": layout.adapter,
+    "remote_model": layout.remote_model,
     "eval": layout.evaluation,
 }
 REFERENCES = "references/"

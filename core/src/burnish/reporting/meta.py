@@ -13,6 +13,7 @@ from burnish.schemas.base import Frozen
 from burnish.schemas.benchmark import BenchmarkQuestion
 from burnish.schemas.dataset import DatasetManifest
 from burnish.schemas.evaluation import Cost, EvalRow, Forgetting
+from burnish.schemas.hosted import RemoteModelManifest
 from burnish.schemas.runlog import FailureCluster
 
 UNKNOWN = "not given"
@@ -31,6 +32,7 @@ class ReportMeta(Frozen):
     )
     dataset: DatasetManifest | None = None
     adapter: AdapterManifest | None = None
+    remote: RemoteModelManifest | None = Field(default=None, description="if the candidate stays with its provider")
     clusters: list[FailureCluster] = Field(default=[], description="the targeted clusters, as diagnosed")
     sampling: dict[str, Any] = Field(default={}, description="request parameters: max_tokens, temperature, seed …")
     reused_base_answers: int = Field(
@@ -43,25 +45,41 @@ class ReportMeta(Frozen):
 
 def lineage(meta: ReportMeta) -> list[tuple[str, str]]:
     """(what, which) from the candidate back to the run log; `not given` where the report was not told."""
-    adapter, dataset = meta.adapter, meta.dataset
+    dataset = meta.dataset
     return [
-        ("Base model", f"{meta.base_model} · {adapter.base_model.digest if adapter else UNKNOWN}"),
-        ("Candidate", meta.candidate_model),
-        (
-            "Adapter",
-            f"{adapter.name}@{adapter.version} · rank {adapter.rank}, alpha {adapter.alpha}" if adapter else UNKNOWN,
-        ),
-        (
-            "Training",
-            f"{adapter.method} on {adapter.backend}, job {adapter.job_id}, {adapter.training.steps} steps, seed {adapter.seed}"
-            if adapter
-            else UNKNOWN,
-        ),
+        *_models(meta),
         ("Dataset", f"{dataset.name}@{dataset.version} · seed {dataset.spec.seed}" if dataset else UNKNOWN),
         ("Run log", dataset.spec.run_log_id if dataset else UNKNOWN),
         ("Benchmark", meta.benchmark or UNKNOWN),
         ("Evaluation", meta.eval_id or UNKNOWN),
         ("Made", f"{meta.created_at:%Y-%m-%d %H:%M} UTC"),
+    ]
+
+
+def _models(meta: ReportMeta) -> list[tuple[str, str]]:
+    """Who was compared, and how the candidate was trained."""
+    if meta.remote is not None:
+        version, remote = meta.remote, meta.remote.remote
+        return [
+            ("Base model", f"{meta.base_model} · the provider's own, at {remote.label}"),
+            ("Candidate", f"{meta.candidate_model} · at {remote.label}"),
+            ("Remote model", f"{version.name}@{version.version}"),
+            ("Training", f"{version.method} by {remote.provider}, job {version.job_id}, seed {version.seed}"),
+        ]
+    adapter = meta.adapter
+    if adapter is None:
+        return [
+            ("Base model", f"{meta.base_model} · {UNKNOWN}"),
+            ("Candidate", meta.candidate_model),
+            ("Adapter", UNKNOWN),
+            ("Training", UNKNOWN),
+        ]
+    training = f"{adapter.method} on {adapter.backend}, job {adapter.job_id}, {adapter.training.steps} steps, seed {adapter.seed}"
+    return [
+        ("Base model", f"{meta.base_model} · {adapter.base_model.digest}"),
+        ("Candidate", meta.candidate_model),
+        ("Adapter", f"{adapter.name}@{adapter.version} · rank {adapter.rank}, alpha {adapter.alpha}"),
+        ("Training", training),
     ]
 
 

@@ -236,6 +236,9 @@ class Verdict(Frozen):
     )
     arms: list[BaselineComparison] = []
     cheaper_rung: str | None = Field(default=None, description="name of the baseline that does it, None if none does")
+    provider: str | None = Field(
+        default=None, description="who answered for both, its own base model and the tuned one; None: no remote model"
+    )
     reasons: list[str] = Field(description="sentences, most decisive first")
     warnings: list[str] = []
 

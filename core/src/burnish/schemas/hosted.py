@@ -7,12 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 from pydantic import AwareDatetime, Field
 
+from burnish.digests import canonical_json, version_of
 from burnish.errors import InvalidInputError
-from burnish.schemas.base import Frozen
+from burnish.schemas.base import Frozen, Manifest
 from burnish.schemas.dataset import ExportForm
 from burnish.schemas.methods import Method
 
@@ -31,7 +32,7 @@ class HostedSpec(Frozen):
 class RemoteModel(Frozen):
     """A tuned model that stays with its provider: it answers there, under this name, to the account that trained it.
 
-    endpoint: base URL of the provider's API. expires_at: None if the provider says nothing of it.
+    endpoint: base URL of the provider's chat completions. expires_at: None if the provider says nothing of it.
     """
 
     provider: ProviderName
@@ -40,13 +41,38 @@ class RemoteModel(Frozen):
     base_model: str
     expires_at: AwareDatetime | None = None
 
+    @property
+    def version(self) -> str:
+        """Of a remote model under an adapter's name: the same model at the same place is one version."""
+        return version_of(canonical_json(self.model_dump(mode="json", exclude={"expires_at"})))
+
+    @property
+    def label(self) -> str:
+        """For people: who answers, and where."""
+        return f"{self.provider} ({self.endpoint})"
+
+
+class RemoteModelManifest(Manifest):
+    """remote-models/<name>/<version>/manifest.json: a remote model as a version of a named adapter that has no weights here.
+
+    version: remote.version. params: the whole spec of the job.
+    """
+
+    name: str
+    version: str
+    remote: RemoteModel
+    job_id: str
+    method: Method
+    seed: int
+    params: dict[str, Any] = {}
+
 
 @dataclass(frozen=True)
 class Provider:
     """What a provider is and can do.
 
     package: its SDK, an extra of the trainer. key: environment variable of its credential; address: of its base URL, which
-    selects another server of the same shape.
+    selects another server of the same shape; usual_address: where it is without that.
     methods: with the form of its rows. parameters: paths in a JobSpec that it takes; any other one that a caller sets is
     refused. least_rows and largest_file_bytes: of an upload.
     """
@@ -55,6 +81,7 @@ class Provider:
     package: str
     key: str
     address: str
+    usual_address: str
     methods: Mapping[Method, ExportForm]
     parameters: frozenset[str]
     least_rows: int
@@ -67,6 +94,7 @@ PROVIDERS: Mapping[ProviderName, Provider] = {
         package="openai",
         key="OPENAI_API_KEY",
         address="OPENAI_BASE_URL",
+        usual_address="https://api.openai.com/v1",
         methods={"sft": "openai-messages", "dpo": "together"},
         parameters=frozenset({"optimizer.epochs", "optimizer.batch_size", "params.beta", "seed"}),
         least_rows=10,

@@ -20,6 +20,7 @@ from unit.trainer.made import kto_rows, put_dataset, sft_rows
 from burnish.errors import NotFoundError
 from burnish.layout import hosted
 from burnish.objectstores.s3 import S3ObjectStore
+from burnish.registry import remote_models
 from burnish.schemas.base import VersionRef
 from burnish_protos.trainer.v1 import trainer_pb2 as pb
 
@@ -111,6 +112,8 @@ def test_a_provider_trains_a_job_while_the_device_is_busy(
     (paid,) = fake.paid
     assert job.remote_model.model == fake.jobs[paid]["fine_tuned_model"]
     assert (job.remote_model.base_model, list(job.devices)) == ("gpt-4.1-nano", [])
+    recorded = remote_models.read(trainer_store, job.spec.adapter_name, job.remote_model.version)
+    assert (recorded.remote.model, recorded.job_id) == (job.remote_model.model, job_id)
     assert job.estimate.cost_usd == pytest.approx(job.estimate.tokens * 1.5 / 1e6)
     assert "2026-11-01" in job.estimate.basis
     assert f"openai has the job as {paid}" in messages(events)

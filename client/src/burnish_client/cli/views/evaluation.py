@@ -29,6 +29,8 @@ def show_verdict(decision: Verdict) -> None:
     """The word, the reasons, the comparisons, the slices, the baselines, the noise and the regressions."""
     out = console.out()
     out.print(f"[{COLOURS[decision.verdict]}]{decision.verdict}[/]")
+    if decision.provider:
+        out.print(f"[dim]both models answered at[/] {console.one_line(decision.provider)}", soft_wrap=True)
     sentences = Table.grid(padding=(0, 1))
     for reason in decision.reasons:
         sentences.add_row(" •", console.one_line(reason))

@@ -88,8 +88,9 @@ def show_job(job: TuningJob) -> None:
     facts: list[tuple[str, object]] = [
         ("method", spec.WhichOneof("method")),
         ("dataset", reference(spec.dataset)),
-        ("adapter", reference(job.adapter) if job.HasField("adapter") else f"{spec.adapter_name} (no version yet)"),
-        ("remote model", remote_model_text(job.remote_model) if job.HasField("remote_model") else None),
+        ("adapter", _adapter(job)),
+        ("remote model", remote_reference(job) if job.HasField("remote_model") else None),
+        ("as", remote_model_text(job.remote_model) if job.HasField("remote_model") else None),
         ("progress", f"step {steps}, loss {loss}"),
         ("attempts", job.attempts),
         ("on", where) if spec.HasField("hosted") else ("devices", where),
@@ -114,8 +115,20 @@ def show_job(job: TuningJob) -> None:
         console.note(f"[dim]checkpoints:[/] burnish jobs checkpoints {job.job_id}")
 
 
+def _adapter(job: TuningJob) -> str | None:
+    """Its version, or that there is none yet; None if a remote model is what came of the job."""
+    if job.HasField("remote_model"):
+        return None
+    return reference(job.adapter) if job.HasField("adapter") else f"{job.spec.adapter_name} (no version yet)"
+
+
 def remote_model_text(model: RemoteModel) -> str:
     return f"{console.fold(model.model)} at {model.endpoint}"
+
+
+def remote_reference(job: TuningJob) -> str:
+    """NAME@VERSION of the remote model that a job ended with."""
+    return f"{job.spec.adapter_name}@{job.remote_model.version}"
 
 
 def unreleased(job: TuningJob) -> str | None:

@@ -109,18 +109,20 @@ class HostedSpec(_message.Message):
     def __init__(self, provider: _Optional[str] = ..., model: _Optional[str] = ..., spend_limit_usd: _Optional[float] = ...) -> None: ...
 
 class RemoteModel(_message.Message):
-    __slots__ = ("provider", "endpoint", "model", "base_model", "expires_at")
+    __slots__ = ("provider", "endpoint", "model", "base_model", "expires_at", "version")
     PROVIDER_FIELD_NUMBER: _ClassVar[int]
     ENDPOINT_FIELD_NUMBER: _ClassVar[int]
     MODEL_FIELD_NUMBER: _ClassVar[int]
     BASE_MODEL_FIELD_NUMBER: _ClassVar[int]
     EXPIRES_AT_FIELD_NUMBER: _ClassVar[int]
+    VERSION_FIELD_NUMBER: _ClassVar[int]
     provider: str
     endpoint: str
     model: str
     base_model: str
     expires_at: _timestamp_pb2.Timestamp
-    def __init__(self, provider: _Optional[str] = ..., endpoint: _Optional[str] = ..., model: _Optional[str] = ..., base_model: _Optional[str] = ..., expires_at: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
+    version: str
+    def __init__(self, provider: _Optional[str] = ..., endpoint: _Optional[str] = ..., model: _Optional[str] = ..., base_model: _Optional[str] = ..., expires_at: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., version: _Optional[str] = ...) -> None: ...
 
 class Finding(_message.Message):
     __slots__ = ("code", "severity", "message", "question_ids", "count")

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from contextlib import suppress
 
+from burnish.errors import NotFoundError, PreconditionError
 from burnish.ports import ObjectStore
+from burnish.registry import remote_models
 from burnish.registry.aliases import AliasRegistry
 from burnish.registry.holding import Holder, Thing
 from burnish.registry.removal import find_holders, remove
 from burnish.schemas.adapter import AdapterManifest, Alias, AliasChange
 from burnish.schemas.base import Listing
+from burnish.schemas.hosted import RemoteModelManifest
 from burnish_inference.adapters.aliases import AliasWatch
 from burnish_inference.adapters.catalog import AdapterCatalog
 from burnish_inference.adapters.loader import AdapterLoader
@@ -39,12 +43,25 @@ class Promotions:
         Raises what `AliasRegistry.promote` does; NotFoundError for no such version, IncompatibleAdapterError for one that
         does not fit the served base, UnavailableError while the engine is down.
         """
-        manifest = await self._resolver.adapter(f"{name}@{version}")
+        try:
+            manifest = await self._resolver.adapter(f"{name}@{version}")
+        except NotFoundError:
+            await self._refuse_remote(name, version)
+            raise
         await asyncio.to_thread(self._registry.check, manifest, override)
         await self._loader.warm(manifest)
         changed = await asyncio.to_thread(self._registry.promote, manifest, by=by, alias=alias, override=override)
         await self._aliases.refresh(name, alias)
         return changed
+
+    async def _refuse_remote(self, name: str, version: str) -> None:
+        """PreconditionError if it is a remote model: what stays with its provider is not served here."""
+        with suppress(NotFoundError):
+            found = await self.remote_model(name, version)
+            raise PreconditionError(
+                f"{name}@{version} is a remote model: it answers at {found.remote.label} as {found.remote.model}, to whoever has the "
+                "account's key, and is not served here"
+            )
 
     async def rollback(self, name: str, alias: str, by: str, reason: str | None) -> Alias:
         """Works while the engine is down: what the alias returns to is loaded when it is back."""
@@ -74,3 +91,14 @@ class Promotions:
         """Remove a version that nothing holds. HeldError, NotFoundError. A server that has it loaded keeps its copy."""
         await asyncio.to_thread(remove, self._store, Thing("adapter", name, version))
         self._catalog.forget(name, version)
+
+    async def remote_models(self, name: str | None) -> Listing[RemoteModelManifest]:
+        """Newest first."""
+        return await asyncio.to_thread(remote_models.versions, self._store, name)
+
+    async def remote_model(self, name: str, version: str) -> RemoteModelManifest:
+        return await asyncio.to_thread(remote_models.read, self._store, name, version)
+
+    async def remove_remote_model(self, name: str, version: str) -> None:
+        """HeldError, NotFoundError."""
+        await asyncio.to_thread(remove, self._store, Thing("remote_model", name, version))

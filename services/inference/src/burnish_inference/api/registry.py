@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from burnish.registry.references import VERSION
 from burnish.schemas.adapter import AdapterManifest, Alias, AliasChange
 from burnish.schemas.base import BrokenObject
+from burnish.schemas.hosted import RemoteModelManifest
 from burnish_inference.adapters.catalog import unknown_model
 from burnish_inference.api.dependencies import Deps
 
@@ -61,6 +62,13 @@ class AdapterUse(BaseModel):
 
 class AdapterUses(BaseModel):
     versions: list[AdapterUse]
+    broken: list[BrokenObject] = []
+
+
+class RemoteModelList(BaseModel):
+    """Newest first."""
+
+    remote_models: list[RemoteModelManifest]
     broken: list[BrokenObject] = []
 
 
@@ -117,5 +125,23 @@ def build_router(deps: Deps) -> APIRouter:
         if not VERSION.fullmatch(version):
             raise unknown_model(f"{name}@{version}")
         await promotions.remove(name, version)
+
+    @router.get("/v1/remote-models")
+    async def list_remote_models(
+        name: Annotated[str | None, Query(description="only versions of this one")] = None,
+    ) -> RemoteModelList:
+        """Tuned models that stay with their providers, which answer there and not here."""
+        found = await promotions.remote_models(name)
+        return RemoteModelList(remote_models=found, broken=found.broken)
+
+    @router.get("/v1/remote-models/{name}/{version}")
+    async def remote_model(name: str, version: str) -> RemoteModelManifest:
+        """version: one, or `latest`."""
+        return await promotions.remote_model(name, version)
+
+    @router.delete("/v1/remote-models/{name}/{version}", status_code=204)
+    async def remove_remote_model(name: str, version: Version) -> None:
+        """Forget a remote model that nothing holds. It stays with its provider."""
+        await promotions.remove_remote_model(name, version)
 
     return router

@@ -19,12 +19,13 @@ from pathlib import Path
 from typing import IO, TextIO, cast
 
 from burnish.errors import BurnishError, Code, InternalError
+from burnish.registry import remote_models
 from burnish.schemas.hosted import PROVIDERS
 from burnish.settings import S3Settings
 from burnish.telemetry import logs
 from burnish.telemetry.tracing import Tracing, fail
 from burnish_trainer.executors.assignment import Assignment
-from burnish_trainer.executors.events import Event, EventWriter, Failed, Note, Suspended
+from burnish_trainer.executors.events import Event, EventWriter, Failed, Note, Succeeded, Suspended
 from burnish_trainer.executors.lifeline import Lifeline, only_worker
 from burnish_trainer.hosted.providers import connect
 from burnish_trainer.hosted.record import Record, RecordFile, first_record
@@ -127,7 +128,10 @@ def _run(
             return first_record(assignment.job_id, provider.name, provider.endpoint, request, datetime.now(UTC))
 
         outside = Outside(begin, rows.of, writer.write, pause, lifeline.progress, pace)
-        return HostedRun(provider, RecordFile(store, assignment.job_id), outside).to(assignment.goal)
+        final = HostedRun(provider, RecordFile(store, assignment.job_id), outside).to(assignment.goal)
+    if isinstance(final, Succeeded) and final.remote_model:
+        remote_models.record(store, assignment.job_id, spec, final.remote_model)
+    return final
 
 
 if __name__ == "__main__":

@@ -97,6 +97,8 @@ def _filter_digest(request: pb.ListTuningJobsRequest) -> str:
 def job_message(job: Job) -> pb.TuningJob:
     message = _message(pb.TuningJob, job.model_dump(mode="json", exclude={"spec", "error"}))
     message.spec.CopyFrom(spec_message(job.spec))
+    if job.remote_model:
+        message.remote_model.version = job.remote_model.version
     if job.error and job.state is JobState.FAILED:
         message.error.CopyFrom(to_status(from_dict(job.error)))
     return message

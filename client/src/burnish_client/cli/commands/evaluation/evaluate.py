@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
@@ -10,8 +11,9 @@ import typer
 from typer.core import TyperCommand
 
 import burnish_client
-from burnish.errors import InvalidInputError
+from burnish.errors import InvalidInputError, NotFoundError
 from burnish.layout import PRODUCTION
+from burnish.registry.references import LATEST
 from burnish_client.cli.options.common import Options, file_option, grouped, option
 from burnish_client.cli.options.evaluation import (
     BASELINES,
@@ -35,6 +37,7 @@ if TYPE_CHECKING:
     from burnish.schemas.adapter import AdapterManifest
     from burnish.schemas.benchmark import BenchmarkQuestion
     from burnish.schemas.dataset import DatasetManifest
+    from burnish.schemas.hosted import RemoteModelManifest
     from burnish_client.evaluation.request import BaselineSettings, Endpoint, Prices
     from burnish_client.sdk.curator import CuratorClient
 
@@ -143,14 +146,14 @@ def evaluate(
         if options.adapter or options.dataset or side.base_runs or not Path(benchmark).is_file():
             curator = opened.enter_context(burnish_client.CuratorClient.from_settings(settings))
         manifest, questions = burnish_client.read_benchmark(benchmark, curator)
-        dataset = _dataset_of(curator, compared.adapter, options.dataset) if curator else None
+        dataset = _dataset_of(curator, compared.version, options.dataset) if curator else None
         request = burnish_client.EvalRequest(
             benchmark=f"{manifest.name}/{manifest.version}",
             endpoint=compared.endpoint,
             base_model=compared.base_model,
             candidate_model=compared.candidate_model,
             base_endpoint=compared.base_endpoint,
-            adapter=compared.candidate_model if compared.adapter else None,
+            adapter=f"{compared.version.name}@{compared.version.version}" if compared.version else None,
             dataset=f"{dataset.name}/{dataset.version}" if dataset else None,
             targeted=_targeted(questions, dataset, options),
             base_run_log=curator.find_run_log(side.base_runs).id if curator and side.base_runs else None,
@@ -165,7 +168,7 @@ def evaluate(
             thresholds=thresholds,
             prices=_prices(options, baselines),
         )
-        inputs = read_inputs(request, questions, curator, dataset, compared.adapter)
+        inputs = read_inputs(request, questions, curator, dataset, compared.adapter, compared.remote)
         others = (request.candidate_model, *baselines.names)
         console.note(
             f"{manifest.questions:,} questions of {manifest.name}@{manifest.version}: {request.base_model} × {side.samples}"
@@ -185,7 +188,7 @@ def evaluate(
                 foretell=lambda found: console.note(found.sentence()),
             )
             done = asyncio.run(run)
-        if curator and compared.adapter and not store(curator, done.manifest, folder):
+        if curator and compared.version and not store(curator, done.manifest, folder):
             console.note(f"[dim]eval {done.manifest.id} was stored before[/]")
     if options.json:
         return console.print_json({"manifest": done.manifest, "verdict": done.verdict, "folder": str(folder)})
@@ -193,7 +196,8 @@ def evaluate(
 
 
 class Compared(NamedTuple):
-    """Two models and where they are asked. base_endpoint: if the base is elsewhere; adapter: if the candidate is the stack's."""
+    """Two models and where they are asked. base_endpoint: if the base is elsewhere; adapter: if the candidate is the stack's; remote:
+    if it stays with its provider."""
 
     base_model: str
     candidate_model: str
@@ -201,6 +205,11 @@ class Compared(NamedTuple):
     endpoint: Endpoint
     base_endpoint: Endpoint | None = None
     adapter: AdapterManifest | None = None
+    remote: RemoteModelManifest | None = None
+
+    @property
+    def version(self) -> AdapterManifest | RemoteModelManifest | None:
+        return self.adapter or self.remote
 
 
 def _compared(options: EvalOptions, settings: burnish_client.ClientSettings) -> Compared:
@@ -219,7 +228,12 @@ def _compared(options: EvalOptions, settings: burnish_client.ClientSettings) -> 
         with burnish_client.InferenceClient.from_settings(settings) as inference:
             base = inference.base_model()
             name, version = console.name_and_version(options.adapter)
-            adapter = inference.adapter(name, version or PRODUCTION)
+            try:
+                adapter = inference.adapter(name, version or PRODUCTION)
+            except NotFoundError:
+                if not inference.remote_models(name):
+                    raise
+                return _at_provider(inference.remote_model(name, version or LATEST), at)
         endpoint = at(settings.address("inference"), settings.secret_token(), ca=settings.ca)
         candidate = f"{adapter.name}@{adapter.version}"
         return Compared(base, candidate, candidate, endpoint, adapter=adapter)
@@ -235,8 +249,17 @@ def _compared(options: EvalOptions, settings: burnish_client.ClientSettings) -> 
     return Compared(base, candidate, folder_name, endpoint, None if of_base == endpoint else of_base)
 
 
+def _at_provider(found: RemoteModelManifest, at: Callable[..., Endpoint]) -> Compared:
+    """The tuned model, and the provider's own base beside it."""
+    from burnish_client.config.providers import key_for
+
+    remote = found.remote
+    endpoint = at(remote.endpoint, key_for(remote))
+    return Compared(remote.base_model, remote.model, f"{found.name}@{found.version}", endpoint, remote=found)
+
+
 def _dataset_of(
-    curator: CuratorClient, adapter: AdapterManifest | None, reference: str | None
+    curator: CuratorClient, adapter: AdapterManifest | RemoteModelManifest | None, reference: str | None
 ) -> DatasetManifest | None:
     """The one that is named, else the adapter's; None if there is neither."""
     if reference:

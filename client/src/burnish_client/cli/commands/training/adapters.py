@@ -7,13 +7,17 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 import burnish_client
+from burnish.errors import NotFoundError
 from burnish.layout import PRODUCTION
+from burnish.registry.references import LATEST
+from burnish.schemas.base import Listing
 from burnish_client.cli.options.common import Options, grouped, option
 from burnish_client.cli.views import alias_text, console
 from burnish_client.cli.views.console import JsonFlag
 
 if TYPE_CHECKING:
     from burnish.schemas.adapter import AdapterManifest, Alias
+    from burnish.schemas.hosted import RemoteModelManifest
 
 app = typer.Typer(help="Adapter versions: list, show, promote, roll back, remove.", no_args_is_help=True)
 alias_app = typer.Typer(help="Which version each name answers with, and its history.", no_args_is_help=True)
@@ -57,10 +61,31 @@ def list_adapters(
 ) -> None:
     """List adapter versions, newest first."""
     with burnish_client.InferenceClient.from_settings() as client:
-        manifests = client.adapters(name)
+        manifests, remote = _adapters(client, name), client.remote_models(name)
+    if json:
+        return console.print_json([*manifests, *remote])
+    console.show_broken(remote)
+    if remote:
+        shown = console.table("~remote", "version", "method", "at", "model", "made")
+        for one in remote:
+            at = one.remote.provider
+            shown.add_row(one.name, one.version, one.method, at, one.remote.model, console.when(one.created_at))
+        console.show_table(shown)
+        if not manifests:
+            return console.show_broken(manifests)
     columns = ("~name", "version", "method", ">rank", ">steps", ">val. loss", "made")
     empty = "no adapters yet: burnish train sft --dataset NAME --follow"
     console.show_models(manifests, _row, *columns, json=json, empty=empty)
+
+
+def _adapters(client: burnish_client.InferenceClient, name: str | None) -> Listing[AdapterManifest]:
+    """Those of one name may all be remote models."""
+    try:
+        return client.adapters(name)
+    except NotFoundError:
+        if name and client.remote_models(name):
+            return Listing()
+        raise
 
 
 def _row(manifest: AdapterManifest) -> list[str]:
@@ -79,7 +104,12 @@ def show_adapter(
     """Show an adapter version: base, training, lineage."""
     with burnish_client.InferenceClient.from_settings() as client:
         name, version = console.name_and_version(adapter)
-        manifest = client.adapter(name, version or PRODUCTION)
+        try:
+            manifest = client.adapter(name, version or PRODUCTION)
+        except NotFoundError:
+            if not client.remote_models(name):
+                raise
+            return _show_remote(client.remote_model(name, version or LATEST), json)
     if json:
         return console.print_json(manifest)
     training = manifest.training
@@ -98,6 +128,24 @@ def show_adapter(
         ("size", console.size(size_bytes) if size_bytes else None),
         ("made", console.when(manifest.created_at)),
         *[("from", f"{parent.kind} {parent.name} {parent.digest[:23]}") for parent in manifest.parents],
+    ]
+    console.out().print(console.facts(pairs))
+
+
+def _show_remote(found: RemoteModelManifest, json: bool) -> None:
+    if json:
+        return console.print_json(found)
+    remote = found.remote
+    pairs = [
+        ("remote model", f"{found.name}@{found.version}"),
+        ("at", f"{remote.provider}, {remote.endpoint}"),
+        ("as", remote.model),
+        ("base", f"{remote.base_model}, the provider's own"),
+        ("expires", console.when(remote.expires_at) if remote.expires_at else None),
+        ("method", found.method),
+        ("job", found.job_id),
+        ("made", console.when(found.created_at)),
+        *[("from", f"{parent.kind.replace('_', ' ')} {parent.name}") for parent in found.parents],
     ]
     console.out().print(console.facts(pairs))
 
@@ -177,7 +225,11 @@ def remove_adapter(
     with burnish_client.TrainerClient.from_settings() as trainer:
         trainer.check_unused("adapter", name, version)
     with burnish_client.Adapters.from_settings() as client:
-        client.remove(name, version)
+        try:
+            client.remove(name, version)
+        except NotFoundError:
+            client.remove_remote(name, version)
+            console.note("it was a remote model, and stays with its provider")
     console.out().print(f"[bold green]removed[/] {name}@{version}")
 
 

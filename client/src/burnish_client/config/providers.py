@@ -1,0 +1,37 @@
+"""The credential with which a remote model is asked at its provider: from the environment, and sent to the place that it belongs to alone."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from urllib.parse import urlsplit
+
+from burnish.errors import PreconditionError
+from burnish.schemas.hosted import PROVIDERS, RemoteModel
+
+
+def key_for(remote: RemoteModel, environment: Mapping[str, str] = os.environ) -> str:
+    """The provider's key. PreconditionError if it is not set, or if the model is recorded at another address than this machine names.
+
+    The record comes out of the bucket: an address in it that nobody here chose must not be sent the key.
+    """
+    declared = PROVIDERS[remote.provider]
+    key = environment.get(declared.key, "")
+    if not key:
+        raise PreconditionError(
+            f"{remote.model} answers at {remote.label} and this machine has no key for it: set {declared.key}",
+            field="adapter",
+        )
+    here = environment.get(declared.address) or declared.usual_address
+    if _origin(here) != _origin(remote.endpoint):
+        raise PreconditionError(
+            f"{remote.model} is recorded at {remote.endpoint}, and this machine speaks to {remote.provider} at {here}: the key is "
+            f"not sent elsewhere. If you trust that address, set {declared.address}={remote.endpoint}",
+            field="adapter",
+        )
+    return key
+
+
+def _origin(url: str) -> tuple[str, str | None, int | None]:
+    parts = urlsplit(url)
+    return parts.scheme, parts.hostname, parts.port
