@@ -61,6 +61,16 @@ def lora_arrays(rank: int = 4, layers: int = LAYERS, hidden: int = HIDDEN, seed:
     return arrays
 
 
+def arrays_for(linears: Mapping[str, tuple[int, int]], rank: int = 4) -> Arrays:
+    """A and B for layers of any base, by their (output, input) features; B is zero, so that it changes nothing."""
+    random = np.random.default_rng(0)
+    arrays: Arrays = {}
+    for module, (out, inp) in linears.items():
+        arrays[f"base_model.model.{module}.lora_A.weight"] = random.normal(size=(rank, inp)).astype(np.float32)
+        arrays[f"base_model.model.{module}.lora_B.weight"] = np.zeros((out, rank), np.float32)
+    return arrays
+
+
 def lora_config(rank: int = 4, **changes: Any) -> dict[str, Any]:
     """adapter_config.json as PEFT writes it, as far as it matters."""
     targets = [module.rpartition(".")[2] for module in LAYER]

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import email
-import email.policy
 import json
 import re
 import time
@@ -18,6 +16,19 @@ STEPS = 3
 class OpenAITuning:
     """paid: ids of the jobs that passed validation, each of which costs money. clock: seconds that its clock is ahead."""
 
+    provider, model = "openai", "gpt-4.1-nano"
+    create, search, look = (
+        "POST /v1/fine_tuning/jobs$",
+        "GET /v1/fine_tuning/jobs$",
+        "GET /v1/fine_tuning/jobs/ftjob-[^/]+$",
+    )
+    upload, file = "POST /v1/files$", "GET /v1/files/file-"
+    weights = ""  # it gives none
+    running_state, unknown_state, pair = "running", "hibernating", b"non_preferred_output"
+    failure = "invalid_training_file: training_file: line 3: no role"
+    steps: tuple[int, ...] = (1, 2, 3)  # that it shows the loss of
+    open_paths: tuple[str, ...] = ()
+
     def __init__(self, token: str = "sk-openai-secret", clock: float = 0.0) -> None:
         self.token = token
         self.clock = clock
@@ -27,12 +38,24 @@ class OpenAITuning:
         self.paid: list[str] = []
         self.ends_as: str = "succeeded"
         self.holds_at: str = ""  # the state in which jobs stay
-        self.keeps_metadata = True
+        self.keeps_own_id = True
         self._numbers = 0
 
     @property
     def running(self) -> list[str]:
         return [job["id"] for job in self.jobs.values() if job["status"] not in ("succeeded", "failed", "cancelled")]
+
+    def access(self, url: str) -> dict[str, str]:
+        return {"OPENAI_API_KEY": self.token, "OPENAI_BASE_URL": f"{url}/v1"}
+
+    def tuned(self, job_id: str) -> str:
+        """The name of the model that a job has made."""
+        name: str = self.jobs[job_id]["fine_tuned_model"]
+        return name
+
+    @staticmethod
+    def error(message: str, code: str | None = None, param: str | None = None) -> dict[str, Any]:
+        return {"error": {"message": message, "type": "invalid_request_error", "param": param, "code": code}}
 
     def answer(self, request: Request) -> Reply:
         for method, pattern, answer in (
@@ -49,7 +72,7 @@ class OpenAITuning:
             match = re.fullmatch(pattern, request.path)
             if request.method == method and match:
                 return answer(request, *match.groups())
-        return Reply(404, _error(f"Invalid URL ({request.name})", "unknown_url"))
+        return Reply(404, self.error(f"Invalid URL ({request.name})", "unknown_url"))
 
     def _id(self, prefix: str) -> str:
         self._numbers += 1
@@ -59,9 +82,7 @@ class OpenAITuning:
         return int(time.time() + self.clock)
 
     def _upload(self, request: Request) -> Reply:
-        head = f"Content-Type: {request.headers['content-type']}\r\n\r\n".encode()
-        form = email.message_from_bytes(head + request.body, policy=email.policy.HTTP)
-        parts = {part.get_param("name", header="content-disposition"): part for part in form.iter_parts()}
+        parts = request.form()
         assert parts["purpose"].get_content().strip() == "fine-tune"
         content = parts["file"].get_payload(decode=True)
         made = {
@@ -81,18 +102,18 @@ class OpenAITuning:
 
     def _file(self, request: Request, file_id: str) -> Reply:
         found = self.files.get(file_id)
-        return Reply(200, found) if found else Reply(404, _error(f"No such File object: {file_id}", None))
+        return Reply(200, found) if found else Reply(404, self.error(f"No such File object: {file_id}", None))
 
     def _delete(self, request: Request, file_id: str) -> Reply:
         if self.files.pop(file_id, None) is None:
-            return Reply(404, _error(f"No such File object: {file_id}", None))
+            return Reply(404, self.error(f"No such File object: {file_id}", None))
         return Reply(200, {"id": file_id, "object": "file", "deleted": True})
 
     def _create(self, request: Request) -> Reply:
         asked = request.json()
         for name in ("training_file", "validation_file"):
             if asked.get(name) and asked[name] not in self.files:
-                return Reply(400, _error(f"{asked[name]} does not exist", "invalid_file", name))
+                return Reply(400, self.error(f"{asked[name]} does not exist", "invalid_file", name))
         made = {
             "id": self._id("ftjob"),
             "object": "fine_tuning.job",
@@ -112,7 +133,7 @@ class OpenAITuning:
             "hyperparameters": {"n_epochs": "auto"},
             "method": asked["method"],
             "suffix": asked.get("suffix"),
-            "metadata": asked.get("metadata") if self.keeps_metadata else None,
+            "metadata": asked.get("metadata") if self.keeps_own_id else None,
         }
         self.jobs[made["id"]] = made
         self.paid.append(made["id"])
@@ -124,7 +145,7 @@ class OpenAITuning:
     def _look(self, request: Request, job_id: str) -> Reply:
         job = self.jobs.get(job_id)
         if job is None:
-            return Reply(404, _error(f"Could not find fine tune: {job_id}", "fine_tune_not_found"))
+            return Reply(404, self.error(f"Could not find fine tune: {job_id}", "fine_tune_not_found"))
         if job["status"] in STATES[:-1] and job["status"] != self.holds_at:
             job["status"] = STATES[STATES.index(job["status"]) + 1]
         if job["status"] == "succeeded" and job["fine_tuned_model"] is None:
@@ -158,7 +179,7 @@ class OpenAITuning:
     def _cancel(self, request: Request, job_id: str) -> Reply:
         job = self.jobs[job_id]
         if job["id"] not in self.running:
-            return Reply(400, _error(f"Job has already completed: {job_id}", "invalid_request"))
+            return Reply(400, self.error(f"Job has already completed: {job_id}", "invalid_request"))
         job["status"], job["finished_at"] = "cancelled", self._now()
         return Reply(200, _shown(job))
 
@@ -174,7 +195,3 @@ def _page(entries: list[dict[str, Any]], request: Request) -> Reply:
     page = entries[start : start + limit]
     body = {"object": "list", "data": page, "has_more": start + limit < len(entries)}
     return Reply(200, body | {"first_id": page[0]["id"] if page else None, "last_id": page[-1]["id"] if page else None})
-
-
-def _error(message: str, code: str | None, param: str | None = None) -> dict[str, Any]:
-    return {"error": {"message": message, "type": "invalid_request_error", "param": param, "code": code}}

@@ -5,8 +5,11 @@ It speaks the recorded wire to the real SDK, loses answers, and breaks when it i
 
 from __future__ import annotations
 
+import email
+import email.policy
 import json
 import os
+import re
 import signal
 import socket
 import struct
@@ -15,6 +18,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from email.message import EmailMessage
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, Literal, Protocol
 from urllib.parse import parse_qsl, urlsplit
@@ -35,6 +39,12 @@ class Request:
     def json(self) -> Any:
         return json.loads(self.body or b"{}")
 
+    def form(self) -> dict[str, EmailMessage]:
+        """The parts of a multipart body by their names."""
+        head = f"Content-Type: {self.headers['content-type']}\r\n\r\n".encode()
+        form = email.message_from_bytes(head + self.body, policy=email.policy.HTTP)
+        return {str(part.get_param("name", header="content-disposition")): part for part in form.iter_parts()}
+
 
 @dataclass(frozen=True)
 class Reply:
@@ -47,7 +57,7 @@ class Reply:
 
 @dataclass
 class Fault:
-    """What goes wrong with the first `times` requests whose name begins so, after letting `skip` of them pass.
+    """What goes wrong with the first `times` requests whose name matches the pattern from its start, after letting `skip` of them pass.
 
     when: whether the request has taken effect by then. action: reset the connection, SIGKILL the process that asks (`victim`),
     or answer `reply`. seconds: to wait before. late: the request takes effect only that many seconds after it was answered.
@@ -63,7 +73,7 @@ class Fault:
     late: float = 0.0
 
     def meets(self, request: Request) -> bool:
-        if not request.name.startswith(self.name) or self.times <= 0:
+        if not re.match(self.name, request.name) or self.times <= 0:
             return False
         if self.skip > 0:
             self.skip -= 1
@@ -73,7 +83,10 @@ class Fault:
 
 
 class Answers(Protocol):
+    """A fake provider. open_paths: beginnings of paths that take no token (signed addresses)."""
+
     token: str
+    open_paths: tuple[str, ...]
 
     def answer(self, request: Request) -> Reply: ...
 
@@ -111,6 +124,10 @@ class FakeServer:
         self.url = f"http://127.0.0.1:{self._server.server_address[1]}"
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.01,), daemon=True)
         self._thread.start()
+
+    def times(self, pattern: str) -> int:
+        """How often something was asked whose name matches from its start."""
+        return sum(bool(re.match(pattern, name)) for name in self.asked)
 
     def settle(self) -> None:
         """Wait until every late request has taken effect."""
@@ -156,7 +173,8 @@ class FakeServer:
             self._answer(request)
 
     def _answer(self, request: Request) -> Reply:
-        if request.headers.get("authorization") != f"Bearer {self.answers.token}":
+        is_open = request.path.startswith(self.answers.open_paths)
+        if not is_open and request.headers.get("authorization") != f"Bearer {self.answers.token}":
             shown = request.headers.get("authorization", "")  # as a careless server would
             message = f"Incorrect API key provided: {shown}"
             return Reply(

@@ -11,8 +11,11 @@ from burnish import __version__
 from burnish.layout import PRODUCTION
 from burnish.schemas.base import BaseModelRef, Frozen, Manifest
 from burnish.schemas.evaluation import VerdictName
+from burnish.schemas.hosted import ProviderName
 from burnish.schemas.methods import Method
 from burnish.schemas.tuning import Finding, RunEstimate, RunMeasurement
+
+TrainedBy = Literal["peft", "unsloth"] | ProviderName
 
 
 class TrainingSummary(Frozen):
@@ -37,7 +40,7 @@ class AdapterManifest(Manifest):
     base_model: BaseModelRef
     job_id: str
     method: Method
-    backend: Literal["peft", "unsloth"]
+    backend: TrainedBy
     quantization: Literal["none", "nf4"]
     rank: int
     alpha: int

@@ -17,7 +17,7 @@ from burnish.schemas.base import Frozen, Manifest
 from burnish.schemas.dataset import ExportForm
 from burnish.schemas.methods import Method
 
-ProviderName = Literal["openai"]
+ProviderName = Literal["openai", "together", "fireworks"]
 LOCAL = "local"
 
 
@@ -74,7 +74,8 @@ class Provider:
     package: its SDK, an extra of the trainer. key: environment variable of its credential; address: of its base URL, which
     selects another server of the same shape; usual_address: where it is without that.
     methods: with the form of its rows. parameters: paths in a JobSpec that it takes; any other one that a caller sets is
-    refused. least_rows and largest_file_bytes: of an upload.
+    refused. least_rows and largest_file_bytes: of an upload. gives_weights: the adapter comes back as files. estimates: it says
+    the price of a job itself, once it has the rows. settings: further variables that it must have.
     """
 
     title: str
@@ -86,7 +87,26 @@ class Provider:
     parameters: frozenset[str]
     least_rows: int
     largest_file_bytes: int
+    gives_weights: bool = False
+    estimates: bool = False
+    settings: tuple[str, ...] = ()
 
+    @property
+    def variables(self) -> tuple[str, ...]:
+        return (self.key, self.address, *self.settings)
+
+
+# Of an adapter that a provider trains by the same method as we do; what else it asks for is its own.
+LORA_PARAMETERS = frozenset(
+    {
+        "optimizer.epochs",
+        "optimizer.batch_size",
+        "optimizer.learning_rate",
+        "optimizer.gradient_accumulation_steps",
+        "lora.rank",
+        "params.beta",
+    }
+)
 
 PROVIDERS: Mapping[ProviderName, Provider] = {
     "openai": Provider(
@@ -100,10 +120,37 @@ PROVIDERS: Mapping[ProviderName, Provider] = {
         least_rows=10,
         largest_file_bytes=512_000_000,
     ),
+    "together": Provider(
+        title="Together AI",
+        package="together",
+        key="TOGETHER_API_KEY",
+        address="TOGETHER_BASE_URL",
+        usual_address="https://api.together.ai",
+        methods={"sft": "together", "dpo": "together"},
+        parameters=LORA_PARAMETERS
+        | {"optimizer.warmup_share", "lora.alpha", "lora.dropout", "lora.target_modules", "seed"},
+        least_rows=1,
+        largest_file_bytes=50_000_000_000,
+        gives_weights=True,
+        estimates=True,
+    ),
+    "fireworks": Provider(
+        title="Fireworks AI",
+        package="fireworks",
+        key="FIREWORKS_API_KEY",
+        address="FIREWORKS_BASE_URL",
+        usual_address="https://api.fireworks.ai",
+        methods={"sft": "together", "dpo": "together"},
+        parameters=LORA_PARAMETERS,
+        least_rows=3,
+        largest_file_bytes=150_000_000,
+        gives_weights=True,
+        settings=("FIREWORKS_ACCOUNT_ID",),
+    ),
 }
 
 # Of every provider: only the process that speaks to one may see its own.
-VARIABLES = frozenset(name for provider in PROVIDERS.values() for name in (provider.key, provider.address))
+VARIABLES = frozenset(name for provider in PROVIDERS.values() for name in provider.variables)
 
 
 def read_place(text: str) -> tuple[ProviderName, str] | None:

@@ -11,18 +11,22 @@ from pathlib import Path
 
 import grpc
 import pytest
+from adapter_making import adapter_files, arrays_for
 from hosted_fakes.openai_tuning import OpenAITuning
 from hosted_fakes.server import FakeServer, Fault, serving
+from hosted_fakes.together_tuning import TogetherTuning
 from hosted_python import find_hosted_python
 from integration.trainer.trainer_process import TrainerCalls, TrainerProcess, messages, series, until
 from unit.trainer.made import kto_rows, put_dataset, sft_rows
 
+from burnish.adapters.base import BaseModel
 from burnish.errors import NotFoundError
 from burnish.layout import hosted
 from burnish.objectstores.s3 import S3ObjectStore
 from burnish.registry import remote_models
 from burnish.schemas.base import VersionRef
 from burnish_protos.trainer.v1 import trainer_pb2 as pb
+from burnish_trainer.artifacts import adapters
 
 pytestmark = [pytest.mark.model, pytest.mark.timeout(600)]
 
@@ -43,8 +47,18 @@ def provider() -> Iterator[FakeServer]:
 
 
 @pytest.fixture(scope="module")
+def together() -> Iterator[FakeServer]:
+    with serving(TogetherTuning()) as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
 def running(
-    provider: FakeServer, store_environment: dict[str, str], tiny_base: Path, tmp_path_factory: pytest.TempPathFactory
+    provider: FakeServer,
+    together: FakeServer,
+    store_environment: dict[str, str],
+    tiny_base: Path,
+    tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[TrainerProcess]:
     folder = tmp_path_factory.mktemp("hosted")
     prices, secrets = folder / "prices.json", folder / "secrets"
@@ -53,6 +67,7 @@ def running(
     secrets.chmod(0o600)
     environment = store_environment | {
         "OPENAI_BASE_URL": f"{provider.url}/v1",
+        **TogetherTuning().access(together.url),
         "BURNISH_TRAINER_SECRETS_FILE": str(secrets),
         "BURNISH_TRAINER_HOSTED_PYTHON": str(find_hosted_python()),
         "BURNISH_TRAINER_PRICES": str(prices),
@@ -178,6 +193,30 @@ def test_a_kill_buys_no_second_job_and_forgets_none(
     assert [job.remote_model.model] == [fake.jobs[paid]["fine_tuned_model"] for paid in fake.paid]
     assert job.attempts == 2
     assert fake.files == {}
+
+
+def test_weights_that_come_back_are_a_version_whoever_dies_meanwhile(
+    running: TrainerProcess,
+    together: FakeServer,
+    calls: TrainerCalls,
+    rows: VersionRef,
+    trainer_store: S3ObjectStore,
+    tiny_base: Path,
+) -> None:
+    fake = TogetherTuning()
+    fake.adapter = adapter_files(arrays=arrays_for(BaseModel.open(tiny_base).linears))
+    together.answers, together.victim = fake, lambda: running.worker_pids()[0]
+    together.faults = [Fault(fake.weights, "after", "kill")]
+    place = pb.HostedSpec(provider="together", model=fake.model, spend_limit_usd=1)
+    job_id = calls.create(rows, hosted=place).job_id
+    list(calls.watch(job_id))
+    job = released(calls, job_id)
+    assert job.state == pb.TuningJob.STATE_SUCCEEDED, job.error
+    assert (job.attempts, len(fake.paid), fake.files) == (2, 1, {})
+    manifest = adapters.read_manifest(trainer_store, VersionRef(name=job.adapter.name, version=job.adapter.version))
+    assert (manifest.backend, manifest.rank, manifest.training.steps) == ("together", 4, 3)
+    assert "price-from-provider" in {finding.code for finding in manifest.findings}
+    assert_no_secret(running, fake.token, trainer_store)
 
 
 @pytest.mark.parametrize("lost", [False, True], ids=["known", "answer lost"])

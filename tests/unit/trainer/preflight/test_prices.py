@@ -21,8 +21,10 @@ def table(*prices: tuple[str, dict[str, float]]) -> PriceTable:
     return PriceTable.model_validate({"prices": rows})
 
 
-def estimate(prices: PriceTable, model: str = "gpt-4.1-nano", limit: float = 1.0, method: str = "sft") -> Any:
-    hosted = {"provider": "openai", "model": model, "spend_limit_usd": limit}
+def estimate(
+    prices: PriceTable, model: str = "gpt-4.1-nano", limit: float = 1.0, method: str = "sft", provider: str = "openai"
+) -> Any:
+    hosted = {"provider": provider, "model": model, "spend_limit_usd": limit}
     spec = job_spec(DATASET, method=method, hosted=hosted, optimizer={"epochs": 3})
     assert spec.hosted is not None
     return prices.estimate(spec.hosted, spec, tokens=100_000)
@@ -49,6 +51,28 @@ def test_a_price_above_the_limit_is_refused() -> None:
 def test_a_price_that_nobody_knows_is_refused() -> None:
     estimated, (finding,) = estimate(PriceTable.shipped())
     assert (estimated.cost_usd, finding.code, finding.severity) == (None, "price-unknown", "refusal")
+
+
+def test_a_provider_that_says_the_price_itself_is_waited_for() -> None:
+    estimated, (finding,) = estimate(PriceTable.shipped(), provider="together")
+    assert (estimated.cost_usd, finding.code, finding.severity) == (None, "price-from-provider", "warning")
+
+
+@pytest.mark.parametrize(
+    ("model", "sft", "dpo"),
+    [
+        ("accounts/fireworks/models/llama-v3p1-8b-instruct", 0.15, 0.3),
+        ("accounts/fireworks/models/qwen2p5-1p5b", 0.15, 0.3),
+        ("accounts/fireworks/models/llama-v3p3-70b-instruct", 0.9, 1.8),
+        ("accounts/fireworks/models/qwen3-235b-a22b", None, None),
+        ("accounts/fireworks/models/kimi-k2", None, None),
+    ],
+)
+def test_fireworks_charges_by_the_size_that_a_models_name_says(
+    model: str, sft: float | None, dpo: float | None
+) -> None:
+    costs = [estimate(PriceTable.shipped(), model, 10.0, method, "fireworks")[0].cost_usd for method in ("sft", "dpo")]
+    assert costs == [expected and pytest.approx(expected) for expected in (sft, dpo)]
 
 
 def test_a_table_that_is_none_is_refused(tmp_path: Path) -> None:

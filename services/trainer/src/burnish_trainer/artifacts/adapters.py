@@ -8,7 +8,6 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
 from pydantic import ValidationError
 
@@ -19,7 +18,7 @@ from burnish.layout import adapter as adapter_key
 from burnish.layout import dataset as dataset_key
 from burnish.objectstores.verified import fetch_verified, require_version
 from burnish.ports import ObjectStore
-from burnish.schemas.adapter import AdapterManifest, TrainingSummary
+from burnish.schemas.adapter import AdapterManifest, TrainedBy, TrainingSummary
 from burnish.schemas.base import BaseModelRef, FileEntry, Frozen, Parent, VersionRef
 from burnish.schemas.dataset import DatasetManifest
 from burnish.schemas.job import JobSpec
@@ -40,7 +39,7 @@ class RunRecord(Frozen):
 
     adapter_name: str
     base_model: BaseModelRef
-    backend: Literal["peft", "unsloth"]
+    backend: TrainedBy
     backend_why: str = ""
     base_licence: str | None = None
     device: str

@@ -53,12 +53,14 @@ class ProviderAccess:
     def of(self, provider: ProviderName) -> dict[str, str]:
         """Its variables. PreconditionError, which says what to set, if this trainer cannot use it."""
         declared = PROVIDERS[provider]
-        if declared.key not in self._values:
-            raise PreconditionError(
-                f"this trainer has no credential for {provider}: set {declared.key} for it, or in the file that "
-                "BURNISH_TRAINER_SECRETS_FILE names",
-                field="hosted.provider",
-            )
+        for name in (declared.key, *declared.settings):
+            if name not in self._values:
+                what = "credential" if name == declared.key else name
+                raise PreconditionError(
+                    f"this trainer has no {what} for {provider}: set {name} for it, or in the file that "
+                    "BURNISH_TRAINER_SECRETS_FILE names",
+                    field="hosted.provider",
+                )
         if urlsplit(self._values.get(declared.address, "")).username is not None:
             raise PreconditionError(
                 f"{declared.address} has a credential in it, and addresses are shown: put it into {declared.key} alone",
@@ -70,7 +72,7 @@ class ProviderAccess:
                 "BURNISH_TRAINER_HOSTED_PYTHON to a Python that has it",
                 field="hosted.provider",
             )
-        return {name: self._values[name] for name in (declared.key, declared.address) if name in self._values}
+        return {name: self._values[name] for name in declared.variables if name in self._values}
 
     @property
     def usable(self) -> tuple[ProviderName, ...]:

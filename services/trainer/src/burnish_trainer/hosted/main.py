@@ -14,29 +14,32 @@ import signal
 import sys
 import threading
 import time
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import IO, TextIO, cast
 
 from burnish.errors import BurnishError, Code, InternalError
 from burnish.registry import remote_models
+from burnish.schemas.base import VersionRef
 from burnish.schemas.hosted import PROVIDERS
 from burnish.settings import S3Settings
 from burnish.telemetry import logs
 from burnish.telemetry.tracing import Tracing, fail
 from burnish_trainer.executors.assignment import Assignment
-from burnish_trainer.executors.events import Event, EventWriter, Failed, Note, Succeeded, Suspended
+from burnish_trainer.executors.events import Event, EventWriter, Failed, Metrics, Note, Succeeded, Suspended
 from burnish_trainer.executors.lifeline import Lifeline, only_worker
 from burnish_trainer.hosted.providers import connect
 from burnish_trainer.hosted.record import Record, RecordFile, first_record
 from burnish_trainer.hosted.rows import RowFiles
 from burnish_trainer.hosted.run import HostedRun, Outside, Pace
+from burnish_trainer.hosted.weights import Weights
 from burnish_trainer.settings import HostedSettings
 
 log = logging.getLogger(__name__)
 
 SERVICE = "burnish-hosted"  # as traces name it
-QUIET_LOGGERS = ("urllib3", "httpx", "httpx2", "httpcore2", "openai")
+QUIET_LOGGERS = ("urllib3", "httpx", "httpcore", "httpx2", "httpcore2", "openai", "together", "fireworks", "google")
 RETRIED = (Code.UNAVAILABLE, Code.INTERNAL, Code.DEADLINE_EXCEEDED, Code.ABORTED)
 SLICE_SECONDS = 1.0
 
@@ -127,9 +130,14 @@ def _run(
             request = rows.request(provider)
             return first_record(assignment.job_id, provider.name, provider.endpoint, request, datetime.now(UTC))
 
-        outside = Outside(begin, rows.of, writer.write, pause, lifeline.progress, pace)
+        def adopt(record: Record, metrics: Sequence[Metrics]) -> VersionRef | None:
+            return weights.adopt(provider, record, metrics)
+
+        weights = Weights(store, assignment, assignment.base_model, folder / "adapter", writer.write)
+        limit_usd = spec.hosted.spend_limit_usd
+        outside = Outside(begin, rows.of, adopt, writer.write, pause, lifeline.progress, pace, limit_usd)
         final = HostedRun(provider, RecordFile(store, assignment.job_id), outside).to(assignment.goal)
-    if isinstance(final, Succeeded) and final.remote_model:
+    if isinstance(final, Succeeded) and final.remote_model and not final.adapter:
         remote_models.record(store, assignment.job_id, spec, final.remote_model)
     return final
 

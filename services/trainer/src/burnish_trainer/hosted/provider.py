@@ -26,6 +26,10 @@ class NotDone(Unanswered):
     """The provider says that it did nothing, since it is busy: repeat the call later."""
 
 
+class NotYet(NotDone):
+    """The provider did nothing, since something that comes first is still under way there: look again later."""
+
+
 class Refused(Exception):
     """The provider did nothing, and will not do it if it is asked again."""
 
@@ -41,13 +45,15 @@ class Missing(Refused):
 @dataclass(frozen=True)
 class RemoteJob:
     """A job as the provider shows it. says: its own word for the state. outcome: None while it may still run, unknown words
-    included. uploads: ids of the files that it trains on. metrics: those of all steps that it shows."""
+    included. uploads: ids of the files that it trains on. metrics: those of all steps that it shows. cost_usd: as the provider
+    estimates it, if it says so only now."""
 
     remote_id: str
     says: str
     outcome: Outcome | None = None
     uploads: Sequence[str] = ()
     metrics: Sequence[Metrics] = ()
+    cost_usd: float | None = None
 
 
 class Provider(Protocol):
@@ -59,8 +65,9 @@ class Provider(Protocol):
     name: ProviderName
     endpoint: str
 
-    def hyperparameters(self, spec: JobSpec) -> Mapping[str, object]:
-        """The spec's, under the provider's names. No call."""
+    def prepare(self, spec: JobSpec) -> Mapping[str, object]:
+        """The spec's hyperparameters under the provider's names. It may be asked for its limits: Refused, with the fields, if it
+        does not take them."""
         ...
 
     def uploads(self, job_id: str) -> Mapping[str, str]:
@@ -77,6 +84,10 @@ class Provider(Protocol):
 
     def discard(self, upload_id: str) -> None:
         """Delete a file; no error if there is none."""
+        ...
+
+    def estimate(self, record: Record) -> float | None:
+        """What the provider says that the job will cost in US dollars, its rows being uploaded; None: it says nothing."""
         ...
 
     def create(self, record: Record) -> RemoteJob:
@@ -101,4 +112,10 @@ class Provider(Protocol):
 
     def result(self, record: Record) -> RemoteModel:
         """The tuned model of a record that ended by success. No call."""
+        ...
+
+    def fetch(self, record: Record, folder: Path, limit_bytes: int) -> bool:
+        """Put the adapter of a record that ended by success into the folder, as PEFT writes one: adapter_config.json and
+        adapter_model.safetensors. False if the provider gives no weights. CorruptDataError if what it gives is no adapter, or is
+        larger than the limit."""
         ...

@@ -37,7 +37,7 @@ class RowFiles:
         return Request(
             model=hosted.model,
             method=self._spec.method,
-            hyperparameters=dict(provider.hyperparameters(self._spec)),
+            hyperparameters=dict(provider.prepare(self._spec)),
             seed=self._spec.seed,
             suffix=self._spec.adapter_name[:SUFFIX_CHARACTERS].rstrip("._-"),
             files={

@@ -13,9 +13,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from burnish.errors import PreconditionError
+from burnish.schemas.base import VersionRef
+from burnish.schemas.hosted import PROVIDERS
 from burnish_trainer.executors.assignment import Phase
 from burnish_trainer.executors.events import Event, Failed, Metrics, Note, Succeeded
-from burnish_trainer.hosted.provider import Missing, NotDone, Provider, Refused, RemoteJob, Unanswered
+from burnish_trainer.hosted.provider import Missing, NotDone, NotYet, Provider, Refused, RemoteJob, Unanswered
 from burnish_trainer.hosted.record import Outcome, Record, RecordFile, Split
 from burnish_trainer.hosted.steps import Goal, Step, next_step
 
@@ -40,15 +42,18 @@ class Pace:
 class Outside:
     """What the run has beside provider and record. pause: raises what main.py raises if the process was asked to stop.
 
-    begin: makes the first record. rows: files to upload, made anew. progress: of the heartbeat.
+    begin: makes the first record. rows: files to upload, made anew. adopt: makes the weights that a provider gives back an
+    adapter version. progress: of the heartbeat.
     """
 
     begin: Callable[[], Record]
     rows: Callable[[Record], dict[Split, Path]]
+    adopt: Callable[[Record, Sequence[Metrics]], VersionRef | None]
     say: Callable[[Event], None]
     pause: Callable[[float], None]
     progress: Callable[[Phase], None]
     pace: Pace
+    spend_limit_usd: float
 
 
 class HostedRun:
@@ -61,7 +66,7 @@ class HostedRun:
         self._said = ""
         self._failures = 0
         self._poll_seconds = outside.pace.poll_seconds
-        self._last_step = 0
+        self._last_steps = {"train": 0, "validation": 0}
         self._final: Event | None = None
         self._do: dict[Step, Callable[[Record], Record]] = {
             "upload": self._upload,
@@ -80,17 +85,17 @@ class HostedRun:
         self._check_same_place(record)
         while (step := next_step(record, goal)) != "done" and self._final is None:
             self._out.progress("uploading" if step in ("begin", "upload") else "waiting")
-            if record is None:
-                record = self._file.write(self._out.begin())
-                continue
             try:
-                record = self._do[step](record)
+                record = self._file.write(self._out.begin()) if record is None else self._do[step](record)
                 self._failures = 0
+            except NotYet as error:
+                self._note(f"{self._provider.name}: {error}")
+                self._pause_between_looks()
             except Unanswered as error:
                 record = self._file.read() or record
                 self._wait_for_answer(error)
             except Refused as refused:
-                if goal == "release" or step in ("upload", "create"):
+                if goal == "release" or step in ("begin", "upload", "create"):
                     raise refused.error from refused
                 self._wait_for_answer(Unanswered(str(refused)))  # the account may lack a right for a while
         return self._final
@@ -115,17 +120,33 @@ class HostedRun:
 
     def _create(self, record: Record) -> Record:
         """The one call that costs money. It is not repeated unless the provider says that it did nothing."""
-        record = self._file.write(record.to("creating"))
         try:
+            self._check_price(self._provider.estimate(record))
+            record = self._file.write(record.to("creating"))
             job = self._provider.create(record)
-        except NotDone:
-            self._file.write(record.to("uploaded"))
+        except NotDone:  # of the estimate too, which changes nothing
+            if record.state == "creating":
+                self._file.write(record.to("uploaded"))
             raise
         except Refused as refused:
             outcome = Outcome(state="failed", message=refused.error.message)
             self._file.write(record.to("ended", outcome=outcome))
             raise
         return self._adopt(record, job)
+
+    def _check_price(self, cost_usd: float | None) -> None:
+        """Refused if the provider's own estimate is above the job's limit."""
+        if cost_usd is None:
+            return
+        if cost_usd > self._out.spend_limit_usd:
+            raise Refused(self._too_dear(cost_usd, "Nothing was started"))
+        self._note(f"{self._provider.name} estimates ${cost_usd:,.2f} for the job")
+
+    def _too_dear(self, cost_usd: float, so: str) -> PreconditionError:
+        return PreconditionError(
+            f"{self._provider.name} estimates ${cost_usd:,.2f} for the job and its limit is ${self._out.spend_limit_usd:,.2f}: raise "
+            f"--spend-limit, or train on fewer rows or for fewer optimizer.epochs. {so}"
+        )
 
     def _search(self, record: Record) -> Record:
         """After a lost answer. What is not in the list may still be on its way, so it is not sent again from here."""
@@ -172,6 +193,9 @@ class HostedRun:
         self._report(job.metrics)
         if job.outcome is not None:
             return self._file.write(record.to("ended", outcome=job.outcome))
+        if job.cost_usd is not None and job.cost_usd > self._out.spend_limit_usd:
+            self._final = Failed(error=self._too_dear(job.cost_usd, "It is cancelled there").to_dict(), retry=False)
+            return record  # the release that follows cancels it
         self._note(f"running ({record.provider} says {job.says})")
         self._pause_between_looks()
         return record
@@ -207,12 +231,21 @@ class HostedRun:
         outcome = record.outcome
         assert outcome is not None
         if outcome.state == "succeeded":
-            self._final = Succeeded(remote_model=self._provider.result(record))
+            adapter = self._fetched(record)
+            self._final = Succeeded(adapter=adapter, remote_model=self._provider.result(record))
         else:
             where = f"{record.provider} ({record.remote_id or 'no job was started'})"
             words = "was cancelled there" if outcome.state == "cancelled" else f"failed: {outcome.message}"
             self._final = Failed(error=PreconditionError(f"the job at {where} {words}").to_dict(), retry=False)
         return record
+
+    def _fetched(self, record: Record) -> VersionRef | None:
+        """The adapter version, if the provider gives the weights and they fit the base model here."""
+        if not PROVIDERS[record.provider].gives_weights:
+            return None
+        self._out.progress("publishing")
+        assert record.remote_id is not None
+        return self._out.adopt(record, self._provider.poll(record.remote_id).metrics)
 
     def _discard(self, record: Record) -> Record:
         """Delete the uploaded rows, those whose answer was lost included."""
@@ -222,8 +255,8 @@ class HostedRun:
 
     def _report(self, metrics: Sequence[Metrics]) -> None:
         for one in metrics:
-            if one.step > self._last_step:
-                self._last_step = one.step
+            if one.step > self._last_steps[one.series]:
+                self._last_steps[one.series] = one.step
                 self._out.say(one)
 
     def _wait_for_answer(self, error: Unanswered) -> None:

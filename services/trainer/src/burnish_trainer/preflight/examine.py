@@ -11,7 +11,7 @@ from burnish.layout import benchmark as benchmark_key
 from burnish.ports import ObjectStore
 from burnish.schemas.benchmark import BenchmarkQuestion
 from burnish.schemas.dataset import DatasetManifest
-from burnish.schemas.hosted import HostedSpec
+from burnish.schemas.hosted import PROVIDERS, HostedSpec
 from burnish.schemas.job import JobSpec
 from burnish.schemas.methods import KtoParams
 from burnish.schemas.tuning import Finding
@@ -106,6 +106,9 @@ def _examine_hosted(
 ) -> CheckReport:
     """The provider has its own base model, template and device: what is checked is the rows themselves."""
     findings = [*found, *_check_texts(records, context), *provider_rows.check_rows(hosted, records)]
+    if PROVIDERS[hosted.provider].gives_weights:
+        findings += serving.check_adapter(spec.lora, context.served_rank)
+        findings += serving.check_modules(spec.lora.target_modules, base.layers)
     findings += advice.check_manifest(context.manifest)
     findings += advice.check_amount(spec.method, records)
     tokens = count_text(base.tokenizer, records.train)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from datetime import date
 from pathlib import Path
@@ -10,30 +11,39 @@ from pydantic import ValidationError
 
 from burnish.errors import PreconditionError, validation_problems
 from burnish.schemas.base import Frozen
-from burnish.schemas.hosted import HostedSpec, ProviderName
+from burnish.schemas.hosted import PROVIDERS, HostedSpec, ProviderName
 from burnish.schemas.job import JobSpec
 from burnish.schemas.methods import Method
 from burnish.schemas.tuning import Finding, RunEstimate
 from burnish_trainer.preflight.registry import finding
 
 MILLION = 1e6
+BILLIONS = re.compile(r"(?:^|[-_/])(\d+(?:[.p]\d+)?)b(?=$|[-_.])", re.IGNORECASE)
 
 
 class Price(Frozen):
     """usd_per_million_tokens: of each method, for a token that is trained on in each epoch. date: when that was read.
 
-    model: as the provider names it; one that ends in * stands for all that begin so.
+    model: as the provider names it; one that ends in * stands for all that begin so. up_to_billions: only for models of up to so many
+    parameters, as the name says it (llama-v3p1-8b-instruct: 8; none said: not for this one).
     """
 
     provider: ProviderName
     model: str
     usd_per_million_tokens: dict[Method, float]
     date: date
+    up_to_billions: float | None = None
 
     def is_of(self, hosted: HostedSpec) -> bool:
         begins = self.model.removesuffix("*")
         fits = hosted.model.startswith(begins) if self.model.endswith("*") else hosted.model == begins
-        return fits and hosted.provider == self.provider
+        return fits and hosted.provider == self.provider and self._is_of_size(hosted.model)
+
+    def _is_of_size(self, model: str) -> bool:
+        if self.up_to_billions is None:
+            return True
+        said = BILLIONS.search(model)
+        return said is not None and float(said[1].replace("p", ".")) <= self.up_to_billions
 
 
 class PriceTable(Frozen):
@@ -43,8 +53,13 @@ class PriceTable(Frozen):
 
     @classmethod
     def shipped(cls) -> PriceTable:
-        """Nothing that was not read from a provider: of OpenAI's, no price was."""
-        return cls()
+        """Nothing that was not read from a provider: of OpenAI's, no price was; Together says its own."""
+        own = {"provider": "fireworks", "model": "*", "date": date(2026, 10, 1)}
+        small, large = {"sft": 0.5, "dpo": 1.0}, {"sft": 3.0, "dpo": 6.0}
+        bands = [(16.0, small), (80.0, large)]
+        return cls.model_validate(
+            {"prices": [own | {"up_to_billions": up_to, "usd_per_million_tokens": rates} for up_to, rates in bands]}
+        )
 
     @classmethod
     def read(cls, path: Path | None) -> PriceTable:
@@ -74,7 +89,13 @@ class PriceTable(Frozen):
 
 
 def _check_cost(hosted: HostedSpec, cost: float | None) -> Iterable[Finding]:
-    if cost is None:
+    if cost is None and PROVIDERS[hosted.provider].estimates:
+        yield finding(
+            "price-from-provider",
+            f"{hosted.provider} says what the job costs once it has the rows; nothing is started if that is above the limit of "
+            f"${hosted.spend_limit_usd:g}",
+        )
+    elif cost is None:
         yield finding(
             "price-unknown",
             f"what {hosted.provider} charges for {hosted.model} is not known, so the limit of ${hosted.spend_limit_usd:g} cannot "

@@ -87,6 +87,8 @@ _ALL = (
     _refusal("provider-file-too-large", "The rows are larger than what the provider takes as one file."),
     _acceptable("price-unknown", "What the provider charges is not known, so the spend limit cannot be held."),
     _refusal("over-spend-limit", "The estimated price is above the job's spend limit."),
+    _warning("price-from-provider", "The provider itself says the price once it has the rows, and nothing starts above the limit."),
+    _warning("weights-not-usable", "The weights that the provider gives back are no adapter for the base model here."),
     # the run's own: worker/loop/monitor.py, while it trains
     _warning("overfitting", "The validation loss rises while the training loss falls."),
     _warning("no-learning", "The training loss did not fall at all."),

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 import pytest
-from hosted_fakes.openai_tuning import OpenAITuning
+from hosted_fakes import FAKES
 from hosted_fakes.server import FakeServer, serving
 
 if find_spec("together") is None:
@@ -16,12 +17,18 @@ else:
     from integration.trainer.hosted.sdk.hosted_jobs import HostedJob
 
 
+@pytest.fixture(params=FAKES, ids=lambda fake: fake.provider)
+def fake_kind(request: pytest.FixtureRequest) -> Any:
+    """The fake of every provider."""
+    return request.param
+
+
 @pytest.fixture
-def openai_server() -> Iterator[FakeServer]:
-    with serving(OpenAITuning()) as server:
+def server(fake_kind: Any) -> Iterator[FakeServer]:
+    with serving(fake_kind()) as server:
         yield server
 
 
 @pytest.fixture
-def job(openai_server: FakeServer, tmp_path: Path) -> HostedJob:
-    return HostedJob(openai_server, tmp_path)
+def job(server: FakeServer, tmp_path: Path) -> HostedJob:
+    return HostedJob(server, tmp_path)

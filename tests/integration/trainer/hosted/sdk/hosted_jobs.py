@@ -3,23 +3,26 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from hosted_fakes.openai_tuning import OpenAITuning as FakeOpenAI
+from adapter_making import adapter_files, make_base
 from hosted_fakes.server import FakeServer
 from unit.trainer.made import dpo_rows, job_spec, put_dataset, sft_rows
 
 from burnish.objectstores.memory import MemoryObjectStore
-from burnish_trainer.executors.events import Event, Note
+from burnish.schemas.base import VersionRef
+from burnish_trainer.executors.assignment import Attempt
+from burnish_trainer.executors.events import Event, Found, Metrics, Note
 from burnish_trainer.hosted.provider import Provider
 from burnish_trainer.hosted.providers import connect
 from burnish_trainer.hosted.record import Record, RecordFile, first_record
 from burnish_trainer.hosted.rows import RowFiles
 from burnish_trainer.hosted.run import HostedRun, Outside, Pace
 from burnish_trainer.hosted.steps import Goal
+from burnish_trainer.hosted.weights import Weights
 
 PATIENCE = 100
 JOB = "job-0123456789abcdef"
@@ -42,46 +45,67 @@ class Mortal:
 
 
 class Clock:
-    """Counts calls. dies_at: (number from 0, whether the call took effect)."""
+    """Counts calls. dies_at: (number from 0, whether the call took effect). names: of the calls, in order."""
 
     def __init__(self, dies_at: tuple[int, bool] | None = None) -> None:
-        self.calls = 0
+        self.names: list[str] = []
         self._dies_at = dies_at
+
+    @property
+    def calls(self) -> int:
+        return len(self.names)
 
     def counted(self, call: Callable[..., Any]) -> Callable[..., Any]:
         def counted(*arguments: Any) -> Any:
-            number, self.calls = self.calls, self.calls + 1
+            number = len(self.names)
+            self.names.append(call.__name__)
             if self._dies_at == (number, False):
                 raise Died
-            answer = call(*arguments)
-            if self._dies_at == (number, True):
-                raise Died
-            return answer
+            try:
+                return call(*arguments)
+            finally:
+                if self._dies_at == (number, True):
+                    raise Died
 
         return counted
 
 
-CALLS = ("uploads", "upload", "has_upload", "discard", "create", "find", "poll", "cancel")
+CALLS = (
+    "prepare",
+    "uploads",
+    "upload",
+    "has_upload",
+    "discard",
+    "estimate",
+    "create",
+    "find",
+    "poll",
+    "cancel",
+    "fetch",
+)
 
 
 class HostedJob:
-    """waits: seconds of every pause that it made."""
+    """waits: seconds of every pause that it made. server.answers: a fake, whose name and words the job takes."""
 
-    def __init__(self, server: FakeServer, folder: Path, method: str = "sft") -> None:
+    def __init__(self, server: FakeServer, folder: Path, method: str = "sft", **spec: Any) -> None:
         self.server = server
         self.folder = folder
         self.store = MemoryObjectStore()
         rows = dpo_rows if method == "dpo" else sft_rows
-        hosted = {"provider": "openai", "model": "gpt-4.1-nano", "spend_limit_usd": 1}
-        self.spec = job_spec(put_dataset(self.store, rows(12), rows(4, "v")), method=method, hosted=hosted)
+        hosted = {"provider": self.fake.provider, "model": self.fake.model, "spend_limit_usd": 1}
+        dataset = put_dataset(self.store, rows(12), rows(4, "v"))
+        self.spec = job_spec(dataset, method=method, hosted=hosted, **spec)
+        self.base = folder / "base"
+        if self.fake.weights:
+            make_base(self.base)
+            self.fake.adapter = adapter_files(rank=8)
         self.events: list[Event] = []
         self.waits: list[float] = []
 
     @property
-    def fake(self) -> FakeOpenAI:
-        answers = self.server.answers
-        assert isinstance(answers, FakeOpenAI)
-        return answers
+    def fake(self) -> Any:
+        return self.server.answers
 
     @property
     def record(self) -> Record | None:
@@ -91,9 +115,16 @@ class HostedJob:
     def notes(self) -> list[str]:
         return [event.message for event in self.events if isinstance(event, Note)]
 
+    @property
+    def found(self) -> dict[str, str]:
+        """Code -> message of the findings that it reported."""
+        return {event.finding.code: event.finding.message for event in self.events if isinstance(event, Found)}
+
     def provider(self, token: str | None = None) -> Provider:
-        base = f"{self.server.url}/v1"
-        return connect("openai", {"OPENAI_API_KEY": token or self.fake.token, "OPENAI_BASE_URL": base})
+        access = self.fake.access(self.server.url)
+        if token:
+            access = {name: token if value == self.fake.token else value for name, value in access.items()}
+        return connect(self.fake.provider, access)
 
     def _wait(self, seconds: float) -> None:
         self.waits.append(seconds)
@@ -111,12 +142,17 @@ class HostedJob:
         file: Any = Mortal(RecordFile(self.store, JOB), clock, ("write",))
         assert self.spec.hosted is not None
         rows = RowFiles(self.store, self.spec, self.spec.hosted, self.folder / "rows")
+        attempt = Attempt(job_id=JOB, attempt=1, spec=self.spec)
+        weights = Weights(self.store, attempt, self.base, self.folder / "adapter", self.events.append)
         with contextlib.closing(self.provider(token)) as real:
             provider: Any = Mortal(real, clock, CALLS)
 
             def begin() -> Record:
-                return first_record(JOB, "openai", provider.endpoint, rows.request(provider), datetime.now(UTC))
+                return first_record(JOB, provider.name, provider.endpoint, rows.request(provider), datetime.now(UTC))
+
+            def adopt(record: Record, metrics: Sequence[Metrics]) -> VersionRef | None:
+                return weights.adopt(provider, record, metrics)
 
             wait = pause or self._wait
-            outside = Outside(begin, rows.of, self.events.append, wait, lambda _phase: None, PACE)
+            outside = Outside(begin, rows.of, adopt, self.events.append, wait, lambda _phase: None, PACE, 1.0)
             return HostedRun(provider, file, outside).to(goal)

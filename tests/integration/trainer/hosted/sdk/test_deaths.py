@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from itertools import product
 from pathlib import Path
+from typing import Any
 
 import pytest
-from hosted_fakes.openai_tuning import OpenAITuning
 from hosted_fakes.server import FakeServer, Fault, Reply
 from integration.trainer.hosted.sdk.hosted_jobs import Clock, Died, HostedJob
 
@@ -17,12 +17,12 @@ NewJob = Callable[[], HostedJob]
 
 
 @pytest.fixture
-def new_job(tmp_path: Path, request: pytest.FixtureRequest) -> NewJob:
+def new_job(fake_kind: Any, tmp_path: Path, request: pytest.FixtureRequest) -> NewJob:
     """Each with a provider of its own."""
-    made = []
+    made: list[HostedJob] = []
 
     def make() -> HostedJob:
-        server = FakeServer(OpenAITuning())
+        server = FakeServer(fake_kind())
         request.addfinalizer(server.close)
         made.append(HostedJob(server, tmp_path / str(len(made))))
         return made[-1]
@@ -30,10 +30,10 @@ def new_job(tmp_path: Path, request: pytest.FixtureRequest) -> NewJob:
     return make
 
 
-def calls_of_a_run(new_job: NewJob) -> int:
+def calls_of_a_run(new_job: NewJob) -> list[str]:
     clock = Clock()
     assert isinstance(new_job().run(clock=clock), Succeeded)
-    return clock.calls
+    return clock.names
 
 
 def dies(job: HostedJob, at: tuple[int, bool]) -> None:
@@ -45,9 +45,10 @@ def assert_one_result(job: HostedJob, final: object) -> None:
     assert isinstance(final, Succeeded)
     assert final.remote_model is not None
     (paid,) = job.fake.paid
-    assert final.remote_model.model == job.fake.jobs[paid]["fine_tuned_model"]
+    assert final.remote_model.model == job.fake.tuned(paid)
     assert job.record is not None
     assert job.record.remote_id == paid
+    assert bool(final.adapter) == bool(job.fake.weights)
 
 
 def assert_nothing_left(job: HostedJob) -> None:
@@ -58,31 +59,24 @@ def assert_nothing_left(job: HostedJob) -> None:
 
 
 def test_a_run_that_nobody_disturbs(job: HostedJob) -> None:
-    final = job.run()
-    assert_one_result(job, final)
-    asked = job.server.asked
-    assert asked.count("POST /v1/fine_tuning/jobs") == 1
-    sent = job.fake.jobs[job.fake.paid[0]]
-    assert sent["method"] == {"type": "supervised", "supervised": {"hyperparameters": {"n_epochs": 3, "batch_size": 4}}}
-    assert (sent["model"], sent["suffix"], sent["seed"]) == ("gpt-4.1-nano", "colours", 0)
-    assert len(job.fake.contents[sent["training_file"]].splitlines()) == 12
-    assert len(job.fake.contents[sent["validation_file"]].splitlines()) == 4
-    assert [event.step for event in job.events if isinstance(event, Metrics)] == [1, 2, 3]
-    assert "running (openai says hibernating)" in job.notes
-    assert_nothing_left(job)
-    assert job.fake.paid == [sent["id"]]
-
-
-def test_preference_pairs_go_as_dpo(openai_server: object, tmp_path: Path) -> None:
-    job = HostedJob(openai_server, tmp_path, method="dpo")  # type: ignore[arg-type]
     assert_one_result(job, job.run())
-    sent = job.fake.jobs[job.fake.paid[0]]
-    assert sent["method"]["dpo"]["hyperparameters"]["beta"] == 0.1
-    assert b"non_preferred_output" in job.fake.contents[sent["training_file"]]
+    assert job.server.times(job.fake.create) == 1
+    shown = [event.step for event in job.events if isinstance(event, Metrics) and event.series == "train"]
+    assert shown == list(job.fake.steps)
+    assert f"running ({job.fake.provider} says {job.fake.unknown_state})" in job.notes
+    assert sorted(len(content.splitlines()) for content in job.fake.contents.values()) == [4, 12]
+    assert_nothing_left(job)
+    assert len(job.fake.paid) == 1
+
+
+def test_preference_pairs_are_trained_on(server: FakeServer, tmp_path: Path) -> None:
+    job = HostedJob(server, tmp_path, method="dpo")
+    assert_one_result(job, job.run())
+    assert any(job.fake.pair in content for content in job.fake.contents.values())
 
 
 def test_a_death_at_every_step_is_gone_on_from(new_job: NewJob) -> None:
-    for at in product(range(calls_of_a_run(new_job)), (False, True)):
+    for at in product(range(len(calls_of_a_run(new_job))), (False, True)):
         job = new_job()
         dies(job, at)
         assert_one_result(job, job.run())
@@ -90,14 +84,14 @@ def test_a_death_at_every_step_is_gone_on_from(new_job: NewJob) -> None:
 
 
 def test_a_death_at_every_step_is_cleaned_up_after(new_job: NewJob) -> None:
-    for at in product(range(calls_of_a_run(new_job)), (False, True)):
+    for at in product(range(len(calls_of_a_run(new_job))), (False, True)):
         job = new_job()
         dies(job, at)
         assert_nothing_left(job)
 
 
 def test_a_second_death_while_the_first_is_cleaned_up_after(new_job: NewJob) -> None:
-    create = 7  # the calls around the one that costs money
+    create = calls_of_a_run(new_job).index("create")  # the calls around the one that costs money
     for first, second in product(
         product(range(create - 2, create + 2), (False, True)), product(range(12), (False, True))
     ):
@@ -111,31 +105,40 @@ def test_a_second_death_while_the_first_is_cleaned_up_after(new_job: NewJob) -> 
             break
 
 
-@pytest.mark.timeout(600)
-@pytest.mark.parametrize("keeps_metadata", [True, False])
-@pytest.mark.parametrize(
-    "fault",
-    [
-        {"action": "reset"},
-        {"action": "reset", "when": "before"},
-        {"action": "reply"},
-        {"action": "reply", "when": "before"},
-        {"action": "reply", "reply": Reply(200, b"<html>not ours</html>")},
-        {"action": "reply", "reply": Reply(200, {})},
-        {"action": "reply", "reply": Reply(409, {"error": {"message": "busy with it"}})},
-        {"action": "reply", "reply": Reply(502, b"bad gateway"), "times": 3},
-        {"action": "reset", "when": "before", "late": 0.15},
-    ],
-    ids=str,
-)
-def test_every_lost_answer_is_looked_for(new_job: NewJob, fault: dict[str, object], keeps_metadata: bool) -> None:
+LOST: list[dict[str, Any]] = [
+    {"action": "reset"},
+    {"action": "reset", "when": "before"},
+    {"action": "reply"},
+    {"action": "reply", "when": "before"},
+    {"action": "reply", "reply": Reply(200, b"<html>not ours</html>")},
+    {"action": "reply", "reply": Reply(200, {})},
+    {"action": "reply", "reply": Reply(409, {"error": {"message": "busy with it"}, "file_id": "file-none"})},
+    {"action": "reply", "reply": Reply(502, b"bad gateway"), "times": 3},
+    {"action": "reset", "when": "before", "late": 0.15},
+]
+
+
+@pytest.mark.parametrize("keeps_own_id", [True, False])
+@pytest.mark.parametrize("lost", LOST, ids=str)
+def test_every_lost_answer_to_the_job_is_looked_for(new_job: NewJob, lost: dict[str, Any], keeps_own_id: bool) -> None:
+    job = new_job()
+    job.fake.keeps_own_id = keeps_own_id
+    job.server.faults = [Fault(job.fake.create, **lost)]
+    final = job.run()
+    job.server.settle()
+    assert_one_result(job, final)
+    assert_nothing_left(job)
+
+
+def test_every_other_lost_answer_changes_nothing(new_job: NewJob) -> None:
+    """Each request of a run meets two of the faults, in turn."""
     undisturbed = new_job()
     undisturbed.run()
     for number in range(len(undisturbed.server.asked)):
-        job = new_job()
-        job.fake.keeps_metadata = keeps_metadata
-        job.server.faults = [Fault("", skip=number, **fault)]  # type: ignore[arg-type]
-        final = job.run()
-        job.server.settle()
-        assert_one_result(job, final)
-        assert_nothing_left(job)
+        for lost in (LOST[2 * number % len(LOST)], LOST[(2 * number + 1) % len(LOST)]):
+            job = new_job()
+            job.server.faults = [Fault("", skip=number, **lost)]
+            final = job.run()
+            job.server.settle()
+            assert_one_result(job, final)
+            assert_nothing_left(job)

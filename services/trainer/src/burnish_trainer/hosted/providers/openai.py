@@ -6,21 +6,17 @@ keep none are searched by the id of the training file, which is this job's alone
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
 from pathlib import Path
 from typing import Any
 
 import openai
 
-from burnish.errors import BurnishError, InvalidInputError, PreconditionError, UnauthenticatedError
 from burnish.schemas.hosted import PROVIDERS, ProviderName, RemoteModel
 from burnish.schemas.job import JobSpec
 from burnish_trainer.executors.events import Metrics
-from burnish_trainer.hosted.provider import Missing, NotDone, Refused, RemoteJob, Unanswered
+from burnish_trainer.hosted.answers import Answers, answer_of, named
+from burnish_trainer.hosted.provider import Missing, RemoteJob
 from burnish_trainer.hosted.record import Outcome, Record
 
 OWN_ID = "burnish_job"  # in a job's metadata
@@ -28,7 +24,6 @@ TIMEOUT_SECONDS = 60.0
 UPLOAD_SECONDS = 900.0
 PAGE = 100
 METHODS = {"sft": "supervised", "dpo": "dpo"}
-UNKNOWN_OUTCOME = (408, 409)  # beside 5xx
 
 
 def connect(access: Mapping[str, str]) -> OpenAITuning:
@@ -43,44 +38,48 @@ class OpenAITuning:
     name: ProviderName = "openai"
 
     def __init__(self, key: str, base_url: str | None) -> None:
-        self._key = key
         self._client = openai.OpenAI(api_key=key, base_url=base_url, max_retries=0, timeout=TIMEOUT_SECONDS)
         self.endpoint = str(self._client.base_url).rstrip("/")
+        silent = (openai.APIError,)
+        self._answers = Answers("openai", self.endpoint, lambda: key, openai.APIStatusError, answer_of, silent)
 
-    def hyperparameters(self, spec: JobSpec) -> Mapping[str, object]:
+    def prepare(self, spec: JobSpec) -> Mapping[str, object]:
         """The learning rate stays the provider's: it takes a multiple of a rate that it does not name."""
         own = {"n_epochs": round(spec.optimizer.epochs), "batch_size": spec.optimizer.batch_size}
         return own | ({"beta": spec.params["beta"]} if spec.method == "dpo" else {})
 
     def uploads(self, job_id: str) -> Mapping[str, str]:
-        with self._translated():
+        with self._answers.translated():
             files = _all(self._client.files.list(purpose="fine-tune", limit=PAGE))
-            return {file.filename: _id(file) for file in files if file.filename.startswith(job_id)}
+            return {file.filename: named(file) for file in files if file.filename.startswith(job_id)}
 
     def upload(self, name: str, file: Path) -> str:
-        with self._translated(), file.open("rb") as content:
+        with self._answers.translated(), file.open("rb") as content:
             client = self._client.with_options(timeout=UPLOAD_SECONDS)
-            return _id(client.files.create(file=(name, content), purpose="fine-tune"))
+            return named(client.files.create(file=(name, content), purpose="fine-tune"))
 
     def has_upload(self, upload_id: str) -> bool:
         try:
-            with self._translated():
-                return _id(self._client.files.retrieve(upload_id)) == upload_id
+            with self._answers.translated():
+                return named(self._client.files.retrieve(upload_id)) == upload_id
         except Missing:
             return False
 
     def discard(self, upload_id: str) -> None:
         try:
-            with self._translated():
+            with self._answers.translated():
                 self._client.files.delete(upload_id)
         except Missing:
             return
+
+    def estimate(self, record: Record) -> float | None:
+        return None
 
     def create(self, record: Record) -> RemoteJob:
         request = record.request
         kind = METHODS[request.method]
         method: Any = {"type": kind, kind: {"hyperparameters": request.hyperparameters}}
-        with self._translated():
+        with self._answers.translated():
             job = self._client.fine_tuning.jobs.create(
                 model=request.model,
                 training_file=record.uploads["train"],
@@ -93,19 +92,19 @@ class OpenAITuning:
             return self._job(job)
 
     def find(self, record: Record) -> Sequence[RemoteJob]:
-        with self._translated():
+        with self._answers.translated():
             jobs = _all(self._client.fine_tuning.jobs.list(limit=PAGE))
             return [self._job(job) for job in jobs if _is_of(job, record)]
 
     def poll(self, remote_id: str) -> RemoteJob:
-        with self._translated():
+        with self._answers.translated():
             job = self._job(self._client.fine_tuning.jobs.retrieve(remote_id))
             events = self._client.fine_tuning.jobs.list_events(remote_id, limit=PAGE)
             metrics = [found for event in events.data or () if (found := _metrics(event))]
             return RemoteJob(job.remote_id, job.says, job.outcome, job.uploads, metrics[::-1])
 
     def cancel(self, remote_id: str) -> None:
-        with self._translated():
+        with self._answers.translated():
             self._client.fine_tuning.jobs.cancel(remote_id)
 
     def close(self) -> None:
@@ -118,6 +117,9 @@ class OpenAITuning:
             provider=self.name, endpoint=self.endpoint, model=record.outcome.model, base_model=record.request.model
         )
 
+    def fetch(self, record: Record, folder: Path, limit_bytes: int) -> bool:
+        return False
+
     def _job(self, job: Any) -> RemoteJob:
         """SDK objects are not validated, so a body of another kind is found here."""
         status = job.status
@@ -127,40 +129,11 @@ class OpenAITuning:
         if status == "succeeded" and isinstance(job.fine_tuned_model, str) and job.fine_tuned_model:
             outcome = Outcome(state="succeeded", model=job.fine_tuned_model)
         elif status == "failed":
-            outcome = Outcome(state="failed", message=self._without_key(_failure(job.error)))
+            outcome = Outcome(state="failed", message=self._answers.without_secret(_failure(job.error)))
         elif status == "cancelled":
             outcome = Outcome(state="cancelled")
         files = [file for file in (job.training_file, job.validation_file) if file]
-        return RemoteJob(_id(job), self._without_key(status), outcome, files)
-
-    @contextmanager
-    def _translated(self) -> Iterator[None]:
-        """The SDK's errors, and what it makes of a malformed body, in the words of the port."""
-        try:
-            yield
-        except openai.APIStatusError as error:
-            raise self._status_error(error) from error
-        except openai.APIError as error:
-            raise Unanswered(self._without_key(f"{type(error).__name__}: {error}")) from error
-        except (AttributeError, TypeError, ValueError, json.JSONDecodeError) as error:
-            raise Unanswered(self._without_key(f"its answer cannot be read: {error}")) from error
-
-    def _status_error(self, error: openai.APIStatusError) -> Unanswered | Refused:
-        status, message = error.status_code, self._without_key(f"HTTP {error.status_code}: {error.message}")
-        if status == 429 and error.code != "insufficient_quota":
-            return NotDone(message, _retry_after(error))
-        if status in UNKNOWN_OUTCOME or status >= 500:
-            return Unanswered(message, _retry_after(error))
-        if status == 404:
-            return Missing(self._error(InvalidInputError, message))
-        kind = UnauthenticatedError if status == 401 else PreconditionError if status in (402, 403, 429) else None
-        return Refused(self._error(kind or InvalidInputError, message))
-
-    def _error(self, kind: type[BurnishError], message: str) -> BurnishError:
-        return kind(f"{self.endpoint} refuses it: {message}", provider=self.name)
-
-    def _without_key(self, text: str) -> str:
-        return text.replace(self._key, "‹key›")
+        return RemoteJob(named(job), self._answers.without_secret(status), outcome, files)
 
 
 def _all(first: Any) -> Iterator[Any]:
@@ -169,18 +142,11 @@ def _all(first: Any) -> Iterator[Any]:
     for page in first.iter_pages():
         if not isinstance(page.data, list):
             raise ValueError("a list without its entries")
-        new = [one for one in page.data if _id(one) not in seen]
+        new = [one for one in page.data if named(one) not in seen]
         seen |= {one.id for one in new}
         yield from new
         if not new:
             return
-
-
-def _id(thing: Any) -> str:
-    if not isinstance(thing.id, str) or not thing.id:
-        raise ValueError("it names no id")
-    found: str = thing.id
-    return found
 
 
 def _is_of(job: Any, record: Record) -> bool:
@@ -200,18 +166,3 @@ def _metrics(event: Any) -> Metrics | None:
     if event.type != "metrics" or not isinstance(step, int) or not isinstance(loss, int | float):
         return None
     return Metrics(step=step, total_steps=total if isinstance(total, int) else step, epoch=0.0, train_loss=float(loss))
-
-
-def _retry_after(error: openai.APIStatusError) -> float | None:
-    """Seconds or a date, as HTTP has it; a date is held against the provider's own clock."""
-    headers = error.response.headers
-    text = headers.get("retry-after", "")
-    try:
-        return max(0.0, float(text))
-    except ValueError:
-        pass
-    try:
-        now = parsedate_to_datetime(headers["date"]) if "date" in headers else datetime.now(UTC)
-        return max(0.0, (parsedate_to_datetime(text) - now).total_seconds())
-    except (ValueError, TypeError):
-        return None

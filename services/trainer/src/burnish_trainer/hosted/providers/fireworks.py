@@ -1,0 +1,234 @@
+"""Fireworks AI: trains a LoRA adapter and gives its weights back.
+
+Source: the wire of fireworks-ai 1.2 (resources/datasets, supervised_fine_tuning_jobs, dpo_jobs, models). The caller names datasets, jobs and
+models there, and a name is taken once: a job is found by its own, and a second one of that name is refused.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import fireworks
+import httpx
+
+from burnish.errors import CorruptDataError, InvalidInputError
+from burnish.schemas.hosted import PROVIDERS, ProviderName, RemoteModel
+from burnish.schemas.job import JobSpec
+from burnish_trainer.artifacts.adapters import CONFIG, WEIGHTS
+from burnish_trainer.hosted.answers import Answers, answer_of, named
+from burnish_trainer.hosted.provider import Missing, Refused, RemoteJob, Unanswered
+from burnish_trainer.hosted.record import Outcome, Record
+
+TIMEOUT_SECONDS = 60.0
+TRANSFER_SECONDS = 900.0
+PAGE = 200
+MOST_BETA = 0.5
+READY = "READY"  # of a dataset whose rows have arrived
+JOBS = {"sft": "supervisedFineTuningJobs", "dpo": "dpoJobs"}  # method -> collection, as in a job's name
+SUCCEEDED, CANCELLED, FAILED = "JOB_STATE_COMPLETED", "JOB_STATE_CANCELLED", ("JOB_STATE_FAILED", "JOB_STATE_EXPIRED")
+
+
+def connect(access: Mapping[str, str]) -> FireworksTuning:
+    """access: the variables of the provider, from the environment."""
+    declared = PROVIDERS["fireworks"]
+    (account,) = declared.settings
+    return FireworksTuning(access[declared.key], access[account], access.get(declared.address) or None)
+
+
+class FireworksTuning:
+    """burnish_trainer.hosted.provider.Provider. A job's remote id is its whole name: accounts/…/<collection>/<id>."""
+
+    name: ProviderName = "fireworks"
+
+    def __init__(self, key: str, account: str, base_url: str | None) -> None:
+        self._client = fireworks.Fireworks(
+            api_key=key, account_id=account, base_url=base_url, max_retries=0, timeout=TIMEOUT_SECONDS
+        )
+        self._parent = f"accounts/{account}"
+        self._base = str(self._client.base_url).rstrip("/")
+        self.endpoint = f"{self._base}/v1/{self._parent}"
+        silent = (fireworks.APIError, httpx.HTTPError)
+        self._answers = Answers("fireworks", self.endpoint, lambda: key, fireworks.APIStatusError, answer_of, silent)
+
+    def prepare(self, spec: JobSpec) -> Mapping[str, object]:
+        beta = spec.params.get("beta", 0.1)
+        if not 0 < beta < MOST_BETA:
+            message = f"dpo.beta is {beta:g}, and fireworks takes more than 0 and less than {MOST_BETA:g}"
+            raise Refused(InvalidInputError(message, field="dpo.beta"))
+        own = {
+            "epochs": round(spec.optimizer.epochs),
+            "batch_size_samples": spec.optimizer.batch_size,
+            "gradient_accumulation_steps": spec.optimizer.gradient_accumulation_steps,
+            "learning_rate": spec.optimizer.learning_rate,
+            "lora_rank": spec.lora.rank,
+        }
+        return own | ({"beta": spec.params["beta"]} if spec.method == "dpo" else {})
+
+    def uploads(self, job_id: str) -> Mapping[str, str]:
+        """One whose rows have not arrived has a name that no file has."""
+        found = {}
+        with self._answers.translated():
+            for dataset in self._client.datasets.list(page_size=PAGE):
+                own = _id(dataset)
+                if own.startswith(job_id):
+                    found[own + (".jsonl" if dataset.state == READY else " (half)")] = own
+        return found
+
+    def upload(self, name: str, file: Path) -> str:
+        """A dataset is named first and filled then. One that was named before, by a call whose answer was lost, is filled."""
+        own = name.removesuffix(".jsonl")
+        with file.open("rb") as content:
+            rows = sum(1 for _ in content)
+        try:
+            with self._answers.translated():
+                self._client.datasets.create(
+                    dataset_id=own, dataset={"user_uploaded": {}, "example_count": str(rows), "display_name": own}
+                )
+        except Unanswered:
+            if not self.has_upload(own):
+                raise
+        client = self._client.with_options(timeout=TRANSFER_SECONDS)
+        with self._answers.translated(), file.open("rb") as content:
+            client.datasets.upload(own, file=(name, content))
+        return own
+
+    def has_upload(self, upload_id: str) -> bool:
+        try:
+            with self._answers.translated():
+                return _id(self._client.datasets.get(upload_id)) == upload_id
+        except Missing:
+            return False
+
+    def discard(self, upload_id: str) -> None:
+        try:
+            with self._answers.translated():
+                self._client.datasets.delete(upload_id)
+        except Missing:
+            return
+
+    def estimate(self, record: Record) -> float | None:
+        """It says a price only of a job that it has."""
+        return None
+
+    def create(self, record: Record) -> RemoteJob:
+        request, own = record.request, _job_id(record, record.generation)
+        sent = dict(request.hyperparameters) | {"base_model": request.model, "output_model": own}
+        dataset = f"{self._parent}/datasets/{record.uploads['train']}"
+        with self._answers.translated():
+            if request.method == "dpo":
+                loss: Any = {"method": "DPO", "dpo": {"beta": sent.pop("beta")}}
+                job: Any = self._client.dpo_jobs.create(
+                    dataset=dataset,
+                    dpo_job_id=own,
+                    display_name=request.suffix,
+                    training_config=sent,
+                    loss_config=loss,
+                )
+            else:
+                validation = record.uploads.get("validation")
+                job = self._client.supervised_fine_tuning_jobs.create(
+                    dataset=dataset,
+                    supervised_fine_tuning_job_id=own,
+                    display_name=request.suffix,
+                    evaluation_dataset=f"{self._parent}/datasets/{validation}" if validation else fireworks.omit,
+                    **sent,
+                )
+            return self._job(job)
+
+    def find(self, record: Record) -> Sequence[RemoteJob]:
+        """By the names of all generations; nothing else can be this job's."""
+        collection, found = JOBS[record.request.method], []
+        for generation in range(1, record.generation + 1):
+            try:
+                found.append(self.poll(f"{self._parent}/{collection}/{_job_id(record, generation)}"))
+            except Missing:
+                continue
+        return found
+
+    def poll(self, remote_id: str) -> RemoteJob:
+        with self._answers.translated():
+            return self._job(self._jobs(remote_id).get(remote_id.rpartition("/")[2]))
+
+    def cancel(self, remote_id: str) -> None:
+        with self._answers.translated():
+            self._jobs(remote_id).cancel(remote_id.rpartition("/")[2], body={})
+
+    def close(self) -> None:
+        self._client.close()
+
+    def result(self, record: Record) -> RemoteModel:
+        assert record.outcome is not None
+        assert record.outcome.model is not None
+        return RemoteModel(
+            provider=self.name,
+            endpoint=f"{self._base}/inference/v1",
+            model=record.outcome.model,
+            base_model=record.request.model,
+        )
+
+    def fetch(self, record: Record, folder: Path, limit_bytes: int) -> bool:
+        """From signed addresses, which take no credential and are shown to nobody."""
+        assert record.outcome is not None
+        assert record.outcome.model is not None
+        own = record.outcome.model.rpartition("/")[2]
+        with self._answers.translated(), httpx.Client(timeout=TRANSFER_SECONDS) as plain:
+            urls = self._client.models.get_download_endpoint(own).filename_to_signed_urls
+            if not isinstance(urls, dict):
+                raise ValueError("it names no files")
+            for path, url in urls.items():
+                if (file := Path(path).name) in (CONFIG, WEIGHTS):
+                    self._download(plain, url, folder / file, limit_bytes)
+        return True
+
+    def _download(self, client: httpx.Client, url: str, target: Path, limit_bytes: int) -> None:
+        left = limit_bytes
+        with client.stream("GET", url) as answer, target.open("wb") as file:
+            if answer.status_code != 200:
+                raise Unanswered(f"HTTP {answer.status_code} for {target.name}")
+            for chunk in answer.iter_bytes():
+                left -= len(chunk)
+                if left < 0:
+                    raise CorruptDataError(
+                        f"{target.name} has more than {limit_bytes:,} bytes, which no adapter of this base has"
+                    )
+                file.write(chunk)
+
+    def _jobs(self, remote_id: str) -> Any:
+        client = self._client
+        return client.dpo_jobs if f"/{JOBS['dpo']}/" in remote_id else client.supervised_fine_tuning_jobs
+
+    def _job(self, job: Any) -> RemoteJob:
+        state, outcome = named(job, "state"), None
+        config = getattr(job, "training_config", None) or job
+        if state == SUCCEEDED:
+            outcome = Outcome(state="succeeded", model=named(config, "output_model"))
+        elif state in FAILED:
+            message = job.status.message if job.status else None
+            outcome = Outcome(state="failed", message=self._answers.without_secret(message or "it says no more"))
+        elif state == CANCELLED:
+            outcome = Outcome(state="cancelled")
+        datasets = [name.rpartition("/")[2] for name in (job.dataset, getattr(job, "evaluation_dataset", None)) if name]
+        says = self._answers.without_secret(state) + _percent(job)
+        return RemoteJob(named(job, "name"), says, outcome, datasets, cost_usd=_cost_usd(job))
+
+
+def _job_id(record: Record, generation: int) -> str:
+    return f"{record.job_id}-{generation}"
+
+
+def _id(dataset: Any) -> str:
+    return named(dataset, "name").rpartition("/")[2]
+
+
+def _percent(job: Any) -> str:
+    progress = getattr(job, "job_progress", None)
+    return f", {progress.percent} %" if progress and progress.percent else ""
+
+
+def _cost_usd(job: Any) -> float | None:
+    cost = getattr(job, "estimated_cost", None)
+    if cost is None or cost.currency_code != "USD":
+        return None
+    return float(cost.units or 0) + float(cost.nanos or 0) / 1e9

@@ -1,0 +1,7 @@
+"""Fakes of every provider, for one suite of tests over all of them."""
+
+from hosted_fakes.fireworks_tuning import FireworksTuning
+from hosted_fakes.openai_tuning import OpenAITuning
+from hosted_fakes.together_tuning import TogetherTuning
+
+FAKES = (OpenAITuning, TogetherTuning, FireworksTuning)

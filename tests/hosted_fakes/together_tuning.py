@@ -1,0 +1,288 @@
+"""Together AI's files and fine-tunes API as its client of 3.1 was seen to use it: upload by redirect, limits, prices, archives.
+
+A job goes one state further with each look at it; a file is validated once its price has been asked for.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import re
+import tarfile
+import time
+from typing import Any
+
+from hosted_fakes.server import Reply, Request
+
+STATES = (
+    "pending",
+    "queued",
+    "running",
+    "hibernating",
+    "uploading",
+    "completed",
+)  # one that no client knows is among them
+ENDED = ("completed", "error", "cancelled")
+STEPS = 3
+
+
+class TogetherTuning:
+    """paid: ids of the jobs that were taken, each of which costs money. clock: seconds that its clock is ahead.
+
+    price_usd: that it estimates for each job. adapter: the files that a job's archive holds, by name.
+    """
+
+    provider, model = "together", "meta-llama/Llama-3.2-1B-Instruct"
+    create, search, look = "POST /v1/fine-tunes$", "GET /v1/fine-tunes$", "GET /v1/fine-tunes/ft-[^/]+$"
+    upload, file = "POST /v1/files$", "GET /v1/files/file-"
+    weights = "GET /v1/finetune/download"
+    running_state, unknown_state, pair = "running", "hibernating", b"non_preferred_output"
+    failure = "line 3: no role"
+    steps: tuple[int, ...] = (1, 2, 3)  # that it shows the loss of
+    open_paths: tuple[str, ...] = ("/storage/",)
+
+    def __init__(self, token: str = "together-secret", clock: float = 0.0) -> None:
+        self.token = token
+        self.clock = clock
+        self.files: dict[str, dict[str, Any]] = {}
+        self.contents: dict[str, bytes] = {}
+        self.jobs: dict[str, dict[str, Any]] = {}
+        self.paid: list[str] = []
+        self.ends_as = "succeeded"
+        self.holds_at = ""
+        self.keeps_own_id = True
+        self.price_usd = 0.25
+        self.user_limit_usd = 100.0
+        self.invalid = ""  # what validation says of every file
+        self.adapter: dict[str, bytes] = {}
+        self.archive: bytes | None = None  # instead of the adapter
+        self._checksums: dict[str, str] = {}
+        self._numbers = 0
+
+    @property
+    def running(self) -> list[str]:
+        return [job["id"] for job in self.jobs.values() if job["status"] not in ENDED]
+
+    def access(self, url: str) -> dict[str, str]:
+        return {"TOGETHER_API_KEY": self.token, "TOGETHER_BASE_URL": url}
+
+    def tuned(self, job_id: str) -> str:
+        """The name of the model that a job has made."""
+        name: str = self.jobs[job_id]["model_output_name"]
+        return name
+
+    @staticmethod
+    def error(message: str, code: str | None = None) -> dict[str, Any]:
+        return {"error": {"message": message, "type": "invalid_request_error", "param": None, "code": code}}
+
+    def answer(self, request: Request) -> Reply:
+        for method, pattern, answer in (
+            ("POST", r"/v1/files", self._offer),
+            ("PUT", r"/storage/([^/]+)", self._store),
+            ("POST", r"/v1/files/([^/]+)/preprocess", self._file),
+            ("GET", r"/v1/files", self._list_files),
+            ("GET", r"/v1/files/([^/]+)", self._file),
+            ("DELETE", r"/v1/files/([^/]+)", self._delete),
+            ("GET", r"/v1/fine-tunes/models/limits", self._limits),
+            ("POST", r"/v1/fine-tunes/estimate-price", self._estimate),
+            ("POST", r"/v1/fine-tunes", self._create),
+            ("GET", r"/v1/fine-tunes", self._list_jobs),
+            ("GET", r"/v1/fine-tunes/([^/]+)", self._look),
+            ("GET", r"/v1/fine-tunes/([^/]+)/events", self._events),
+            ("GET", r"/v1/fine-tunes/([^/]+)/metrics", self._metrics),
+            ("POST", r"/v1/fine-tunes/([^/]+)/cancel", self._cancel),
+            ("GET", r"/v1/finetune/download", self._download),
+        ):
+            match = re.fullmatch(pattern, request.path)
+            if request.method == method and match:
+                return answer(request, *match.groups())
+        return Reply(404, self.error(f"Invalid URL ({request.name})", "unknown_url"))
+
+    def _id(self, prefix: str) -> str:
+        self._numbers += 1
+        return f"{prefix}-{self._numbers:06d}"
+
+    def _offer(self, request: Request) -> Reply:
+        """Where to put a file. One whose content is known is not taken again."""
+        asked = {name: str(part.get_content()).strip() for name, part in request.form().items()}
+        known = self._checksums.get(asked["checksum"])
+        if known in self.files:
+            return Reply(409, {"file_id": known})
+        made = {
+            "id": self._id("file"),
+            "object": "file",
+            "bytes": 0,
+            "created_at": int(time.time() + self.clock),
+            "filename": asked["file_name"],
+            "FileType": asked["file_type"],
+            "purpose": asked["purpose"],
+            "processing_status": "PENDING",
+        }
+        self.files[made["id"]] = made
+        self._checksums[asked["checksum"]] = made["id"]
+        location = f"http://{request.headers['host']}/storage/{made['id']}"
+        return Reply(302, b"", {"Location": location, "X-Together-File-Id": made["id"]})
+
+    def _store(self, request: Request, file_id: str) -> Reply:
+        if file_id not in self.files:
+            return Reply(403, b"the signature is not valid any more")
+        (checksum,) = (digest for digest, known in self._checksums.items() if known == file_id)
+        assert hashlib.sha256(request.body).hexdigest() == checksum
+        self.files[file_id] |= {"processing_status": "QUEUED", "bytes": len(request.body)}
+        self.contents[file_id] = request.body
+        return Reply(200, b"")
+
+    def _file(self, request: Request, file_id: str) -> Reply:
+        found = self.files.get(file_id)
+        return Reply(200, found) if found else Reply(404, self.error(f"File {file_id} not found"))
+
+    def _list_files(self, request: Request) -> Reply:
+        return Reply(200, {"object": "list", "data": list(self.files.values())})
+
+    def _delete(self, request: Request, file_id: str) -> Reply:
+        if self.files.pop(file_id, None) is None:
+            return Reply(404, self.error(f"File {file_id} not found"))
+        return Reply(200, {"id": file_id, "deleted": True})
+
+    def _limits(self, request: Request) -> Reply:
+        if request.query["model_name"] != self.model:
+            return Reply(404, self.error(f"{request.query['model_name']} cannot be tuned"))
+        lora = {"default_rank": 8, "max_rank": 64, "min_batch_size": 8, "max_batch_size": 32, "max_batch_size_dpo": 16}
+        return Reply(
+            200,
+            {
+                "model_name": self.model,
+                "default_gradient_accumulation_steps": 1,
+                "lora_training": {**lora, "target_modules": ["q_proj", "k_proj", "v_proj", "o_proj"]},
+                "max_learning_rate": 0.01,
+                "min_learning_rate": 1e-08,
+                "max_num_checkpoints": 10,
+                "max_num_epochs": 20,
+                "max_num_evals": 100,
+                "max_seq_length_dpo": 8192,
+                "max_seq_length_sft": 32768,
+                "min_max_seq_length": 512,
+                "merge_output_lora": True,
+                "supports_full_training": False,
+                "supports_reasoning": False,
+                "supports_tools": True,
+                "supports_vision": False,
+            },
+        )
+
+    def _estimate(self, request: Request) -> Reply:
+        asked = request.json()
+        for split, name in (("train", "training_file"), ("eval", "validation_file")):
+            if not asked.get(name):
+                continue
+            file = self.files.get(asked[name])
+            if file is None:
+                return Reply(404, self.error(f"File {asked[name]} not found"))
+            if file["processing_status"] == "QUEUED":
+                file["processing_status"] = "INVALID_FORMAT" if self.invalid else "COMPLETED"
+                file["validation_report"] = {"valid": not self.invalid, "error": self.invalid or None}
+                return self._unavailable(f"{split}_file_not_validated")
+            if file["processing_status"] == "INVALID_FORMAT":
+                return self._unavailable(f"{split}_file_invalid")
+        return Reply(
+            200,
+            {
+                "estimation_available": True,
+                "allowed_to_proceed": self.price_usd <= self.user_limit_usd,
+                "estimated_total_price": self.price_usd,
+                "estimated_train_token_count": 1000,
+                "estimated_eval_token_count": 0,
+                "user_limit": self.user_limit_usd,
+            },
+        )
+
+    def _unavailable(self, reason: str) -> Reply:
+        return Reply(200, {"estimation_available": False, "unavailable_reason": reason})
+
+    def _create(self, request: Request) -> Reply:
+        asked = request.json()
+        for name in ("training_file", "validation_file"):
+            if asked.get(name) and asked[name] not in self.files:
+                return Reply(400, self.error(f"{asked[name]} does not exist", "invalid_file"))
+        assert len(asked["suffix"]) <= 40
+        made = {
+            **asked,
+            "id": self._id("ft"),
+            "status": STATES[0],
+            "user_id": "user-1",
+            "created_at": self._now(),
+            "updated_at": self._now(),
+            "model_output_name": None,
+            "suffix": asked["suffix"] if self.keeps_own_id else None,
+        }
+        self.jobs[made["id"]] = made
+        self.paid.append(made["id"])
+        return Reply(200, made)
+
+    def _now(self) -> str:
+        return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(time.time() + self.clock))
+
+    def _list_jobs(self, request: Request) -> Reply:
+        return Reply(200, {"data": list(reversed(self.jobs.values()))})
+
+    def _look(self, request: Request, job_id: str) -> Reply:
+        job = self.jobs.get(job_id)
+        if job is None:
+            return Reply(404, self.error(f"{job_id} not found"))
+        if job["status"] not in (*ENDED, self.holds_at):
+            job["status"] = STATES[STATES.index(job["status"]) + 1]
+            if job["status"] == "completed":
+                self._end(job)
+        return Reply(200, job)
+
+    def _end(self, job: dict[str, Any]) -> None:
+        job["status"] = {"succeeded": "completed", "failed": "error", "cancelled": "cancelled"}[self.ends_as]
+        if self.ends_as == "succeeded":
+            job["model_output_name"] = f"me/{job['model'].rpartition('/')[2]}-{job['suffix']}-{job['id'][-6:]}"
+
+    def _events(self, request: Request, job_id: str) -> Reply:
+        kinds = ["JOB_PENDING", *(["JOB_USER_ERROR"] if self.jobs[job_id]["status"] == "error" else [])]
+        words = {"JOB_PENDING": "Job created", "JOB_USER_ERROR": self.failure}
+        return Reply(
+            200,
+            {
+                "data": [
+                    {"object": "fine-tune-event", "created_at": self._now(), "type": kind, "message": words[kind]}
+                    for kind in kinds
+                ]
+            },
+        )
+
+    def _metrics(self, request: Request, job_id: str) -> Reply:
+        if job_id not in self.jobs:
+            return Reply(404, self.error(f"{job_id} not found"))
+        done = STEPS if self.jobs[job_id]["status"] in ("hibernating", "uploading", "completed") else 0
+        train = [
+            {"train/global_step": step, "train/loss": 2.0 / step, "train/learning_rate": 1e-4, "train/epoch": 1.0}
+            for step in range(1, done + 1)
+        ]
+        return Reply(200, {"metrics": [*train, *([{"eval/global_step": done, "eval/loss": 0.75}] if done else [])]})
+
+    def _cancel(self, request: Request, job_id: str) -> Reply:
+        job = self.jobs[job_id]
+        if job["status"] in ENDED:
+            return Reply(400, self.error(f"{job_id} has ended already"))
+        job["status"] = "cancelled"
+        return Reply(200, job)
+
+    def _download(self, request: Request) -> Reply:
+        if self.jobs[request.query["ft_id"]]["status"] != "completed" or request.query["checkpoint"] != "adapter":
+            return Reply(400, self.error("there is no such checkpoint"))
+        archive = tar_of(self.adapter) if self.archive is None else self.archive
+        return Reply(200, archive, {"Content-Type": "application/octet-stream"})
+
+
+def tar_of(files: dict[str, bytes]) -> bytes:
+    """An archive of the files, in a folder."""
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w:gz") as tar:
+        for name, data in files.items():
+            info = tarfile.TarInfo(f"final/{name}")
+            info.size = len(data)
+            tar.addfile(info, io.BytesIO(data))
+    return buffer.getvalue()
