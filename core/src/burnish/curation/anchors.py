@@ -10,6 +10,7 @@ from math import inf
 from burnish.curation.gates.ledger import Ledger
 from burnish.curation.gates.lookalikes import Asked, Like, fold
 from burnish.curation.gates.screen import Screen
+from burnish.curation.gates.texts import TextGate
 from burnish.curation.splitting import hash_rank
 from burnish.curation.targets import NOT_PLAIN, always_passing, is_answered
 from burnish.diagnosis.clusters import NO_SLICE, RunCodes
@@ -68,7 +69,7 @@ class AnchorRules:
 
 
 def choose_anchors(
-    log: RunLogReader, codes: RunCodes, rules: AnchorRules, screen: Screen, ledger: Ledger
+    log: RunLogReader, codes: RunCodes, rules: AnchorRules, screen: Screen, texts: TextGate, ledger: Ledger
 ) -> list[Anchor]:
     """Up to `wanted` anchors from questions that never fail, spread over slices as the rest questions are, in seeded hash order.
 
@@ -76,7 +77,7 @@ def choose_anchors(
     were passed over; fewer than wanted means that the pool ran out.
     """
     chosen: list[Anchor] = []
-    gate = _Gate(rules, screen)
+    gate = _Gate(rules, screen, texts)
     own = always_passing(codes, rules.model)
     ledger.count(OTHER_MODEL, len(always_passing(codes)) - len(own))
     order = _in_turn(_pool(own.tolist(), codes, rules), codes, rules)
@@ -123,9 +124,10 @@ def _read(log: RunLogReader, rows: list[int]) -> Iterator[Anchor]:
 class _Gate:
     """What an anchor must pass, beside those that passed before it."""
 
-    def __init__(self, rules: AnchorRules, screen: Screen) -> None:
+    def __init__(self, rules: AnchorRules, screen: Screen, texts: TextGate) -> None:
         self._rules = rules
         self._screen = screen
+        self._texts = texts
         self._taken: dict[str, str] = {}
         self._others = screen.index()
         self._answers: dict[str, str] = {}
@@ -148,6 +150,9 @@ class _Gate:
             return ANSWERED, None
         if anchor.is_cut_off:
             return CUT_OFF, None
+        unfit = self._texts.refusal([*(message.content for message in anchor.prompt), anchor.answer])
+        if unfit:
+            return f"anchor: {unfit}", None
         near = self._near(anchor)
         if near is None:
             self._taken[key] = anchor.question_id

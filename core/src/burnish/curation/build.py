@@ -10,15 +10,25 @@ from functools import cached_property
 import numpy as np
 
 from burnish.curation.anchors import Anchor, AnchorRules, choose_anchors
-from burnish.curation.foresight import kept_though_contaminated, other_models, out_of_reach, replay_shortfall
+from burnish.curation.foresight import (
+    doubtful,
+    kept_though_contaminated,
+    other_models,
+    out_of_reach,
+    replay_shortfall,
+    texts_kept,
+)
+from burnish.curation.gates.doubts import doubt
 from burnish.curation.gates.ledger import Ledger
 from burnish.curation.gates.screen import Screen
+from burnish.curation.gates.texts import TextGate, row_texts
 from burnish.curation.leakage import check_leaks, guarded_keys
 from burnish.curation.lengths import Lengths
 from burnish.curation.own_grader import benchmark_graders
 from burnish.curation.review import Correction
-from burnish.curation.sealing import LEFT_OUT, TRAIN, VALIDATION, BuiltDataset, Row, measure, with_files
-from burnish.curation.splitting import Partition, Unit, hash_rank, partition_with_uncorrected, units
+from burnish.curation.rows import Rows, empty_wrong_answers, example_rows, make_rows
+from burnish.curation.sealing import LEFT_OUT, TRAIN, VALIDATION, BuiltDataset, measure, with_files
+from burnish.curation.splitting import Partition, Unit, partition_with_uncorrected, units
 from burnish.curation.targets import (
     Example,
     Examples,
@@ -35,7 +45,7 @@ from burnish.jsonl import to_jsonl
 from burnish.runlogs.reader import RunLogReader
 from burnish.schemas.base import Message, Parent, spoken_key
 from burnish.schemas.benchmark import BenchmarkQuestion
-from burnish.schemas.dataset import DatasetCounts, DatasetManifest, DatasetSpec, DpoRow, KtoRow, SftRow, Split
+from burnish.schemas.dataset import DatasetCounts, DatasetManifest, DatasetSpec, KtoRow, Split
 
 EMPTY_WRONG = "unwanted answer: it is empty"
 NOTHING_LEFT = "every training row was left out"
@@ -55,16 +65,6 @@ class Guard:
     @property
     def benchmark_only(self) -> frozenset[str]:
         return frozenset(q.question_id for q in self.questions if q.benchmark_only)
-
-
-@dataclass(frozen=True)
-class _Rows:
-    train: list[Row]
-    validation: list[Row]
-
-    @property
-    def all(self) -> list[Row]:
-        return [*self.train, *self.validation]
 
 
 def build_dataset(
@@ -98,13 +98,16 @@ def build_dataset(
     screen = Screen(examples.examples, guard.questions)
     parts, all_alike = _partition(spec, examples.examples, keys, screen, ledger)
     _check_leaks([(e.question_id, e.prompt) for e in parts.trained], _split(parts, []), keys, guard)
-    parts = _gated(spec, parts, keys, screen, guard, ledger)
+    texts = TextGate(spec)
+    parts = _gated(spec, parts, screen, texts, guard, ledger)
     population = _population(log, codes, guard)
     rules = _anchor_rules(spec, targets, keys, parts, guard, population)
-    anchors = choose_anchors(log, codes, rules, screen, ledger)
-    rows, split = _rows(spec, parts, anchors), _split(parts, anchors)
-    ledger.leave_out(EMPTY_WRONG, _empty_wrong_answers(spec, parts))
+    anchors = choose_anchors(log, codes, rules, screen, texts, ledger)
+    rows, split = make_rows(spec, parts, anchors), _split(parts, anchors)
+    ledger.leave_out(EMPTY_WRONG, empty_wrong_answers(spec, parts))
     _check_leaks([(row.question_id, row.prompt) for row in rows.all], split, keys, guard)
+    doubt(parts.trained, screen, ledger)
+    rows = rows.changed(lambda each: texts.cleaned(each, ledger))
     anchors_by_slice = Counter(population.slice_of.get(anchor.question_id, NO_SLICE) for anchor in anchors)
     counts = DatasetCounts(
         corrections=sum(row.source == "correction" for row in rows.all),
@@ -115,6 +118,8 @@ def build_dataset(
         discarded=ledger.left_out,
         doubted=ledger.reasons("doubted"),
         masked=ledger.reasons("masked"),
+        secrets=dict(sorted(texts.secrets.items())),
+        personal_data=dict(sorted(texts.personal_data.items())),
         anchors_wanted=rules.wanted,
         anchors_by_slice=dict(sorted(anchors_by_slice.items())),
         rest=len(set(population.slice_of) - set(split.targeted) - set(split.anchors)),
@@ -126,6 +131,8 @@ def build_dataset(
         _without_wanted(spec, rows),
         ALL_ALIKE if all_alike else None,
         kept_though_contaminated(ledger),
+        doubtful(ledger),
+        *texts_kept(spec, texts),
     ]
     return _seal(spec, rows, split, counts, corrections, lengths, [w for w in warnings if w], ledger)
 
@@ -148,20 +155,23 @@ def _partition(
 def _gated(
     spec: DatasetSpec,
     parts: Partition,
-    keys: Mapping[str, set[str]],
     screen: Screen,
+    texts: TextGate,
     guard: Guard,
     ledger: Ledger,
 ) -> Partition:
     """The parts without what the gates leave out. Raises PreconditionError if nothing is left to train on."""
+    parts = texts.without(
+        parts, lambda example: [text for row in example_rows(spec, example) for text in row_texts(row)], ledger
+    )
     parts = screen.without_contaminated(parts, guard.benchmark_only, ledger, drop=spec.contamination == "drop")
     if spec.near_duplicates == "drop":
         parts = screen.without_near_duplicates(parts, ledger)
     if not parts.train:
         found = "; ".join(f"{count} × {reason}" for reason, count in ledger.left_out.items())
         raise PreconditionError(
-            f"{NOTHING_LEFT} ({found}). Correct other failures, or keep such rows with --contamination warn "
-            "or --near-duplicates keep",
+            f"{NOTHING_LEFT} ({found}). Correct other failures, or keep such rows with --contamination warn, "
+            "--secrets mask or --personal-data mask",
             run_log_id=spec.run_log_id,
         )
     return parts
@@ -187,7 +197,7 @@ def _population(log: RunLogReader, codes: RunCodes, guard: Guard) -> _Population
     return _Population([(question_id, slice, None) for question_id, slice in zip(ids, slices, strict=True)])
 
 
-def _without_wanted(spec: DatasetSpec, rows: _Rows) -> str | None:
+def _without_wanted(spec: DatasetSpec, rows: Rows) -> str | None:
     if spec.format != "kto" or any(isinstance(row, KtoRow) and row.label for row in rows.all):
         return None
     return (
@@ -234,62 +244,6 @@ def _anchor_rules(
     )
 
 
-def _rows(spec: DatasetSpec, parts: Partition, anchors: Sequence[Anchor]) -> _Rows:
-    """Rows of both files, each mixed in seeded hash order."""
-    ranked = sorted(anchors, key=lambda anchor: hash_rank(spec.seed, "anchor_validation", anchor.question_id))
-    validating = round(spec.validation_share * len(ranked))
-    train = [*_corrections(spec, parts.train), *(_anchor_row(spec, anchor) for anchor in ranked[validating:])]
-    validation = [*_corrections(spec, parts.validation), *(_anchor_row(spec, anchor) for anchor in ranked[:validating])]
-
-    def place(row: Row) -> tuple[float, str]:
-        return hash_rank(spec.seed, "order", row.question_id), row.question_id
-
-    return _Rows(sorted(train, key=place), sorted(validation, key=place))
-
-
-def _corrections(spec: DatasetSpec, chosen: Sequence[Unit]) -> list[Row]:
-    examples = (example for unit in chosen for example in unit.examples)
-    return [row for example in examples for row in _example_rows(spec, example)]
-
-
-def _example_rows(spec: DatasetSpec, example: Example) -> list[Row]:
-    """One row; for kto two, unless there is no correction, or the wrong answer is empty, of which there is nothing to unlearn."""
-    if example.correction is None:
-        return [_unwanted(example)]
-    question_id, prompt = example.question_id, example.prompt
-    right, wrong = _assistant(example.correction), _assistant(example.wrong_answer)
-    if spec.format == "dpo":
-        return [DpoRow(question_id=question_id, source="correction", prompt=prompt, chosen=right, rejected=wrong)]
-    if spec.format == "sft":
-        return [SftRow(question_id=question_id, source="correction", prompt=prompt, completion=right)]
-    wanted = KtoRow(question_id=question_id, source="correction", prompt=prompt, completion=right, label=True)
-    return [wanted, _unwanted(example)] if example.wrong_answer.strip() else [wanted]
-
-
-def _unwanted(example: Example) -> KtoRow:
-    answer = _assistant(example.wrong_answer)
-    return KtoRow(
-        question_id=example.question_id, source="logged", prompt=example.prompt, completion=answer, label=False
-    )
-
-
-def _empty_wrong_answers(spec: DatasetSpec, parts: Partition) -> list[str]:
-    if spec.format != "kto":
-        return []
-    return sorted(example.question_id for example in parts.trained if not example.wrong_answer.strip())
-
-
-def _anchor_row(spec: DatasetSpec, anchor: Anchor) -> Row:
-    question_id, prompt, answer = anchor.question_id, anchor.prompt, _assistant(anchor.answer)
-    if spec.format == "kto":
-        return KtoRow(question_id=question_id, source="anchor", prompt=prompt, completion=answer, label=True)
-    return SftRow(question_id=question_id, source="anchor", prompt=prompt, completion=answer)
-
-
-def _assistant(content: str) -> list[Message]:
-    return [Message(role="assistant", content=content)]
-
-
 def _split(parts: Partition, anchors: Sequence[Anchor]) -> Split:
     held_out, validation, train = (_question_ids(p) for p in (parts.held_out, parts.validation, parts.train))
     return Split(
@@ -322,7 +276,7 @@ def _check_leaks(
 
 def _seal(
     spec: DatasetSpec,
-    rows: _Rows,
+    rows: Rows,
     split: Split,
     counts: DatasetCounts,
     corrections: Mapping[str, Correction],

@@ -6,9 +6,10 @@ Pure. Called by the build; its sentences stay in the manifest and are shown wher
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from burnish.curation.gates.ledger import Ledger
+from burnish.curation.gates.texts import TextGate
 from burnish.curation.targets import Target
 from burnish.schemas.dataset import DatasetSpec, Split
 from burnish.schemas.evaluation import EvalRow
@@ -64,6 +65,34 @@ def kept_though_contaminated(ledger: Ledger) -> str | None:
         f"{rows} what a benchmark question asks, nearly or in the last turn, and stayed in, as --contamination warn says: the "
         "evaluation is in part a memory test. `burnish dataset show NAME --left-out` names them."
     )
+
+
+def doubtful(ledger: Ledger) -> str | None:
+    """A warning if corrections look wrong."""
+    found = set(ledger.questions("doubted", "doubtful"))
+    if not found:
+        return None
+    named = ", ".join(sorted(found)[:NAMED])
+    more = f" and {len(found) - NAMED} more" if len(found) > NAMED else ""
+    return (
+        f"{len(found)} corrections look doubtful ({named}{more}): `burnish dataset show NAME --left-out` says why. Look at them, "
+        "and correct those that are wrong before training."
+    )
+
+
+def texts_kept(spec: DatasetSpec, texts: TextGate) -> Iterator[str]:
+    """Warnings if rows keep secrets or personal data as they are."""
+    kept = (
+        ("secrets", spec.secrets, texts.secrets, "--secrets"),
+        ("personal data", spec.personal_data, texts.personal_data, "--personal-data"),
+    )
+    for what, action, found, option in kept:
+        if action == "keep" and found:
+            named = ", ".join(f"{kind} in {count}" for kind, count in sorted(found.items()))
+            yield (
+                f"Rows hold {what} as they are ({named}), and a trained model can be made to recite them: build with {option} "
+                "mask or drop, or keep them on purpose."
+            )
 
 
 def out_of_reach(split: Split, questions: Iterable[tuple[str, str, str | None]]) -> str | None:

@@ -48,6 +48,13 @@ class DatasetSpec(Frozen):
     contamination: Literal["drop", "warn"] = Field(
         default="drop", description="training rows that ask nearly what a benchmark question asks"
     )
+    secrets: Literal["drop", "mask", "keep"] = Field(
+        default="drop", description="training rows with keys, tokens or passwords in their text; mask: `[SECRET]`"
+    )
+    personal_data: Literal["keep", "mask", "drop"] = Field(
+        default="keep",
+        description="training rows with e-mail addresses, IBANs, cards, telephone numbers or IP addresses in their text; mask: `[E-MAIL]` …",
+    )
 
 
 class SftRow(Frozen):
@@ -118,6 +125,12 @@ class DatasetCounts(Frozen):
     anchors_by_slice: dict[str, int] = Field(default={}, description="slice -> anchors")
     masked: dict[str, int] = Field(default={}, description="reason -> questions whose rows were masked")
     doubted: dict[str, int] = Field(default={}, description="reason -> questions whose rows stayed, with a doubt")
+    secrets: dict[str, int] = Field(
+        default={}, description="kind -> rows with such a secret that stayed, masked or not"
+    )
+    personal_data: dict[str, int] = Field(
+        default={}, description="kind -> rows with such data that stayed, masked or not"
+    )
     rest: int | None = Field(
         default=None, description="questions of the benchmark, else of the run log, that decide whether the rest holds"
     )

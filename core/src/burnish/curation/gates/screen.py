@@ -6,7 +6,7 @@ What is asked is compared, not the evidence beside it. Texts and numbers that mo
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from burnish.curation.gates.ledger import Ledger
@@ -134,6 +134,16 @@ class Screen:
             return replace(example, question_ids=(*example.question_ids, *sorted(follow.get(example.key, ()))))
 
         return parts.changed(merged)
+
+    def answered_otherwise(self, trained: Mapping[str, Example], least: float) -> Iterator[tuple[Example, Like]]:
+        """Trained examples that ask nearly what an earlier one asks, with the question of that one, if their corrections differ."""
+        for key, likes in self._pairs.items():
+            others = [like for like in likes if like.key in trained and like.similarity >= least]
+            found = next(
+                (o for o in others if key in trained and not _answer_alike(trained[key], trained[o.key])), None
+            )
+            if found:
+                yield trained[key], Like(trained[found.key].question_id, found.similarity)
 
 
 def _without(keys: set[str]) -> Callable[[Example], Example | None]:

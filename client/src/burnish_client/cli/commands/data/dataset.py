@@ -36,6 +36,10 @@ class BuildOptions(SplitOptions):
         "drop", "Questions that ask nearly the same: on one side of the split, and of rows with one answer, one."
     )
     contamination: Literal["drop", "warn"] = option("drop", "Rows that ask nearly what the benchmark asks.")
+    secrets: Literal["drop", "mask", "keep"] = option("drop", "Rows with keys, tokens or passwords in their text.")
+    personal_data: Literal["keep", "mask", "drop"] = option(
+        "keep", "Rows with e-mail addresses, IBANs, cards, telephone numbers or IP addresses in their text."
+    )
     seed: int = option(0, "Seed of the split. The same seed gives the same version.")
     json: JsonFlag = False
 
@@ -60,6 +64,8 @@ def build_dataset(
             seed=options.seed,
             near_duplicates=options.near_duplicates,
             contamination=options.contamination,
+            secrets=options.secrets,
+            personal_data=options.personal_data,
         )
         with console.working("building the dataset"):
             manifest = client.build_dataset(spec)

@@ -11,7 +11,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from burnish_trainer.preflight.checks.credentials import secrets_in
+from burnish.curation.gates.secrets import SecretScanner
+
+
+def secrets_in(text: str) -> frozenset[str]:
+    return SecretScanner().kinds(text)
 
 
 def drawn(length: int, alphabet: str = string.ascii_letters + string.digits) -> str:
@@ -54,6 +58,15 @@ HARMLESS = [
 @pytest.mark.parametrize("kind", SECRETS)
 def test_a_secret_in_a_sentence_is_found(kind: str) -> None:
     assert kind in secrets_in(f"Before it.\nhere: {SECRETS[kind]}\nBehind it.")
+
+
+@pytest.mark.parametrize("kind", SECRETS)
+def test_a_masked_secret_is_gone_and_the_rest_stays(kind: str) -> None:
+    masked = SecretScanner().masked(f"Before it.\nhere: {SECRETS[kind]}\nBehind it.")
+    assert "[SECRET]" in masked
+    assert secrets_in(masked) == frozenset()
+    assert (masked[:10], masked[-10:]) == ("Before it.", "Behind it.")
+    assert SecretScanner().masked(HARMLESS[0]) == HARMLESS[0]
 
 
 @pytest.mark.parametrize("kind", ["AWS Access Key", "GitHub Token"])
