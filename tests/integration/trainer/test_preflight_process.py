@@ -141,6 +141,24 @@ def test_a_process_that_dies_over_every_request_is_the_jobs_own_doing(base_model
     checker.close()
 
 
+HUNGRY = """
+import json, sys
+from burnish_trainer.preflight.checker import answer
+for line in sys.stdin:
+    print(json.dumps(answer(line.encode(), lambda spec: bytearray(700 << 20))), flush=True)
+"""
+
+
+def test_a_check_that_needs_too_much_memory_is_the_jobs_own_doing(base_model_dir: Path, spec: JobSpec) -> None:
+    checker = CheckerProcess(base_model_dir, {}, command=(sys.executable, "-c", HUNGRY), memory_bytes=600 << 20)
+    with pytest.raises(
+        ResourceExhaustedError, match="preflight needs more than 600 MiB of memory: train on fewer rows"
+    ):
+        checker.check(spec)
+    assert Path(f"/proc/{checker.pid}/oom_score_adj").read_text().strip() == "1000", "it is ended before others are"
+    checker.close()
+
+
 def test_a_request_that_nobody_waits_for_frees_the_process_for_the_next(base_model_dir: Path, spec: JobSpec) -> None:
     sleeping = (sys.executable, "-c", "import time; time.sleep(60)")
     checker = CheckerProcess(base_model_dir, {}, command=sleeping)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import logging
 import os
+import resource
 import sys
 import threading
 from collections.abc import Callable, Sequence
@@ -23,7 +24,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic import Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from burnish.errors import BurnishError, InternalError
+from burnish.errors import BurnishError, InternalError, ResourceExhaustedError
 from burnish.telemetry import logs, tracing
 
 if TYPE_CHECKING:
@@ -48,7 +49,8 @@ def main() -> None:
 
 
 def answer(request: bytes, check: Callable[[JobSpec], CheckReport]) -> dict[str, Any]:
-    """{"report": …} or {"error": …}; an unknown exception is logged here and answered as an InternalError."""
+    """{"report": …} or {"error": …}; no memory is a ResourceExhaustedError, and an unknown exception is
+    logged here and answered as an InternalError."""
     from burnish.schemas.job import JobSpec
 
     try:
@@ -58,6 +60,10 @@ def answer(request: bytes, check: Callable[[JobSpec], CheckReport]) -> dict[str,
             return {"report": check(spec).model_dump(mode="json")}
     except BurnishError as error:
         return {"error": error.to_dict()}
+    except MemoryError:
+        limit = resource.getrlimit(resource.RLIMIT_DATA)[0] >> 20
+        too_much = ResourceExhaustedError(f"preflight needs more than {limit} MiB of memory: train on fewer rows")
+        return {"error": too_much.to_dict()}
     except Exception as error:
         log.exception("preflight failed")
         defect = InternalError(f"preflight ended by an unexpected {type(error).__name__}; the trainer's log has it")

@@ -10,6 +10,7 @@ import contextlib
 import json
 import logging
 import os
+import resource
 import subprocess
 import sys
 import threading
@@ -31,6 +32,7 @@ log = logging.getLogger(__name__)
 
 CHECKER = (sys.executable, "-m", "burnish_trainer.preflight.checker")
 TIMEOUT_SECONDS = 600.0
+MEMORY_BYTES = 8 << 30
 END_SECONDS = 5.0
 LOOK_SECONDS = 0.1
 TRIES = 2
@@ -59,7 +61,8 @@ class CheckerProcess:
     """burnish_trainer.preflight.types.Checker over a child process that is started at once and kept.
 
     environment: what the child gets beyond this process's own (the object store's keys); never in argv. One request runs
-    at a time, others wait their turn. timeout_seconds: of one request, its wait included.
+    at a time, others wait their turn. timeout_seconds: of one request, its wait included. memory_bytes: what the child may
+    allocate; where the whole machine is short of memory before that, it is the first to be ended.
     """
 
     def __init__(
@@ -68,13 +71,15 @@ class CheckerProcess:
         environment: Mapping[str, str],
         timeout_seconds: float = TIMEOUT_SECONDS,
         command: Sequence[str] = CHECKER,
+        memory_bytes: int = MEMORY_BYTES,
     ) -> None:
         self._command = [*command, str(base_model.resolve())]
         self._environment = _environment(environment)
         self._timeout_seconds = timeout_seconds
+        self._memory_bytes = memory_bytes
         self._turn = threading.Lock()
         self._is_closed = False
-        self._child = _Child(self._command, self._environment)
+        self._child = _Child(self._command, self._environment, self._memory_bytes)
 
     @property
     def pid(self) -> int:
@@ -125,17 +130,20 @@ class CheckerProcess:
             raise UnavailableError("preflight is closed: the trainer is stopping")
         if not self._child.is_alive():
             self._child.end()
-            self._child = _Child(self._command, self._environment)
+            self._child = _Child(self._command, self._environment, self._memory_bytes)
         return self._child
 
 
 class _Child:
     """One life of the checker."""
 
-    def __init__(self, command: Sequence[str], environment: Mapping[str, str]) -> None:
+    def __init__(self, command: Sequence[str], environment: Mapping[str, str], memory_bytes: int) -> None:
         self._process = subprocess.Popen(
             command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=dict(environment), start_new_session=True
         )
+        with contextlib.suppress(ProcessLookupError):
+            resource.prlimit(self._process.pid, resource.RLIMIT_DATA, (memory_bytes, memory_bytes))
+            Path(f"/proc/{self._process.pid}/oom_score_adj").write_text("1000")
         assert self._process.stdin is not None
         assert self._process.stdout is not None
         self._stdin: IO[bytes] = self._process.stdin
