@@ -118,6 +118,20 @@ def test_two_ups_at_once_start_one_stack(home: Home) -> None:
     assert sum("was up already" in text for text in texts) == 1
 
 
+def test_an_up_that_fails_leaves_the_stack_that_another_one_started(home: Home) -> None:
+    """It is asleep while its supervisor dies and another `up` starts a stack in the same home."""
+    with home.start("up", "--without", "inference") as failing:
+        until(lambda: home.state().get("parts", []))
+        failing.send_signal(signal.SIGSTOP)
+        os.kill(home.state()["supervisor"]["pid"], signal.SIGKILL)
+        other = home.burnish("up", *STORE_ONLY)
+        assert other.returncode == 0, other.stderr
+        failing.send_signal(signal.SIGCONT)
+        failing.communicate(timeout=60)
+    assert failing.returncode == 1
+    assert [part["state"] for part in home.json("status")["parts"]] == ["healthy"]
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
 def test_an_interrupted_up_leaves_nothing(home: Home, number: signal.Signals) -> None:
     """Also when it is killed: the supervisor sees its lifeline end."""
