@@ -24,6 +24,7 @@ class Gateway:
     """Has one remote model, fix, and no adapter."""
 
     token = "the-token"
+    open_paths = ()
 
     def answer(self, request: Request) -> Reply:
         manifest = FOUND.model_dump(mode="json")

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from urllib.parse import urlsplit
 
 from burnish.errors import PreconditionError
-from burnish.schemas.hosted import PROVIDERS, RemoteModel
+from burnish.schemas.hosted import PROVIDERS, ProviderName, RemoteModel
 
 
 def key_for(remote: RemoteModel, environment: Mapping[str, str] = os.environ) -> str:
@@ -16,12 +16,7 @@ def key_for(remote: RemoteModel, environment: Mapping[str, str] = os.environ) ->
     The record comes out of the bucket: an address in it that nobody here chose must not be sent the key.
     """
     declared = PROVIDERS[remote.provider]
-    key = environment.get(declared.key, "")
-    if not key:
-        raise PreconditionError(
-            f"{remote.model} answers at {remote.label} and this machine has no key for it: set {declared.key}",
-            field="adapter",
-        )
+    key = require_key(remote.provider, environment)
     here = environment.get(declared.address) or declared.usual_address
     if _origin(here) != _origin(remote.endpoint):
         raise PreconditionError(
@@ -30,6 +25,17 @@ def key_for(remote: RemoteModel, environment: Mapping[str, str] = os.environ) ->
             field="adapter",
         )
     return key
+
+
+def require_key(provider: ProviderName, environment: Mapping[str, str] = os.environ) -> str:
+    """The provider's key. PreconditionError if it is not set."""
+    name = PROVIDERS[provider].key
+    if not environment.get(name):
+        raise PreconditionError(
+            f"a model that stays at {provider} is asked there, and this machine has no key for it: set {name}",
+            field="adapter",
+        )
+    return environment[name]
 
 
 def _origin(url: str) -> tuple[str, str | None, int | None]:

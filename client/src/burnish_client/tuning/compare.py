@@ -13,6 +13,7 @@ from burnish.schemas.adapter import AdapterManifest
 from burnish.schemas.base import Frozen
 from burnish.schemas.dataset import DatasetFormat, DatasetManifest, DatasetSpec
 from burnish.schemas.evaluation import JudgeCalibration
+from burnish.schemas.hosted import LOCAL, PROVIDERS, HostedSpec, RemoteModelManifest
 from burnish.schemas.methods import METHODS, Method
 from burnish.verdict import Thresholds, name_some
 from burnish_client.evaluation.comparison import Evaluation
@@ -23,16 +24,29 @@ from burnish_client.tuning.recommendation import MethodResult, claims_of
 from burnish_client.tuning.search_space import Value, has_parameter, make_spec, parse_values
 from burnish_protos.trainer.v1.trainer_pb2 import TuningJob, TuningSpec
 
+MOST_NAME = 100  # a label's value has 128 characters at most
 SPLIT_FIELDS = ("targeted", "held_out", "train", "validation")  # anchors are mixed in by some formats only
 
 
 class PlannedMethod(Frozen):
-    """One method, its dataset, and what it is trained with beside the defaults."""
+    """One method, its dataset, what it is trained with beside the defaults, and the provider that trains it; None: the trainer itself."""
 
     method: Method
     dataset: DatasetManifest
     adapter: str
     values: dict[str, Value]
+    hosted: HostedSpec | None = None
+
+    @property
+    def name(self) -> str:
+        """`sft`, or `sft-on-openai-gpt-4.1-nano`: in tables, labels and folders."""
+        if self.hosted is None:
+            return self.method
+        return f"{self.method}-on-{self.hosted.provider}-{_slug(self.hosted.model)}"[:MOST_NAME]
+
+    @property
+    def place(self) -> str:
+        return LOCAL if self.hosted is None else f"{self.hosted.provider}:{self.hosted.model}"
 
     def spec(self) -> TuningSpec:
         return make_spec(
@@ -41,16 +55,18 @@ class PlannedMethod(Frozen):
             version=self.dataset.version,
             adapter=self.adapter,
             values=self.values,
+            hosted=self.hosted,
         )
 
 
-def methods_of(text: str) -> list[Method]:
-    """`sft,dpo`: two or more methods, each once. Raises InvalidInputError."""
-    names = [word.strip() for word in text.split(",") if word.strip()]
+def methods_of(text: str, places: int = 1) -> list[Method]:
+    """`sft,dpo`: methods, each once; two or more, unless they are trained in several places. Raises InvalidInputError."""
+    least, names = (2 if places == 1 else 1), [word.strip() for word in text.split(",") if word.strip()]
     found: list[Method] = [method for name in names for method in METHODS if method == name]
-    if len(found) < max(len(names), 2) or len(set(found)) < len(found):
+    if len(found) < max(len(names), least) or len(set(found)) < len(found):
         raise InvalidInputError(
-            f"--methods {text!r}: name two or more of {', '.join(METHODS)}, each once, with commas", field="methods"
+            f"--methods {text!r}: name {'two or more' if least == 2 else 'some'} of {', '.join(METHODS)}, each once, with commas",
+            field="methods",
         )
     return found
 
@@ -76,16 +92,36 @@ def values_by_method(words: Sequence[str], methods: Sequence[Method], seed: int)
 
 def adapter_name_of(label: str) -> str:
     """An adapter name from a label, with room for a method's."""
-    return re.sub(r"[^a-z0-9._-]+", "-", label.lower()).strip("-._")[:40].rstrip("-._") or "compared"
+    return _slug(label)[:40].rstrip("-._") or "compared"
+
+
+def _slug(text: str) -> str:
+    return re.sub(r"[^a-z0-9._-]+", "-", text.lower()).strip("-._")
+
+
+def check_places(places: Sequence[HostedSpec | None], methods: Sequence[Method]) -> None:
+    """Raise InvalidInputError for a place that is named twice, and for a provider that does not train one of the methods."""
+    if len(set(places)) < len(places):
+        raise InvalidInputError("--on: name each place once", field="on")
+    for hosted in filter(None, places):
+        known = PROVIDERS[hosted.provider].methods
+        if others := [method for method in methods if method not in known]:
+            raise InvalidInputError(
+                f"{hosted.provider} trains {' and '.join(known)} only: leave {', '.join(others)} out of --methods",
+                field="methods",
+            )
 
 
 def plan_methods(
-    curator: CuratorClient, values: Mapping[Method, dict[str, Value]], spec: DatasetSpec
+    curator: CuratorClient,
+    values: Mapping[Method, dict[str, Value]],
+    spec: DatasetSpec,
+    places: Sequence[HostedSpec | None] = (None,),
 ) -> list[PlannedMethod]:
     """A dataset version a format, from the same run log, corrections, shares and seed. PreconditionError if the splits differ.
 
     KTO gets no row of a question without a correction, since the other formats have none.
-    values: of each method. spec: its name is what the names of datasets and adapters begin with; its format is not looked at.
+    places: that train each method; a provider gets the values that it takes. values: of each method. spec: its name is what the names of datasets and adapters begin with; its format is not looked at.
     """
     built: dict[DatasetFormat, DatasetManifest] = {}
     for format in dict.fromkeys(METHODS[method].format for method in values):
@@ -95,10 +131,23 @@ def plan_methods(
     check_same_split(list(built.values()))
     return [
         PlannedMethod(
-            method=method, dataset=built[METHODS[method].format], adapter=f"{spec.name}-{method}", values=given
+            method=method,
+            dataset=built[METHODS[method].format],
+            adapter=f"{spec.name}-{method}" + (f"-{hosted.provider}" if hosted else ""),
+            values=taken_by(hosted, given),
+            hosted=hosted,
         )
         for method, given in values.items()
+        for hosted in places
     ]
+
+
+def taken_by(hosted: HostedSpec | None, values: Mapping[str, Value]) -> dict[str, Value]:
+    """Those of the values that the place takes."""
+    if hosted is None:
+        return dict(values)
+    taken = {path.rpartition(".")[2] for path in PROVIDERS[hosted.provider].parameters}
+    return {name: value for name, value in values.items() if name in taken}
 
 
 def check_same_split(datasets: Sequence[DatasetManifest]) -> None:
@@ -124,22 +173,22 @@ def compare_id(planned: Sequence[PlannedMethod], benchmark: str) -> str:
 
 def start_jobs(
     trainer: TrainerClient, planned: Sequence[PlannedMethod], compared: str, *, retry: bool
-) -> dict[Method, str]:
-    """Method -> job id: the newest job of this comparison, or a new one if there is none.
+) -> dict[str, str]:
+    """Name -> job id: the newest job of this comparison, or a new one if there is none.
 
     retry: also if the newest has failed or was cancelled. Request ids count the tries, so that a command that was
     killed and run again queues nothing twice.
     """
-    jobs: dict[Method, str] = {}
+    jobs: dict[str, str] = {}
     for method in planned:
-        labels = {"compare": compared, "method": method.method}
+        labels = {"compare": compared, "method": method.name}
         before = trainer.list_jobs(labels=labels)
         again = retry and before and job_state(before[0].state) in ("failed", "cancelled")
         if before and not again:
-            jobs[method.method] = before[0].job_id
+            jobs[method.name] = before[0].job_id
             continue
-        request_id = f"compare-{compared}-{method.method}-{len(before) + 1}"
-        jobs[method.method] = trainer.create_job(method.spec(), request_id, labels=labels).job_id
+        request_id = f"compare-{compared}-{method.name}-{len(before) + 1}"
+        jobs[method.name] = trainer.create_job(method.spec(), request_id, labels=labels).job_id
     return jobs
 
 
@@ -156,18 +205,23 @@ def method_result(
     method: PlannedMethod,
     job: TuningJob,
     done: Evaluation | None = None,
-    adapter: AdapterManifest | None = None,
+    adapter: AdapterManifest | RemoteModelManifest | None = None,
     limits: Thresholds | None = None,
     calibration: JudgeCalibration | None = None,
 ) -> MethodResult:
     """What came of a method: of its eval and its adapter, or, without them, why its job has no adapter."""
-    dataset = f"{method.dataset.name}@{method.dataset.version}"
-    known = MethodResult(method=method.method, dataset=dataset, job_id=job.job_id, failure=failure_of(job))
+    known = MethodResult(
+        method=method.name,
+        place=method.place,
+        dataset=f"{method.dataset.name}@{method.dataset.version}",
+        job_id=job.job_id,
+        failure=failure_of(job),
+        cost_usd=job.estimate.cost_usd if job.estimate.HasField("cost_usd") else None,
+    )
     if done is None or adapter is None:
         return known
     improved, broke = claims_of(done.base_rows, done.candidate_rows, limits or Thresholds(), calibration)
-    # as measured over all attempts; of an older trainer, as the run itself counted
-    measured, training = adapter.measured, adapter.training
+    seconds, peak_memory_bytes = _took(job, adapter)
     return known.model_copy(
         update={
             "adapter": f"{adapter.name}@{adapter.version}",
@@ -176,10 +230,19 @@ def method_result(
             "verdict": done.verdict,
             "improved": improved,
             "broke": broke,
-            "seconds": measured.seconds if measured else training.duration_seconds,
-            "peak_memory_bytes": (measured or training).peak_memory_bytes,
+            "seconds": seconds,
+            "peak_memory_bytes": peak_memory_bytes,
         }
     )
+
+
+def _took(job: TuningJob, adapter: AdapterManifest | RemoteModelManifest) -> tuple[float, int | None]:
+    """Seconds and bytes of the training. Of a remote model, from its job's start to its end, the provider's own queue included."""
+    if isinstance(adapter, RemoteModelManifest):
+        return (job.end_time.ToDatetime() - job.start_time.ToDatetime()).total_seconds(), None
+    # as measured over all attempts; of an older trainer, as the run itself counted
+    measured, training = adapter.measured, adapter.training
+    return measured.seconds if measured else training.duration_seconds, (measured or training).peak_memory_bytes
 
 
 def failure_of(job: TuningJob) -> str | None:

@@ -9,7 +9,7 @@ from itertools import combinations
 from burnish.reporting.sentences import duration, interval, p_equals, points
 from burnish.schemas.base import Frozen
 from burnish.schemas.evaluation import Comparison, EvalRow, JudgeCalibration, Verdict
-from burnish.schemas.methods import Method
+from burnish.schemas.hosted import LOCAL
 from burnish.statistics import holm, needs_questions, noninferiority, prudent_design_effect
 from burnish.verdict import (
     Answer,
@@ -27,10 +27,12 @@ from burnish.verdict import (
 class MethodResult(Frozen):
     """What came of one method. improved, broke: the verdict's two claims. failure: why there is no verdict.
 
-    seconds, peak_memory_bytes: of the training run; None if the trainer did not measure them.
+    method: as METHODS names it, or with the provider that trained it (`PlannedMethod.name`). seconds, peak_memory_bytes: of the
+    training run; None if the trainer did not measure them. cost_usd: what a provider was estimated to charge for it; None: not known.
     """
 
-    method: Method
+    method: str
+    place: str = LOCAL
     dataset: str
     job_id: str | None = None
     adapter: str | None = None
@@ -41,6 +43,7 @@ class MethodResult(Frozen):
     broke: Answer | None = None
     seconds: float | None = None
     peak_memory_bytes: int | None = None
+    cost_usd: float | None = None
     failure: str | None = None
 
     @property
@@ -57,8 +60,8 @@ class PairwiseComparison(Frozen):
     needs_questions: how many more targeted questions would show a difference; None if it is shown, or beyond 20,000.
     """
 
-    first: Method
-    second: Method
+    first: str
+    second: str
     targeted: Comparison
     rest: Comparison
     targeted_p: float
@@ -71,7 +74,7 @@ class Recommendation(Frozen):
     """settled: a recommendation can be given; method is then the one to take, or None for none of them."""
 
     settled: bool
-    method: Method | None
+    method: str | None
     sentence: str
     needs_questions: int | None = None
 
@@ -90,7 +93,7 @@ def claims_of(
 
 
 def compare_pairs(
-    rows: Mapping[Method, Sequence[EvalRow]], limits: Thresholds, calibration: JudgeCalibration | None = None
+    rows: Mapping[str, Sequence[EvalRow]], limits: Thresholds, calibration: JudgeCalibration | None = None
 ) -> list[PairwiseComparison]:
     """Every two methods against each other, in the order given.
 
@@ -144,8 +147,8 @@ def recommend(
 
 
 def _compare_pair(
-    first: Method,
-    second: Method,
+    first: str,
+    second: str,
     first_rows: Sequence[EvalRow],
     second_rows: Sequence[EvalRow],
     limits: Thresholds,
@@ -194,11 +197,11 @@ def _needed(found: Outcomes, limits: Thresholds) -> int | None:
     return max(1, math.ceil((required + found.n) * effect) - found.n)
 
 
-def _of(name: Method, pairs: Sequence[PairwiseComparison]) -> list[PairwiseComparison]:
+def _of(name: str, pairs: Sequence[PairwiseComparison]) -> list[PairwiseComparison]:
     return [pair for pair in pairs if name in (pair.first, pair.second)]
 
 
-def _lead(name: Method, pair: PairwiseComparison, limits: Thresholds) -> tuple[int, int]:
+def _lead(name: str, pair: PairwiseComparison, limits: Thresholds) -> tuple[int, int]:
     """(target, rest): 1 if `name` is shown to be better than the other, −1 worse, 0 neither."""
     sign = 1 if pair.second == name else -1
     leads = []
@@ -208,12 +211,12 @@ def _lead(name: Method, pair: PairwiseComparison, limits: Thresholds) -> tuple[i
     return leads[0], leads[1]
 
 
-def _beats(name: Method, pair: PairwiseComparison, limits: Thresholds) -> bool:
+def _beats(name: str, pair: PairwiseComparison, limits: Thresholds) -> bool:
     target, rest = _lead(name, pair, limits)
     return (target > 0 and rest >= 0) or (target == 0 and rest > 0)
 
 
-def _take(method: Method, why: str) -> Recommendation:
+def _take(method: str, why: str) -> Recommendation:
     return Recommendation(settled=True, method=method, sentence=f"Take {method}: {why}.")
 
 
@@ -253,7 +256,7 @@ def _state(result: MethodResult) -> str:
 
 
 def _won(
-    winner: Method, eligible: Sequence[MethodResult], pairs: Sequence[PairwiseComparison], limits: Thresholds
+    winner: str, eligible: Sequence[MethodResult], pairs: Sequence[PairwiseComparison], limits: Thresholds
 ) -> Recommendation:
     reasons = []
     for pair in _of(winner, pairs):

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from burnish.errors import InvalidInputError
+from burnish.schemas.hosted import HostedSpec
 from burnish.schemas.hyperparameters import Hyperparameter, Kind, value_text
 from burnish.schemas.job import hyperparameters_of
 from burnish.schemas.methods import Method
@@ -114,10 +115,20 @@ def has_parameter(name: str, method: Method) -> bool:
     return name in _searchable(method)
 
 
-def make_spec(method: Method, *, dataset: str, version: str, adapter: str, values: Mapping[str, Value]) -> TuningSpec:
+def make_spec(
+    method: Method,
+    *,
+    dataset: str,
+    version: str,
+    adapter: str,
+    values: Mapping[str, Value],
+    hosted: HostedSpec | None = None,
+) -> TuningSpec:
     """A spec with these values; all others are left to the trainer's defaults."""
     given: dict[str, Any] = dict(values)
-    return tuning_spec(method, dataset_name=dataset, dataset_version=version, adapter_name=adapter, **given)
+    return tuning_spec(
+        method, dataset_name=dataset, dataset_version=version, adapter_name=adapter, hosted=hosted, **given
+    )
 
 
 def command_of(method: Method, *, dataset: str, adapter: str, values: Mapping[str, Value]) -> str:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from rich.table import Table
 
+from burnish.schemas.hosted import LOCAL
 from burnish_client.cli.views import console
 
 if TYPE_CHECKING:
@@ -93,11 +94,14 @@ def show_methods(
     results: Sequence[MethodResult], pairs: Sequence[PairwiseComparison], recommendation: Recommendation
 ) -> None:
     """One table of methods, one of their direct comparisons, and the recommendation."""
-    shown = console.table("method", "verdict", ">targeted", ">of", ">rest", ">of", ">training", ">memory")
+    hosted = any(result.place != LOCAL for result in results)
+    money = (">price",) if hosted else ()
+    shown = console.table("~method", "verdict", ">targeted", ">of", ">rest", ">of", ">training", ">memory", *money)
     for result in results:
         verdict = result.verdict
+        price = [_price(result)] if hosted else []
         if verdict is None:
-            shown.add_row(result.method, "[red]none[/]", *["–"] * 6)
+            shown.add_row(result.method, "[red]none[/]", *["–"] * 6, *price)
             continue
         shown.add_row(
             result.method,
@@ -106,6 +110,7 @@ def show_methods(
             *_rates_and_count(verdict.rest),
             console.duration(result.seconds),
             "–" if result.peak_memory_bytes is None else console.size(result.peak_memory_bytes),
+            *price,
         )
     console.show_table(shown)
     _show_pairs(pairs)
@@ -119,6 +124,13 @@ def show_methods(
     adapter = next((r.adapter for r in results if r.method == recommendation.method), None)
     if adapter:
         console.next_step(f"burnish adapters show {adapter}")
+
+
+def _price(result: MethodResult) -> str:
+    """Of the training, as it was estimated; here it costs nothing that anybody charges."""
+    if result.place == LOCAL:
+        return "–"
+    return "not known" if result.cost_usd is None else f"${result.cost_usd:,.2f}"
 
 
 def _show_pairs(pairs: Sequence[PairwiseComparison]) -> None:

@@ -9,16 +9,18 @@ from typing import TYPE_CHECKING
 import typer
 
 import burnish_client
+from burnish.schemas.hosted import LOCAL, PROVIDERS, HostedSpec
 from burnish_client.cli.options.common import Options, grouped, option
 from burnish_client.cli.options.dataset import SplitOptions, dataset_spec
 from burnish_client.cli.options.evaluation import SAMPLING, BenchmarkSource, JudgeOptions, RequestOptions, SideOptions
+from burnish_client.cli.options.training import read_hosted
 from burnish_client.cli.views import answers, console
 from burnish_client.cli.views.console import JsonFlag
 from burnish_client.cli.views.evaluation import show_methods
+from burnish_client.config.providers import key_for, require_key
 
 if TYPE_CHECKING:
     from burnish.schemas.evaluation import EvalRow
-    from burnish.schemas.methods import Method
     from burnish_client.sdk.trainer import TrainerClient
     from burnish_client.tuning.compare import PlannedMethod
     from burnish_client.tuning.recommendation import MethodResult
@@ -33,7 +35,17 @@ class CompareOptions(Options):
     run_log: str | None = option(
         None, "Id or name; default: the newest.", metavar="RUNLOG", names=["--run-log", "--runlog"]
     )
-    methods: str = option("sft,dpo", "Two or more methods of `burnish train`, with commas.", metavar="METHODS")
+    methods: str = option(
+        "sft,dpo",
+        "Two or more methods of `burnish train`, with commas; with several --on, one or more.",
+        metavar="METHODS",
+    )
+    on: list[str] | None = option(
+        None, "Where each is trained: local (the default), or a provider; repeatable.", metavar="PROVIDER:MODEL"
+    )
+    spend_limit: float | None = option(
+        None, "Needed with a provider: refuse a job if its price is estimated to be above this.", metavar="USD", min=0
+    )
     adapter: str | None = option(None, "Adapters become NAME-sft and so on. Default: from the label.", metavar="NAME")
     param: list[str] | None = option(
         None, "epochs=2 for each method that has it, dpo.beta=0.2 for one; repeatable.", metavar="[METHOD.]NAME=VALUE"
@@ -79,6 +91,7 @@ def compare(
     settings = burnish_client.ClientSettings()
     endpoint = burnish_client.Endpoint.from_settings(settings)
     limits, calibration = decision.limits()
+    places = _places(options)
     with ExitStack() as opened:
         curator = opened.enter_context(burnish_client.CuratorClient.from_settings(settings))
         trainer = opened.enter_context(burnish_client.TrainerClient.from_settings(settings))
@@ -91,7 +104,8 @@ def compare(
         check_questions(questions)
         check_judge(questions, judge)
         base_model = inference.base_model()
-        methods = comparison.methods_of(options.methods)
+        methods = comparison.methods_of(options.methods, len(places))
+        comparison.check_places(places, methods)
         values = comparison.values_by_method(options.param or [], methods, options.seed)
         name = options.adapter or comparison.adapter_name_of(options.label[0])
         run_log_id = curator.find_run_log(options.run_log).id
@@ -99,16 +113,21 @@ def compare(
             split, name=name, run_log_id=run_log_id, labels=options.label, benchmark=reference, seed=options.seed
         )
         with console.working("building the datasets"):
-            planned = comparison.plan_methods(curator, values, spec)
+            planned = comparison.plan_methods(curator, values, spec, places)
         for method in planned:
             split_of(questions, method.dataset)
             dataset = method.dataset
             console.note(
-                f"{method.method}: dataset {dataset.name}@{dataset.version}, {dataset.counts.train} rows, "
+                f"{method.name}: dataset {dataset.name}@{dataset.version}, {dataset.counts.train} rows, "
                 f"{len(dataset.split.held_out)} targeted questions held out"
             )
-        times = [(base_model, side.samples), *((method.adapter, side.candidate_samples) for method in planned)]
-        sides = [Side(endpoint, model, settings.home, samples) for model, samples in times]
+        sides = [Side(endpoint, base_model, settings.home, side.samples)]
+        for method in planned:
+            at = endpoint
+            if method.hosted and not PROVIDERS[method.hosted.provider].gives_weights:
+                at = burnish_client.Endpoint(PROVIDERS[method.hosted.provider].usual_address)
+                sides.append(Side(at, method.hosted.model, settings.home, side.samples))
+            sides.append(Side(at, method.adapter, settings.home, side.candidate_samples))
         console.note(forecast(sides, questions, burnish_client.Sampling(max_tokens=asked.max_tokens)).sentence())
         if options.dry_run:
             return _preview(trainer, planned, json)
@@ -123,34 +142,40 @@ def compare(
         run_log = curator.find_run_log(side.base_runs).id if side.base_runs else None
         folder = settings.home / "compare" / compared
         results: list[MethodResult] = []
-        rows: dict[Method, list[EvalRow]] = {}
+        rows: dict[str, list[EvalRow]] = {}
         for method in planned:
-            job, dataset = jobs[method.method], method.dataset
+            job, dataset = jobs[method.name], method.dataset
             if comparison.failure_of(job):
                 results.append(comparison.method_result(method, job))
                 continue
-            made = inference.adapter(job.adapter.name, job.adapter.version)
-            adapter, out = f"{made.name}@{made.version}", folder / method.method
+            made = None if job.HasField("remote_model") else inference.adapter(job.adapter.name, job.adapter.version)
+            remote = None if made else inference.remote_model(job.spec.adapter_name, job.remote_model.version)
+            version = made or remote
+            assert version is not None
+            adapter, out = f"{version.name}@{version.version}", folder / method.name
             request = burnish_client.EvalRequest(
                 benchmark=reference,
-                endpoint=endpoint,
-                base_model=base_model,
-                candidate_model=adapter,
+                endpoint=burnish_client.Endpoint(remote.remote.endpoint, key_for(remote.remote))
+                if remote
+                else endpoint,
+                base_model=remote.remote.base_model if remote else base_model,
+                candidate_model=remote.remote.model if remote else adapter,
                 adapter=adapter,
                 dataset=f"{dataset.name}/{dataset.version}",
-                base_run_log=run_log,
+                base_run_log=None if remote else run_log,
                 base_samples=side.samples,
                 candidate_samples=side.candidate_samples,
                 sampling=burnish_client.Sampling(max_tokens=asked.max_tokens, seed=options.seed),
                 concurrency=asked.concurrency,
-                forgetting=options.forgetting,
+                forgetting=options.forgetting and remote is None,
                 judge=judge,
                 calibration=calibration,
                 thresholds=limits,
             )
-            comparison.share_probe([folder / earlier for earlier in rows], out)
-            console.note(f"{method.method}: {adapter} on {manifest.questions:,} questions")
-            inputs = read_inputs(request, questions, curator, dataset, made)
+            if request.forgetting:
+                comparison.share_probe([folder / earlier for earlier in rows], out)
+            console.note(f"{method.name}: {adapter} on {manifest.questions:,} questions")
+            inputs = read_inputs(request, questions, curator, dataset, made, remote)
             with answers.resumable("answers", out) as progress:
                 run = burnish_client.evaluate(
                     request,
@@ -163,8 +188,8 @@ def compare(
                 done = asyncio.run(run)
             if not store(curator, done.manifest, out):
                 console.note(f"[dim]eval {done.manifest.id} was stored before[/]")
-            results.append(comparison.method_result(method, job, done, made, limits, calibration))
-            rows[method.method] = done.candidate_rows
+            results.append(comparison.method_result(method, job, done, version, limits, calibration))
+            rows[method.name] = done.candidate_rows
     pairs = compare_pairs(rows, limits, calibration)
     recommendation = recommend(results, pairs, limits)
     if json:
@@ -182,12 +207,24 @@ def compare(
     raise typer.Exit(0 if recommendation.settled else INCONCLUSIVE)
 
 
+def _places(options: CompareOptions) -> list[HostedSpec | None]:
+    """Where each method is trained. What stays at a provider is asked there, so its key is looked for before hours of training."""
+    words = options.on or [LOCAL]
+    if options.spend_limit is not None and set(words) == {LOCAL}:
+        read_hosted(LOCAL, options.spend_limit)  # says that it needs a provider
+    places = [read_hosted(word, None if word == LOCAL else options.spend_limit) for word in words]
+    for hosted in filter(None, places):
+        if not PROVIDERS[hosted.provider].gives_weights:
+            require_key(hosted.provider)
+    return places
+
+
 def _preview(trainer: TrainerClient, planned: Sequence[PlannedMethod], json: bool) -> None:
     """What the trainer finds and estimates of each method. Exit code 1 if it refuses one."""
     from burnish_client.cli.views import job_text
 
     with console.working("checking the rows"):
-        previews = {method.method: trainer.preview_job(method.spec()) for method in planned}
+        previews = {method.name: trainer.preview_job(method.spec()) for method in planned}
     if json:
         console.print_json(previews)
     else:
