@@ -16,6 +16,7 @@ INBOX = "traces/"
 CHECKPOINTS = "checkpoints/"
 ERASURES = "erasures/"
 TOMBSTONE = "erased.json"
+CLUSTERINGS = "clusterings/"
 NAME = re.compile(r"^[a-z0-9][a-z0-9._-]{0,62}\Z")
 PART = re.compile(r"^[A-Za-z0-9][A-Za-z0-9._-]{0,199}\Z")
 
@@ -38,6 +39,10 @@ def _part(text: str, what: str) -> str:
 
 def runlog(run_log_id: str, file: str = MANIFEST) -> str:
     return f"runlogs/{_part(run_log_id, 'run_log_id')}/{file}"
+
+
+def clustering(run_log_id: str, version: str, file: str = MANIFEST) -> str:
+    return f"{CLUSTERINGS}{_part(run_log_id, 'run_log_id')}/{_part(version, 'version')}/{file}"
 
 
 def inbox(name: str, file: str) -> str:

@@ -13,7 +13,7 @@ from typer.exceptions import TyperException
 
 from burnish.errors import BurnishError, Code
 from burnish_client.cli.commands import demo, login, model, stack
-from burnish_client.cli.commands.data import benchmark, dataset, diagnose, erase, lineage, review, runs
+from burnish_client.cli.commands.data import benchmark, clusters, dataset, diagnose, erase, lineage, review, runs
 from burnish_client.cli.commands.evaluation import eval_plan, evaluate, judge, probe, stored, verdict
 from burnish_client.cli.commands.training import adapters, compare, jobs, sweep, train
 from burnish_client.cli.options.common import RunsByDefault
@@ -48,6 +48,7 @@ COMMANDS: dict[str, tuple[Callable[..., None] | typer.Typer, str]] = {
     "token": (login.token, STACK),
     "demo": (demo.demo, STACK),
     "runs": (runs.app, LOOP),
+    "clusters": (clusters.app, LOOP),
     "diagnose": (diagnose.diagnose, LOOP),
     "review": (review.app, LOOP),
     "dataset": (dataset.app, LOOP),

@@ -14,6 +14,7 @@ from burnish.errors import InvalidInputError, NotFoundError
 from burnish.jsonl import check_is_jsonl, to_jsonl
 from burnish.schemas.base import Listing
 from burnish.schemas.benchmark import BenchmarkManifest, BenchmarkQuestion
+from burnish.schemas.clustering import ClusteringManifest, ClusteringSpec, Edit
 from burnish.schemas.dataset import DatasetManifest, DatasetSpec, ExportForm, LeftOut
 from burnish.schemas.erasure import Erasure, ErasureRequest
 from burnish.schemas.evaluation import EvalManifest
@@ -29,7 +30,7 @@ from burnish.schemas.runlog import (
 from burnish_client.sdk.http import HttpClient, listing, segment
 
 Progress = Callable[[int, int], None]  # (bytes sent, bytes in all), called during an upload
-Manifest = TypeVar("Manifest", RunLogManifest, DatasetManifest, BenchmarkManifest, EvalManifest)
+Manifest = TypeVar("Manifest", RunLogManifest, DatasetManifest, BenchmarkManifest, EvalManifest, ClusteringManifest)
 CHUNK_BYTES = 1 << 20
 LONG_TIMEOUT_SECONDS = 900.0  # an import or a build is answered when the work is done
 JSONL = {"Content-Type": "application/x-ndjson"}
@@ -138,6 +139,32 @@ class CuratorClient(HttpClient):
         """slices: only the runs of these; none given: of all."""
         response = self._get(f"/v1/runlogs/{segment(run_log_id)}/diagnosis", [("slice", name) for name in slices])
         return Diagnosis.model_validate_json(response.content)
+
+    # clusterings
+
+    def make_clustering(self, run_log_id: str, spec: ClusteringSpec) -> ClusteringManifest:
+        """Cluster the failures without a label; the clustering stands from then on. The same spec gives the same version."""
+        path = f"/v1/runlogs/{segment(run_log_id)}/clusterings"
+        response = self._send("POST", path, content=spec.model_dump_json(), headers=JSON, timeout=LONG_TIMEOUT_SECONDS)
+        return ClusteringManifest.model_validate_json(response.content)
+
+    def clusterings(self, run_log_id: str) -> Listing[ClusteringManifest]:
+        return self._list(f"/v1/runlogs/{segment(run_log_id)}/clusterings", ClusteringManifest)
+
+    def clustering(self, run_log_id: str, version: str | None = None) -> ClusteringManifest:
+        """The newest one stands: its names are the failure labels of its rows."""
+        path = f"/v1/runlogs/{segment(run_log_id)}/clusterings/{segment(version or 'latest')}"
+        return ClusteringManifest.model_validate_json(self._get(path).content)
+
+    def edit_clustering(self, run_log_id: str, version: str, edit: Edit) -> ClusteringManifest:
+        """Rename, merge or split, as a new version. Raises ConflictError if `version` is not the newest."""
+        path = f"/v1/runlogs/{segment(run_log_id)}/clusterings/{segment(version)}/edits"
+        response = self._send("POST", path, content=edit.model_dump_json(), headers=JSON, timeout=LONG_TIMEOUT_SECONDS)
+        return ClusteringManifest.model_validate_json(response.content)
+
+    def remove_clustering(self, run_log_id: str, version: str) -> None:
+        """The one before it stands again. Raises HeldError while a dataset rests on it."""
+        self._send("DELETE", f"/v1/runlogs/{segment(run_log_id)}/clusterings/{segment(version)}")
 
     # review
 

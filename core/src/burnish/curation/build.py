@@ -306,6 +306,8 @@ def _parents(spec: DatasetSpec, split: Split, corrections: Mapping[str, Correcti
         Parent(kind="runlog", name=spec.run_log_id, digest=spec.run_log_id),
         Parent(kind="review", name=spec.run_log_id, digest=version_of(canonical_json(used))),
     ]
+    if spec.clustering:
+        parents.append(Parent(kind="clustering", name=spec.run_log_id, digest=spec.clustering))
     if spec.benchmark:
         name, _, version = spec.benchmark.partition("/")
         parents.append(Parent(kind="benchmark", name=name, digest=version))

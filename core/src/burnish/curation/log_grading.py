@@ -15,7 +15,7 @@ from burnish.curation.own_grader import OwnGrader, logged_grader
 from burnish.errors import InvalidInputError
 from burnish.grading import grade
 from burnish.grading.json_schema.check import check_schema
-from burnish.grading.signatures import Said, Signature, signature
+from burnish.grading.line_signatures import line_signature
 from burnish.runlogs.prompts import prompt_messages
 from burnish.schemas.base import Message, message_key, spoken_key
 from burnish.schemas.benchmark import BenchmarkQuestion, GraderSpec
@@ -59,7 +59,11 @@ class LogGrader:
                 word = "correct" if found.passed else "incorrect"
                 expected = {"expected_answer": own.expected_answer}
                 return _changed(line, word, found.failure_label, rule, expected), rule
-        sign = self._signature(line, messages) if self.signatures else None
+        sign = (
+            line_signature(line, messages, expects_json=self.expects_json, schema=self.schema)
+            if self.signatures
+            else None
+        )
         if sign is None:
             return line, None
         return _changed(
@@ -78,22 +82,6 @@ class LogGrader:
         if self.spec is not None and line.expected_answer:
             return OwnGrader(self.spec, line.expected_answer), f"grader:{self.spec.name}"
         return None, ""
-
-    def _signature(self, line: RunLogLine, messages: list[Message]) -> Signature | None:
-        error = (line.model_extra or {}).get("error")
-        return signature(
-            Said(
-                answer=line.answer,
-                question=line.question,
-                instructions="\n".join(message.content for message in messages if message.role == "system"),
-                has_tool_calls=bool(line.tool_calls),
-                finish_reason=line.finish_reason,
-                error=str(error) if error else None,
-                expected_answer=line.expected_answer,
-                expects_json=self.expects_json,
-                schema=self.schema,
-            )
-        )
 
     @property
     def key(self) -> str:

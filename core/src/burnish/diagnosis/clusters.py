@@ -223,8 +223,8 @@ def _why_not(label: str, questions: int, runs: int, repeated: int, has_run_ids: 
     """One sentence if the cluster is no candidate."""
     if label == UNLABELLED:
         return (
-            "These failures have no failure_label: name the way each one fails (a grader of `burnish eval` does it, or "
-            "set failure_label in the run log) and import the log again."
+            "These failures have no failure_label: `burnish clusters find` groups them by how they fail, and the groups' names "
+            "become their labels."
         )
     if questions < MINIMUM_QUESTIONS:
         return (

@@ -148,6 +148,12 @@ COMMON_WORDS = {
         "como",
     ],
 }
+LANGUAGES_OF = {
+    word: [language for language, common in COMMON_WORDS.items() if word in common]
+    for word in set().union(*COMMON_WORDS.values())
+}
+WORDS = re.compile(r"[^\W\d_]+")
+NO_LETTER = re.compile(r"[^A-Za-z]+")
 WORDS_NEEDED = 5
 AHEAD = 2.5  # how much more of another language's words there must be
 
@@ -246,10 +252,26 @@ def _repetition(said: Said) -> Signature | None:
         piece, times = Counter(pieces).most_common(1)[0]
         if times >= REPEATED_TIMES and times * len(piece) >= REPEATED_SHARE * len(text):
             return Signature("repetition", f"{times} times {piece[:60]!r}")
-    loop = re.search(r"(.{2,60}?)\1{5,}\s*\S{0,60}\Z", text[-2000:], re.DOTALL)
+    tail = text[-2000:]
+    loop = re.search(r"(.{2,60}?)\1{5,}\s*\S{0,60}\Z", tail, re.DOTALL) if _may_loop(tail) else None
     if loop and len(loop[0]) >= REPEATED_CHARACTERS and loop[1].strip(" .-_=*#|\n"):
         return Signature("repetition", f"it ends in {loop[1][:60]!r}, again and again")
     return None
+
+
+def _may_loop(tail: str) -> bool:
+    """Whether the end can be a piece of 2 to 60 characters again and again: what stands before its last word stands there twice.
+
+    It spares most answers an expression that looks at every piece of every length.
+    """
+    if len(tail) < REPEATED_CHARACTERS:
+        return False
+    last = len(tail.rsplit(maxsplit=1)[-1])
+    before = tail[: len(tail) - min(last, 60)]
+    end = len(before.rstrip()) if last <= 60 else len(before)
+    if len(before) - end > 20:
+        return True
+    return tail[end - 20 : end] in tail[max(0, end - 80) : end - 2]
 
 
 def _language(said: Said) -> Signature | None:
@@ -274,16 +296,23 @@ def _language(said: Said) -> Signature | None:
 
 def _scripts(text: str) -> Counter[str]:
     """Letters by the first word of their Unicode name; those of Japanese, Chinese and Korean are one."""
-    names = Counter(unicodedata.name(sign, "").split(" ")[0] for sign in text[:2000] if sign.isalpha())
+    text = text[:2000]
+    if text.isascii():
+        return +Counter({LATIN: len(NO_LETTER.sub("", text))})
+    names = Counter(unicodedata.name(sign, "").split(" ")[0] for sign in text if sign.isalpha())
     together = sum(names.pop(name, 0) for name in ("CJK", "HIRAGANA", "KATAKANA", "HANGUL"))
     return names + Counter({"CJK": together})
 
 
 def _language_of(text: str) -> str | None:
-    words = Counter(re.findall(r"[^\W\d_]+", text[:4000].casefold()))
-    hits = Counter({language: sum(words[word] for word in common) for language, common in COMMON_WORDS.items()})
-    (best, most), (_, second) = hits.most_common(2)
-    return best if most >= WORDS_NEEDED and most >= AHEAD * second else None
+    hits = dict.fromkeys(COMMON_WORDS, 0)
+    for word in WORDS.findall(text[:4000].casefold()):
+        for language in LANGUAGES_OF.get(word, ()):
+            hits[language] += 1
+    second, most = sorted(hits.values())[-2:]
+    if most < WORDS_NEEDED or most < AHEAD * second:
+        return None
+    return max(hits, key=hits.__getitem__)
 
 
 LOOKS: tuple[Callable[[Said], Signature | None], ...] = (

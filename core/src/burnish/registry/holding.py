@@ -10,12 +10,13 @@ from burnish.registry.promotion import rests_on, versions_to_return_to
 from burnish.schemas.adapter import Alias, AliasChange
 from burnish.schemas.base import Parent
 
-Kind = Literal["runlog", "review", "dataset", "benchmark", "adapter", "remote_model", "eval", "job"]
+Kind = Literal["runlog", "review", "dataset", "benchmark", "adapter", "remote_model", "eval", "job", "clustering"]
 
 # Which kinds of manifest can name a thing of each kind among their parents.
 NAMED_BY: dict[Kind, tuple[Literal["dataset", "adapter", "remote_model", "eval"], ...]] = {
     "runlog": ("dataset",),
     "review": ("dataset",),
+    "clustering": ("dataset",),
     "benchmark": ("dataset", "eval"),
     "dataset": ("adapter", "remote_model", "eval"),
     "adapter": ("adapter", "eval"),

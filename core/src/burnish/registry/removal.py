@@ -30,6 +30,7 @@ FOLDERS: dict[Kind, str] = {
 }
 MANIFEST_KEYS: dict[Kind, Callable[..., str]] = {
     "runlog": layout.runlog,
+    "clustering": layout.clustering,
     "dataset": layout.dataset,
     "benchmark": layout.benchmark,
     "adapter": layout.adapter,

@@ -18,6 +18,7 @@ from burnish.runlogs.columns import SCHEMA, completed, from_rows
 from burnish.runlogs.json_lines import to_json
 from burnish.schemas.runlog import RunLogLine
 
+LABEL = "failure_label"
 READ_AS_CATEGORIES = ["question_id", "grade", "failure_label", "run_id", "slice", "model"]
 
 
@@ -31,11 +32,24 @@ class RowGroup:
     rows: int
 
 
-class RunLogReader:
-    """A run log as a table whose rows are numbered from 0 in the order of the file. Immutable; safe to share between threads."""
+@dataclass(frozen=True)
+class GivenLabels:
+    """Failure labels that a clustering gives to rows. rows: ascending; label: of each, a place in `names`, or -1 for none."""
 
-    def __init__(self, parts: Sequence[Path]) -> None:
+    rows: np.ndarray
+    label: np.ndarray
+    names: list[str]
+
+
+class RunLogReader:
+    """A run log as a table whose rows are numbered from 0 in the order of the file. Immutable; safe to share between threads.
+
+    labels: what `failure_label` is of the rows that it names, whatever was logged. The one place that decides a row's label.
+    """
+
+    def __init__(self, parts: Sequence[Path], labels: GivenLabels | None = None) -> None:
         self._parts = list(parts)
+        self._labels = labels
         self._groups: list[RowGroup] = []
         start = 0
         for part, path in enumerate(self._parts):
@@ -52,7 +66,12 @@ class RunLogReader:
         encoded = [name for name in READ_AS_CATEGORIES if name in names]
         with _present():
             tables = [pq.read_table(path, columns=list(names), read_dictionary=encoded) for path in self._parts]
-        return completed(pa.concat_tables(tables).unify_dictionaries(), names)
+        table = completed(pa.concat_tables(tables).unify_dictionaries(), names)
+        return self._labelled(table, np.arange(self.rows))
+
+    def labelled(self, labels: GivenLabels | None) -> RunLogReader:
+        """The same run log with other labels."""
+        return RunLogReader(self._parts, labels)
 
     def find(self, **wanted: Collection[Any]) -> np.ndarray:
         """Indices of the rows that have one of the wanted values in each of these columns, ascending; no column: all rows."""
@@ -97,7 +116,23 @@ class RunLogReader:
         with _present(), pq.ParquetFile(self._parts[group.part]) as part:
             columns = list(names) if names is not None else None
             rows = part.read_row_group(group.number, columns=columns).take(pa.array(local))
-            return completed(rows, names) if names is not None else rows
+        rows = completed(rows, names) if names is not None else rows
+        return self._labelled(rows, local + group.start)
+
+    def _labelled(self, table: pa.Table, rows: np.ndarray) -> pa.Table:
+        """The table with the labels that these rows were given."""
+        if self._labels is None or LABEL not in table.column_names:
+            return table
+        given = self._labels
+        place = np.searchsorted(given.rows, rows).clip(max=max(0, len(given.rows) - 1))
+        has = given.rows[place] == rows if len(given.rows) else np.zeros(len(rows), dtype=bool)
+        label = np.where(has, given.label[place] if len(given.rows) else -1, -1)
+        named = pa.DictionaryArray.from_arrays(pa.array(label, mask=label < 0), pa.array(given.names, pa.string()))
+        old = table[LABEL]
+        mixed = pc.if_else(pa.array(has), named.cast(pa.string()), old.cast(pa.string()))
+        if pa.types.is_dictionary(old.type):
+            mixed = mixed.dictionary_encode()
+        return table.set_column(table.column_names.index(LABEL), LABEL, mixed)
 
     def _empty(self, names: Sequence[str] | None) -> pa.Table:
         with _present():

@@ -61,7 +61,9 @@ class VersionRef(Frozen):
 class Parent(Frozen):
     """A thing this one was made from, by digest: lineage is walked along these."""
 
-    kind: Literal["runlog", "dataset", "adapter", "benchmark", "base_model", "job", "review", "remote_model"]
+    kind: Literal[
+        "runlog", "dataset", "adapter", "benchmark", "base_model", "job", "review", "remote_model", "clustering"
+    ]
     name: str = Field(description="its name or id, as `ls` shows it")
     digest: str = Field(description="version, id or sha256:… that pins its content")
 

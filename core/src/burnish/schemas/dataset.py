@@ -55,6 +55,10 @@ class DatasetSpec(Frozen):
         default="keep",
         description="training rows with e-mail addresses, IBANs, cards, telephone numbers or IP addresses in their text; mask: `[E-MAIL]` …",
     )
+    clustering: str | None = Field(
+        default=None,
+        description="version of the run log's clustering that the labels are of; unset: the newest, if a label is one of its names",
+    )
 
 
 class SftRow(Frozen):

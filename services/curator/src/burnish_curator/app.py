@@ -27,6 +27,9 @@ from burnish_curator import health, metrics
 from burnish_curator.access import Access, SignInDelay, needs_no_token
 from burnish_curator.benchmarks import endpoints as benchmarks_endpoints
 from burnish_curator.benchmarks.repository import BenchmarkRepository
+from burnish_curator.clusterings import endpoints as clusterings_endpoints
+from burnish_curator.clusterings.repository import ClusteringRepository
+from burnish_curator.clusterings.service import ClusteringService
 from burnish_curator.datasets import endpoints as datasets_endpoints
 from burnish_curator.datasets.repository import DatasetRepository
 from burnish_curator.datasets.service import DatasetService
@@ -108,7 +111,8 @@ def create_app(deps: Deps) -> FastAPI:
         RequestMiddleware, seconds=deps.metrics.requests, spans=deps.tracing, log=_log, failure=unexpected
     )
     spool = deps.cache_dir / "spool"
-    run_logs = RunLogRepository(deps.store, deps.cache_dir, spool, deps.metrics, deps.cache_bytes)
+    clusterings = ClusteringRepository(deps.store)
+    run_logs = RunLogRepository(deps.store, deps.cache_dir, spool, deps.metrics, deps.cache_bytes, clusterings)
     corrections = CorrectionRepository(deps.database)
     datasets, benchmarks = DatasetRepository(deps.store), BenchmarkRepository(deps.store)
     app.state.access = access
@@ -119,6 +123,8 @@ def create_app(deps: Deps) -> FastAPI:
     app.state.readiness = health.Readiness(deps.store, deps.database)
     app.state.metrics = deps.metrics
     app.state.run_logs = run_logs
+    app.state.clusterings = clusterings
+    app.state.clustering_service = ClusteringService(run_logs, clusterings, spool)
     app.state.reviews = ReviewService(deps.store, run_logs, corrections, deps.metrics)
     app.state.datasets = datasets
     app.state.dataset_service = DatasetService(datasets, run_logs, corrections, benchmarks, deps.lengths, deps.metrics)
@@ -141,6 +147,7 @@ def create_app(deps: Deps) -> FastAPI:
     app.include_router(pages.router)
     for part in (
         runlogs_endpoints,
+        clusterings_endpoints,
         traces_endpoints,
         reviews_endpoints,
         datasets_endpoints,

@@ -54,11 +54,21 @@ class DatasetService:
 
     def _build(self, spec: DatasetSpec) -> BuiltDataset:
         layout.check_name(spec.name, "name")
-        log = self._run_logs.open(spec.run_log_id)
+        spec = self._pinned(spec)
+        log = self._run_logs.open(spec.run_log_id, spec.clustering)
         choose_labels(log.diagnosis, spec.labels)
         check_slices(log.codes, spec.slices)
         corrections = self._corrections.current(spec.run_log_id)
         return build_dataset(spec, log.reader, log.codes, corrections, self._lengths, self._guard(spec))
+
+    def _pinned(self, spec: DatasetSpec) -> DatasetSpec:
+        """With the version of the clustering that its labels are of, if they are of one."""
+        if spec.clustering is not None:
+            return spec
+        standing = self._run_logs.clustering(spec.run_log_id)
+        if standing is None or not (standing.spec.labels or {c.name for c in standing.clusters} & set(spec.labels)):
+            return spec
+        return spec.model_copy(update={"clustering": standing.version})
 
     def _guard(self, spec: DatasetSpec) -> Guard:
         if spec.benchmark is None:

@@ -95,7 +95,9 @@ class ReviewService:
         self._run_logs = run_logs
         self._corrections = corrections
         self._metrics = metrics
-        self._to_review: dict[str, tuple[list[FailureCluster], int]] = {}  # by run log id; a run log never changes
+        self._to_review: dict[
+            tuple[str, str | None], tuple[list[FailureCluster], int]
+        ] = {}  # by run log and clustering
 
     def export(
         self, run_log_id: str, labels: Sequence[str], slices: Sequence[str] = (), prefill: Prefill | None = None
@@ -147,7 +149,8 @@ class ReviewService:
 
     def forget_counts(self, run_log_id: str) -> None:
         """Its lines were changed."""
-        self._to_review.pop(run_log_id, None)
+        for key in [key for key in self._to_review if key[0] == run_log_id]:
+            del self._to_review[key]
 
     def overview(self, page: int) -> Overview:
         """Every run log with what it has to review. One that cannot be read says why and hides no other."""
@@ -159,15 +162,17 @@ class ReviewService:
         )
 
     def _queue(self, run_log: RunLogManifest, corrected: int) -> Queue:
-        if run_log.id not in self._to_review:
-            try:
+        try:
+            standing = self._run_logs.clustering(run_log.id)
+            key = (run_log.id, standing.version if standing else None)
+            if key not in self._to_review:
                 log = self._run_logs.open(run_log.id)
                 clusters = [cluster.model_copy(update={"examples": []}) for cluster in _labelled(log.diagnosis)]
-            except BurnishError as error:
-                return Queue(run_log, [], Progress(0, 0), error.message)
-            questions = self._question_of_row(log, [cluster.label for cluster in clusters], ())
-            self._to_review[run_log.id] = clusters, len(questions)
-        clusters, total = self._to_review[run_log.id]
+                questions = self._question_of_row(log, [cluster.label for cluster in clusters], ())
+                self._to_review[key] = clusters, len(questions)
+        except BurnishError as error:
+            return Queue(run_log, [], Progress(0, 0), error.message)
+        clusters, total = self._to_review[key]
         return Queue(run_log, clusters, Progress(corrected, total))
 
     def view(

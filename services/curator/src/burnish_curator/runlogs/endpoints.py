@@ -14,6 +14,7 @@ from burnish.runlogs.ingestion import meanings
 from burnish.runlogs.reader import jsonl_blocks
 from burnish.schemas.base import BrokenObject, Frozen
 from burnish.schemas.runlog import Diagnosis, RunLogImport, RunLogLine, RunLogManifest
+from burnish_curator.clusterings.repository import ClusteringRepository
 from burnish_curator.errors import BODY_RESPONSES
 from burnish_curator.requests import JSONL, in_thread, jsonl_answer, jsonl_body, state
 from burnish_curator.reviews.service import ReviewService
@@ -65,17 +66,21 @@ def get_run_log(run_log_id: str, run_logs: RunLogs) -> RunLogManifest:
     return run_logs.read(run_log_id)
 
 
-@router.delete("/{run_log_id}", summary="Remove a run log and its corrections", status_code=204)
+@router.delete("/{run_log_id}", summary="Remove a run log, its corrections and clusterings", status_code=204)
 def remove_run_log(
-    run_log_id: str, run_logs: RunLogs, reviews: Annotated[ReviewService, Depends(state("reviews"))]
+    run_log_id: str,
+    run_logs: RunLogs,
+    reviews: Annotated[ReviewService, Depends(state("reviews"))],
+    clusterings: Annotated[ClusteringRepository, Depends(state("clusterings"))],
 ) -> None:
     """Refused while a dataset rests on it."""
     try:
         run_logs.remove(run_log_id)
     except NotFoundError:
-        if not reviews.forget(run_log_id):  # else this ends a removal that was interrupted
+        if not reviews.forget(run_log_id) + clusterings.remove_all(run_log_id):  # else this ends an interrupted removal
             raise
     reviews.forget(run_log_id)
+    clusterings.remove_all(run_log_id)
 
 
 @router.get("/{run_log_id}/rows", summary="Rows, by failure label and grade")
@@ -114,7 +119,7 @@ def get_rows(
 )
 def get_lines(run_log_id: str, run_logs: RunLogs) -> StreamingResponse:
     """JSONL of RunLogLine, in the order of the file."""
-    return StreamingResponse(jsonl_blocks(run_logs.open(run_log_id).reader), media_type=JSONL)
+    return StreamingResponse(jsonl_blocks(run_logs.open(run_log_id, None).reader), media_type=JSONL)
 
 
 @router.get(

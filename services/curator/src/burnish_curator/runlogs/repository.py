@@ -17,6 +17,7 @@ import numpy as np
 import pyarrow as pa
 
 from burnish import disk, layout
+from burnish.clustering.storage import given_labels
 from burnish.diagnosis import check_slices, diagnose, read_codes
 from burnish.errors import InvalidInputError, UnavailableError
 from burnish.files import mark_used, trim
@@ -26,7 +27,9 @@ from burnish.runlogs.ingestion import ingest
 from burnish.runlogs.reader import RunLogReader
 from burnish.runlogs.storage import files_of, publish
 from burnish.schemas.base import FileEntry, Listing
+from burnish.schemas.clustering import ClusteringManifest
 from burnish.schemas.runlog import Diagnosis, RunLogImport, RunLogManifest
+from burnish_curator.clusterings.repository import ClusteringRepository
 from burnish_curator.manifests import Manifests
 from burnish_curator.metrics import CuratorMetrics
 from burnish_curator.settings import MORE_ROOM
@@ -36,16 +39,22 @@ CACHE_BYTES = 20 * 1024**3
 IN_USE_SECONDS = 600  # a request that still reads a run log opened it within them
 IMPORTS_AT_ONCE = 2  # each holds about 150 MB
 NAME_CHARACTERS = 200
+STANDING = "standing"  # the newest clustering of a run log, if it has one
 
 log = logging.getLogger(__name__)
 
 
 class OpenRunLog:
-    """A run log ready to be queried; `codes` are the columns that every question needs. Immutable."""
+    """A run log ready to be queried; `codes` are the columns that every question needs. Immutable.
 
-    def __init__(self, run_log_id: str, reader: RunLogReader) -> None:
+    parts: its files on this disk. clustering: the version that gave rows their labels, if one did.
+    """
+
+    def __init__(self, run_log_id: str, reader: RunLogReader, parts: Sequence[Path], clustering: str | None) -> None:
         self.id = run_log_id
         self.reader = reader
+        self.parts = list(parts)
+        self.clustering = clustering
         self.codes = read_codes(reader)
 
     def find(self, label: str | None = None, grade: str | None = None, **among: Collection[Any] | None) -> np.ndarray:
@@ -84,14 +93,21 @@ class RunLogRepository(Manifests[RunLogManifest]):
     """
 
     def __init__(
-        self, store: ObjectStore, cache_dir: Path, spool: Path, metrics: CuratorMetrics, cache_bytes: int = CACHE_BYTES
+        self,
+        store: ObjectStore,
+        cache_dir: Path,
+        spool: Path,
+        metrics: CuratorMetrics,
+        cache_bytes: int = CACHE_BYTES,
+        clusterings: ClusteringRepository | None = None,
     ) -> None:
         super().__init__(store, RunLogManifest, layout.runlog, "runlog", "run log", "`burnish runs ls` lists them")
         self._metrics = metrics
+        self._clusterings = clusterings or ClusteringRepository(store)
         self._cache_dir = cache_dir / "runlogs"
         self._cache_bytes = cache_bytes
         self._spool = spool
-        self._open: OrderedDict[str, OpenRunLog] = OrderedDict()
+        self._open: OrderedDict[tuple[str, str | None], OpenRunLog] = OrderedDict()
         self._lock = Lock()
         self._trimming = Lock()
         self.imports = anyio.CapacityLimiter(IMPORTS_AT_ONCE)
@@ -134,7 +150,7 @@ class RunLogRepository(Manifests[RunLogManifest]):
         with self.changing(run_log_id):
             super().remove(run_log_id)
             with self._lock:
-                self._open.pop(run_log_id, None)
+                self._close(run_log_id)
             shutil.rmtree(self._cache_dir / run_log_id, ignore_errors=True)
 
     def forget(self, *names: str) -> None:
@@ -144,7 +160,7 @@ class RunLogRepository(Manifests[RunLogManifest]):
             super().forget(run_log_id)
             manifest = self.get(run_log_id)
             with self._lock:
-                self._open.pop(run_log_id, None)
+                self._close(run_log_id)
             named = {entry.path for entry in manifest.files} if manifest else set()
             for path in (self._cache_dir / run_log_id).glob("*"):
                 if path.name not in named:
@@ -155,27 +171,52 @@ class RunLogRepository(Manifests[RunLogManifest]):
         entry = files_of(self.read(run_log_id)).rejected
         return self.file(entry, run_log_id) if entry else b""
 
-    def open(self, run_log_id: str) -> OpenRunLog:
-        """The run log, with missing parts fetched into the cache. NotFoundError, CorruptDataError."""
+    def open(self, run_log_id: str, clustering: str | None = STANDING) -> OpenRunLog:
+        """The run log, with missing parts fetched into the cache. NotFoundError, CorruptDataError.
+
+        clustering: the version that gives rows their labels; None: they are as they were logged.
+        """
         with self.changing(run_log_id):  # one thread fetches a run log, the others wait for it
             manifest = self.read(run_log_id)
+            labelled = self._clustering(run_log_id, clustering)
+            key = (run_log_id, labelled.version if labelled else None)
             with self._lock:
-                if run_log_id in self._open:
+                if key in self._open:
                     self._folder(run_log_id)
-                    self._open.move_to_end(run_log_id)
-                    return self._open[run_log_id]
+                    self._open.move_to_end(key)
+                    return self._open[key]
             folder = self._folder(run_log_id)
             entries = files_of(manifest).parts
             size_bytes = sum(entry.size_bytes for entry in entries)
             with disk.needing(size_bytes, folder, f"fetch run log {run_log_id}", MORE_ROOM, UnavailableError):
                 parts = [self._fetch(run_log_id, entry, folder) for entry in entries]
-            opened = OpenRunLog(run_log_id, RunLogReader(parts))
+            reader = RunLogReader(parts)
+            if labelled is not None:
+                reader = reader.labelled(given_labels(self._clusterings.found(labelled, reader)))
+            opened = OpenRunLog(run_log_id, reader, parts, key[1])
             self._trim()
             with self._lock:
-                self._open[run_log_id] = opened
+                self._open[key] = opened
                 if len(self._open) > OPEN_LOGS:
                     self._open.popitem(last=False)
             return opened
+
+    def _close(self, run_log_id: str) -> None:
+        for key in [key for key in self._open if key[0] == run_log_id]:
+            del self._open[key]
+
+    def clustering(self, run_log_id: str) -> ClusteringManifest | None:
+        """The one that stands."""
+        return self._clusterings.standing(run_log_id)
+
+    def _clustering(self, run_log_id: str, version: str | None) -> ClusteringManifest | None:
+        if version is None:
+            return None
+        return (
+            self._clusterings.standing(run_log_id)
+            if version == STANDING
+            else self._clusterings.read(run_log_id, version)
+        )
 
     def _fetch(self, run_log_id: str, entry: FileEntry, folder: Path) -> Path:
         path = folder / entry.path
@@ -194,6 +235,6 @@ class RunLogRepository(Manifests[RunLogManifest]):
     def _trim(self, unused_seconds: float = IN_USE_SECONDS) -> None:
         with self._trimming:
             with self._lock:
-                keep = set(self._open)  # one that is being fetched was used just now
+                keep = {run_log_id for run_log_id, _ in self._open}  # one that is being fetched was used just now
             for name in trim(self._cache_dir, self._cache_bytes, keep, unused_seconds):
                 log.info("run log %s left the cache: it was not read for longest", name)

@@ -1,0 +1,162 @@
+"""`burnish clusters`: failures that nobody labelled, grouped by how they fail, and the groups corrected by a person."""
+
+from __future__ import annotations
+
+import shlex
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+import burnish_client
+from burnish_client.cli.options.common import RunLog, RunLogOption
+from burnish_client.cli.views import cluster_text, console
+from burnish_client.cli.views.console import JsonFlag
+
+if TYPE_CHECKING:
+    from burnish.schemas.clustering import ClusteringManifest, Edit
+
+app = typer.Typer(
+    help="Failures that nobody labelled: find clusters, look, rename, merge, split.", no_args_is_help=True
+)
+Cluster = Annotated[str, typer.Argument(help="Name of a cluster.")]
+
+
+@app.command("find")
+def find_clusters(
+    run_log: RunLog = None,
+    label: Annotated[
+        list[str] | None,
+        typer.Option(help="Cluster the failures of this logged label too, and replace it; repeat for more."),
+    ] = None,
+    like: Annotated[
+        str | None,
+        typer.Option(
+            metavar="RUNLOG[/VERSION]", help="Put failures into the clusters of this run log first; others are new."
+        ),
+    ] = None,
+    seed: Annotated[int, typer.Option(help="The same seed gives the same clusters.")] = 0,
+    json: JsonFlag = False,
+) -> None:
+    """Group the model's unlabelled failures: by signature, then by answers that are alike, whatever their topic.
+
+    The names of the groups are failure labels from then on, for diagnose, review and dataset. The run log stays as it is.
+    """
+    from burnish.schemas.clustering import ClusteringSpec
+
+    with burnish_client.CuratorClient.from_settings() as client:
+        run_log_id = client.find_run_log(run_log).id
+        if like is not None:
+            name, slash, version = like.partition("/")
+            like = f"{client.find_run_log(name).id}{slash}{version}"
+        with console.working("clustering"):
+            made = client.make_clustering(run_log_id, ClusteringSpec(labels=label or [], like=like, seed=seed))
+            standing = client.clustering(run_log_id).version
+    if json:
+        return console.print_json(made)
+    cluster_text.show_clustering(made)
+    if standing != made.version:
+        console.note(
+            f"[yellow]this clustering was there already, and {standing} stands:[/] it was made later. "
+            f"`burnish clusters rm {standing} --run-log {run_log_id}` takes that back"
+        )
+    if made.clusters:
+        console.next_step(f"burnish clusters show {run_log_id} {shlex.quote(made.clusters[0].name)}")
+
+
+@app.command("ls")
+def list_clusterings(run_log: RunLog = None, json: JsonFlag = False) -> None:
+    """List the clusterings of a run log, newest first. The newest stands."""
+    with burnish_client.CuratorClient.from_settings() as client:
+        found = client.clusterings(client.find_run_log(run_log).id)
+    columns = ("version", ">failures", ">clusters", "~made by", "made")
+    console.show_models(
+        found, cluster_text.row, *columns, json=json, empty="no clustering yet: burnish clusters find RUNLOG"
+    )
+
+
+@app.command("show")
+def show_clusters(
+    run_log: RunLog = None,
+    cluster: Annotated[str | None, typer.Argument(help="Cluster whose answers are shown; without it, all.")] = None,
+    version: Annotated[str | None, typer.Option(help="An older clustering; default: the newest.")] = None,
+    json: JsonFlag = False,
+) -> None:
+    """Show the clusters with a heat table of cluster and topic, or one with its most and least typical answers."""
+    from burnish.errors import NotFoundError
+
+    with burnish_client.CuratorClient.from_settings() as client:
+        run_log_id = client.find_run_log(run_log).id
+        found = client.clustering(run_log_id, version)
+        if cluster is None:
+            return console.print_json(found) if json else cluster_text.show_clustering(found)
+        chosen = next((each for each in found.clusters if each.name == cluster), None)
+        if chosen is None:
+            names = ", ".join(each.name for each in found.clusters)
+            raise NotFoundError(f"no cluster {cluster!r}: there are {names}")
+        shown = [*chosen.central, *chosen.odd]
+        page = client.run_log_rows(run_log_id, line=shown)
+        lines = dict(zip(page.line_numbers, page.rows, strict=True))
+    if json:
+        return console.print_json({"cluster": chosen, "lines": list(lines.values())})
+    cluster_text.show_cluster(chosen, lines)
+    console.next_step(f"burnish review export {run_log_id} --label {shlex.quote(chosen.name)} --out review.jsonl")
+
+
+@app.command("rename")
+def rename_cluster(
+    cluster: Cluster,
+    name: Annotated[str, typer.Argument(help="Its new name.")],
+    run_log: RunLogOption = None,
+    json: JsonFlag = False,
+) -> None:
+    """Give a cluster another name."""
+    from burnish.schemas.clustering import Edit
+
+    _edit(run_log, Edit(kind="rename", clusters=[cluster], name=name), json)
+
+
+@app.command("merge")
+def merge_clusters(
+    clusters: Annotated[list[str], typer.Argument(help="Names of clusters.")],
+    name: Annotated[str | None, typer.Option(help="Name of the one; default: that of the largest.")] = None,
+    run_log: RunLogOption = None,
+    json: JsonFlag = False,
+) -> None:
+    """Make one cluster of several."""
+    from burnish.schemas.clustering import Edit
+
+    _edit(run_log, Edit(kind="merge", clusters=clusters, name=name), json)
+
+
+@app.command("split")
+def split_cluster(
+    cluster: Cluster,
+    into: Annotated[int, typer.Option(help="At most so many parts.", min=2, max=20)] = 2,
+    run_log: RunLogOption = None,
+    json: JsonFlag = False,
+) -> None:
+    """Make several clusters of one, by how its answers differ."""
+    from burnish.schemas.clustering import Edit
+
+    _edit(run_log, Edit(kind="split", clusters=[cluster], parts=into), json)
+
+
+@app.command("rm")
+def remove_clustering(
+    version: Annotated[str, typer.Argument(help="Version of a clustering, as `ls` shows it.")],
+    run_log: RunLogOption = None,
+) -> None:
+    """Remove a clustering for good; the one before it stands again. Refused while a dataset rests on it."""
+    with burnish_client.CuratorClient.from_settings() as client:
+        run_log_id = client.find_run_log(run_log).id
+        client.remove_clustering(run_log_id, version)
+    console.out().print(f"[bold green]removed[/] clustering {version} of run log {run_log_id}")
+
+
+def _edit(run_log: str | None, edit: Edit, json: bool) -> None:
+    with burnish_client.CuratorClient.from_settings() as client, console.working("changing the clusters"):
+        run_log_id = client.find_run_log(run_log).id
+        made: ClusteringManifest = client.edit_clustering(run_log_id, client.clustering(run_log_id).version, edit)
+    if json:
+        return console.print_json(made)
+    cluster_text.show_clustering(made)

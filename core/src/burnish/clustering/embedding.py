@@ -1,0 +1,79 @@
+"""Vectors of texts. wordllama has its weights in its wheel and needs no network."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+
+from burnish.digests import sha256_hex
+from burnish.extras import Late, require
+from burnish.schemas.clustering import EmbedderRef
+
+sparse = Late("scipy.sparse")
+TEXTS_AT_ONCE = 512  # each token of a text being encoded is an object of the tokenizer
+RARITY = 0.01  # `a` of a/(a + share of all tokens): common tokens weigh less
+ENOUGH = 50  # texts, from which on they are said to share a direction
+
+
+class Embedder(Protocol):
+    @property
+    def reference(self) -> EmbedderRef: ...
+
+    def vectors(self, texts: Sequence[str]) -> np.ndarray:
+        """(N, D) float32, each of length 1; a text without a word is a vector of zeros."""
+        ...
+
+
+class WordLlama:
+    """Mean of wordllama's token vectors, each weighted by how rare its token is among these texts, without the direction that all share.
+
+    Source: Arora, Liang, Ma 2017, "A Simple but Tough-to-Beat Baseline for Sentence Embeddings".
+    """
+
+    @cached_property
+    def _model(self) -> Any:
+        module = require("wordllama")
+        model = module.WordLlama.load(cache_dir=Path(module.__file__).parent, disable_download=True)
+        model.tokenizer.no_padding()
+        return model
+
+    @cached_property
+    def reference(self) -> EmbedderRef:
+        weights = np.ascontiguousarray(self._model.embedding)
+        digest = sha256_hex(weights.tobytes() + self._model.tokenizer.to_str().encode())
+        return EmbedderRef(name="wordllama", digest=f"sha256:{digest}", dimensions=weights.shape[1])
+
+    def vectors(self, texts: Sequence[str]) -> np.ndarray:
+        ids: list[np.ndarray] = []
+        for start in range(0, len(texts), TEXTS_AT_ONCE):
+            piece = list(texts[start : start + TEXTS_AT_ONCE])
+            encoded = self._model.tokenizer.encode_batch(piece, add_special_tokens=False)
+            ids += [np.array(each.ids, dtype=np.int32) for each in encoded]
+        rows = np.repeat(np.arange(len(texts)), [len(each) for each in ids])
+        columns = np.concatenate([*ids, np.empty(0, dtype=np.int32)])
+        table = np.asarray(self._model.embedding, dtype=np.float32)
+        share = np.bincount(columns, minlength=len(table)) / max(1, len(columns))
+        weights = (RARITY / (RARITY + share)).astype(np.float32)
+        tokens = sparse.csr_matrix((weights[columns], (rows, columns)), shape=(len(texts), len(table)))
+        return without_common(unit(tokens @ table))
+
+
+def unit(vectors: np.ndarray) -> np.ndarray:
+    """Each row at length 1; what is zero or no number becomes zero."""
+    vectors = np.nan_to_num(vectors.astype(np.float32, copy=False), posinf=0, neginf=0)
+    lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
+    scaled: np.ndarray = vectors / np.where(lengths > 0, lengths, 1)
+    return scaled
+
+
+def without_common(vectors: np.ndarray) -> np.ndarray:
+    """Rows without their share of the direction that is strongest over all of them, at length 1 again."""
+    if len(vectors) < ENOUGH:
+        return vectors
+    _, directions = np.linalg.eigh(vectors.T @ vectors)
+    strongest = directions[:, -1:].astype(np.float32)
+    return unit(vectors - (vectors @ strongest) @ strongest.T)

@@ -1,0 +1,181 @@
+"""From failures to named clusters: signatures first, then communities of the other answers."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from burnish.clustering.communities import communities
+from burnish.clustering.embedding import Embedder
+from burnish.clustering.failures import Compared, Failures, compare
+from burnish.clustering.names import name_of, phrases_of
+from burnish.clustering.texts import Kept, words
+from burnish.errors import PreconditionError
+from burnish.schemas.clustering import Cluster
+
+ALONE = -1
+LEAST_QUESTIONS = 3  # with fewer nothing repeats
+SHOWN_CENTRAL, SHOWN_ODD = 3, 2
+Topics = tuple[np.ndarray, list[str]]  # the number of each failure's topic, and their names
+
+
+@dataclass(frozen=True)
+class Draft:
+    """A cluster before it is described. name: None until one is made up, by what is said in it or after its signature."""
+
+    name: str | None = None
+    by_phrases: bool = True
+    signature: str | None = None
+    stability: float | None = None
+    known: bool = False
+
+
+@dataclass(frozen=True)
+class Found:
+    """cluster_R: the number of each failure's cluster in `clusters`, or ALONE; topic_R: its topic's in `topics`. row_R, line_R: as in Failures."""
+
+    row_R: np.ndarray
+    line_R: np.ndarray
+    cluster_R: np.ndarray
+    topic_R: np.ndarray
+    clusters: list[Cluster]
+    topics: dict[str, int]
+
+
+def find(failures: Failures, embedder: Embedder, seed: int, taken: Iterable[str] = ()) -> Found:
+    """Clusters of the failures. taken: labels that the log has already. The same failures and seed give the same clusters."""
+    if not len(failures):
+        raise PreconditionError(
+            "every failure of the model has a label already, or there is none: `burnish diagnose` shows them, and "
+            "--label NAME clusters those of a label"
+        )
+    compared = compare(failures, embedder, seed)
+    drafts: list[Draft] = []
+    number_R = np.full(len(failures), ALONE)
+    add(failures, compared, np.arange(len(failures)), drafts, number_R, seed)
+    return describe(failures, compared, drafts, number_R, topics_of(failures, compared), taken)
+
+
+def add(
+    failures: Failures, compared: Compared, members: np.ndarray, drafts: list[Draft], number_R: np.ndarray, seed: int
+) -> None:
+    """Cluster the members: write their numbers, and append the new clusters."""
+    signature_M = np.array([failures.signatures[i] or "" for i in members])
+    for signature in sorted(set(signature_M.tolist()) - {""}):
+        number_R[members[signature_M == signature]] = len(drafts)
+        drafts.append(Draft(by_phrases=False, signature=signature))
+    others = members[signature_M == ""]
+    if not len(others):
+        return
+    found = communities(compared.vector_R[others], compared.leader_R[others], seed)
+    for community in np.unique(found.of):
+        inside = others[found.of == community]
+        if len(np.unique(failures.question_R[inside])) >= LEAST_QUESTIONS:
+            number_R[inside] = len(drafts)
+            drafts.append(Draft(stability=float(found.stability[community])))
+
+
+def describe(
+    failures: Failures,
+    compared: Compared,
+    drafts: Sequence[Draft],
+    number_R: np.ndarray,
+    topics: Topics,
+    taken: Iterable[str] = (),
+) -> Found:
+    """Sizes, examples, phrases and names, for clusters largest first.
+
+    taken: labels of other lines. Only a signature's cluster may have one of them: the same rule gave it to these.
+    """
+    sizes = np.bincount(number_R[number_R >= 0], minlength=len(drafts))
+    order = sorted(range(len(drafts)), key=lambda number: (-sizes[number], number))
+    members = [np.flatnonzero(number_R == number) for number in order]
+    phrases = phrases_of([[compared.kept[i] for i in _distinct(compared, inside)] for inside in members])
+    topic_R, topic_names = topics
+    mine = {draft.name for draft in drafts if draft.name}
+    clusters = []
+    for number, inside, own in zip(order, members, phrases, strict=True):
+        draft = drafts[number]
+        if draft.name or not draft.by_phrases:
+            name = draft.name or name_of([], mine, draft.signature or "unnamed")
+        else:
+            name = name_of(own, {*taken, *mine}, draft.signature or "unnamed")
+        mine.add(name)
+        clusters.append(_cluster(name, draft, failures, compared, inside, own, topic_R, topic_names))
+    renumbered = np.full(len(drafts) + 1, ALONE)
+    renumbered[order] = np.arange(len(order))
+    counts = np.bincount(topic_R, minlength=len(topic_names))
+    return Found(
+        failures.row_R,
+        failures.line_R,
+        renumbered[number_R],
+        topic_R,
+        clusters,
+        dict(zip(topic_names, counts.tolist(), strict=True)),
+    )
+
+
+def _cluster(
+    name: str,
+    draft: Draft,
+    failures: Failures,
+    compared: Compared,
+    inside: np.ndarray,
+    phrases: list[str],
+    topic_R: np.ndarray,
+    topics: Sequence[str],
+) -> Cluster:
+    central, odd = _examples(failures, compared, inside)
+    return Cluster(
+        name=name,
+        signature=draft.signature,
+        size=len(inside),
+        questions=len(np.unique(failures.question_R[inside])),
+        distinct=len(_distinct(compared, inside)),
+        stability=draft.stability,
+        known=draft.known,
+        topics={topics[topic]: count for topic, count in Counter(topic_R[inside].tolist()).most_common()},
+        phrases=phrases,
+        central=failures.line_R[central].tolist(),
+        odd=failures.line_R[odd].tolist(),
+    )
+
+
+def _distinct(compared: Compared, inside: np.ndarray) -> np.ndarray:
+    """One failure of each group of near-duplicates."""
+    _, first = np.unique(compared.leader_R[inside], return_index=True)
+    return inside[np.sort(first)]
+
+
+def _examples(failures: Failures, compared: Compared, inside: np.ndarray) -> tuple[list[int], list[int]]:
+    """(nearest to the middle, each of another question; farthest from it)."""
+    vectors = compared.vector_R[inside]
+    cosines = vectors @ vectors.mean(axis=0)
+    ranked = inside[np.argsort(-cosines, kind="stable")].tolist()
+    central: list[int] = []
+    asked: set[int] = set()
+    for i in ranked:
+        if len(central) < SHOWN_CENTRAL and int(failures.question_R[i]) not in asked:
+            asked.add(int(failures.question_R[i]))
+            central.append(i)
+    return central, [i for i in ranked[::-1][:SHOWN_ODD] if i not in central]
+
+
+def topics_of(failures: Failures, compared: Compared) -> Topics:
+    """(number of each failure's topic, names of the topics), largest first."""
+    values, inverse, counts = np.unique(compared.topic_R, return_inverse=True, return_counts=True)
+    order = np.argsort(-counts, kind="stable")
+    position = np.empty(len(values), dtype=np.int64)
+    position[order] = np.arange(len(values))
+    topic_R = position[inverse]
+    asked: list[dict[str, None]] = [{} for _ in values]
+    for question, topic in zip(failures.questions, topic_R.tolist(), strict=True):
+        asked[topic].setdefault(question)
+    kept: list[list[Kept]] = [[list(words(question)) for question in questions] for questions in asked]
+    names: list[str] = []
+    for own in phrases_of(kept):
+        names.append(name_of(own, names, "other"))
+    return topic_R, names
