@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from burnish_client.cli.views import job_text
+from burnish_client.cli.views import following, job_text
 from burnish_protos.trainer.v1 import trainer_pb2 as pb
 
 HOSTED = pb.HostedSpec(provider="openai", model="gpt-4.1-nano", spend_limit_usd=2)
@@ -44,3 +44,22 @@ def test_it_warns_of_what_is_left_at_the_provider(state: S.State, released: bool
     warning = job_text.unreleased(pb.TuningJob(job_id="job-1", spec=SPEC, state=state, released=released))
     assert (warning is None) == (words is None)
     assert (words or "") in (warning or "")
+
+
+@pytest.mark.parametrize("gives_weights", [False, True])
+def test_what_came_of_it_is_an_adapter_if_the_provider_gave_the_weights(
+    gives_weights: bool, capsys: pytest.CaptureFixture[str]
+) -> None:
+    job = pb.TuningJob(job_id="job-1", state=S.STATE_SUCCEEDED, spec=SPEC, released=True)
+    job.remote_model.CopyFrom(
+        pb.RemoteModel(provider="openai", endpoint="http://there/v1", model="ft:1", version="ab" * 8)
+    )
+    if gives_weights:
+        job.adapter.CopyFrom(pb.AdapterRef(name="tickets", version="cd" * 8))
+    job_text.show_job(job)
+    following.show_outcome(job)
+    shown = capsys.readouterr()
+    came, other = ("cd" * 8, "ab" * 8) if gives_weights else ("ab" * 8, "cd" * 8)
+    assert f"burnish eval --benchmark NAME --adapter tickets@{came}" in " ".join((shown.out + shown.err).split())
+    assert other not in shown.out + shown.err
+    assert "ft:1 at http://there/v1" in shown.out

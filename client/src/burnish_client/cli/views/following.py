@@ -165,7 +165,7 @@ def show_outcome(job: TuningJob) -> None:
 
 
 def _show_success(job: TuningJob) -> None:
-    if job.HasField("remote_model"):
+    if not job.HasField("adapter") and job.HasField("remote_model"):
         model, reference = job_text.remote_model_text(job.remote_model), job_text.remote_reference(job)
         console.out().print(f"[bold green]succeeded[/] {job.job_id} → remote model {reference}: {escape(model)}")
         return console.next_step(f"burnish eval --benchmark NAME --adapter {reference}")

@@ -89,8 +89,8 @@ def show_job(job: TuningJob) -> None:
         ("method", spec.WhichOneof("method")),
         ("dataset", reference(spec.dataset)),
         ("adapter", _adapter(job)),
-        ("remote model", remote_reference(job) if job.HasField("remote_model") else None),
-        ("as", remote_model_text(job.remote_model) if job.HasField("remote_model") else None),
+        ("remote model", remote_reference(job) if _is_remote(job) else None),
+        ("at the provider", remote_model_text(job.remote_model) if job.HasField("remote_model") else None),
         ("progress", f"step {steps}, loss {loss}"),
         ("attempts", job.attempts),
         ("on", where) if spec.HasField("hosted") else ("devices", where),
@@ -117,9 +117,14 @@ def show_job(job: TuningJob) -> None:
 
 def _adapter(job: TuningJob) -> str | None:
     """Its version, or that there is none yet; None if a remote model is what came of the job."""
-    if job.HasField("remote_model"):
+    if _is_remote(job):
         return None
     return reference(job.adapter) if job.HasField("adapter") else f"{job.spec.adapter_name} (no version yet)"
+
+
+def _is_remote(job: TuningJob) -> bool:
+    """Whether the provider's model is all that came of the job: some give the weights as well."""
+    return job.HasField("remote_model") and not job.HasField("adapter")
 
 
 def remote_model_text(model: RemoteModel) -> str:

@@ -148,7 +148,7 @@ def compare(
             if comparison.failure_of(job):
                 results.append(comparison.method_result(method, job))
                 continue
-            made = None if job.HasField("remote_model") else inference.adapter(job.adapter.name, job.adapter.version)
+            made = inference.adapter(job.adapter.name, job.adapter.version) if job.HasField("adapter") else None
             remote = None if made else inference.remote_model(job.spec.adapter_name, job.remote_model.version)
             version = made or remote
             assert version is not None
