@@ -63,3 +63,12 @@ def test_what_came_of_it_is_an_adapter_if_the_provider_gave_the_weights(
     assert f"burnish eval --benchmark NAME --adapter tickets@{came}" in " ".join((shown.out + shown.err).split())
     assert other not in shown.out + shown.err
     assert "ft:1 at http://there/v1" in shown.out
+
+
+def test_what_a_provider_charges_for_is_said_with_the_command_that_ends_it() -> None:
+    running = pb.TuningJob(job_id="job-1", state=S.STATE_RUNNING, spec=SPEC)
+    assert job_text.at_provider(running) == (
+        "job-1 is being trained by openai:gpt-4.1-nano, which charges for it (limit $2.00): `burnish jobs cancel job-1` ends it"
+    )
+    ended = pb.TuningJob(job_id="job-1", state=S.STATE_CANCELLED, spec=SPEC)
+    assert "may still run at openai and cost money: the trainer is ending it" in job_text.at_provider(ended)

@@ -180,14 +180,19 @@ class TrainerClient(ServiceClient):
         labels: Mapping[str, str] | None = None,
         adapter_name: str | None = None,
         dataset_name: str | None = None,
+        at_provider: bool = False,
     ) -> list[pb.TuningJob]:
-        """Newest first, all pages up to `limit`. Only jobs in one of the states, with all of the labels, of the names."""
+        """Newest first, all pages up to `limit`. Only jobs in one of the states, with all of the labels, of the names.
+
+        at_provider: only hosted jobs that run there, or have left something there.
+        """
         request = pb.ListTuningJobsRequest(
             states=[pb.TuningJob.State.Value(f"STATE_{state.upper()}") for state in states],
             page_size=min(limit or PAGE_SIZE, PAGE_SIZE),
             labels=labels,
             adapter_name=adapter_name,
             dataset_name=dataset_name,
+            at_provider=at_provider,
         )
         jobs: list[pb.TuningJob] = []
         while True:

@@ -24,6 +24,7 @@ from integration.trainer.queue.jobs import (
     say,
 )
 from sqlalchemy import update
+from unit.trainer.made import job_spec
 
 from burnish.errors import AlreadyExistsError, InternalError, NotFoundError, PreconditionError, UnavailableError
 from burnish.schemas.job_state import JobState
@@ -379,3 +380,25 @@ def test_failed_job_keeps_its_error(repository: JobRepository) -> None:
     job = running(repository)
     error = InternalError("three attempts ended", attempts=3)
     assert repository.end(job.job_id, ENGINE, JobState.FAILED, error).error == error.to_dict()
+
+
+def test_the_list_of_what_is_at_providers_has_what_runs_there_and_what_is_not_released(
+    repository: JobRepository,
+) -> None:
+    hosted = job_spec(SPEC.dataset, hosted={"provider": "openai", "model": "nano", "spend_limit_usd": 1})
+
+    def listed() -> list[str]:
+        return [job.job_id for job in repository.newest([], 10, None, at_provider=True)]
+
+    repository.create(SPEC, "local", "digest")
+    waiting, begun = (repository.create(hosted, name, "digest").job_id for name in ("waiting", "begun"))
+    assert listed() == [], "nothing was sent yet"
+    repository.cancel(waiting)
+    assert listed() == [], "and never will be"
+    with repository._locked(begun) as record:
+        record.row.attempts = 1
+    assert listed() == [begun]
+    repository.cancel(begun)
+    assert listed() == [begun], "it may still run there"
+    repository.release(begun)
+    assert listed() == []

@@ -6,6 +6,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+from rich.markup import escape
 
 from burnish_client.cli.views import console, stack_text
 from burnish_client.cli.views.console import JsonFlag
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from burnish.schemas.device import DeviceStatus
     from burnish_client.config.endpoints import ClientSettings
     from burnish_client.sdk.reachability import ServiceAccess
+    from burnish_protos.trainer.v1.trainer_pb2 import TuningJob
 
 
 class OptionalPart(StrEnum):
@@ -81,7 +83,9 @@ def status(json: JsonFlag = False) -> None:
 
     Exit code 0 if everything that was started runs and every service used elsewhere accepts the token, else 1.
     """
+    from burnish_client.cli.views import job_text
     from burnish_client.config.endpoints import FIELDS, ClientSettings
+    from burnish_client.sdk.trainer import to_dict
     from burnish_client.stack import control
 
     settings = ClientSettings()
@@ -93,12 +97,16 @@ def status(json: JsonFlag = False) -> None:
     answers: set[str] = {one.service for one in elsewhere if one.state == "accepted"}
     answers |= {part.name for part in state.parts if part.state in ("healthy", "unready")} if state else set()
     device = _read_device(settings) if "inference" in answers else None
+    hosted = _read_hosted(settings) if "trainer" in answers else []
     is_healthy = state is not None and state.phase == "running" and all(part.state == "healthy" for part in state.parts)
     if json:
         shown = state.public() if state else {"phase": "stopped", "parts": []}
         doors = [one.to_dict() for one in elsewhere]
         shown_device = device.model_dump(mode="json") if device else None
-        console.print_json(shown | {"sources": sources, "doors": doors, "device": shown_device})
+        at_providers = [to_dict(job) for job in hosted]
+        console.print_json(
+            shown | {"sources": sources, "doors": doors, "device": shown_device, "at_providers": at_providers}
+        )
     else:
         if state is not None and (is_used or state.phase != "stopped"):
             stack_text.show_stack(state, home)
@@ -112,6 +120,8 @@ def status(json: JsonFlag = False) -> None:
             stack_text.show_access(elsewhere)
         if device is not None and device.holder is not None:
             console.note(stack_text.device_line(device))
+        for job in hosted:
+            console.note(f"[bold yellow]{escape(job_text.at_provider(job))}[/]")
     raise typer.Exit(0 if (is_healthy or not is_used) and all(one.state == "accepted" for one in elsewhere) else 1)
 
 
@@ -138,6 +148,18 @@ def _read_device(settings: ClientSettings) -> DeviceStatus | None:
             return client.device()
     except BurnishError:
         return None  # whether it answers is said above
+
+
+def _read_hosted(settings: ClientSettings) -> list[TuningJob]:
+    """The jobs that a provider may be charging for; none if the trainer does not say."""
+    from burnish.errors import BurnishError
+    from burnish_client.sdk.trainer import TrainerClient
+
+    try:
+        with TrainerClient.from_settings(settings) as trainer:
+            return trainer.list_jobs(at_provider=True)
+    except BurnishError:
+        return []  # whether it answers is said above
 
 
 def down(json: JsonFlag = False) -> None:

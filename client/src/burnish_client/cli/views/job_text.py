@@ -146,6 +146,17 @@ def unreleased(job: TuningJob) -> str | None:
     return f"{job.job_id} may still run at {provider} and cost money: the trainer is ending it"
 
 
+def at_provider(job: TuningJob) -> str:
+    """What a job may cost at its provider now, and the command that ends it."""
+    if warning := unreleased(job):
+        return warning
+    spec = job.spec.hosted
+    return (
+        f"{job.job_id} is being trained by {spec.provider}:{console.fold(spec.model)}, which charges for it (limit "
+        f"${spec.spend_limit_usd:,.2f}): `burnish jobs cancel {job.job_id}` ends it"
+    )
+
+
 def checkpoint_row(checkpoint: CheckpointInfo) -> list[str]:
     loss = f"{checkpoint.validation_loss:.4f}" if checkpoint.HasField("validation_loss") else "–"
     adapter = reference(checkpoint.adapter) if checkpoint.HasField("adapter") else "–"

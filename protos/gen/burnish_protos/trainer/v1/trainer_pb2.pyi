@@ -420,7 +420,7 @@ class GetTuningJobRequest(_message.Message):
     def __init__(self, job_id: _Optional[str] = ...) -> None: ...
 
 class ListTuningJobsRequest(_message.Message):
-    __slots__ = ("page_size", "page_token", "states", "labels", "adapter_name", "dataset_name")
+    __slots__ = ("page_size", "page_token", "states", "labels", "adapter_name", "dataset_name", "at_provider")
     class LabelsEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -434,13 +434,15 @@ class ListTuningJobsRequest(_message.Message):
     LABELS_FIELD_NUMBER: _ClassVar[int]
     ADAPTER_NAME_FIELD_NUMBER: _ClassVar[int]
     DATASET_NAME_FIELD_NUMBER: _ClassVar[int]
+    AT_PROVIDER_FIELD_NUMBER: _ClassVar[int]
     page_size: int
     page_token: str
     states: _containers.RepeatedScalarFieldContainer[TuningJob.State]
     labels: _containers.ScalarMap[str, str]
     adapter_name: str
     dataset_name: str
-    def __init__(self, page_size: _Optional[int] = ..., page_token: _Optional[str] = ..., states: _Optional[_Iterable[_Union[TuningJob.State, str]]] = ..., labels: _Optional[_Mapping[str, str]] = ..., adapter_name: _Optional[str] = ..., dataset_name: _Optional[str] = ...) -> None: ...
+    at_provider: bool
+    def __init__(self, page_size: _Optional[int] = ..., page_token: _Optional[str] = ..., states: _Optional[_Iterable[_Union[TuningJob.State, str]]] = ..., labels: _Optional[_Mapping[str, str]] = ..., adapter_name: _Optional[str] = ..., dataset_name: _Optional[str] = ..., at_provider: bool = ...) -> None: ...
 
 class ListTuningJobsResponse(_message.Message):
     __slots__ = ("jobs", "next_page_token")

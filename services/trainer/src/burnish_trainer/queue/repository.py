@@ -111,10 +111,11 @@ class JobRepository:
         labels: Mapping[str, str] | None = None,
         adapter_name: str = "",
         dataset_name: str = "",
+        at_provider: bool = False,
     ) -> list[Job]:
         """Newest first, of those that have all the labels and names given.
 
-        before: (create_time, job_id) of the last one already seen.
+        before: (create_time, job_id) of the last one already seen. at_provider: only those of which something may be there.
         """
         query = select(JobRow).order_by(JobRow.create_time.desc(), JobRow.job_id.desc()).limit(limit)
         if states:
@@ -123,6 +124,9 @@ class JobRepository:
             query = query.where(JobRow.adapter_name == adapter_name)
         if dataset_name:
             query = query.where(JobRow.dataset_name == dataset_name)
+        if at_provider:
+            begun = or_(JobRow.attempts > 0, JobRow.end_time.is_not(None))
+            query = query.where(JobRow.provider != "", JobRow.released.is_(False), begun)
         for name, value in (labels or {}).items():
             query = query.where(JobRow.labels[name].as_string() == value)
         if before is not None:

@@ -90,7 +90,8 @@ def read_page_token(request: pb.ListTuningJobsRequest) -> tuple[datetime, str] |
 
 
 def _filter_digest(request: pb.ListTuningJobsRequest) -> str:
-    names = [request.adapter_name, request.dataset_name]
+    names: list[Any] = [request.adapter_name, request.dataset_name]
+    names += [True] if request.at_provider else []  # so that tokens of an earlier version stay good
     return version_of(canonical_json([sorted(set(request.states)), dict(request.labels), *names]))
 
 

@@ -123,6 +123,7 @@ class TrainerServicer(rpc.TrainerServicer):
             dict(request.labels),
             request.adapter_name,
             request.dataset_name,
+            request.at_provider,
         )
         answer = pb.ListTuningJobsResponse(jobs=[job_message(job) for job in jobs[:size]])
         if len(jobs) > size:
