@@ -71,9 +71,10 @@ class StandIn(BaseHTTPRequestHandler):
         by_path |= {f"/v1/adapters/fixes/{version.version}": version.model_dump(mode="json") for version in VERSIONS}
         named = {"latest": VERSIONS[0], "production": VERSIONS[1]}
         by_path |= {f"/v1/adapters/fixes/{name}": version.model_dump(mode="json") for name, version in named.items()}
-        if self.path not in by_path:
-            return self._error(404, "not_found", f"nothing at {self.path}")
-        return self._answer(200, by_path[self.path])
+        path = self.path.partition("?")[0]
+        if path not in by_path:
+            return self._error(404, "not_found", f"nothing at {path}")
+        return self._answer(200, by_path[path])
 
     def do_POST(self) -> None:
         body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+
 import httpx
 import pytest
 from route_listing import every_route
@@ -228,3 +230,29 @@ async def test_a_broken_manifest_leaves_the_listing_whole(stand):
     response = await stand.chat(f"fix@{BROKEN}")
     assert response.status_code == 400
     assert error_of(response)["code"] == "incompatible_adapter"
+
+
+async def test_models_are_asked_of_the_bucket_once_however_many_ask(stand, monkeypatch):
+    newer, listings = stand.publish(rank=2), []
+    list_objects = stand.store.list
+    monkeypatch.setattr(stand.store, "list", lambda prefix: listings.append(prefix) or list_objects(prefix))
+    for _ in range(5):
+        cards = (await stand.http.get("/v1/models")).json()["data"]
+        assert [each["id"] for each in cards] == ["tiny", f"fix@{newer.version}"]
+    assert listings.count("adapters/") == 1
+
+
+async def test_adapters_come_in_pages(stand):
+    ranks = (2, 4, 6)
+    for number, rank in enumerate(ranks):
+        stand.publish(rank=rank, created_at=datetime(2026, 1, 1 + number, tzinfo=UTC))
+    for path, field in (
+        ("/v1/adapters", "adapters"),
+        ("/v1/adapters/fix", "adapters"),
+        ("/v1/adapter-uses", "versions"),
+    ):
+        first = (await stand.http.get(path, params={"page_size": 2})).json()
+        second = (await stand.http.get(path, params={"page_size": 2, "page_token": first["next_page_token"]})).json()
+        found = [one.get("adapter", one)["rank"] for one in first[field] + second[field]]
+        assert (found, second["next_page_token"]) == ([6, 4, 2], "")
+        assert len((await stand.http.get(path)).json()[field]) == 3

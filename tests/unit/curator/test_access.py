@@ -77,7 +77,10 @@ class BrokenStore(MemoryObjectStore):
         super().__init__()
         self.error = error
 
-    def list_folders(self, prefix: str) -> object:  # type: ignore[override]
+    def list(self, prefix: str) -> object:  # type: ignore[override]
+        raise self.error
+
+    def get(self, key: str, size_bytes: int | None = None) -> bytes:
         raise self.error
 
 

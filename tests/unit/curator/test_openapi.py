@@ -58,7 +58,7 @@ def test_what_is_sent_and_answered_is_described(calls: dict[Any, Any]) -> None:
 @pytest.mark.parametrize(
     ("path", "words"),
     [
-        ("/v1/runlogs?nmae=x", "'nmae' is not known: this call takes none"),
+        ("/v1/runlogs/x?nmae=x", "'nmae' is not known: this call takes none"),
         ("/v1/datasets/d/v/export?form=together&splt=train", "'splt' is not known: there are form, split"),
         ("/v1/datasets/d/v/export?form=together&split=test", "split"),
     ],

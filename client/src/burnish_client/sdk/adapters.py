@@ -85,8 +85,7 @@ class Adapters(HttpClient):
 
     def uses(self, name: str | None = None) -> Listing[AdapterUse]:
         """Every version with what holds it, newest first."""
-        body = self._get("/v1/adapter-uses", {"name": name} if name else None).json()
-        return listing(body, "versions", AdapterUse)
+        return self._pages("/v1/adapter-uses", "versions", AdapterUse, {"name": name} if name else None)
 
     def remove(self, name: str, version: str) -> None:
         """Remove a version. Raises HeldError, which names the holders, if anything rests on it. There is no undoing."""

@@ -27,7 +27,7 @@ from burnish.schemas.runlog import (
     RunLogLine,
     RunLogManifest,
 )
-from burnish_client.sdk.http import HttpClient, listing, segment
+from burnish_client.sdk.http import HttpClient, segment
 
 Progress = Callable[[int, int], None]  # (bytes sent, bytes in all), called during an upload
 Manifest = TypeVar("Manifest", RunLogManifest, DatasetManifest, BenchmarkManifest, EvalManifest, ClusteringManifest)
@@ -308,15 +308,14 @@ class CuratorClient(HttpClient):
 
     def erasures(self) -> Listing[Erasure]:
         """Newest first."""
-        return listing(self._get("/v1/erasures").json(), "erasures", Erasure)
+        return self._pages("/v1/erasures", "erasures", Erasure)
 
     def erasure(self, erasure_id: str) -> Erasure:
         return Erasure.model_validate_json(self._get(f"/v1/erasures/{segment(erasure_id)}").content)
 
     def _list(self, path: str, kind: type[Manifest], name: str | None = None) -> Listing[Manifest]:
         """Newest first. The answer has them under the path's last segment; name asks for those of one name."""
-        body = self._get(f"{path}/{segment(name)}" if name else path).json()
-        found = listing(body, path.rpartition("/")[2], kind)
+        found = self._pages(f"{path}/{segment(name)}" if name else path, path.rpartition("/")[2], kind)
         return Listing(sorted(found, key=lambda manifest: manifest.created_at, reverse=True), found.broken)
 
     def _upload(

@@ -20,6 +20,7 @@ from burnish_client.sdk.service_client import ServiceClient
 
 Model = TypeVar("Model", bound=BaseModel)
 READ_ATTEMPTS = 4
+PAGE_ITEMS = 1000
 BACKOFF_SECONDS = 0.25  # before the second attempt; doubles
 LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
 
@@ -77,6 +78,19 @@ class HttpClient(ServiceClient):
         return (None if timed_out else tls.find_fault(self.address, self._ca)) or wire.from_transport(
             error, self._where
         )
+
+    def _pages(self, path: str, field: str, kind: type[Model], params: dict[str, Any] | None = None) -> Listing[Model]:
+        """A list as a whole, page by page."""
+        found: Listing[Model] = Listing()
+        token = ""
+        while True:
+            given = (params or {}) | {"page_size": PAGE_ITEMS} | ({"page_token": token} if token else {})
+            body = self._get(path, given).json()
+            page = listing(body, field, kind)
+            found += page
+            found.broken += page.broken
+            if not (token := body.get("next_page_token", "")):
+                return found
 
     @contextmanager
     def _stream(self, path: str, params: Any = None) -> Iterator[httpx.Response]:

@@ -14,7 +14,7 @@ from burnish.schemas.adapter import AdapterManifest
 from burnish.schemas.base import Listing, Message
 from burnish.schemas.device import DeviceStatus
 from burnish.schemas.hosted import RemoteModelManifest
-from burnish_client.sdk.http import HttpClient, listing, segment
+from burnish_client.sdk.http import HttpClient, segment
 
 CHAT_TIMEOUT_SECONDS = 300.0
 
@@ -71,7 +71,7 @@ class InferenceClient(HttpClient):
     def adapters(self, name: str | None = None) -> Listing[AdapterManifest]:
         """Newest first; of one name if given."""
         path = f"/v1/adapters/{segment(name)}" if name else "/v1/adapters"
-        return listing(self._get(path).json(), "adapters", AdapterManifest)
+        return self._pages(path, "adapters", AdapterManifest)
 
     def adapter(self, name: str, version: str = PRODUCTION) -> AdapterManifest:
         """One version. version: 16 hexadecimal characters, `latest`, or an alias; without it, the production alias."""
@@ -81,8 +81,7 @@ class InferenceClient(HttpClient):
 
     def remote_models(self, name: str | None = None) -> Listing[RemoteModelManifest]:
         """Tuned models that stay with their providers, newest first; of one name if given."""
-        body = self._get("/v1/remote-models", {"name": name} if name else None).json()
-        return listing(body, "remote_models", RemoteModelManifest)
+        return self._pages("/v1/remote-models", "remote_models", RemoteModelManifest, {"name": name} if name else None)
 
     def remote_model(self, name: str, version: str) -> RemoteModelManifest:
         """version: 16 hexadecimal characters, or `latest`."""

@@ -18,11 +18,14 @@ from burnish.schemas.adapter import AdapterManifest
 from burnish.schemas.base import Manifest, Parent
 from burnish.schemas.dataset import DatasetManifest
 from burnish.schemas.evaluation import EvalManifest
+from burnish.schemas.hosted import RemoteModelManifest
 from burnish.schemas.runlog import FAILING_GRADES, PASSING_GRADES, RunLogLine, RunLogManifest
 from burnish_client.sdk.curator import CuratorClient
 from burnish_client.sdk.inference import InferenceClient
 
 Kind = Literal["adapter", "dataset", "eval", "runlog", "line"]
+Tuned = AdapterManifest | RemoteModelManifest
+TUNED = ("adapter", "remote_model")  # kinds of parents
 KINDS: tuple[Kind, ...] = ("eval", "adapter", "dataset", "runlog")
 QUESTIONS_AT_ONCE = 50
 PAGE_ROWS = 1000
@@ -124,9 +127,9 @@ class LineageReader:
         return self._curator.run_logs()
 
     @cached_property
-    def _adapters(self) -> list[AdapterManifest]:
+    def _adapters(self) -> list[Tuned]:
         try:
-            return self._inference.adapters()
+            return [*self._inference.adapters(), *self._inference.remote_models()]
         except UnavailableError as error:
             self._unknown.append(f"adapters: {error.message}")
             return []
@@ -158,7 +161,7 @@ class LineageReader:
         """A dataset that an adapter among the parents was trained on is shown below that adapter alone."""
         if isinstance(thing, DatasetManifest):
             yield from self._rows_of(thing)
-        adapters = [self._find("adapter", f"{p.name}@{p.digest}") for p in thing.parents if p.kind == "adapter"]
+        adapters = [self._find("adapter", f"{p.name}@{p.digest}") for p in thing.parents if p.kind in TUNED]
         below = {(p.kind, p.digest) for adapter in adapters if adapter for p in adapter.parents}
         for parent in thing.parents:
             if parent.kind == "review" or (parent.kind, parent.digest) in below:
@@ -167,9 +170,10 @@ class LineageReader:
 
     def _origin(self, parent: Parent) -> Node:
         label = parent.name if parent.name == parent.digest else f"{parent.name}@{parent.digest}"
-        if parent.kind not in KINDS:
+        kind: Any = "adapter" if parent.kind in TUNED else parent.kind
+        if kind not in KINDS:
             return Node(parent.kind, label)
-        found = self._find(parent.kind, label)
+        found = self._find(kind, label)
         if found is None:
             return Node(parent.kind, label, self._why_gone(parent))
         return Node(parent.kind, label, _says(found), children=tuple(self._origins(found)))
@@ -310,13 +314,13 @@ class LineageReader:
         """What was made from a thing, and what rests on it."""
         if isinstance(thing, RunLogManifest):
             wanted, candidates = thing.id, [*self._run_logs, *self._datasets, *self._evals]
-        elif isinstance(thing, (DatasetManifest, AdapterManifest)):
+        elif isinstance(thing, DatasetManifest | Tuned):
             wanted, candidates = thing.version, [*self._datasets, *self._adapters, *self._evals]
         else:
             return ()
         following = [one for one in candidates if one is not thing and any(p.digest == wanted for p in one.parents)]
         below = {
-            one.id for adapter in following if isinstance(adapter, AdapterManifest) for one in self._evals
+            one.id for adapter in following if isinstance(adapter, Tuned) for one in self._evals
             if any(p.digest == adapter.version for p in one.parents)
         }  # fmt: skip
         return tuple(
@@ -334,7 +338,7 @@ def _below(node: Node) -> Iterator[Node]:
 
 def _kind(thing: Manifest) -> Kind:
     kinds: dict[type[Manifest], Kind] = {
-        EvalManifest: "eval", AdapterManifest: "adapter", DatasetManifest: "dataset", RunLogManifest: "runlog"
+        EvalManifest: "eval", AdapterManifest: "adapter", RemoteModelManifest: "adapter", DatasetManifest: "dataset", RunLogManifest: "runlog"
     }  # fmt: skip
     return kinds[type(thing)]
 
@@ -342,7 +346,7 @@ def _kind(thing: Manifest) -> Kind:
 def _name(thing: Manifest) -> str:
     if isinstance(thing, (RunLogManifest, EvalManifest)):
         return thing.id
-    assert isinstance(thing, (DatasetManifest, AdapterManifest))
+    assert isinstance(thing, DatasetManifest | Tuned)
     return f"{thing.name}@{thing.version}"
 
 
@@ -353,7 +357,7 @@ def _says(thing: Manifest) -> str:
         return f"{thing.name}, {thing.accepted:,} lines"
     if isinstance(thing, DatasetManifest):
         return f"{thing.spec.format}, {thing.counts.train + thing.counts.validation:,} rows"
-    return thing.method if isinstance(thing, AdapterManifest) else ""
+    return thing.method if isinstance(thing, Tuned) else ""
 
 
 def _line_node(line: Line, says: str = "") -> Node:

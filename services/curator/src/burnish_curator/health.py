@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import Annotated
 
 import anyio
@@ -11,13 +12,14 @@ from pydantic import BaseModel
 from sqlalchemy import Engine, text
 from sqlalchemy.exc import SQLAlchemyError
 
-from burnish.errors import UnavailableError
+from burnish.errors import NotFoundError, UnavailableError
 from burnish.ports import ObjectStore
 from burnish_curator.errors import ERROR_RESPONSES, Responses
 from burnish_curator.requests import state
 
 router = APIRouter(tags=["health"])
 PROBES_AT_ONCE = 2
+PROBED = "readiness"
 NOT_READY: Responses = {503: ERROR_RESPONSES[503]}
 
 
@@ -38,7 +40,10 @@ class Readiness:
         await anyio.to_thread.run_sync(self._check, limiter=self._limiter)
 
     def _check(self) -> None:
-        next(iter(self._store.list_folders("runlogs/")), None)
+        with suppress(
+            NotFoundError
+        ):  # one read of a key that need not be there: as cheap in a large bucket as in a small one
+            self._store.get(PROBED)
         try:
             with self._database.connect() as connection:
                 connection.execute(text("SELECT 1"))

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+import time
+from collections.abc import Callable
 from threading import Lock, RLock
 from typing import Generic, TypeVar
 from weakref import WeakValueDictionary
@@ -10,13 +11,16 @@ from weakref import WeakValueDictionary
 from burnish.errors import AlreadyExistsError, CorruptDataError, ErasedError, NotFoundError
 from burnish.objectstores.manifests import read_listing, read_manifest
 from burnish.objectstores.verified import get_verified
+from burnish.paging import newest_first
 from burnish.ports import ObjectStore
 from burnish.registry.holding import Kind, Thing
+from burnish.registry.manifests import manifest_keys
 from burnish.registry.removal import remove
 from burnish.schemas.base import FileEntry, Listing, Manifest
 
 ManifestType = TypeVar("ManifestType", bound=Manifest)
 KEPT = 10_000
+LISTED_SECONDS = 60.0
 LATEST = "latest"
 
 
@@ -37,6 +41,7 @@ class Manifests(Generic[ManifestType]):
         self._noun = noun
         self._hint = hint
         self._kept: dict[str, ManifestType] = {}
+        self._listed: dict[str, tuple[float, list[str]]] = {}  # the newest listing, for the pages that follow its first
         self._changing: WeakValueDictionary[tuple[str, ...], RLock] = WeakValueDictionary()
         self._naming = Lock()
 
@@ -64,10 +69,17 @@ class Manifests(Generic[ManifestType]):
     def missing(self, *names: str) -> NotFoundError:
         return NotFoundError(f"no {self._noun} {'/'.join(names)!r}: {self._hint}")
 
-    def read_all(self, names: Iterable[tuple[str, ...]]) -> Listing[ManifestType]:
-        """Those that have a manifest, newest first. A folder without one is an upload that has not ended."""
-        found = read_listing(self._read_key, (self._key(*each) for each in names))
-        return Listing(sorted(found, key=lambda manifest: manifest.created_at, reverse=True), found.broken)
+    def read_all(self, folder: str, goes_on: bool = False) -> Listing[ManifestType]:
+        """Those below a folder (which ends in a slash), newest first: one listing, and each manifest once.
+
+        A folder without a manifest is an upload that has not ended. goes_on: what was listed within LISTED_SECONDS will do.
+        """
+        listed_at, keys = self._listed.get(folder, (float("-inf"), []))
+        if not goes_on or time.monotonic() - listed_at > LISTED_SECONDS:
+            listed_at, keys = time.monotonic(), list(manifest_keys(self._store, folder))
+            self._listed = {folder: (listed_at, keys)}
+        found = read_listing(self._read_key, keys)
+        return Listing(sorted(found, key=newest_first, reverse=True), found.broken)
 
     def create(self, manifest: ManifestType, *names: str) -> ManifestType:
         """Write the manifest if there is none yet, and return the one that is there now."""
@@ -120,12 +132,9 @@ class Versions(Manifests[ManifestType]):
         super().__init__(store, schema, key, kind, kind, hint)
         self._folder = folder
 
-    def list(self, name: str | None = None) -> Listing[ManifestType]:
-        """Newest first; of one name or of all."""
-        names = [name] if name is not None else list(self._store.list_folders(self._folder))
-        return self.read_all(
-            (each, version) for each in names for version in self._store.list_folders(f"{self._folder}{each}/")
-        )
+    def list(self, name: str | None = None, goes_on: bool = False) -> Listing[ManifestType]:
+        """Newest first; of one name or of all. goes_on: as `read_all` has it."""
+        return self.read_all(self._folder if name is None else f"{self._folder}{name}/", goes_on)
 
     def find(self, name: str, version: str) -> ManifestType:
         """One version; `latest` is the newest that can be read. NotFoundError if there is none."""

@@ -8,16 +8,18 @@ from __future__ import annotations
 import tempfile
 import zlib
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator
-from typing import IO, Any, TypeVar
+from dataclasses import dataclass
+from typing import IO, Annotated, Any, TypeVar
 
 import anyio
 import anyio.to_thread
-from fastapi import Request
+from fastapi import Depends, Query, Request
 
 from burnish import disk
 from burnish.asgi.bodies import LIMIT
 from burnish.asgi.types import Scope
 from burnish.errors import InvalidInputError, UnavailableError
+from burnish.paging import MOST_ITEMS
 from burnish_curator.access import COOKIE, Access, is_review
 from burnish_curator.settings import MORE_ROOM
 
@@ -131,6 +133,30 @@ def body_limit(access: Access) -> Callable[[Scope], int]:
         return JSON_BYTES if access.is_session(session) else SIGN_IN_BYTES
 
     return limit
+
+
+@dataclass(frozen=True)
+class PageQuery:
+    """Which page of a list is asked for."""
+
+    size: int | None
+    token: str
+
+    @property
+    def goes_on(self) -> bool:
+        """Whether an earlier page was asked for a moment ago."""
+        return bool(self.token)
+
+
+def page_query(
+    page_size: Annotated[int | None, Query(ge=1, le=MOST_ITEMS, description="without it, the whole list")] = None,
+    page_token: Annotated[str, Query(description="next_page_token of the page before")] = "",
+) -> PageQuery:
+    """A FastAPI dependency."""
+    return PageQuery(page_size, page_token)
+
+
+Paging = Annotated[PageQuery, Depends(page_query)]
 
 
 async def known_query(request: Request) -> None:

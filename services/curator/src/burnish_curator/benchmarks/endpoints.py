@@ -8,11 +8,12 @@ from fastapi import APIRouter, Depends, Query, Request, Response
 
 from burnish import layout
 from burnish.curation.benchmarks import build_benchmark
+from burnish.paging import page_of
 from burnish.schemas.base import BrokenObject, Frozen
 from burnish.schemas.benchmark import BenchmarkManifest
 from burnish_curator.benchmarks.repository import BenchmarkRepository
 from burnish_curator.errors import BODY_RESPONSES
-from burnish_curator.requests import JSONL, in_thread, jsonl_answer, jsonl_body, state
+from burnish_curator.requests import JSONL, Paging, in_thread, jsonl_answer, jsonl_body, state
 
 router = APIRouter(prefix="/v1/benchmarks", tags=["benchmarks"])
 Benchmarks = Annotated[BenchmarkRepository, Depends(state("benchmarks"))]
@@ -21,6 +22,7 @@ Benchmarks = Annotated[BenchmarkRepository, Depends(state("benchmarks"))]
 class BenchmarkList(Frozen):
     benchmarks: list[BenchmarkManifest]
     broken: list[BrokenObject] = []
+    next_page_token: str = ""
 
 
 @router.post("", summary="Import a benchmark", openapi_extra=jsonl_body("BenchmarkQuestion"), responses=BODY_RESPONSES)
@@ -33,9 +35,9 @@ async def import_benchmark(
 
 
 @router.get("", summary="List benchmarks, newest first")
-def list_benchmarks(benchmarks: Benchmarks) -> BenchmarkList:
-    found = benchmarks.list()
-    return BenchmarkList(benchmarks=found, broken=found.broken)
+def list_benchmarks(benchmarks: Benchmarks, paging: Paging) -> BenchmarkList:
+    found, more = page_of(benchmarks.list(goes_on=paging.goes_on), paging.size, paging.token)
+    return BenchmarkList(benchmarks=found, broken=found.broken, next_page_token=more)
 
 
 @router.get("/{name}/{version}", summary="A benchmark's manifest; `latest` is the newest")

@@ -6,12 +6,13 @@ from typing import Annotated, Literal
 
 from fastapi import APIRouter, Body, Depends, Query, Response
 
+from burnish.paging import page_of
 from burnish.schemas.base import BrokenObject, Frozen
 from burnish.schemas.dataset import DatasetManifest, DatasetSpec, ExportForm
 from burnish_curator.datasets.repository import DatasetRepository
 from burnish_curator.datasets.service import DatasetService
 from burnish_curator.errors import BODY_RESPONSES
-from burnish_curator.requests import JSONL, jsonl_answer, state
+from burnish_curator.requests import JSONL, Paging, jsonl_answer, state
 
 router = APIRouter(prefix="/v1/datasets", tags=["datasets"])
 Datasets = Annotated[DatasetRepository, Depends(state("datasets"))]
@@ -21,6 +22,7 @@ SPEC_EXAMPLE = {"name": "fix-json", "run_log_id": "0f3a9c1b2d4e5f60", "labels": 
 class DatasetList(Frozen):
     datasets: list[DatasetManifest]
     broken: list[BrokenObject] = []
+    next_page_token: str = ""
 
 
 @router.post("", summary="Build a dataset version", responses=BODY_RESPONSES)
@@ -33,15 +35,15 @@ def build_dataset(
 
 
 @router.get("", summary="List dataset versions, newest first")
-def list_datasets(datasets: Datasets) -> DatasetList:
-    found = datasets.list()
-    return DatasetList(datasets=found, broken=found.broken)
+def list_datasets(datasets: Datasets, paging: Paging) -> DatasetList:
+    found, more = page_of(datasets.list(goes_on=paging.goes_on), paging.size, paging.token)
+    return DatasetList(datasets=found, broken=found.broken, next_page_token=more)
 
 
 @router.get("/{name}", summary="List the versions of one dataset, newest first")
-def list_versions(name: str, datasets: Datasets) -> DatasetList:
-    found = datasets.list(name)
-    return DatasetList(datasets=found, broken=found.broken)
+def list_versions(name: str, datasets: Datasets, paging: Paging) -> DatasetList:
+    found, more = page_of(datasets.list(name, paging.goes_on), paging.size, paging.token)
+    return DatasetList(datasets=found, broken=found.broken, next_page_token=more)
 
 
 @router.get("/{name}/{version}", summary="A version's manifest; `latest` is the newest")

@@ -6,11 +6,12 @@ from typing import Annotated
 
 from fastapi import APIRouter, Body, Depends
 
+from burnish.paging import page_of
 from burnish.schemas.base import BrokenObject, Frozen
 from burnish.schemas.erasure import Erasure, ErasureRequest
 from burnish_curator.erasures.service import ErasureService
 from burnish_curator.errors import BODY_RESPONSES
-from burnish_curator.requests import state
+from burnish_curator.requests import Paging, state
 
 router = APIRouter(prefix="/v1/erasures", tags=["erasures"])
 Erasures = Annotated[ErasureService, Depends(state("erasures"))]
@@ -20,6 +21,7 @@ EXAMPLE = {"user": "user-7", "preview": True}
 class ErasureList(Frozen):
     erasures: list[Erasure]
     broken: list[BrokenObject] = []
+    next_page_token: str = ""
 
 
 @router.post("", summary="Erase a user's lines, or single ones", responses=BODY_RESPONSES)
@@ -29,9 +31,9 @@ def erase(wanted: Annotated[ErasureRequest, Body(examples=[EXAMPLE])], erasures:
 
 
 @router.get("", summary="List erasures, newest first")
-def list_erasures(erasures: Erasures) -> ErasureList:
-    found = erasures.records.list()
-    return ErasureList(erasures=found, broken=found.broken)
+def list_erasures(erasures: Erasures, paging: Paging) -> ErasureList:
+    found, more = page_of(erasures.records.list(), paging.size, paging.token)
+    return ErasureList(erasures=found, broken=found.broken, next_page_token=more)
 
 
 @router.get("/{erasure_id}", summary="The record of an erasure; `open` is the one that has not ended")

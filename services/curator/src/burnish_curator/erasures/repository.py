@@ -5,6 +5,7 @@ from __future__ import annotations
 from burnish import layout
 from burnish.errors import AlreadyExistsError, NotFoundError
 from burnish.objectstores.manifests import read_document, read_listing
+from burnish.paging import newest_first
 from burnish.ports import ObjectStore
 from burnish.schemas.base import Listing
 from burnish.schemas.erasure import Erasure
@@ -48,7 +49,7 @@ class ErasureRepository:
         """Newest first."""
         keys = [info.key for info in self._store.list(layout.ERASURES)]
         found = read_listing(lambda key: read_document(self._store, key, Erasure), keys)
-        return Listing(sorted(found, key=lambda one: one.created_at, reverse=True), found.broken)
+        return Listing(sorted(found, key=newest_first, reverse=True), found.broken)
 
 
 def _json(erasure: Erasure) -> bytes:

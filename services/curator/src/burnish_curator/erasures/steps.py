@@ -265,9 +265,9 @@ def remove_old_files(store: ObjectStore, one: ErasedLines) -> None:
 
 
 def trained_on(store: ObjectStore, versions: Iterable[str]) -> list[str]:
-    """Adapters that were trained on these dataset versions, and those that go on from them: name@version."""
+    """Adapters and remote models that were trained on these dataset versions, and those that go on from them: name@version."""
     parents: dict[str, set[str]] = {}
-    for key in manifest_keys(store, "adapters/"):
+    for key in (*manifest_keys(store, "adapters/"), *manifest_keys(store, "remote-models/")):
         with suppress(BurnishError, orjson.JSONDecodeError, AttributeError, KeyError):
             _, name, version, _ = key.split("/")
             parents[f"{name}@{version}"] = {parent["digest"] for parent in orjson.loads(store.get(key))["parents"]}

@@ -7,11 +7,12 @@ from typing import Annotated
 
 from fastapi import APIRouter, Depends, Request, Response
 
+from burnish.paging import page_of
 from burnish.schemas.base import BrokenObject, Frozen
 from burnish.schemas.evaluation import EvalManifest
 from burnish_curator.errors import BODY_RESPONSES, Responses
 from burnish_curator.evals.repository import EvalRepository
-from burnish_curator.requests import BINARY, JSONL, in_thread, state
+from burnish_curator.requests import BINARY, JSONL, Paging, in_thread, state
 
 router = APIRouter(prefix="/v1/evals", tags=["evals"])
 Evals = Annotated[EvalRepository, Depends(state("evals"))]
@@ -33,6 +34,7 @@ SANDBOX = {"Content-Security-Policy": "sandbox allow-scripts", "X-Content-Type-O
 class EvalList(Frozen):
     evals: list[EvalManifest]
     broken: list[BrokenObject] = []
+    next_page_token: str = ""
 
 
 @router.put(
@@ -54,9 +56,9 @@ def create_eval(manifest: EvalManifest, evals: Evals) -> EvalManifest:
 
 
 @router.get("", summary="List evals, newest first")
-def list_evals(evals: Evals) -> EvalList:
-    found = evals.list()
-    return EvalList(evals=found, broken=found.broken)
+def list_evals(evals: Evals, paging: Paging) -> EvalList:
+    found, more = page_of(evals.list(goes_on=paging.goes_on), paging.size, paging.token)
+    return EvalList(evals=found, broken=found.broken, next_page_token=more)
 
 
 @router.get("/{eval_id}", summary="An eval's manifest")

@@ -63,9 +63,9 @@ class EvalRepository(Manifests[EvalManifest]):
                 raise AlreadyExistsError(f"id {manifest.id} belongs to another eval: use a new id", eval_id=manifest.id)
             return sealed
 
-    def list(self) -> Listing[EvalManifest]:
-        """Newest first."""
-        return self.read_all((eval_id,) for eval_id in self._store.list_folders("evals/"))
+    def list(self, goes_on: bool = False) -> Listing[EvalManifest]:
+        """Newest first. goes_on: as `read_all` has it."""
+        return self.read_all("evals/", goes_on)
 
     def read_file(self, eval_id: str, file: str) -> bytes:
         """A file of a complete eval."""

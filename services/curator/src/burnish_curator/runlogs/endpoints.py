@@ -9,6 +9,7 @@ from fastapi.responses import StreamingResponse
 from pydantic import Field
 
 from burnish.errors import NotFoundError
+from burnish.paging import page_of
 from burnish.runlogs.columns import LINE_NUMBER
 from burnish.runlogs.ingestion import meanings
 from burnish.runlogs.reader import jsonl_blocks
@@ -16,7 +17,7 @@ from burnish.schemas.base import BrokenObject, Frozen
 from burnish.schemas.runlog import Diagnosis, RunLogImport, RunLogLine, RunLogManifest
 from burnish_curator.clusterings.repository import ClusteringRepository
 from burnish_curator.errors import BODY_RESPONSES
-from burnish_curator.requests import JSONL, in_thread, jsonl_answer, jsonl_body, state
+from burnish_curator.requests import JSONL, Paging, in_thread, jsonl_answer, jsonl_body, state
 from burnish_curator.reviews.service import ReviewService
 from burnish_curator.runlogs.repository import RunLogRepository
 
@@ -29,6 +30,7 @@ LineNumber = Annotated[int, Field(ge=1, lt=2**63)]
 class RunLogList(Frozen):
     runlogs: list[RunLogManifest]
     broken: list[BrokenObject] = []
+    next_page_token: str = ""
 
 
 class RunLogRows(Frozen):
@@ -56,9 +58,9 @@ async def import_run_log(
 
 
 @router.get("", summary="List run logs, newest first")
-def list_run_logs(run_logs: RunLogs) -> RunLogList:
-    found = run_logs.list()
-    return RunLogList(runlogs=found, broken=found.broken)
+def list_run_logs(run_logs: RunLogs, paging: Paging) -> RunLogList:
+    found, more = page_of(run_logs.list(goes_on=paging.goes_on), paging.size, paging.token)
+    return RunLogList(runlogs=found, broken=found.broken, next_page_token=more)
 
 
 @router.get("/{run_log_id}", summary="A run log's manifest")

@@ -140,9 +140,9 @@ class RunLogRepository(Manifests[RunLogManifest]):
         self._metrics.imported(done)
         return done
 
-    def list(self) -> Listing[RunLogManifest]:
-        """Newest first."""
-        return self.read_all((run_log_id,) for run_log_id in self._store.list_folders("runlogs/"))
+    def list(self, goes_on: bool = False) -> Listing[RunLogManifest]:
+        """Newest first. goes_on: as `read_all` has it."""
+        return self.read_all("runlogs/", goes_on)
 
     def remove(self, *names: str) -> None:
         """As `Manifests.remove`, and its parts leave the cache."""

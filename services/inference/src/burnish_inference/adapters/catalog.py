@@ -7,7 +7,9 @@ import logging
 from burnish import layout
 from burnish.errors import CorruptDataError, IncompatibleAdapterError, NotFoundError
 from burnish.objectstores.manifests import read_listing, read_manifest
+from burnish.paging import newest_first
 from burnish.ports import ObjectStore
+from burnish.registry.manifests import manifest_keys
 from burnish.registry.references import LATEST
 from burnish.schemas.adapter import AdapterManifest
 from burnish.schemas.base import Listing
@@ -21,6 +23,7 @@ class AdapterCatalog:
     def __init__(self, store: ObjectStore) -> None:
         self._store = store
         self._manifests: dict[str, AdapterManifest] = {}
+        self.removals = 0  # of versions, by this server
         self._reported: set[str] = set()  # what is wrong with broken objects, so that it is logged once
 
     def manifest(self, name: str, version: str) -> AdapterManifest:
@@ -36,11 +39,11 @@ class AdapterCatalog:
     def versions(self, name: str) -> Listing[AdapterManifest]:
         """Newest first; empty if there are none. A version whose manifest cannot be read is logged once and kept apart."""
         check_reference(name, name)
-        return self._list([name])
+        return self._list(f"adapters/{name}/")
 
     def all(self) -> Listing[AdapterManifest]:
         """Every version of every adapter, as `versions`."""
-        return self._list([name for name in self._store.list_folders("adapters/") if layout.NAME.match(name)])
+        return self._list("adapters/")
 
     def latest(self, name: str) -> AdapterManifest:
         """The newest version. NotFoundError if there is none."""
@@ -50,20 +53,18 @@ class AdapterCatalog:
 
     def forget(self, name: str, version: str) -> None:
         """It was removed from the store."""
+        self.removals += 1
         self._manifests.pop(layout.adapter(name, version), None)
 
-    def _list(self, names: list[str]) -> Listing[AdapterManifest]:
-        """A folder without a manifest, which is written last, is a version that does not exist yet."""
-        keys = (
-            layout.adapter(name, version) for name in names for version in self._store.list_folders(f"adapters/{name}/")
-        )
+    def _list(self, folder: str) -> Listing[AdapterManifest]:
+        """One listing. A folder without a manifest, which is written last, is a version that does not exist yet."""
+        keys = (key for key in manifest_keys(self._store, folder) if layout.NAME.match(key.split("/")[1]))
         found = read_listing(self._read, keys)
         for broken in found.broken:
             if broken.problem not in self._reported:
                 self._reported.add(broken.problem)
                 log.warning("left out of the models: %s", broken.problem)
-        newest_first = sorted(found, key=lambda manifest: (manifest.created_at, manifest.version), reverse=True)
-        return Listing(newest_first, found.broken)
+        return Listing(sorted(found, key=newest_first, reverse=True), found.broken)
 
     def _read(self, key: str) -> AdapterManifest:
         if key not in self._manifests:

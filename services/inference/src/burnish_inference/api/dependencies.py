@@ -6,16 +6,19 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Self
+from typing import Annotated, Self
 
 import aiohttp
+from fastapi import Query
 
 from burnish.adapters.base import BaseModel
+from burnish.paging import MOST_ITEMS
 from burnish.ports import ObjectStore
 from burnish.telemetry.tracing import Tracing
 from burnish_inference.adapters.aliases import AliasWatch
 from burnish_inference.adapters.catalog import AdapterCatalog
 from burnish_inference.adapters.folders import CACHE_BYTES, AdapterFolders
+from burnish_inference.adapters.known import KnownAdapters
 from burnish_inference.adapters.loader import AdapterLoader
 from burnish_inference.adapters.promotions import Promotions
 from burnish_inference.adapters.refusals import Refusals
@@ -31,6 +34,8 @@ from burnish_inference.limits import STANDARD, Limits
 from burnish_inference.metrics import DeviceLent, EngineRestarts, InferenceMetrics
 
 ALONE = Sharer()
+PageSize = Annotated[int | None, Query(ge=1, le=MOST_ITEMS, description="without it, the whole list")]
+PageToken = Annotated[str, Query(description="next_page_token of the page before")]
 KEEP_ALIVE_SECONDS = 2.0  # below vLLM's own 5 s: a connection it is about to close is never used for a request
 
 
@@ -47,6 +52,7 @@ class Deps:
     limits: Limits
     engine: Engine
     catalog: AdapterCatalog
+    known: KnownAdapters
     aliases: AliasWatch
     resolver: ModelResolver
     promotions: Promotions
@@ -101,6 +107,7 @@ class Deps:
             limits=limits,
             engine=engine,
             catalog=catalog,
+            known=KnownAdapters(catalog),
             aliases=aliases,
             resolver=resolver,
             promotions=Promotions(store, catalog, resolver, loader, aliases),

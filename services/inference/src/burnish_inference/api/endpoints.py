@@ -13,12 +13,13 @@ from pydantic import BaseModel
 
 from burnish.errors import InvalidInputError, NotFoundError
 from burnish.layout import PRODUCTION
+from burnish.paging import page_of
 from burnish.schemas.adapter import AdapterManifest, Alias
 from burnish.schemas.base import BrokenObject
 from burnish.telemetry.metrics import CONTENT_TYPE
 from burnish.telemetry.requests import CLIENT_GONE
 from burnish_inference.api import schema
-from burnish_inference.api.dependencies import Deps
+from burnish_inference.api.dependencies import Deps, PageSize, PageToken
 from burnish_inference.api.proxy import ClientGone, until_gone
 from burnish_inference.limits import CHAT, TEXT
 
@@ -46,6 +47,7 @@ class ModelList(BaseModel):
 class AdapterList(BaseModel):
     adapters: list[AdapterManifest]
     broken: list[BrokenObject] = []
+    next_page_token: str = ""
 
 
 class Health(BaseModel):
@@ -86,7 +88,7 @@ def build_router(deps: Deps) -> APIRouter:
     @router.get("/v1/models")
     async def models() -> ModelList:
         """Bare names, which are production aliases, first; then the base, other aliases, and every adapter version."""
-        found = await asyncio.to_thread(deps.catalog.all)
+        found = await deps.known.all()
         aliases = [(alias.alias == PRODUCTION, alias_card(deps, alias)) for alias in await deps.aliases.named()]
         production = [each for is_production, each in aliases if is_production]
         others = [each for is_production, each in aliases if not is_production]
@@ -98,18 +100,19 @@ def build_router(deps: Deps) -> APIRouter:
         return card(deps, await deps.resolver.resolve(model))
 
     @router.get("/v1/adapters")
-    async def adapters() -> AdapterList:
+    async def adapters(page_size: PageSize = None, page_token: PageToken = "") -> AdapterList:
         """Newest first."""
-        found = await asyncio.to_thread(deps.catalog.all)
-        return AdapterList(adapters=found, broken=found.broken)
+        found, more = page_of(await deps.known.pages(page_token), page_size, page_token)
+        return AdapterList(adapters=found, broken=found.broken, next_page_token=more)
 
     @router.get("/v1/adapters/{name}")
-    async def adapter_versions(name: str) -> AdapterList:
+    async def adapter_versions(name: str, page_size: PageSize = None, page_token: PageToken = "") -> AdapterList:
         """Versions of one name, newest first; 404 if there are none."""
         found = await asyncio.to_thread(deps.catalog.versions, name)
         if not found and not found.broken:
             raise NotFoundError(f"there is no adapter {name!r}; GET /v1/adapters lists those that exist", field="name")
-        return AdapterList(adapters=found, broken=found.broken)
+        found, more = page_of(found, page_size, page_token)
+        return AdapterList(adapters=found, broken=found.broken, next_page_token=more)
 
     @router.get("/v1/adapters/{name}/{version}")
     async def adapter(name: str, version: str) -> AdapterManifest:

@@ -8,12 +8,13 @@ from typing import Annotated
 from fastapi import APIRouter, Path, Query
 from pydantic import BaseModel, ConfigDict, Field
 
+from burnish.paging import page_of
 from burnish.registry.references import VERSION
 from burnish.schemas.adapter import AdapterManifest, Alias, AliasChange
 from burnish.schemas.base import BrokenObject
 from burnish.schemas.hosted import RemoteModelManifest
 from burnish_inference.adapters.catalog import unknown_model
-from burnish_inference.api.dependencies import Deps
+from burnish_inference.api.dependencies import Deps, PageSize, PageToken
 
 Version = Annotated[str, Path(description="16 hexadecimal characters")]
 
@@ -63,6 +64,7 @@ class AdapterUse(BaseModel):
 class AdapterUses(BaseModel):
     versions: list[AdapterUse]
     broken: list[BrokenObject] = []
+    next_page_token: str = ""
 
 
 class RemoteModelList(BaseModel):
@@ -70,6 +72,7 @@ class RemoteModelList(BaseModel):
 
     remote_models: list[RemoteModelManifest]
     broken: list[BrokenObject] = []
+    next_page_token: str = ""
 
 
 def build_router(deps: Deps) -> APIRouter:
@@ -105,11 +108,12 @@ def build_router(deps: Deps) -> APIRouter:
     @router.get("/v1/adapter-uses")
     async def uses(
         name: Annotated[str | None, Query(description="only versions of this adapter")] = None,
+        page_size: PageSize = None,
+        page_token: PageToken = "",
     ) -> AdapterUses:
         """Every version with what holds it, newest first."""
-        found = (
-            await asyncio.to_thread(deps.catalog.versions, name) if name else await asyncio.to_thread(deps.catalog.all)
-        )
+        found = await asyncio.to_thread(deps.catalog.versions, name) if name else await deps.known.pages(page_token)
+        found, more = page_of(found, page_size, page_token)
         held = await promotions.holders(found)
         return AdapterUses(
             versions=[
@@ -117,6 +121,7 @@ def build_router(deps: Deps) -> APIRouter:
                 for manifest, holders in zip(found, held, strict=True)
             ],
             broken=found.broken,
+            next_page_token=more,
         )
 
     @router.delete("/v1/adapters/{name}/{version}", status_code=204)
@@ -129,10 +134,12 @@ def build_router(deps: Deps) -> APIRouter:
     @router.get("/v1/remote-models")
     async def list_remote_models(
         name: Annotated[str | None, Query(description="only versions of this one")] = None,
+        page_size: PageSize = None,
+        page_token: PageToken = "",
     ) -> RemoteModelList:
         """Tuned models that stay with their providers, which answer there and not here."""
-        found = await promotions.remote_models(name)
-        return RemoteModelList(remote_models=found, broken=found.broken)
+        found, more = page_of(await promotions.remote_models(name), page_size, page_token)
+        return RemoteModelList(remote_models=found, broken=found.broken, next_page_token=more)
 
     @router.get("/v1/remote-models/{name}/{version}")
     async def remote_model(name: str, version: str) -> RemoteModelManifest:
