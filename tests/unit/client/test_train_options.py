@@ -64,12 +64,12 @@ def given_to(method: Method, *words: str) -> Options:
 
 
 def test_options_become_the_spec_they_stand_for() -> None:
-    words = "--rank 8 --target-module q_proj --target-module v_proj --rslora --devices 2 --desirable-weight 1.5"
+    words = "--rank 8 --target-module q_proj --target-module v_proj --rslora --devices 2 --desirable-weight 1.5 --retry-smaller"
     given = given_to("kto", *words.split(), "--initial-adapter", "first@0123456789abcdef")
     spec = tuning_spec("kto", **REFERENCE, **spec_values("kto", given))
     assert (spec.lora.rank, list(spec.lora.target_modules)) == (8, ["q_proj", "v_proj"])
     assert (spec.lora.use_rslora, spec.lora.HasField("use_dora")) == (True, False)
-    assert spec.device_count == 2
+    assert (spec.device_count, spec.retry_smaller) == (2, True)
     assert (spec.kto.desirable_weight, spec.kto.initial_adapter.name) == (1.5, "first")
     assert not spec.optimizer.HasField("learning_rate")
     with pytest.raises(InvalidInputError, match="give NAME@VERSION"):

@@ -80,7 +80,7 @@ def _option_of(declared: Hyperparameter, panel: str | None) -> tuple[Any, Any]:
     range = f"{declared.bounds} {declared.unit}".strip() if declared.bounds else ""
     help = f"{declared.help} ({range})" if range else declared.help
     if declared.kind == "flag":
-        return bool, option(False, f"{help}.", panel, names=[f"--{declared.option}"])
+        return bool, option(False, f"{help}.", panel, names=["--" + declared.option.replace("_", "-")])
     repeat = "; repeat for more" if declared.kind == "names" else ""
     kind, metavar = {
         "whole number": (int, "N"),
