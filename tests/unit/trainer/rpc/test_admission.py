@@ -25,7 +25,7 @@ from burnish.schemas.base import BaseModelRef, VersionRef
 from burnish.schemas.hyperparameters import TARGET_MODULES
 from burnish.schemas.job import JobSpec
 from burnish.schemas.methods import METHODS, Method
-from burnish_trainer.rpc.admission import Admission, queue_options
+from burnish_trainer.rpc.admission import Admission, check_fields, queue_options
 
 BASE = BaseModelRef(name="base", digest="sha256:" + "b" * 64)
 SUMMARY = TrainingSummary(
@@ -108,6 +108,12 @@ def test_a_job_is_for_the_base_model_that_the_trainer_holds(case: Case) -> None:
         with pytest.raises(PreconditionError, match="this trainer holds base") as refused:
             case.admit(base_model=asked)
         assert refused.value.metadata["field"] == "base_model"
+
+
+def test_a_base_model_may_be_named_without_its_digest() -> None:
+    """As `burnish train --base-model NAME` does: fields are checked before the trainer fills in its own."""
+    fields = {"method": "sft", "adapter_name": "a", "dataset": {"name": "d", "version": "0" * 16}}
+    check_fields({**fields, "base_model": {"name": "base"}})
 
 
 def test_a_job_of_another_base_model_is_not_trained(case: Case) -> None:

@@ -197,6 +197,8 @@ def check_fields(fields: Mapping[str, Any]) -> None:
     defaults = {"learning_rate": 1.0, "evaluation_interval_steps": 1}  # they depend on the method and on the rows
     needed: dict[str, Any] = {"dataset": {}, "adapter_name": "", "lora": {}}
     known = {"method": method or "sft", "params": {}, "optimizer": defaults | fields.get("optimizer", {})}
+    if "hosted" not in fields:
+        known["base_model"] = None  # `Admission` compares what is set of it with the trainer's, and fills in the rest
     found += violations_of(JobSpec, {**needed, **fields, **known})
     if method is not None:
         found += unsupported(fields, method)
