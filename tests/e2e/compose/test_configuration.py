@@ -22,7 +22,11 @@ SECRETS = {
     "BURNISH_POSTGRES_PASSWORD": "p" * 64,
     "BURNISH_GRAFANA_PASSWORD": "g" * 64,
 }
-MORE = {"BURNISH_TLS_DIR": "/etc/burnish/tls", "BURNISH_WHEELS": "/srv/wheels"}
+MORE = {
+    "BURNISH_TLS_DIR": "/etc/burnish/tls",
+    "BURNISH_WHEELS": "/srv/wheels",
+    "BURNISH_PROVIDERS_DIR": "/etc/burnish/providers",
+}
 FILES = ("deploy/compose.gpu.yml", "deploy/compose.tls.yml", "deploy/compose.wheels.yml")
 PROFILES = ("postgres", "observability")
 COMBINATIONS = [
@@ -105,6 +109,19 @@ def test_the_gpu_override() -> None:
     assert services["inference"]["build"]["target"] == "cuda"
     assert services["trainer"]["environment"]["CUDA_VISIBLE_DEVICES"] == "0,1"
     assert services["inference"]["environment"]["CUDA_VISIBLE_DEVICES"] == "2"
+
+
+@needs_command
+def test_the_trainers_read_the_providers_credentials_from_a_file_and_nobody_else_does() -> None:
+    services = configuration(("deploy/compose.hosted.yml",), PROFILES)["services"]
+    for name, service in services.items():
+        mounts = [volume for volume in service.get("volumes", ()) if volume["target"] == "/providers"]
+        if name in ("trainer", "trainer-2"):
+            assert service["environment"]["BURNISH_TRAINER_SECRETS_FILE"] == "/providers/secrets"
+            assert [(mount["source"], mount["read_only"]) for mount in mounts] == [("/etc/burnish/providers", True)]
+            assert "/data" in {volume["target"] for volume in service["volumes"]}
+        else:
+            assert not mounts, name
 
 
 @needs_command
