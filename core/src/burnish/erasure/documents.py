@@ -9,6 +9,8 @@ import orjson
 
 from burnish.erasure.texts import ERASED, Texts
 
+PACKED = (b"PAR1", b"PK\x03\x04", b"\x28\xb5\x2f\xfd")  # Parquet, zip, zstd
+GZIP = b"\x1f\x8b"
 ANSWERS = ("answer", "base_answer", "candidate_answer")
 
 
@@ -37,6 +39,8 @@ def redacted(data: bytes, texts: Texts, questions: Collection[str] = ()) -> byte
             return value | {name: ERASED for name in ANSWERS if isinstance(value.get(name), str)}
         return value
 
+    if data[:4] in PACKED or data[:2] == GZIP:
+        return data  # what it holds cannot be replaced in place: the search names it
     written = _walk_all(data, visit)
     return texts.replaced(data) if written is None else written
 

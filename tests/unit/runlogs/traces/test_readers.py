@@ -204,6 +204,26 @@ def test_a_record_of_another_shape_is_told_and_the_rest_read(tmp_path: Path) -> 
     assert report.problems == [f"{tmp_path / 'o.jsonl'}, record 2: not as langfuse writes it (KeyError: 'trace_id')"]
 
 
+def test_score_columns_of_langfuse_s_own_export_are_scores(tmp_path: Path) -> None:
+    """As the UI writes them: a column a score name, its cell a list; a column of another kind is metadata."""
+    file = tmp_path / "observations.csv"
+    file.write_text(
+        "id,traceId,type,input,output,userFeedback,quality,plan,tags,toolCallNames\n"
+        'o1,t1,GENERATION,Which plan?,Pro,"[""True""]","[0.9,0.7]",gold,"[""a""]","[""look_up""]"\n'
+        'o2,t2,GENERATION,Which day?,Monday,"[""False""]",,gold,[],\n'
+    )
+    with pytest.raises(InvalidInputError, match=r"'quality' \(a number\): 2 from 0.7 to 0.9"):
+        lines_of([file])
+    lines, report = lines_of([file], "quality:ignore")
+    assert [line["grade"] for line in lines] == ["correct", "incorrect"]
+    assert lines[0]["graded_by"]["source"] == "human"
+    assert [(one["name"], one["value"]) for one in lines[0]["feedback"]] == [
+        ("userFeedback", "True"), ("quality", 0.9), ("quality", 0.7)
+    ]  # fmt: skip
+    assert lines[0]["metadata"] == {"plan": "gold", "tags": '["a"]'}
+    assert report.problems == []
+
+
 def test_every_reader_has_a_format_and_a_file() -> None:
     folder = Path(registry.__file__).parent
     assert {path.stem for path in folder.glob("*.py")} - {"__init__", "registry"} == set(registry.READERS)

@@ -35,6 +35,7 @@ KNOWN = (
     "user_id", "session_id", "scores", "level", "status_message", "completion_start_time", "observation_id", "model_id", "internal_model_id",
     "created_at", "updated_at", "project_id", "usage_details", "cost_details", "total_cost", "usage", "version", "environment", "metadata",
     "model_parameters", "time_to_first_token", "trace_name", "observations", "timestamp", "html_path", "public", "bookmarked", "unit", "tags",
+    "trace_tags", "tool_definitions", "tool_calls", "tool_call_names",
 )  # fmt: skip
 HUMAN_NAMES = re.compile(r"user|human|thumb|customer", re.I)
 
@@ -71,7 +72,23 @@ def read(record: dict[str, Any]) -> Iterable[Piece]:
     elif isinstance(row.get("observations"), list):
         yield from _trace(row)
     else:
-        yield from _observation(row)
+        scores = _score_columns(record)
+        yield from _observation({key: value for key, value in row.items() if key not in map(_snake_name, scores)})
+        for name, values in scores.items():
+            for value in values:
+                yield Feedback(name, value, _source(None, name), str(row["trace_id"]), str(row["id"]))
+
+
+def _score_columns(record: dict[str, Any]) -> dict[str, list[Any]]:
+    """Scores that the UI's export has flattened into columns: one a name, its cell a list of the numbers or words that were given."""
+    found = {}
+    for name, cell in record.items():
+        if _snake_name(name) in KNOWN or name in KNOWN:
+            continue
+        values = maybe_json(cell)
+        if isinstance(values, list) and values and all(isinstance(value, str | int | float) for value in values):
+            found[name] = values
+    return found
 
 
 def _trace(row: dict[str, Any]) -> Iterable[Piece]:
@@ -181,4 +198,8 @@ def _latency_ms(row: dict[str, Any]) -> float | None:
 
 
 def _snake(record: dict[str, Any]) -> dict[str, Any]:
-    return {CAPITAL.sub(lambda found: "_" + found[1].lower(), key): value for key, value in record.items()}
+    return {_snake_name(key): value for key, value in record.items()}
+
+
+def _snake_name(key: str) -> str:
+    return CAPITAL.sub(lambda found: "_" + found[1].lower(), key)

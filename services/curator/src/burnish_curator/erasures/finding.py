@@ -84,7 +84,13 @@ def find_user(run_logs: RunLogRepository, is_user: Callable[[str], bool], known:
     for manifest in list(run_logs.list()):
         if manifest.id in known:
             continue
-        users = run_logs.open(manifest.id).reader.columns(["user_id"])["user_id"].cast(pa.string()).unique().to_pylist()
+        users = (
+            run_logs.open(manifest.id, None)
+            .reader.columns(["user_id"])["user_id"]
+            .cast(pa.string())
+            .unique()
+            .to_pylist()
+        )
         if theirs := [user for user in users if user is not None and is_user(user)]:
             numbers = _numbers(run_logs, manifest.id, user_id=theirs)
             files = [entry.path for entry in manifest.files]
@@ -109,10 +115,10 @@ def _add_reference(
         return
     if not numbers:
         raise NotFoundError(f"run log {own.id} has no line {text!r}: `burnish runs show {own.id}` shows them")
-    lines = list(run_logs.open(own.id).reader.lines(run_logs.open(own.id).find(line_number=numbers)))
+    lines = list(run_logs.open(own.id, None).reader.lines(run_logs.open(own.id, None).find(line_number=numbers)))
     keys, questions = {run_key(line) for line in lines}, sorted({line.question_id for line in lines})
     for relative in _family(own, manifests):
-        opened = run_logs.open(relative.id)
+        opened = run_logs.open(relative.id, None)
         rows = opened.find(question_id=questions)
         at = opened.reader.table(rows, [LINE_NUMBER])[LINE_NUMBER].to_pylist()
         found[relative.id] |= {
@@ -132,7 +138,7 @@ def _family(run_log: RunLogManifest, manifests: Sequence[RunLogManifest]) -> Ite
 
 
 def _numbers(run_logs: RunLogRepository, run_log_id: str, **columns: Any) -> list[int]:
-    opened = run_logs.open(run_log_id)
+    opened = run_logs.open(run_log_id, None)
     numbers: list[int] = opened.reader.table(opened.find(**columns), [LINE_NUMBER])[LINE_NUMBER].to_pylist()
     return numbers
 
@@ -182,7 +188,7 @@ def read_erased(
     erased_logs = {one.run_log_id for one in chosen}
     for manifest in run_logs.list() if texts else []:
         if manifest.id not in erased_logs:
-            reader = run_logs.open(manifest.id).reader
+            reader = run_logs.open(manifest.id, None).reader
             every = reader.pieces(np.arange(reader.rows))
             elsewhere |= find_in((text for table in every for text in strings_of(table)), texts)
     kept = (piece for number, piece in enumerate(texts.pieces) if number not in elsewhere)
