@@ -94,6 +94,11 @@ def test_the_loop_up_to_training(run: Here, run_log: Path, tmp_path: Path) -> No
     exported = run("dataset", "export", "fixes", "--out", str(target))
     assert exported.stdout == ""
     assert len(target.read_text().splitlines()) == built["counts"]["train"]
+    folder = target.parent / "as-folder"
+    run("dataset", "export", "fixes", "--form", "folder", "--out", str(folder))
+    assert {file.name for file in folder.iterdir()} == {"README.md", "croissant.json", "data"}
+    again = run("dataset", "export", "fixes", "--form", "folder", "--out", str(folder))
+    assert "is there already" in again.stderr
     judged = run.json("dataset", "build", "judged", "--label", "not_json", "--seed", "3", "--format", "kto")
     assert judged["split"]["held_out"] == built["split"]["held_out"]
     lines = run("dataset", "export", "judged", "--form", "kto").stdout.splitlines()

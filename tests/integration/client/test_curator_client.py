@@ -20,6 +20,7 @@ from burnish.schemas.benchmark import BenchmarkQuestion, GraderSpec
 from burnish.schemas.dataset import DatasetSpec
 from burnish.schemas.evaluation import EvalManifest
 from burnish_client.sdk.curator import CuratorClient
+from burnish_client.sdk.dataset_diff import diff_datasets
 
 
 @pytest.fixture(scope="module")
@@ -94,6 +95,45 @@ def test_from_run_log_to_dataset(curator: CuratorClient, tmp_path: Path) -> None
     exported = b"".join(curator.export_dataset("whole", dataset.version, "openai-messages"))
     assert len(exported.splitlines()) == dataset.counts.train
     assert "messages" in json.loads(exported.splitlines()[0])
+    assert [line.reason for line in curator.left_out("whole")] == ["no correction"]
+    files = curator.export_folder("whole", dataset.version, tmp_path / "folder")
+    assert [file.name for file in files] == [
+        "README.md", "croissant.json", "train-00000-of-00001.parquet", "validation-00000-of-00001.parquet"
+    ]  # fmt: skip
+
+
+def test_two_versions_are_compared_row_by_row(curator: CuratorClient, tmp_path: Path) -> None:
+    run_log = curator.import_run_log(write(tmp_path / "log.jsonl", lines("twice")), "twice").manifest
+    items = [
+        item.model_copy(update={"corrected_output": '{"n": 1}'})
+        for item in curator.export_review(run_log.id, ["not_json"])
+    ]
+    curator.import_review(run_log.id, items)
+    spec = DatasetSpec(name="twice", run_log_id=run_log.id, labels=["not_json"])
+    before = curator.build_dataset(spec)
+    assert diff_datasets(curator, before, before).model_dump(exclude={"a", "b"}) == {
+        "added": [], "removed": [], "changed": [], "moved": [], "held_out_added": [], "held_out_removed": [], "spec": {}, "counts": {},
+    }  # fmt: skip
+    first, second = before.split.train[:2]
+    changed = [i.model_copy(update={"corrected_output": '{"n": 2}'}) for i in items if i.question_id == first]
+    emptied = [
+        i.model_copy(update={"corrected_output": "", "earlier_correction": "x"})
+        for i in items
+        if i.question_id == second
+    ]
+    curator.import_review(run_log.id, [*changed, *emptied])
+    after = curator.build_dataset(spec.model_copy(update={"anchor_ratio": 0.0}))
+    found = diff_datasets(curator, before, after)
+    assert found.changed == [first]
+    assert {second, *before.split.anchors} <= set(found.removed)
+    assert found.spec == {"anchor_ratio": (0.5, 0.0)}
+    assert found.counts["rows"]["anchors"] == (before.counts.anchors, 0)
+    assert found.counts["left out"]["no correction"] == (0, 1)
+    assert set(before.split.held_out) - set(found.held_out_removed) | set(found.held_out_added) == set(
+        after.split.held_out
+    )
+    with pytest.raises(InvalidInputError, match="compare versions of one format"):
+        diff_datasets(curator, before, curator.build_dataset(spec.model_copy(update={"format": "dpo"})))
 
 
 def test_a_review_file_goes_in_as_it_is_and_its_bad_lines_are_named(curator: CuratorClient, tmp_path: Path) -> None:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import io
+import tempfile
+import zipfile
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -215,6 +218,22 @@ class CuratorClient(HttpClient):
     def dataset(self, name: str, version: str | None = None) -> DatasetManifest:
         path = f"/v1/datasets/{segment(name)}/{segment(version or 'latest')}"
         return DatasetManifest.model_validate_json(self._get(path).content)
+
+    def export_folder(self, name: str, version: str, folder: Path) -> list[Path]:
+        """Write a version as a folder that `datasets.load_dataset(folder)` and Croissant's readers open; its files.
+
+        Raises InvalidInputError if something is at that path already.
+        """
+        if folder.exists():
+            raise InvalidInputError(f"{folder} is there already: give a new folder", file=folder)
+        path = f"/v1/datasets/{segment(name)}/{segment(version)}/folder"
+        with self._stream(path, {}) as response:
+            content = b"".join(response.iter_bytes(CHUNK_BYTES))
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=folder.parent) as work, zipfile.ZipFile(io.BytesIO(content)) as archive:
+            archive.extractall(Path(work) / "whole")
+            (Path(work) / "whole").rename(folder)
+        return sorted(file for file in folder.rglob("*") if file.is_file())
 
     def left_out(self, name: str, version: str | None = None) -> list[LeftOut]:
         """What the gates left out of a version's rows, masked or doubted, question by question. Raises NotFoundError for versions of before."""

@@ -10,6 +10,7 @@ from functools import cached_property
 import numpy as np
 
 from burnish.curation.anchors import Anchor, AnchorRules, choose_anchors
+from burnish.curation.composition import composition
 from burnish.curation.foresight import (
     doubtful,
     kept_though_contaminated,
@@ -118,6 +119,7 @@ def build_dataset(
         discarded=ledger.left_out,
         doubted=ledger.reasons("doubted"),
         masked=ledger.reasons("masked"),
+        **composition(parts.trained, rows),
         secrets=dict(sorted(texts.secrets.items())),
         personal_data=dict(sorted(texts.personal_data.items())),
         anchors_wanted=rules.wanted,

@@ -52,3 +52,13 @@ def objection(own: OwnGrader | None, correction: str) -> str | None:
     if graded.passed is not False:
         return None
     return f"the question's own grader, {own.spec.name}, fails it as {graded.failure_label} ({graded.detail})"
+
+
+def passes(own: OwnGrader | None, correction: str | None) -> bool:
+    """Whether there is a grader that says so."""
+    if own is None or correction is None:
+        return False
+    try:
+        return grade(own.spec, correction, own.expected_answer).passed is True
+    except InvalidInputError:
+        return False

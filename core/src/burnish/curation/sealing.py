@@ -63,6 +63,12 @@ def without_rows(
             "train": len(kept[0]),
             "validation": len(kept[1]),
             "held_out": len(split.held_out),
+            # by question these are not kept, so of fewer questions they are not known
+            "by_label": {},
+            "by_slice": {},
+            "effective_clusters": None,
+            "provenance": {},
+            "grader_verified": None,
         }
     )
     changed = {

@@ -12,7 +12,7 @@ import orjson
 
 from burnish.curation.gates.ledger import Ledger
 from burnish.curation.gates.lookalikes import Asked
-from burnish.curation.own_grader import OwnGrader, logged_grader, objection
+from burnish.curation.own_grader import OwnGrader, logged_grader, objection, passes
 from burnish.curation.review import Correction, first_failures
 from burnish.diagnosis.clusters import RunCodes
 from burnish.runlogs.prompts import is_plain, prompt_messages
@@ -31,6 +31,9 @@ OTHER_PROMPT = "the correction was made for another prompt of this question"
 FAILS_ITS_GRADER = "the correction fails the question's own grader"
 NOT_PLAIN = "the run has tool calls, images or files, which a row cannot hold"
 NOTHING_SAID = "no correction, and the wrong answer is empty"
+BY_A_PERSON = "written by a person"
+FROM_EXPECTED = "the expected answer, accepted by a person"
+FROM_VENDOR = "a correction of the log, accepted by a person"
 _PROMPT_COLUMNS = ["question_id", "question", "system_prompt", "evidence_text", "messages"]
 
 
@@ -38,7 +41,8 @@ _PROMPT_COLUMNS = ["question_id", "question", "system_prompt", "evidence_text", 
 class Target:
     """A question that failed under a chosen label, as its first such failure shows it: under the label that was corrected, if any was.
 
-    own_grader: the grader that the run log's line names. model: who gave the wrong answer.
+    own_grader: the grader that the run log's line names. model: who gave the wrong answer. proposals: text -> where the log has it
+    from, for answers that a reviewer may have taken over.
     """
 
     question_id: str
@@ -49,6 +53,8 @@ class Target:
     model: str | None = None
     is_plain: bool = True
     question: str = ""
+    slice: str | None = None
+    proposals: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def asked(self) -> Asked:
@@ -74,6 +80,9 @@ class Example:
     wrong_answer: str
     model: str | None
     asked: Asked
+    slice: str | None = None
+    provenance: str = BY_A_PERSON
+    is_verified: bool = False
 
     @property
     def question_id(self) -> str:
@@ -117,9 +126,17 @@ def read_targets(
             model=line.model,
             is_plain=is_plain(line),
             question=line.question,
+            slice=line.slice,
+            proposals=_proposals(line),
         )
         for line in log.lines(rows)
     ]
+
+
+def _proposals(line: RunLogLine) -> dict[str, str]:
+    """A vendor's correction goes before the expected answer, if both are the same."""
+    found = {FROM_EXPECTED: line.expected_answer, FROM_VENDOR: line.correction}
+    return {text.strip(): source for source, text in found.items() if text and text.strip()}
 
 
 def misplaced_corrections(
@@ -183,7 +200,19 @@ def collect_examples(
         result.ledger.leave_out(DUPLICATE, others, first.question_id)
         ids = (first.question_id, *others)
         result.examples.append(
-            Example(key, ids, first.label, first.prompt, output, first.wrong_answer, first.model, first.asked)
+            Example(
+                key,
+                ids,
+                first.label,
+                first.prompt,
+                output,
+                first.wrong_answer,
+                first.model,
+                first.asked,
+                first.slice,
+                first.proposals.get((output or "").strip(), BY_A_PERSON),
+                passes((own_graders or {}).get(first.question_id, first.own_grader), output),
+            )
         )
     return result
 

@@ -127,6 +127,15 @@ class DatasetCounts(Frozen):
     discarded: dict[str, int] = Field(default={}, description="reason -> how many review items or anchor candidates")
     anchors_wanted: int | None = Field(default=None, description="anchors that were asked for; None: not recorded")
     anchors_by_slice: dict[str, int] = Field(default={}, description="slice -> anchors")
+    by_label: dict[str, int] = Field(default={}, description="failure label -> targeted questions that are trained on")
+    by_slice: dict[str, int] = Field(default={}, description="slice -> targeted questions that are trained on")
+    effective_clusters: float | None = Field(
+        default=None, description="exp of the entropy of by_label: how many labels of one size would be as varied"
+    )
+    provenance: dict[str, int] = Field(default={}, description="who wrote the rows' answers -> rows")
+    grader_verified: int | None = Field(
+        default=None, description="corrections that the question's own grader passes; None: not recorded"
+    )
     masked: dict[str, int] = Field(default={}, description="reason -> questions whose rows were masked")
     doubted: dict[str, int] = Field(default={}, description="reason -> questions whose rows stayed, with a doubt")
     secrets: dict[str, int] = Field(

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from itertools import zip_longest
 from typing import TYPE_CHECKING
 
 from burnish_client.cli.views import console
 
 if TYPE_CHECKING:
-    from burnish.schemas.dataset import DatasetManifest, LeftOut
+    from burnish.schemas.dataset import DatasetCounts, DatasetManifest, LeftOut
     from burnish.schemas.runlog import Diagnosis, RunLogManifest
     from burnish_client.sdk.curator import RunLogRows
+    from burnish_client.sdk.dataset_diff import DatasetDiff
 
 SHOWN_REJECTED = 5
+SHOWN_CLUSTERS = 12
+SHOWN_QUESTIONS = 8
 SHOWN_GRADES = 200  # characters
 
 
@@ -135,6 +138,9 @@ def show_dataset(manifest: DatasetManifest) -> None:
         ("labels", ", ".join(manifest.spec.labels)),
         ("rows", f"{counts.train:,} to train on, {counts.validation:,} for validation loss"),
         ("made of", f"{counts.corrections:,} corrections, {counts.anchors:,} anchor examples"),
+        ("clusters", _shares(counts.by_label, counts.effective_clusters)),
+        ("written by", ", ".join(f"{who}: {count:,}" for who, count in counts.provenance.items())),
+        ("verified", _verified(counts)),
         ("held out", f"{counts.held_out:,} targeted questions, for evaluation only"),
         ("left out", "; ".join(f"{count:,} {reason}" for reason, count in counts.discarded.items()) or "nothing"),
         ("masked", "; ".join(f"{count:,} {reason}" for reason, count in counts.masked.items())),
@@ -149,6 +155,19 @@ def show_dataset(manifest: DatasetManifest) -> None:
     show_warnings(manifest)
 
 
+def _shares(by_label: dict[str, int], effective: float | None) -> str:
+    if not by_label or effective is None:
+        return ""
+    named = ", ".join(f"{label} {count:,}" for label, count in list(by_label.items())[:SHOWN_CLUSTERS])
+    more = f" and {len(by_label) - SHOWN_CLUSTERS:,} more" if len(by_label) > SHOWN_CLUSTERS else ""
+    return f"{named}{more}; as varied as {effective:.1f} of one size"
+
+
+def _verified(counts: DatasetCounts) -> str:
+    found = counts.grader_verified
+    return "" if found is None else f"{found:,} corrections pass their question's own grader"
+
+
 def left_out_row(line: LeftOut) -> list[str]:
     alike = "" if line.similarity is None else f" ({line.similarity:.2f})"
     return [console.fold(line.question_id), line.action, line.reason, console.fold(line.like) + alike]
@@ -158,3 +177,33 @@ def show_warnings(manifest: DatasetManifest) -> None:
     """What the build of a dataset warned of, on stderr: few replay rows, a verdict that is out of reach."""
     for warning in manifest.warnings:
         console.note(f"[yellow]warning:[/] {console.one_line(warning)}")
+
+
+def show_diff(diff: DatasetDiff) -> None:
+    """Each list with its length and its first questions; then a table of the counts that differ."""
+    lists = {
+        "added": diff.added,
+        "removed": diff.removed,
+        "changed": diff.changed,
+        "moved between train and validation": diff.moved,
+        "newly held out": diff.held_out_added,
+        "no longer held out": diff.held_out_removed,
+    }
+    out = console.out()
+    out.print(console.facts([("from", diff.a), ("to", diff.b)]))
+    out.print(console.facts((name, _some(questions)) for name, questions in lists.items() if questions))
+    for name, (one, other) in diff.spec.items():
+        out.print(console.facts([(f"spec: {name}", f"{one} → {other}")]))
+    if not any([*lists.values(), diff.spec]):
+        console.note("the rows are the same")
+    if diff.counts:
+        shown = console.table("count", "of", ">from", ">to")
+        for field, pairs in diff.counts.items():
+            for name, (one, other) in pairs.items():
+                shown.add_row(field, console.fold(name), f"{one:,}", f"{other:,}")
+        console.show_table(shown)
+
+
+def _some(questions: Sequence[str]) -> str:
+    more = f" and {len(questions) - SHOWN_QUESTIONS:,} more" if len(questions) > SHOWN_QUESTIONS else ""
+    return f"{len(questions):,}: {', '.join(questions[:SHOWN_QUESTIONS])}{more}"

@@ -14,6 +14,7 @@ from burnish_curator.datasets.service import DatasetService
 from burnish_curator.errors import BODY_RESPONSES
 from burnish_curator.requests import JSONL, Paging, jsonl_answer, state
 
+ZIP = "application/zip"
 router = APIRouter(prefix="/v1/datasets", tags=["datasets"])
 Datasets = Annotated[DatasetRepository, Depends(state("datasets"))]
 SPEC_EXAMPLE = {"name": "fix-json", "run_log_id": "0f3a9c1b2d4e5f60", "labels": ["not-json"], "held_out_share": 0.3}
@@ -82,3 +83,14 @@ def export_dataset(
     split: Literal["train", "validation"] = "train",
 ) -> Response:
     return Response(datasets.export(name, version, form, split), media_type=JSONL)
+
+
+@router.get(
+    "/{name}/{version}/folder",
+    summary="A version as a folder of Parquet, in a zip",
+    response_class=Response,
+    responses={200: {"content": {ZIP: {"schema": {"type": "string", "format": "binary"}}}}},
+)
+def export_folder(name: str, version: str, datasets: Datasets) -> Response:
+    """README.md with YAML, data/{train,validation}-*.parquet and croissant.json: what `datasets.load_dataset` and Croissant's readers open."""
+    return Response(datasets.folder(name, version), media_type=ZIP)

@@ -6,7 +6,8 @@ from typing import Literal
 
 from burnish import layout
 from burnish.curation.exports import export, parse_rows
-from burnish.curation.sealing import LEFT_OUT, TRAIN, VALIDATION, BuiltDataset
+from burnish.curation.folder import folder_files, zipped
+from burnish.curation.sealing import CARD, LEFT_OUT, TRAIN, VALIDATION, BuiltDataset
 from burnish.digests import dataset_version
 from burnish.errors import NotFoundError
 from burnish.objectstores.verified import require_version
@@ -41,10 +42,23 @@ class DatasetRepository(Versions[DatasetManifest]):
 
     def export(self, name: str, version: str, form: ExportForm, split: Literal["train", "validation"]) -> bytes:
         """The rows of a split as JSONL in another tool's format."""
+        manifest, splits = self._rows(name, version)
+        return b"".join(export(parse_rows(splits[split], manifest.spec.format), form))
+
+    def folder(self, name: str, version: str) -> bytes:
+        """A zip of the folder that `datasets` and Croissant's readers open."""
+        manifest, splits = self._rows(name, version)
+        rows = {split: list(parse_rows(data, manifest.spec.format)) for split, data in splits.items()}
+        entry = next(entry for entry in manifest.files if entry.path == CARD)
+        card = self.file(entry, name, manifest.version).decode()
+        return zipped(folder_files(manifest, card, rows))
+
+    def _rows(self, name: str, version: str) -> tuple[DatasetManifest, dict[str, bytes]]:
+        """The manifest, and both files of rows, which are what the version says."""
         manifest = self.find(name, version)
         files = {entry.path: entry for entry in manifest.files}
         train, validation = (self.file(files[file], name, manifest.version) for file in (TRAIN, VALIDATION))
         spec, split_written = (part.model_dump(exclude_unset=True) for part in (manifest.spec, manifest.split))
         found = dataset_version(train, validation, spec, split_written)
         require_version(f"dataset {name}@{manifest.version}", manifest.version, found)
-        return b"".join(export(parse_rows(train if split == "train" else validation, manifest.spec.format), form))
+        return manifest, {"train": train, "validation": validation}

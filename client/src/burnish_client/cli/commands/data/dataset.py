@@ -1,21 +1,22 @@
-"""`burnish dataset`: build, list, show and export dataset versions."""
+"""`burnish dataset`: build, list, show, compare and export dataset versions."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal, cast
 
 import typer
 
 import burnish_client
+from burnish.errors import InvalidInputError
 from burnish_client.cli.options.common import DATASET_HELP, OutputFile, RunLogOption, SliceOption, grouped, option
 from burnish_client.cli.options.dataset import SplitOptions, dataset_spec
 from burnish_client.cli.views import console, data_text
 from burnish_client.cli.views.console import JsonFlag
 
 if TYPE_CHECKING:
-    from burnish.schemas.dataset import DatasetManifest
+    from burnish.schemas.dataset import DatasetManifest, ExportForm
 
-app = typer.Typer(help="Dataset versions: build, list, show, export.", no_args_is_help=True)
+app = typer.Typer(help="Dataset versions: build, list, show, compare, export.", no_args_is_help=True)
 Reference = Annotated[str, typer.Argument(metavar="NAME[@VERSION]", help=DATASET_HELP)]
 
 
@@ -115,21 +116,42 @@ def show_dataset(
     console.show(manifest, data_text.show_dataset, json=json)
 
 
+@app.command("diff")
+def diff_datasets(
+    before: Annotated[str, typer.Argument(metavar="A[@VERSION]", help=DATASET_HELP)],
+    after: Annotated[str, typer.Argument(metavar="B[@VERSION]", help=DATASET_HELP)],
+    json: JsonFlag = False,
+) -> None:
+    """Show what B has that A has not: rows added, removed and changed, the split, the spec, and counts by label and slice."""
+    from burnish_client.sdk.dataset_diff import diff_datasets
+
+    with burnish_client.CuratorClient.from_settings() as client:
+        pair = [client.dataset(*console.name_and_version(name)) for name in (before, after)]
+        found = diff_datasets(client, *pair)
+    console.show(found, data_text.show_diff, json=json)
+
+
 @app.command("export")
 def export_dataset(
     dataset: Reference,
     form: Annotated[
-        Literal["rows", "prompt-completion", "openai-messages", "dpo", "kto", "together", "vertex"],
-        typer.Option(help="Format of the rows."),
+        Literal["rows", "prompt-completion", "openai-messages", "dpo", "kto", "together", "vertex", "folder"],
+        typer.Option(help="Format of the rows; folder: Parquet of both splits, for datasets.load_dataset."),
     ] = "openai-messages",
     split: Annotated[Literal["train", "validation"], typer.Option(help="Which rows.")] = "train",
     output: OutputFile = None,
 ) -> None:
-    """Write a split as JSONL in another tool's format."""
+    """Write a split as JSONL in another tool's format, or the whole version as a folder."""
     name, version = console.name_and_version(dataset)
+    if form == "folder" and output is None:
+        raise InvalidInputError("--form folder writes several files: give the folder with --out")
     with burnish_client.CuratorClient.from_settings() as client:
         version = version or client.dataset(name).version
-        lines = console.write_output(client.export_dataset(name, version, form, split), output)
+        if form == "folder" and output:
+            for file in client.export_folder(name, version, output):
+                console.note(f"[bold green]wrote[/] {console.path_text(file)}")
+            return
+        lines = console.write_output(client.export_dataset(name, version, cast("ExportForm", form), split), output)
     if output:
         console.note(f"[bold green]wrote[/] {output}: {lines:,} {split} rows of {name}@{version} as {form}")
 
