@@ -14,7 +14,7 @@ from typer.exceptions import TyperException
 from burnish.errors import BurnishError, Code
 from burnish_client.cli.commands import demo, login, model, stack
 from burnish_client.cli.commands.data import benchmark, clusters, dataset, diagnose, erase, lineage, review, runs
-from burnish_client.cli.commands.evaluation import eval_plan, evaluate, judge, probe, stored, verdict
+from burnish_client.cli.commands.evaluation import eval_plan, evaluate, judge, probe, stored, try_cluster, verdict
 from burnish_client.cli.commands.training import adapters, compare, jobs, sweep, train
 from burnish_client.cli.options.common import RunsByDefault
 from burnish_client.cli.views import console
@@ -50,6 +50,7 @@ COMMANDS: dict[str, tuple[Callable[..., None] | typer.Typer, str]] = {
     "runs": (runs.app, LOOP),
     "clusters": (clusters.app, LOOP),
     "diagnose": (diagnose.diagnose, LOOP),
+    "try": (try_cluster.try_cluster, LOOP),
     "review": (review.app, LOOP),
     "dataset": (dataset.app, LOOP),
     "train": (train.app, LOOP),

@@ -14,14 +14,16 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from burnish.diagnosis.problems import MINIMUM_QUESTIONS, SAMPLE, Sample, advise, retrieval_advice
 from burnish.errors import InvalidInputError
 from burnish.runlogs.reader import RunLogReader
-from burnish.schemas.runlog import FAILING_GRADES, PASSING_GRADES, Diagnosis, FailureCluster
+from burnish.schemas.runlog import FAILING_GRADES, PASSING_GRADES, Advice, Diagnosis, FailureCluster
 
-MINIMUM_QUESTIONS = 5
 MINIMUM_RUNS = 2
 EXAMPLES = 3
 CLUSTERS_WITH_EXAMPLES = 100
+CLUSTERS_WITH_ADVICE = 20
+RUNS_LOOKED_AT = 4  # of each question
 UNLABELLED = "(unlabelled)"
 NO_SLICE = "(none)"
 _ABSENT = -1
@@ -106,6 +108,7 @@ def diagnose(run_log_id: str, log: RunLogReader, codes: RunCodes, slices: Sequen
         ungraded=int((inside & (codes.grade_R == _ABSENT)).sum()),
         unknown_grades=_unknown_grades(codes, inside),
         clusters=[c.model_copy(update={"examples": examples.get(c.label, [])}) for c in clusters],
+        advice=_advice(run_log_id, log, codes, groups, clusters[:CLUSTERS_WITH_ADVICE], failing),
     )
 
 
@@ -252,6 +255,34 @@ def _examples(
 def _first_rows(rows: np.ndarray, codes: RunCodes) -> np.ndarray:
     _, first = np.unique(codes.question_R[rows], return_index=True)
     return rows[np.sort(first)[:EXAMPLES]]
+
+
+def _advice(
+    run_log_id: str,
+    log: RunLogReader,
+    codes: RunCodes,
+    groups: dict[str, np.ndarray],
+    clusters: Sequence[FailureCluster],
+    failing: int,
+) -> list[Advice]:
+    """What to try first, by the first lines of each cluster and other lines of the same questions."""
+    missed = int((codes.failing_R & ~codes.attributed_R).sum())
+    found = [retrieval_advice(failing, missed, run_log_id)]
+    own = [groups[cluster.label][:SAMPLE] for cluster in clusters]
+    asked = [_of_same_questions(rows, codes) for rows in own]
+    wanted = np.unique(np.concatenate([*own, *asked, np.empty(0, dtype=np.int64)]))
+    lines = dict(zip(wanted.tolist(), log.lines(wanted), strict=True))  # each row group is read once
+    for cluster, rows, others in zip(clusters, own, asked, strict=True):
+        sample = Sample([lines[row] for row in rows.tolist()], [lines[row] for row in others.tolist()])
+        found.append(advise(cluster, sample, run_log_id, is_unlabelled=cluster.label == UNLABELLED))
+    return [each for each in found if each is not None]
+
+
+def _of_same_questions(rows: np.ndarray, codes: RunCodes) -> np.ndarray:
+    """Rows of the questions of these rows, passing or failing, the first of them."""
+    wanted = np.zeros(len(codes.questions), dtype=bool)
+    wanted[codes.question_R[rows]] = True
+    return np.flatnonzero(wanted[codes.question_R])[: len(rows) * RUNS_LOOKED_AT]
 
 
 def _distinct(codes: np.ndarray) -> int:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Self
+from typing import Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -146,6 +146,36 @@ class FailureCluster(Frozen):
     )
 
 
+Problem = Literal[
+    "retrieval",
+    "unlabelled",
+    "service",
+    "unsure-grader",
+    "contradictory",
+    "too-few",
+    "one-off",
+    "cut-off",
+    "form",
+    "evidence-misuse",
+    "unlabelled-evidence",
+    "instructions",
+    "behaviour",
+]
+
+
+class Advice(Frozen):
+    """The cheapest thing to try first against a failure cluster, or against failures of the whole log."""
+
+    label: str | None = Field(default=None, description="the cluster; null: of the whole log")
+    problem: Problem
+    evidence: str = Field(description="what was counted")
+    first: str = Field(description="what to try first")
+    command: str | None = Field(default=None, description="that tries it, if a command can")
+    tune: Literal["no", "not-yet"] = Field(
+        description="no: fine-tuning does not mend this; not-yet: it may, if what is cheaper does not"
+    )
+
+
 class Diagnosis(Frozen):
     """What a run log says. All counts are lines unless named otherwise."""
 
@@ -166,6 +196,9 @@ class Diagnosis(Frozen):
         default={}, description="grade that is no known word -> lines: neither passing nor failing"
     )
     clusters: list[FailureCluster] = Field(description="largest first; those that are no candidates too, with why_not")
+    advice: list[Advice] = Field(
+        default=[], description="of the log, then of its clusters, largest first; the first 20"
+    )
 
 
 class ReviewItem(Frozen):

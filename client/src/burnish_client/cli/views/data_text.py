@@ -107,6 +107,26 @@ def show_diagnosis(found: Diagnosis) -> None:
             _show_example(cluster.label, cluster.examples[0])
 
 
+def show_advice(found: Diagnosis) -> None:
+    """Whether it is a fine-tuning problem: of each cluster the problem, what was counted, and what to try first."""
+    if not found.advice:
+        return
+    out = console.out()
+    out.print("\n[bold]Is it a fine-tuning problem?[/]")
+    for advice in found.advice:
+        name = console.one_line(advice.label) if advice.label is not None else "the log"
+        answer = "[yellow]do not fine-tune[/]" if advice.tune == "no" else "[green]not yet[/]"
+        out.print(
+            f"[bold]{name}[/]: {answer}. {console.one_line(_sentence(advice.evidence))} {console.one_line(_sentence(advice.first))}"
+        )
+        if advice.command:
+            out.print(f"  [dim]{console.one_line(advice.command)}[/]")
+
+
+def _sentence(text: str) -> str:
+    return f"{text[:1].upper()}{text[1:]}."
+
+
 def _unknown(grades: Mapping[str, int]) -> str | None:
     """What to do about grades that are no known word."""
     from burnish.schemas.runlog import FAILING_GRADES, PASSING_GRADES

@@ -20,6 +20,7 @@ def diagnose(run_log: RunLog = None, slice: SliceOption = None, json: JsonFlag =
     if json:
         return console.print_json(found)
     data_text.show_diagnosis(found)
+    data_text.show_advice(found)
     if found.unlabelled:
         console.next_step(f"burnish clusters find {found.run_log_id}")
     candidates = [cluster for cluster in found.clusters if cluster.candidate]
