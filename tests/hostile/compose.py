@@ -6,6 +6,7 @@ Its images are taken as they are: `PYTHONPATH=tests python -m e2e.compose.enviro
 from __future__ import annotations
 
 import os
+import shutil
 import socket
 import subprocess
 import time
@@ -24,6 +25,7 @@ from burnish_client.sdk.curator import CuratorClient
 from burnish_client.sdk.inference import InferenceClient
 from burnish_client.sdk.trainer import TrainerClient
 
+MODEL = REPO / ".cache/models/smollm2-135m-instruct"
 SERVICES = ("objectstore", "curator", "trainer", "inference")
 PUBLISHED = ("CURATOR", "TRAINER", "INFERENCE", "S3")
 # No engine restarts a container that is merely unhealthy: a person does who has looked for so long.
@@ -102,15 +104,20 @@ class ComposeStack:
 
     def _states(self) -> dict[str, tuple[str, int]]:
         """service -> (healthy, starting, unhealthy or gone; its first process on this host)."""
-        form = '{{index .Config.Labels "com.docker.compose.service"}} {{.State.Status}} {{.State.Health.Status}} {{.State.Pid}}'
-        ids = self.compose("ps", "-aq", *SERVICES).stdout.split()
+        form = '{{index .Config.Labels "com.docker.compose.service"}} {{.State.Status}} {{if .State.Health}}{{.State.Health.Status}}{{end}} {{.State.Pid}}'
+        ours = f"label=com.docker.compose.project={self.variables['COMPOSE_PROJECT_NAME']}"
+        listed = subprocess.run(
+            ["docker", "ps", "-aq", "--filter", ours], capture_output=True, text=True, timeout=60, check=True
+        )
+        ids = listed.stdout.split()
         shown = subprocess.run(
             ["docker", "inspect", "--format", form, *ids], capture_output=True, text=True, timeout=60, check=True
         ).stdout
         found = dict.fromkeys(SERVICES, ("gone", 0))
         for line in shown.splitlines():
-            service, state, health, pid = line.split()
-            found[service] = (health if state == "running" else "gone", int(pid))
+            service, state, health, pid = line.split(" ")
+            if service in found:
+                found[service] = (health if state == "running" else "gone", int(pid))
         return found
 
     def broken(self) -> list[str]:
@@ -134,6 +141,14 @@ class ComposeStack:
         for service in self._given_up():
             self.compose("restart", "--timeout", "5", service, limit_seconds=180)
             self.since.pop(service, None)
+
+    def wait_started(self) -> None:
+        """However long the engine calls a container unhealthy, as `up --wait` does not on a busy machine. StartFailed if one stays so."""
+        deadline = time.monotonic() + START_SECONDS
+        while broken := self.broken():
+            if time.monotonic() > deadline:
+                raise StartFailed(f"after {START_SECONDS:.0f} s {', '.join(broken)}")
+            time.sleep(1)
 
     def wait_healthy(self, limit_seconds: float = HEALTHY_SECONDS) -> bool:
         deadline = time.monotonic() + limit_seconds
@@ -171,6 +186,10 @@ def running(folder: Path) -> Iterator[ComposeStack]:
     (folder / ".env").unlink(missing_ok=True)
     ports = _free_ports()
     numbers = {f"BURNISH_{name}_PORT": str(ports[name]) for name in PUBLISHED[:3]}
+    if MODEL.is_dir():  # made by set-up, and its owner's alone; without it the stack makes one
+        numbers["BURNISH_BASE_MODEL"] = str(shutil.copytree(MODEL, folder / "model", dirs_exist_ok=True))
+        for file in (folder / "model").iterdir():
+            file.chmod(0o644)
     files = make_env_file(folder / ".env", COMPOSE_PROJECT_NAME=f"burnish-hostile-{os.getpid()}", **numbers)
     settings = ", ".join(f'{name}: "{value}"' for name, value in SETTINGS.items())
     override = folder / "override.yml"
@@ -178,7 +197,8 @@ def running(folder: Path) -> Iterator[ComposeStack]:
     pairs = (line.split("=", 1) for line in (folder / ".env").read_text().splitlines() if line[:1].isupper())
     stack = ComposeStack(folder, (*files, str(override)), dict(pairs), ports, {})
     try:
-        stack.compose("up", "--no-build", "--wait", limit_seconds=START_SECONDS)
+        stack.compose("up", "--detach", "--no-build", limit_seconds=START_SECONDS)
+        stack.wait_started()
         yield stack
     finally:
         (folder / "logs").mkdir(exist_ok=True)
