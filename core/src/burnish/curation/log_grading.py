@@ -16,6 +16,7 @@ from burnish.errors import InvalidInputError
 from burnish.grading import grade
 from burnish.grading.json_schema.check import check_schema
 from burnish.grading.line_signatures import line_signature
+from burnish.runlogs.identity import run_key
 from burnish.runlogs.prompts import prompt_messages
 from burnish.schemas.base import Message, message_key, spoken_key
 from burnish.schemas.benchmark import BenchmarkQuestion, GraderSpec
@@ -28,7 +29,8 @@ CODE = "code"
 class LogGrader:
     """questions: a benchmark's; a line is one of them if it has its id or asks the same. spec: a grader for lines with an expected answer.
 
-    expects_json: None if the instructions of each line decide. schema: of every answer.
+    expects_json: None if the instructions of each line decide. schema: of every answer. judged: run_key of a line -> whether it
+    passes, its label if not, and who says so; for lines that nothing else grades.
     """
 
     questions: tuple[BenchmarkQuestion, ...] = ()
@@ -36,6 +38,7 @@ class LogGrader:
     signatures: bool = True
     expects_json: bool | None = None
     schema: dict[str, Any] | None = None
+    judged: Mapping[str, tuple[bool, str | None, GradedBy]] = field(default_factory=dict)
     _by_id: dict[str, BenchmarkQuestion] = field(init=False, repr=False)
     _by_key: dict[str, BenchmarkQuestion] = field(init=False, repr=False)
 
@@ -65,10 +68,18 @@ class LogGrader:
             else None
         )
         if sign is None:
-            return line, None
+            return self._judged(line)
         return _changed(
             line, "incorrect" if sign.is_failure else None, sign.label, f"signature:{sign.label}"
         ), f"signature:{sign.label}"
+
+    def _judged(self, line: RunLogLine) -> tuple[RunLogLine, str | None]:
+        said = self.judged.get(run_key(line)) if line.grade is None and self.judged else None
+        if said is None:
+            return line, None
+        passes, label, by = said
+        update = {"grade": "correct" if passes else "incorrect", "graded_by": by}
+        return line.model_copy(update=update | ({} if passes else {"failure_label": label})), by.rule
 
     def _own(self, line: RunLogLine, messages: list[Message]) -> tuple[OwnGrader | None, str]:
         question = self._by_id.get(line.question_id) or (
@@ -87,7 +98,7 @@ class LogGrader:
     def key(self) -> str:
         """Digest of the rules: the same ones give a log the same grades."""
         questions = "".join(question.model_dump_json() for question in self.questions)
-        rules = f"{self.spec.model_dump_json() if self.spec else ''}{self.signatures}{self.expects_json}{self.schema}"
+        rules = f"{self.spec.model_dump_json() if self.spec else ''}{self.signatures}{self.expects_json}{self.schema}{sorted(self.judged)}"
         return message_key([Message(role="user", content=questions + rules)])[:16]
 
 

@@ -10,6 +10,7 @@ from burnish_client.cli.views import console
 if TYPE_CHECKING:
     from burnish.runlogs.traces.importing import Report
     from burnish.runlogs.traces.scores import Scores
+    from burnish_client.evaluation.judging.run_logs import JudgedLines
     from burnish_client.sdk.log_grading import GradedLog
 
 SHOWN_KEYS = 20
@@ -92,6 +93,16 @@ def show_graded(done: GradedLog, run_log_id: str) -> None:
     for (grade, label), count in done.found.most_common():
         table.add_row(grade, console.one_line(label), f"{count:,}")
     console.show_table(table)
+
+
+def show_judged(judged: JudgedLines, is_calibrated: bool) -> None:
+    more = f"; {judged.left:,} more wait: raise --judge-most" if judged.left else ""
+    problems = f", no judgement of {judged.problems:,}" if judged.problems else ""
+    console.note(f"judged {len(judged.verdicts):,} lines{problems}{more}")
+    if not is_calibrated:
+        console.note(
+            "[yellow]the judge is not calibrated,[/] and its grades say so: `burnish judge calibrate` measures it"
+        )
 
 
 def _counts(report: Report) -> list[tuple[str, object]]:

@@ -8,12 +8,15 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 import burnish_client
+from burnish.errors import InvalidInputError
 from burnish_client.cli.options.common import RunLog
 from burnish_client.cli.views import console, data_text, import_text
 from burnish_client.cli.views.console import JsonFlag
 
 if TYPE_CHECKING:
+    from burnish.curation.log_grading import LogGrader
     from burnish.schemas.runlog import RunLogManifest
+    from burnish_client.sdk.curator import CuratorClient
 
 app = typer.Typer(help="Run logs: import, list, show, remove.", no_args_is_help=True)
 
@@ -142,6 +145,25 @@ def grade_run_log(
     schema: Annotated[
         Path | None, typer.Option(help="JSON schema that every answer must meet.", exists=True, dir_okay=False)
     ] = None,
+    judge: Annotated[
+        str | None,
+        typer.Option(metavar="URL#NAME", help="Judge model for lines that nothing else grades; needs --rubric."),
+    ] = None,
+    rubric: Annotated[
+        Path | None, typer.Option(help="Text file: what makes an answer pass.", exists=True, dir_okay=False)
+    ] = None,
+    judge_most: Annotated[int, typer.Option(help="Most lines to judge: the budget.", min=1)] = 1000,
+    calibration: Annotated[
+        Path | None,
+        typer.Option(
+            help="Of `burnish judge calibrate`; without it the grades say that the judge is uncalibrated.",
+            exists=True,
+            dir_okay=False,
+        ),
+    ] = None,
+    judge_token: Annotated[
+        str | None, typer.Option(help="Bearer token of the judge's endpoint.", envvar="BURNISH_JUDGE_TOKEN")
+    ] = None,
     name: Annotated[str | None, typer.Option(help="Name of the graded run log; default: the old one's.")] = None,
     json: JsonFlag = False,
 ) -> None:
@@ -163,8 +185,15 @@ def grade_run_log(
             expects_json=expects_json,
             schema=read_schema(schema) if schema else None,
         )
+        folder = ClientSettings().home / "grading"
+        if judge is not None:
+            rules, replies = _with_judge(
+                client, manifest, rules, folder, judge, rubric, judge_most, calibration, judge_token
+            )
         with console.working("grading"):
-            done = grade_log(client, manifest, rules, name or manifest.name, ClientSettings().home / "grading")
+            done = grade_log(client, manifest, rules, name or manifest.name, folder)
+        if judge is not None:
+            replies.unlink(missing_ok=True)
     if json:
         found = [{"grade": grade, "failure_label": label, "lines": n} for (grade, label), n in done.found.most_common()]
         return console.print_json(
@@ -173,6 +202,40 @@ def grade_run_log(
     import_text.show_graded(done, manifest.id)
     if done.answer is not None:
         console.next_step(f"burnish diagnose {done.answer.manifest.id}")
+
+
+def _with_judge(
+    client: CuratorClient,
+    manifest: RunLogManifest,
+    rules: LogGrader,
+    folder: Path,
+    judge: str,
+    rubric: Path | None,
+    most: int,
+    calibration: Path | None,
+    token: str | None,
+) -> tuple[LogGrader, Path]:
+    """The rules with what the judge says of the lines that they leave, and the file of its replies, for the next call if this one is cut short."""
+    import asyncio
+    from dataclasses import replace
+
+    from burnish.verdict import read_calibration
+    from burnish_client.cli.views import answers
+    from burnish_client.evaluation.judging.run_logs import LineJudge, judge_lines, parse_judge
+    from burnish_client.evaluation.request import JudgeSettings
+
+    endpoint, model = parse_judge(judge, token)
+    text = rubric.read_text() if rubric is not None else ""
+    if not text.strip():
+        raise InvalidInputError("--judge needs --rubric FILE: write what makes an answer pass", field="rubric")
+    measured = read_calibration(calibration) if calibration else None
+    line_judge = LineJudge(JudgeSettings(endpoint, model), text, most, measured)
+    folder.mkdir(parents=True, exist_ok=True)
+    replies = folder / f"{manifest.id}-judge.replies.jsonl"
+    with answers.resumable("judgements", replies) as progress:
+        judged = asyncio.run(judge_lines(client.run_log_lines(manifest.id), rules, line_judge, replies, progress))
+    import_text.show_judged(judged, measured is not None)
+    return replace(rules, judged=judged.verdicts), replies
 
 
 @app.command("cut")
