@@ -51,8 +51,8 @@ class FireworksTuning:
     def running(self) -> list[str]:
         return [name for name, job in self.jobs.items() if job["state"] not in ENDS.values()]
 
-    def access(self, url: str) -> dict[str, str]:
-        return {"FIREWORKS_API_KEY": self.token, "FIREWORKS_ACCOUNT_ID": "me", "FIREWORKS_BASE_URL": url}
+    def access(self, url: str, token: str) -> dict[str, str]:
+        return {"FIREWORKS_API_KEY": token, "FIREWORKS_ACCOUNT_ID": "me", "FIREWORKS_BASE_URL": url}
 
     def tuned(self, job_id: str) -> str:
         """The name of the model that a job has made."""

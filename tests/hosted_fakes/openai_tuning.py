@@ -45,8 +45,8 @@ class OpenAITuning:
     def running(self) -> list[str]:
         return [job["id"] for job in self.jobs.values() if job["status"] not in ("succeeded", "failed", "cancelled")]
 
-    def access(self, url: str) -> dict[str, str]:
-        return {"OPENAI_API_KEY": self.token, "OPENAI_BASE_URL": f"{url}/v1"}
+    def access(self, url: str, token: str) -> dict[str, str]:
+        return {"OPENAI_API_KEY": token, "OPENAI_BASE_URL": f"{url}/v1"}
 
     def tuned(self, job_id: str) -> str:
         """The name of the model that a job has made."""

@@ -18,7 +18,6 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from email.message import EmailMessage
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, Literal, Protocol
 from urllib.parse import parse_qsl, urlsplit
@@ -39,11 +38,18 @@ class Request:
     def json(self) -> Any:
         return json.loads(self.body or b"{}")
 
-    def form(self) -> dict[str, EmailMessage]:
+    def form(self) -> dict[str, Any]:
         """The parts of a multipart body by their names."""
+        return {str(part.get_param("name", header="content-disposition")): part for part in self._parts()}
+
+    def parts(self) -> list[bytes]:
+        """The contents of a multipart body, in order."""
+        return [bytes(part.get_payload(decode=True)) for part in self._parts()]
+
+    def _parts(self) -> Iterator[Any]:
         head = f"Content-Type: {self.headers['content-type']}\r\n\r\n".encode()
-        form = email.message_from_bytes(head + self.body, policy=email.policy.HTTP)
-        return {str(part.get_param("name", header="content-disposition")): part for part in form.iter_parts()}
+        message: Any = email.message_from_bytes(head + self.body, policy=email.policy.HTTP)
+        yield from message.iter_parts()
 
 
 @dataclass(frozen=True)

@@ -63,8 +63,8 @@ class TogetherTuning:
     def running(self) -> list[str]:
         return [job["id"] for job in self.jobs.values() if job["status"] not in ENDED]
 
-    def access(self, url: str) -> dict[str, str]:
-        return {"TOGETHER_API_KEY": self.token, "TOGETHER_BASE_URL": url}
+    def access(self, url: str, token: str) -> dict[str, str]:
+        return {"TOGETHER_API_KEY": token, "TOGETHER_BASE_URL": url}
 
     def tuned(self, job_id: str) -> str:
         """The name of the model that a job has made."""

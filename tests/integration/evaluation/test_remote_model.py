@@ -65,3 +65,9 @@ def test_the_key_goes_where_this_machine_says_and_nowhere_else() -> None:
         with pytest.raises(PreconditionError, match="the key is not sent elsewhere") as refused:
             key_for(remote, {"OPENAI_API_KEY": KEY, **environment})
         assert KEY not in refused.value.message
+
+
+def test_a_key_that_is_a_file_is_sent_nowhere() -> None:
+    remote = RemoteModel(provider="vertex", endpoint="https://here/v1", model="endpoints/1", base_model="gemini")
+    with pytest.raises(PreconditionError, match="tokens that expire"):
+        key_for(remote, {"GOOGLE_APPLICATION_CREDENTIALS": "/account.json", "GOOGLE_VERTEX_BASE_URL": "https://here"})

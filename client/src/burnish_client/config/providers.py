@@ -16,6 +16,12 @@ def key_for(remote: RemoteModel, environment: Mapping[str, str] = os.environ) ->
     The record comes out of the bucket: an address in it that nobody here chose must not be sent the key.
     """
     declared = PROVIDERS[remote.provider]
+    if declared.key_is_file:
+        raise PreconditionError(
+            f"{remote.model} answers at {remote.label} to tokens that expire, which `burnish eval` does not fetch: name the sides yourself "
+            "with --base-url, --candidate-url and their models",
+            field="adapter",
+        )
     key = require_key(remote.provider, environment)
     here = environment.get(declared.address) or declared.usual_address
     if _origin(here) != _origin(remote.endpoint):

@@ -17,7 +17,7 @@ from burnish.schemas.base import Frozen, Manifest
 from burnish.schemas.dataset import ExportForm
 from burnish.schemas.methods import Method
 
-ProviderName = Literal["openai", "together", "fireworks"]
+ProviderName = Literal["openai", "together", "fireworks", "vertex"]
 LOCAL = "local"
 
 
@@ -75,7 +75,8 @@ class Provider:
     selects another server of the same shape; usual_address: where it is without that.
     methods: with the form of its rows. parameters: paths in a JobSpec that it takes; any other one that a caller sets is
     refused. least_rows and largest_file_bytes: of an upload. gives_weights: the adapter comes back as files. estimates: it says
-    the price of a job itself, once it has the rows. settings: further variables that it must have.
+    the price of a job itself, once it has the rows. settings: further variables that it must have; optional: and may have.
+    key_is_file: of the credential, which calls themselves do not carry. longest_row_tokens: of a training row, if there is a limit.
     """
 
     title: str
@@ -90,10 +91,13 @@ class Provider:
     gives_weights: bool = False
     estimates: bool = False
     settings: tuple[str, ...] = ()
+    optional: tuple[str, ...] = ()
+    key_is_file: bool = False
+    longest_row_tokens: int | None = None
 
     @property
     def variables(self) -> tuple[str, ...]:
-        return (self.key, self.address, *self.settings)
+        return (self.key, self.address, *self.settings, *self.optional)
 
 
 # Of an adapter that a provider trains by the same method as we do; what else it asks for is its own.
@@ -146,6 +150,21 @@ PROVIDERS: Mapping[ProviderName, Provider] = {
         largest_file_bytes=150_000_000,
         gives_weights=True,
         settings=("FIREWORKS_ACCOUNT_ID",),
+    ),
+    "vertex": Provider(
+        title="Google Vertex AI",
+        package="google.genai",
+        key="GOOGLE_APPLICATION_CREDENTIALS",
+        address="GOOGLE_VERTEX_BASE_URL",
+        usual_address="https://aiplatform.googleapis.com",
+        methods={"sft": "vertex", "dpo": "vertex"},
+        parameters=frozenset({"optimizer.epochs", "lora.rank", "params.beta"}),
+        least_rows=1,
+        largest_file_bytes=1_000_000_000,
+        settings=("GOOGLE_CLOUD_PROJECT", "GOOGLE_CLOUD_LOCATION", "BURNISH_VERTEX_BUCKET"),
+        optional=("STORAGE_EMULATOR_HOST",),
+        key_is_file=True,
+        longest_row_tokens=131_072,
     ),
 }
 

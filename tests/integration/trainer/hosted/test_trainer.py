@@ -67,7 +67,7 @@ def running(
     secrets.chmod(0o600)
     environment = store_environment | {
         "OPENAI_BASE_URL": f"{provider.url}/v1",
-        **TogetherTuning().access(together.url),
+        **TogetherTuning().access(together.url, TogetherTuning().token),
         "BURNISH_TRAINER_SECRETS_FILE": str(secrets),
         "BURNISH_TRAINER_HOSTED_PYTHON": str(find_hosted_python()),
         "BURNISH_TRAINER_PRICES": str(prices),

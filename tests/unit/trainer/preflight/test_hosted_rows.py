@@ -48,3 +48,17 @@ def test_a_file_that_the_provider_does_not_take_is_refused(monkeypatch: pytest.M
     rows = [record_of(row) for row in sft_rows(10)]
     assert found(rows) == {"provider-file-too-large": []}
     assert found(rows[:10], rows[:1]) == {"provider-file-too-large": []}
+
+
+def test_rows_that_are_too_long_are_named() -> None:
+    rows = [record_of(row) for row in sft_rows(10)]
+    rows[2] = replace(rows[2], prompt=tuple(user("word " * 140_000)))
+    rows[5] = replace(rows[5], prompt=tuple(user("x" * 200_000)))  # many bytes, few tokens
+    spec = HostedSpec(provider="vertex", model="gemini-2.5-flash", spend_limit_usd=1)
+
+    def count(row: Record) -> int:
+        return sum(len(message.content.split()) for message in row.messages)
+
+    (found,) = hosted.check_lengths(spec, Records(rows, [], {}), count)
+    assert (found.code, found.question_ids) == ("provider-row-too-long", ["q2"])
+    assert list(hosted.check_lengths(SPEC, Records(rows, [], {}), count)) == []

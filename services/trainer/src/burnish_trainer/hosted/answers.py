@@ -41,7 +41,7 @@ class Answers:
     provider: ProviderName
     endpoint: str
     secret: Callable[[], str]
-    status_error: type[Exception]
+    status_error: type[Exception] | tuple[type[Exception], ...]
     read: Callable[[Any], Answer]
     silent: tuple[type[Exception], ...]
 

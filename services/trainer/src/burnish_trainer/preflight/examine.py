@@ -106,6 +106,7 @@ def _examine_hosted(
 ) -> CheckReport:
     """The provider has its own base model, template and device: what is checked is the rows themselves."""
     findings = [*found, *_check_texts(records, context), *provider_rows.check_rows(hosted, records)]
+    findings += provider_rows.check_lengths(hosted, records, lambda row: count_text(base.tokenizer, [row]))
     if PROVIDERS[hosted.provider].gives_weights:
         findings += serving.check_adapter(spec.lora, context.served_rank)
         findings += serving.check_modules(spec.lora.target_modules, base.layers)

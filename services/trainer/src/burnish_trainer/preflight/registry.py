@@ -85,6 +85,7 @@ _ALL = (
     _refusal("provider-role-unknown", "A message has a role that the provider does not know."),
     _refusal("provider-several-answers", "A row has more than one message to learn, and the provider takes one."),
     _refusal("provider-file-too-large", "The rows are larger than what the provider takes as one file."),
+    _refusal("provider-row-too-long", "A row has more tokens than the provider takes."),
     _acceptable("price-unknown", "What the provider charges is not known, so the spend limit cannot be held."),
     _refusal("over-spend-limit", "The estimated price is above the job's spend limit."),
     _warning("price-from-provider", "The provider itself says the price once it has the rows, and nothing starts above the limit."),

@@ -85,11 +85,22 @@ CALLS = (
 )
 
 
-class HostedJob:
-    """waits: seconds of every pause that it made. server.answers: a fake, whose name and words the job takes."""
+def connect_to(server: FakeServer, token: str | None = None) -> Provider:
+    fake: Any = server.answers
+    return connect(fake.provider, fake.access(server.url, token or fake.token))
 
-    def __init__(self, server: FakeServer, folder: Path, method: str = "sft", **spec: Any) -> None:
+
+class HostedJob:
+    """waits: seconds of every pause that it made. server.answers: a fake, whose name and words the job takes.
+
+    connected: a connection that attempts share, since making one takes most of their time; None: each has its own.
+    """
+
+    def __init__(
+        self, server: FakeServer, folder: Path, method: str = "sft", connected: Provider | None = None, **spec: Any
+    ) -> None:
         self.server = server
+        self._connected = connected
         self.folder = folder
         self.store = MemoryObjectStore()
         rows = dpo_rows if method == "dpo" else sft_rows
@@ -121,10 +132,7 @@ class HostedJob:
         return {event.finding.code: event.finding.message for event in self.events if isinstance(event, Found)}
 
     def provider(self, token: str | None = None) -> Provider:
-        access = self.fake.access(self.server.url)
-        if token:
-            access = {name: token if value == self.fake.token else value for name, value in access.items()}
-        return connect(self.fake.provider, access)
+        return connect_to(self.server, token)
 
     def _wait(self, seconds: float) -> None:
         self.waits.append(seconds)
@@ -144,7 +152,11 @@ class HostedJob:
         rows = RowFiles(self.store, self.spec, self.spec.hosted, self.folder / "rows")
         attempt = Attempt(job_id=JOB, attempt=1, spec=self.spec)
         weights = Weights(self.store, attempt, self.base, self.folder / "adapter", self.events.append)
-        with contextlib.closing(self.provider(token)) as real:
+        with (
+            contextlib.nullcontext(self._connected)
+            if self._connected
+            else contextlib.closing(self.provider(token)) as real
+        ):
             provider: Any = Mortal(real, clock, CALLS)
 
             def begin() -> Record:

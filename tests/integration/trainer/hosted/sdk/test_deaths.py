@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import contextlib
+import itertools
+from collections.abc import Callable, Iterator
 from itertools import product
 from pathlib import Path
 from typing import Any
 
 import pytest
 from hosted_fakes.server import FakeServer, Fault, Reply
-from integration.trainer.hosted.sdk.hosted_jobs import Clock, Died, HostedJob
+from integration.trainer.hosted.sdk.hosted_jobs import Clock, Died, HostedJob, connect_to
 
 from burnish_trainer.executors.events import Metrics, Succeeded
 
@@ -17,17 +19,16 @@ NewJob = Callable[[], HostedJob]
 
 
 @pytest.fixture
-def new_job(fake_kind: Any, tmp_path: Path, request: pytest.FixtureRequest) -> NewJob:
-    """Each with a provider of its own."""
-    made: list[HostedJob] = []
+def new_job(fake_kind: Any, server: FakeServer, tmp_path: Path) -> Iterator[NewJob]:
+    """Each with a provider that has nothing yet, in place of the one before."""
+    numbers = itertools.count()
+    with contextlib.closing(connect_to(server)) as connected:
 
-    def make() -> HostedJob:
-        server = FakeServer(fake_kind())
-        request.addfinalizer(server.close)
-        made.append(HostedJob(server, tmp_path / str(len(made))))
-        return made[-1]
+        def make() -> HostedJob:
+            server.answers, server.faults, server.asked = fake_kind(), [], []
+            return HostedJob(server, tmp_path / str(next(numbers)), connected=connected)
 
-    return make
+        yield make
 
 
 def calls_of_a_run(new_job: NewJob) -> list[str]:

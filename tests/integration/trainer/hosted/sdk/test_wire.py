@@ -13,10 +13,12 @@ from hosted_fakes.fireworks_tuning import FireworksTuning
 from hosted_fakes.openai_tuning import OpenAITuning
 from hosted_fakes.server import Fault, Reply, serving
 from hosted_fakes.together_tuning import TogetherTuning
+from hosted_fakes.vertex_tuning import VertexTuning
 from integration.trainer.hosted.sdk.hosted_jobs import JOB, HostedJob
 
-from burnish.errors import InvalidInputError, PreconditionError
+from burnish.errors import InvalidInputError, PreconditionError, UnauthenticatedError
 from burnish_trainer.executors.events import Failed, Succeeded
+from burnish_trainer.hosted.providers import connect
 
 
 @contextmanager
@@ -40,6 +42,12 @@ def together(tmp_path: Path) -> Iterator[HostedJob]:
 @pytest.fixture
 def fireworks(tmp_path: Path) -> Iterator[HostedJob]:
     with job_at(FireworksTuning, tmp_path) as job:
+        yield job
+
+
+@pytest.fixture
+def vertex(tmp_path: Path) -> Iterator[HostedJob]:
+    with job_at(VertexTuning, tmp_path) as job:
         yield job
 
 
@@ -189,3 +197,44 @@ def test_a_name_of_fireworks_that_is_taken_is_found_and_not_taken_twice(firework
     assert isinstance(fireworks.run(), Succeeded)
     assert list(fireworks.fake.jobs) == [f"accounts/me/supervisedFineTuningJobs/{JOB}-1"]
     assert fireworks.server.times(fireworks.fake.create) == 1
+
+
+def test_vertex_gets_rows_in_the_bucket_and_the_jobs_own_id_as_a_label(vertex: HostedJob) -> None:
+    vertex.run()
+    (sent,) = vertex.fake.jobs.values()
+    rows = f"gs://rows/burnish/{JOB}-1"
+    assert sent["supervisedTuningSpec"] == {
+        "trainingDatasetUri": f"{rows}-train.jsonl",
+        "validationDatasetUri": f"{rows}-validation.jsonl",
+        "hyperParameters": {"epochCount": 3, "adapterSize": "ADAPTER_SIZE_EIGHT"},
+    }
+    assert (sent["baseModel"], sent["labels"]) == ("gemini-2.5-flash", {"burnish_job": JOB})
+
+
+def test_vertex_gets_beta_of_preference_pairs(tmp_path: Path) -> None:
+    with job_at(VertexTuning, tmp_path, method="dpo") as job:
+        job.run()
+    (sent,) = job.fake.jobs.values()
+    assert sent["preferenceOptimizationSpec"]["hyperParameters"]["beta"] == 0.1
+
+
+@pytest.mark.parametrize(("rank", "size"), [(1, "ONE"), (6, "FOUR"), (32, "SIXTEEN")])
+def test_the_adapter_at_vertex_is_the_largest_not_above_the_rank(vertex: HostedJob, rank: int, size: str) -> None:
+    lora = vertex.spec.lora.model_copy(update={"rank": rank})
+    sent = vertex.provider().prepare(vertex.spec.model_copy(update={"lora": lora}))
+    assert sent["adapter_size"] == f"ADAPTER_SIZE_{size}"
+
+
+def test_a_service_account_that_google_does_not_know_is_a_refused_key(vertex: HostedJob) -> None:
+    gone = Reply(400, {"error": "invalid_grant", "error_description": "account not found"})
+    vertex.server.faults = [Fault("POST /token/", "before", "reply", gone, times=99)]
+    with pytest.raises(UnauthenticatedError, match="account not found"):
+        vertex.run()
+
+
+def test_credentials_that_are_none_are_named(vertex: HostedJob, tmp_path: Path) -> None:
+    access = vertex.fake.access(vertex.server.url, "t") | {
+        "GOOGLE_APPLICATION_CREDENTIALS": str(tmp_path / "none.json")
+    }
+    with pytest.raises(PreconditionError, match=r"GOOGLE_APPLICATION_CREDENTIALS: .*none\.json"):
+        connect("vertex", access)

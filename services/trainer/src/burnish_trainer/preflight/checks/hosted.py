@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 import orjson
 
@@ -44,6 +44,22 @@ def check_rows(hosted: HostedSpec, records: Records) -> Iterable[Finding]:
                 f"the {split} rows are about {size_bytes / 1e6:,.0f} MB as {name} wants them, and it takes "
                 f"{provider.largest_file_bytes / 1e6:,.0f} MB: train on fewer rows",
             )
+
+
+def check_lengths(hosted: HostedSpec, records: Records, count: Callable[[Record], int]) -> Iterable[Finding]:
+    """count: tokens of a row. A token has at least one byte, so only rows of many bytes are counted."""
+    limit = PROVIDERS[hosted.provider].longest_row_tokens
+    if limit is None:
+        return
+    large = [row for row in records.all if _size_bytes([row]) > limit]
+    tokens = {row.question_id: found for row in large if (found := count(row)) > limit}
+    if tokens:
+        yield finding(
+            "provider-row-too-long",
+            f"{len(tokens)} rows have up to {max(tokens.values()):,} tokens by the base model's tokenizer, and {hosted.provider} takes "
+            f"{limit:,} a row: leave them out",
+            tokens,
+        )
 
 
 def _size_bytes(rows: Sequence[Record]) -> int:
