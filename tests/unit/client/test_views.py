@@ -9,11 +9,13 @@ import pytest
 from unit.client.test_stack_state import a_state, identity
 
 from burnish.schemas.base import Parent
+from burnish.schemas.dataset import LeftOut
 from burnish.schemas.device import DeviceStatus
 from burnish.schemas.evaluation import BaselineRecord, EvalManifest, VerdictName
 from burnish.testing import eval_side
 from burnish.verdict import decide
 from burnish_client.cli.views import stack_text
+from burnish_client.cli.views.data_text import show_left_out
 from burnish_client.cli.views.evaluation import show_evaluation, show_verdict
 from burnish_client.evaluation.comparison import Evaluation
 
@@ -87,3 +89,21 @@ def test_the_status_says_who_has_the_device_and_for_how_long(held_seconds: float
 def test_the_status_names_the_base_model(capsys: pytest.CaptureFixture[str]) -> None:
     stack_text.show_stack(a_state(identity(os.getpid()), base_model="smollm2"), "here")
     assert "base model smollm2" in capsys.readouterr().out
+
+
+def test_what_was_left_out_is_told_whole_in_a_narrow_window(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("COLUMNS", "40")
+    reason = "contamination: it asks nearly what a benchmark question asks"
+    lines = [
+        LeftOut(question_id="q[1]", action="left out", reason=reason, like=SLICE, similarity=0.8123),
+        LeftOut(question_id="q2", action="masked", reason="secret in its text: API key"),
+    ]
+    show_left_out(lines, json=False)
+    assert capsys.readouterr().out.splitlines() == [
+        f"q[1] left out: {reason}; like {SLICE} (0.81)",
+        "q2 masked: secret in its text: API key",
+    ]
+    show_left_out([], json=False)
+    assert "nothing was left out" in capsys.readouterr().err

@@ -185,12 +185,22 @@ def _shares(by_label: dict[str, int], effective: float | None) -> str:
 
 def _verified(counts: DatasetCounts) -> str:
     found = counts.grader_verified
-    return "" if found is None else f"{found:,} corrections pass their question's own grader"
+    return "" if not found else f"{found:,} corrections pass their question's own grader"
 
 
-def left_out_row(line: LeftOut) -> list[str]:
-    alike = "" if line.similarity is None else f" ({line.similarity:.2f})"
-    return [console.fold(line.question_id), line.action, line.reason, console.fold(line.like) + alike]
+def show_left_out(lines: Sequence[LeftOut], *, json: bool) -> None:
+    """A line each, whole at any width; as JSON, all of them."""
+    if json:
+        return console.print_json(lines)
+    if not lines:
+        return console.note("nothing was left out, masked or doubted")
+    out = console.out()
+    for line in lines:
+        alike = "" if line.similarity is None else f" ({line.similarity:.2f})"
+        like = "" if line.like is None else f"; like {console.one_line(line.like)}{alike}"
+        name = console.one_line(line.question_id)
+        out.print(f"[yellow]{name}[/] {line.action}: {console.one_line(line.reason)}{like}", soft_wrap=True)
+    return None
 
 
 def show_warnings(manifest: DatasetManifest) -> None:

@@ -107,11 +107,7 @@ def show_dataset(
     with burnish_client.CuratorClient.from_settings() as client:
         name, version = console.name_and_version(dataset)
         if left_out:
-            empty = "nothing was left out, masked or doubted"
-            columns = ("~question", "what", "why", "~like")
-            return console.show_models(
-                client.left_out(name, version), data_text.left_out_row, *columns, json=json, empty=empty
-            )
+            return data_text.show_left_out(client.left_out(name, version), json=json)
         manifest = client.dataset(name, version)
     console.show(manifest, data_text.show_dataset, json=json)
 
