@@ -223,6 +223,8 @@ def test_the_command_previews_and_erases(
             assert text in printed.err
         assert cli.run(["erase", "--user", ANNA, "--yes"]) == 0
         assert "nothing to erase" in capsys.readouterr().out
+        assert cli.run(["runs", "show", "shop", "--limit", "0"]) == 0
+        assert "erased    12 lines" in capsys.readouterr().out
         assert (cli.run(["erase"]), "say what to erase" in capsys.readouterr().err) == (2, True)
 
 

@@ -27,6 +27,7 @@ def show_run_log(manifest: RunLogManifest) -> None:
         ("name", manifest.name),
         ("imported", console.when(manifest.created_at)),
         ("lines", counts),
+        ("erased", f"{manifest.erased:,} lines" if manifest.erased else None),
         ("grades", ", ".join(f"{count:,} {name}" for name, count in manifest.grades.items())),
     ]
     console.out().print(console.facts(pairs))
