@@ -27,6 +27,8 @@ def test_it_says_who_trains_it_and_only_what_that_one_takes() -> None:
 def test_its_estimate_is_a_price() -> None:
     known = pb.RunEstimate(tokens=300, basis="300 tokens", cost_usd=0.6)
     assert job_text.estimate_line(known) == "price about $0.60 (300 tokens)"
+    little = pb.RunEstimate(tokens=3, basis="3 tokens", cost_usd=0.004)
+    assert job_text.estimate_line(little) == "price less than $0.01 (3 tokens)"
     assert job_text.estimate_line(pb.RunEstimate(tokens=300, basis="300 tokens")) == "price not known (300 tokens)"
 
 
@@ -56,6 +58,7 @@ def test_what_came_of_it_is_an_adapter_if_the_provider_gave_the_weights(
     )
     if gives_weights:
         job.adapter.CopyFrom(pb.AdapterRef(name="tickets", version="cd" * 8))
+    job.progress.step = 3
     job_text.show_job(job)
     following.show_outcome(job)
     shown = capsys.readouterr()
@@ -63,6 +66,7 @@ def test_what_came_of_it_is_an_adapter_if_the_provider_gave_the_weights(
     assert f"burnish eval --benchmark NAME --adapter tickets@{came}" in " ".join((shown.out + shown.err).split())
     assert other not in shown.out + shown.err
     assert "ft:1 at http://there/v1" in shown.out
+    assert "checkpoints" not in shown.err
 
 
 def test_what_a_provider_charges_for_is_said_with_the_command_that_ends_it() -> None:

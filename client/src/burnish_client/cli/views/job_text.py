@@ -111,7 +111,7 @@ def show_job(job: TuningJob) -> None:
         show_estimate(job.estimate)
     if job.HasField("error"):
         console.error(job.error.message)
-    if job.HasField("progress"):
+    if job.HasField("progress") and not spec.HasField("hosted"):  # a provider keeps its own
         console.note(f"[dim]checkpoints:[/] burnish jobs checkpoints {job.job_id}")
 
 
@@ -201,7 +201,9 @@ def indented(content: Text | Table) -> Padding:
 
 
 def cost_text(estimate: RunEstimate) -> str:
-    return f"about ${estimate.cost_usd:,.2f}" if estimate.HasField("cost_usd") else "not known"
+    if not estimate.HasField("cost_usd"):
+        return "not known"
+    return "less than $0.01" if 0 < estimate.cost_usd < 0.01 else f"about ${estimate.cost_usd:,.2f}"
 
 
 def is_hosted(estimate: RunEstimate) -> bool:

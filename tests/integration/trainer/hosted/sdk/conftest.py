@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+import ssl
 from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
@@ -15,6 +17,14 @@ if find_spec("together") is None:
     collect_ignore_glob = ["test_*.py"]
 else:
     from integration.trainer.hosted.sdk.hosted_jobs import HostedJob
+
+
+@pytest.fixture(scope="session", autouse=True)
+def one_tls_context() -> Iterator[None]:
+    """An SDK's client reads the authorities anew (20 ms of CPU), a test makes hundreds, and the fakes speak plain HTTP."""
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(ssl, "create_default_context", functools.cache(ssl.create_default_context))
+        yield
 
 
 @pytest.fixture(params=FAKES, ids=lambda fake: fake.provider)
