@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, Literal, TypeVar
 from urllib.parse import urlencode
 
+import orjson
 from pydantic import BaseModel
 
 from burnish.errors import InvalidInputError, NotFoundError
@@ -149,6 +150,23 @@ class CuratorClient(HttpClient):
         """Cluster the failures without a label; the clustering stands from then on. The same spec gives the same version."""
         path = f"/v1/runlogs/{segment(run_log_id)}/clusterings"
         response = self._send("POST", path, content=spec.model_dump_json(), headers=JSON, timeout=LONG_TIMEOUT_SECONDS)
+        return ClusteringManifest.model_validate_json(response.content)
+
+    def clustering_texts(self, run_log_id: str, spec: ClusteringSpec) -> list[str]:
+        """The texts that another embedder has to give vectors to, for `make_embedded_clustering`."""
+        path = f"/v1/runlogs/{segment(run_log_id)}/clusterings/texts"
+        query = [("seed", str(spec.seed)), *(("label", label) for label in spec.labels)]
+        response = self._send("GET", path, params=query, timeout=LONG_TIMEOUT_SECONDS)
+        return [orjson.loads(line)["text"] for line in response.content.splitlines()]
+
+    def make_embedded_clustering(
+        self, run_log_id: str, spec: ClusteringSpec, embedder: str, vectors: Path
+    ) -> ClusteringManifest:
+        """As `make_clustering`, by vectors of the embedder of this name: a file of JSON lines with text and vector (base64 of float16)."""
+        path = f"/v1/runlogs/{segment(run_log_id)}/clusterings/embedded"
+        query = {"embedder": embedder, "seed": spec.seed, "label": spec.labels}
+        request: dict[str, Any] = {"params": query, "headers": JSONL, "timeout": LONG_TIMEOUT_SECONDS}
+        response = self._send("POST", path, content=_chunks(vectors, None), **request)
         return ClusteringManifest.model_validate_json(response.content)
 
     def clusterings(self, run_log_id: str) -> Listing[ClusteringManifest]:

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
 from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
+import orjson
 
 from burnish.digests import sha256_hex
+from burnish.errors import InvalidInputError
 from burnish.extras import Late, require
 from burnish.schemas.clustering import EmbedderRef
 
@@ -60,6 +64,49 @@ class WordLlama:
         weights = (RARITY / (RARITY + share)).astype(np.float32)
         tokens = sparse.csr_matrix((weights[columns], (rows, columns)), shape=(len(texts), len(table)))
         return without_common(unit(tokens @ table))
+
+
+class Given:
+    """Vectors that another embedder gave to these very texts: a file of JSON lines with text and vector, base64 of float16."""
+
+    def __init__(self, name: str, file: Path) -> None:
+        self._place: dict[str, int] = {}
+        rows: list[np.ndarray] = []
+        digest = hashlib.sha256()
+        with file.open("rb") as lines:
+            for number, line in enumerate(lines, start=1):
+                digest.update(line)
+                try:
+                    item = orjson.loads(line)
+                    row = np.frombuffer(base64.b64decode(item["vector"], validate=True), dtype="<f2")
+                    text = str(item["text"])
+                except (ValueError, KeyError, TypeError) as error:
+                    raise InvalidInputError(
+                        f"line {number}: give an object with text, and vector as base64 of float16 ({error})",
+                        line=number,
+                    ) from error
+                if not len(row) or (rows and len(row) != len(rows[0])):
+                    raise InvalidInputError(
+                        f"line {number}: a vector of {len(row)} numbers, where others have {len(rows[0]) if rows else 'some'}",
+                        line=number,
+                    )
+                self._place[text] = len(rows)
+                rows.append(row)
+        self._table = np.array(rows, dtype="<f2")
+        self._name, self._digest = name, f"sha256:{digest.hexdigest()}"
+
+    @property
+    def reference(self) -> EmbedderRef:
+        dimensions = self._table.shape[1] if self._table.ndim > 1 else 0
+        return EmbedderRef(name=self._name, digest=self._digest, dimensions=dimensions)
+
+    def vectors(self, texts: Sequence[str]) -> np.ndarray:
+        missing = [text for text in texts if text not in self._place]
+        if missing:
+            raise InvalidInputError(
+                f"{len(missing)} of {len(texts)} texts have no vector, for example {missing[0][:80]!r}: fetch the texts and embed them again"
+            )
+        return without_common(unit(self._table[[self._place[text] for text in texts]]))
 
 
 def unit(vectors: np.ndarray) -> np.ndarray:

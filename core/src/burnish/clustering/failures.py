@@ -87,8 +87,18 @@ class Compared:
     leader_R: np.ndarray
 
 
-def compare(failures: Failures, embedder: Embedder, seed: int) -> Compared:
-    """Questions are clustered first: what is said only on one topic is no way to fail."""
+@dataclass(frozen=True)
+class Masked:
+    """Answers without their topics' words. texts: the distinct ones, of which text_R says which is each failure's."""
+
+    topic_R: np.ndarray
+    kept: list[Kept]
+    texts: list[str]
+    text_R: np.ndarray
+
+
+def mask(failures: Failures, embedder: Embedder, seed: int) -> Masked:
+    """Questions are clustered first: what is said only on one topic is no way to fail. embedder: of the questions."""
     asked, of_asked = np.unique(np.array(failures.questions, dtype=object), return_inverse=True)
     vector_Q = embedder.vectors(list(asked))
     topic_R = _topics(vector_Q, seed)[of_asked]
@@ -97,12 +107,18 @@ def compare(failures: Failures, embedder: Embedder, seed: int) -> Compared:
         without_topic(answer, question, of_topics)
         for answer, question in zip(failures.answers, failures.questions, strict=True)
     ]
-    texts, of_text = np.unique(np.array([joined(each) for each in kept], dtype=object), return_inverse=True)
-    vector_T = embedder.vectors(list(texts))
-    first_T = np.full(len(texts), len(failures))
-    np.minimum.at(first_T, of_text, np.arange(len(failures)))
-    leader_R = first_T[leaders(vector_T, NEAR_DUPLICATE)[of_text]]
-    return Compared(topic_R, kept, vector_T[of_text], leader_R)
+    texts, text_R = np.unique(np.array([joined(each) for each in kept], dtype=object), return_inverse=True)
+    return Masked(topic_R, kept, list(texts), text_R)
+
+
+def compare(failures: Failures, embedder: Embedder, seed: int, topics_by: Embedder | None = None) -> Compared:
+    """topics_by: of the questions, if not the same embedder as of the answers."""
+    masked = mask(failures, topics_by or embedder, seed)
+    vector_T = embedder.vectors(masked.texts)
+    first_T = np.full(len(masked.texts), len(failures))
+    np.minimum.at(first_T, masked.text_R, np.arange(len(failures)))
+    leader_R = first_T[leaders(vector_T, NEAR_DUPLICATE)[masked.text_R]]
+    return Compared(masked.topic_R, masked.kept, vector_T[masked.text_R], leader_R)
 
 
 def _topics(vectors: np.ndarray, seed: int) -> np.ndarray:

@@ -45,14 +45,16 @@ class Found:
     topics: dict[str, int]
 
 
-def find(failures: Failures, embedder: Embedder, seed: int, taken: Iterable[str] = ()) -> Found:
-    """Clusters of the failures. taken: labels that the log has already. The same failures and seed give the same clusters."""
+def find(
+    failures: Failures, embedder: Embedder, seed: int, taken: Iterable[str] = (), topics_by: Embedder | None = None
+) -> Found:
+    """Clusters of the failures. taken: labels that the log has already. topics_by: of the questions, if not the same embedder. The same failures and seed give the same clusters."""
     if not len(failures):
         raise PreconditionError(
             "every failure of the model has a label already, or there is none: `burnish diagnose` shows them, and "
             "--label NAME clusters those of a label"
         )
-    compared = compare(failures, embedder, seed)
+    compared = compare(failures, embedder, seed, topics_by)
     drafts: list[Draft] = []
     number_R = np.full(len(failures), ALONE)
     add(failures, compared, np.arange(len(failures)), drafts, number_R, seed)

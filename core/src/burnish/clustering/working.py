@@ -9,10 +9,11 @@ import sys
 from pathlib import Path
 
 import numpy as np
+import orjson
 
 from burnish.clustering.edits import check_edit, split
-from burnish.clustering.embedding import WordLlama
-from burnish.clustering.failures import compare, failing_rows, read_failures
+from burnish.clustering.embedding import Embedder, Given, WordLlama
+from burnish.clustering.failures import compare, failing_rows, mask, read_failures
 from burnish.clustering.finding import Found, find
 from burnish.clustering.placing import place
 from burnish.clustering.storage import ROWS, read_rows, seal
@@ -22,7 +23,7 @@ from burnish.runlogs.reader import RunLogReader
 from burnish.schemas.base import Frozen
 from burnish.schemas.clustering import ClusteringManifest, ClusteringSpec, Edit
 
-MANIFEST, PROBLEM = "manifest.json", "problem.json"
+MANIFEST, PROBLEM, TEXTS = "manifest.json", "problem.json", "texts.jsonl"
 
 
 class Stored(Frozen):
@@ -37,7 +38,10 @@ class Stored(Frozen):
 
 
 class Task(Frozen):
-    """known: of another run log, into whose clusters failures are put. edit: a split of `edited`."""
+    """known: of another run log, into whose clusters failures are put. edit: a split of `edited`.
+
+    vectors: a file of vectors that the embedder called `embedder` gave. texts_alone: only the texts that it would have to embed.
+    """
 
     run_log_id: str
     parts: list[Path]
@@ -45,14 +49,23 @@ class Task(Frozen):
     known: Stored | None = None
     edited: Stored | None = None
     edit: Edit | None = None
+    embedder: str | None = None
+    vectors: Path | None = None
+    texts_alone: bool = False
     folder: Path
 
 
 def work(task: Task) -> None:
-    """Write MANIFEST and ROWS into the folder. Raises BurnishError."""
+    """Write MANIFEST and ROWS into the folder, or TEXTS. Raises BurnishError."""
     log = RunLogReader(task.parts)
     codes = read_codes(log)
-    embedder = WordLlama()
+    own = WordLlama()
+    embedder: Embedder = Given(task.embedder or "", task.vectors) if task.vectors else own
+    if task.texts_alone:
+        failures = read_failures(log, codes, failing_rows(codes, task.spec.labels))
+        texts = mask(failures, own, task.spec.seed).texts
+        (task.folder / TEXTS).write_bytes(b"".join(orjson.dumps({"text": text}) + b"\n" for text in texts))
+        return
     if task.edited is not None and task.edit is not None:
         parent: ClusteringManifest | None = task.edited.manifest
         before = task.edited.found(log)
@@ -66,13 +79,14 @@ def work(task: Task) -> None:
         failures = read_failures(log, codes, failing_rows(codes, task.spec.labels))
         taken = other_labels(codes.labels, task.spec)
         if task.known is None:
-            found = find(failures, embedder, task.spec.seed, taken)
+            found = find(failures, embedder, task.spec.seed, taken, topics_by=own)
         else:
             old = RunLogReader(task.known.parts)
             known = task.known.found(old)
             olds = read_failures(old, read_codes(old), known.row_R)
             found = place(failures, olds, known, embedder, task.spec.seed, taken)
-    manifest, rows = seal(task.run_log_id, task.spec, embedder.reference, found, parent, task.edit)
+    reference = task.edited.manifest.embedder if task.edited else embedder.reference
+    manifest, rows = seal(task.run_log_id, task.spec, reference, found, parent, task.edit)
     (task.folder / ROWS).write_bytes(rows)
     (task.folder / MANIFEST).write_text(manifest.model_dump_json())
 
@@ -88,8 +102,6 @@ def main(path: Path) -> int:
     try:
         work(task)
     except BurnishError as error:
-        import orjson
-
         (task.folder / PROBLEM).write_bytes(orjson.dumps(error.to_dict()))
         return 1
     return 0

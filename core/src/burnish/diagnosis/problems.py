@@ -68,7 +68,7 @@ def advise(cluster: FailureCluster, sample: Sample, run_log_id: str, *, is_unlab
         found = found or look(cluster, sample)
     problem, evidence = found or (
         "behaviour",
-        "the model fails this way again and again, with the evidence there and in the right form",
+        "the model fails this way again and again, and no cheaper cause was seen in the failures looked at",
     )
     what, command = REMEDIES[problem]
     label, log = shlex.quote(cluster.label), run_log_id

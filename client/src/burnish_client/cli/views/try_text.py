@@ -40,14 +40,15 @@ def show(trial: Trial, sampled: Sampled, run_log_id: str, cluster: str) -> None:
         if tried.outcome == "not-applicable":
             continue
         counts = (tried.passed, tried.asked, tried.fixed, tried.broken, tried.errors)
-        table.add_row(tried.name, *(f"{count:,}" for count in counts), OUTCOMES[tried.outcome])
+        is_plain = tried is trial.base and tried.outcome != "does-it"
+        table.add_row(tried.name, *(f"{count:,}" for count in counts), "" if is_plain else OUTCOMES[tried.outcome])
     console.show_table(table)
     out = console.out()
     for tried in trial.arms:
         if tried.outcome == "not-applicable":
             out.print(f"[dim]{tried.name} cannot be tried: {console.one_line(tried.what)}[/]")
-    out.print(_answer(trial, cluster))
     by_signature = sum(failure.by_signature is not None for failure in sampled.asked)
+    out.print(_answer(trial, cluster, is_known=by_signature == 0))
     if by_signature:
         console.note(
             f"[yellow]{by_signature:,} of {len(sampled.asked):,} questions have no known answer:[/] they pass if they do not fail in "
@@ -63,12 +64,13 @@ def show(trial: Trial, sampled: Sampled, run_log_id: str, cluster: str) -> None:
         console.next_step(f"burnish review export {run_log_id} --label {shlex.quote(cluster)} --out review.jsonl")
 
 
-def _answer(trial: Trial, cluster: str) -> str:
+def _answer(trial: Trial, cluster: str, is_known: bool) -> str:
+    """is_known: whether a right answer to every question is known."""
     does_it, name = trial.does_it, console.one_line(cluster)
     if does_it is trial.base:
         return (
-            f"[bold yellow]Do not fine-tune:[/] the model as it is passes {does_it.passed} of {does_it.asked}. The failures of {name} "
-            "were chance, or another model's, prompt's or setting's."
+            f"[bold yellow]Do not fine-tune:[/] the model as it is {'passes' if is_known else 'does not fail this way in'} {does_it.passed} "
+            f"of {does_it.asked}. The failures of {name} were chance, or another model's, prompt's or setting's."
         )
     if does_it is not None:
         return (

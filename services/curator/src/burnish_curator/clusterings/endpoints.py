@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from fastapi import APIRouter, Body, Depends
+from fastapi import APIRouter, Body, Depends, Query, Request, Response
 
 from burnish.schemas.base import BrokenObject, Frozen
 from burnish.schemas.clustering import ClusteringManifest, ClusteringSpec, Edit
 from burnish_curator.clusterings.repository import ClusteringRepository
 from burnish_curator.clusterings.service import ClusteringService
 from burnish_curator.errors import BODY_RESPONSES
-from burnish_curator.requests import state
+from burnish_curator.requests import JSONL, in_thread, jsonl_answer, jsonl_body, state
 
 router = APIRouter(prefix="/v1/runlogs/{run_log_id}/clusterings", tags=["clusterings"])
 Clusterings = Annotated[ClusteringRepository, Depends(state("clusterings"))]
@@ -36,6 +36,39 @@ def make_clustering(
 def list_clusterings(run_log_id: str, clusterings: Clusterings) -> ClusteringList:
     found = clusterings.list(run_log_id)
     return ClusteringList(clusterings=found, broken=found.broken)
+
+
+Labels = Annotated[list[str] | None, Query(examples=[["wrong"]])]
+
+
+@router.get(
+    "/texts",
+    summary="The texts that another embedder has to give vectors to",
+    response_class=Response,
+    responses=jsonl_answer("{text}"),
+)
+def get_texts(run_log_id: str, service: Service, label: Labels = None, seed: int = 0) -> Response:
+    """Answers without the words of their topics, each once."""
+    return Response(service.texts(run_log_id, ClusteringSpec(labels=label or [], seed=seed)), media_type=JSONL)
+
+
+@router.post(
+    "/embedded",
+    summary="Cluster by vectors of another embedder",
+    openapi_extra=jsonl_body("{text, vector: base64 of float16}"),
+    responses=BODY_RESPONSES,
+)
+async def make_embedded(
+    request: Request,
+    run_log_id: str,
+    service: Service,
+    embedder: Annotated[str, Query(min_length=1, max_length=200, examples=["text-embedding-3-small"])],
+    label: Labels = None,
+    seed: int = 0,
+) -> ClusteringManifest:
+    """The vectors of every text of `/texts`, for the same labels and seed. Topics are found by the curator's own embedder."""
+    spec = ClusteringSpec(labels=label or [], seed=seed)
+    return await in_thread(request, lambda chunks: service.embedded(run_log_id, spec, embedder, chunks))
 
 
 @router.get("/{version}", summary="A clustering; `latest` is the newest, which stands")

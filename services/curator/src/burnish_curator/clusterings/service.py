@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 from threading import Lock
 
@@ -12,7 +13,7 @@ import orjson
 
 from burnish.clustering.edits import check_edit, merge, rename
 from burnish.clustering.storage import ROWS, seal
-from burnish.clustering.working import MANIFEST, PROBLEM, Stored, Task, other_labels
+from burnish.clustering.working import MANIFEST, PROBLEM, TEXTS, Stored, Task, other_labels
 from burnish.errors import ConflictError, InvalidInputError, UnavailableError, from_dict
 from burnish.schemas.clustering import ClusteringManifest, ClusteringSpec, Edit
 from burnish_curator.clusterings.repository import ClusteringRepository
@@ -38,6 +39,34 @@ class ClusteringService:
             known = self._stored(*self._reference(spec.like), Path(folder)) if spec.like else None
             task = Task(run_log_id=run_log_id, parts=log.parts, spec=spec, known=known, folder=Path(folder))
             return self._done(task)
+
+    def texts(self, run_log_id: str, spec: ClusteringSpec) -> bytes:
+        """JSONL of the texts that another embedder has to give vectors to, for `embedded`."""
+        log = self._run_logs.open(run_log_id, None)
+        with self._working, tempfile.TemporaryDirectory(dir=self._spool) as folder:
+            self._run(Task(run_log_id=run_log_id, parts=log.parts, spec=spec, texts_alone=True, folder=Path(folder)))
+            return (Path(folder) / TEXTS).read_bytes()
+
+    def embedded(
+        self, run_log_id: str, spec: ClusteringSpec, embedder: str, chunks: Iterator[bytes]
+    ) -> ClusteringManifest:
+        """As `make`, by vectors that an embedder of this name gave to `texts`: JSONL of text and vector."""
+        log = self._run_logs.open(run_log_id, None)
+        with tempfile.TemporaryDirectory(dir=self._spool) as folder:
+            vectors = Path(folder) / "vectors.jsonl"
+            with vectors.open("wb") as handle:
+                for chunk in chunks:
+                    handle.write(chunk)
+            task = Task(
+                run_log_id=run_log_id,
+                parts=log.parts,
+                spec=spec,
+                embedder=embedder,
+                vectors=vectors,
+                folder=Path(folder),
+            )
+            with self._working:
+                return self._done(task)
 
     def edit(self, run_log_id: str, version: str, edit: Edit) -> ClusteringManifest:
         """A new version, made from this one, which must be the one that stands: ConflictError if it was changed meanwhile."""
@@ -73,6 +102,11 @@ class ClusteringService:
 
     def _done(self, task: Task) -> ClusteringManifest:
         """Runs the task and stores what came of it. Raises the BurnishError that stopped it."""
+        self._run(task)
+        manifest = ClusteringManifest.model_validate_json((task.folder / MANIFEST).read_bytes())
+        return self._clusterings.save(manifest, (task.folder / ROWS).read_bytes())
+
+    def _run(self, task: Task) -> None:
         file = task.folder / "task.json"
         file.write_text(task.model_dump_json())
         command = [sys.executable, "-m", "burnish.clustering.working", str(file)]
@@ -88,8 +122,6 @@ class ClusteringService:
         if done.returncode:
             said = done.stderr.decode(errors="replace").strip().splitlines()
             raise RuntimeError(f"clustering ended with {done.returncode}: {' | '.join(said[-5:])}")
-        manifest = ClusteringManifest.model_validate_json((task.folder / MANIFEST).read_bytes())
-        return self._clusterings.save(manifest, (task.folder / ROWS).read_bytes())
 
     def _reference(self, reference: str) -> tuple[str, str]:
         run_log_id, _, version = reference.partition("/")

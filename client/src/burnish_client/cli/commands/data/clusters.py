@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 import burnish_client
+from burnish.errors import InvalidInputError
 from burnish_client.cli.options.common import RunLog, RunLogOption
 from burnish_client.cli.views import cluster_text, console
 from burnish_client.cli.views.console import JsonFlag
@@ -34,6 +35,15 @@ def find_clusters(
             metavar="RUNLOG[/VERSION]", help="Put failures into the clusters of this run log first; others are new."
         ),
     ] = None,
+    embedder: Annotated[
+        str | None,
+        typer.Option(
+            metavar="URL#NAME", help="OpenAI-compatible endpoint whose vectors are used; default: wordllama's."
+        ),
+    ] = None,
+    token: Annotated[
+        str | None, typer.Option(envvar="BURNISH_EMBEDDER_TOKEN", help="Bearer token of that endpoint.")
+    ] = None,
     seed: Annotated[int, typer.Option(help="The same seed gives the same clusters.")] = 0,
     json: JsonFlag = False,
 ) -> None:
@@ -42,14 +52,21 @@ def find_clusters(
     The names of the groups are failure labels from then on, for diagnose, review and dataset. The run log stays as it is.
     """
     from burnish.schemas.clustering import ClusteringSpec
+    from burnish_client.sdk import embeddings
 
     with burnish_client.CuratorClient.from_settings() as client:
         run_log_id = client.find_run_log(run_log).id
         if like is not None:
             name, slash, version = like.partition("/")
             like = f"{client.find_run_log(name).id}{slash}{version}"
+        spec = ClusteringSpec(labels=label or [], like=like, seed=seed)
+        if embedder is not None and like is not None:
+            raise InvalidInputError("give --embedder or --like: known clusters are compared by wordllama", field="like")
         with console.working("clustering"):
-            made = client.make_clustering(run_log_id, ClusteringSpec(labels=label or [], like=like, seed=seed))
+            if embedder is None:
+                made = client.make_clustering(run_log_id, spec)
+            else:
+                made = embeddings.cluster(client, run_log_id, spec, embedder, token)
             standing = client.clustering(run_log_id).version
     if json:
         return console.print_json(made)
