@@ -104,11 +104,11 @@ class TogetherTuning:
 
     def _offer(self, request: Request) -> Reply:
         """Where to put a file. One whose content is known is not taken again."""
-        asked = {name: str(part.get_content()).strip() for name, part in request.form().items()}
+        asked: dict[str, str] = {name: str(part.get_content()).strip() for name, part in request.form().items()}
         known = self._checksums.get(asked["checksum"])
         if known in self.files:
             return Reply(409, {"file_id": known})
-        made = {
+        made: dict[str, Any] = {
             "id": self._id("file"),
             "object": "file",
             "bytes": 0,

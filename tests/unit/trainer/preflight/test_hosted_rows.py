@@ -42,6 +42,15 @@ def test_several_messages_to_learn_are_named() -> None:
     assert found(rows) == {"provider-several-answers": ["q4"]}
 
 
+def test_answers_in_a_prompt_are_told_of() -> None:
+    """Nothing in a provider's form says that only the last one is to be learnt. A pair's prompt is not learnt."""
+    earlier = (*user("one?"), *assistant("1"), *user("two?"))
+    for made, expected in ((sft_rows(10), {"provider-learns-earlier-answers": ["q6"]}), (dpo_rows(10), {})):
+        rows = [record_of(row) for row in made]  # type: ignore[attr-defined]
+        rows[6] = replace(rows[6], prompt=earlier)
+        assert found(rows) == expected
+
+
 def test_a_file_that_the_provider_does_not_take_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     small = replace(PROVIDERS["openai"], largest_file_bytes=2000)
     monkeypatch.setattr(hosted, "PROVIDERS", {"openai": small})

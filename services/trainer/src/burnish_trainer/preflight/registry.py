@@ -84,6 +84,7 @@ _ALL = (
     _refusal("provider-too-few-rows", "The provider wants more training rows."),
     _refusal("provider-role-unknown", "A message has a role that the provider does not know."),
     _refusal("provider-several-answers", "A row has more than one message to learn, and the provider takes one."),
+    _warning("provider-learns-earlier-answers", "The provider learns the answers that stand in a row's prompt, too."),
     _refusal("provider-file-too-large", "The rows are larger than what the provider takes as one file."),
     _refusal("provider-row-too-long", "A row has more tokens than the provider takes."),
     _acceptable("price-unknown", "What the provider charges is not known, so the spend limit cannot be held."),

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
+import itertools
 import ssl
 from collections.abc import Iterator
 from importlib.util import find_spec
@@ -16,7 +18,7 @@ from hosted_fakes.server import FakeServer, serving
 if find_spec("together") is None:
     collect_ignore_glob = ["test_*.py"]
 else:
-    from integration.trainer.hosted.sdk.hosted_jobs import HostedJob
+    from integration.trainer.hosted.sdk.hosted_jobs import HostedJob, NewJob, connect_to
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -42,3 +44,16 @@ def server(fake_kind: Any) -> Iterator[FakeServer]:
 @pytest.fixture
 def job(server: FakeServer, tmp_path: Path) -> HostedJob:
     return HostedJob(server, tmp_path)
+
+
+@pytest.fixture
+def new_job(fake_kind: Any, server: FakeServer, tmp_path: Path) -> Iterator[NewJob]:
+    """Each with a provider that has nothing yet, in place of the one before."""
+    numbers = itertools.count()
+    with contextlib.closing(connect_to(server)) as connected:
+
+        def make() -> HostedJob:
+            server.answers, server.faults, server.asked = fake_kind(), [], []
+            return HostedJob(server, tmp_path / str(next(numbers)), connected=connected)
+
+        yield make

@@ -15,7 +15,7 @@ from unit.trainer.made import dpo_rows, job_spec, put_dataset, sft_rows
 from burnish.objectstores.memory import MemoryObjectStore
 from burnish.schemas.base import VersionRef
 from burnish_trainer.executors.assignment import Attempt
-from burnish_trainer.executors.events import Event, Found, Metrics, Note
+from burnish_trainer.executors.events import Event, Found, Metrics, Note, Succeeded
 from burnish_trainer.hosted.provider import Provider
 from burnish_trainer.hosted.providers import connect
 from burnish_trainer.hosted.record import Record, RecordFile, first_record
@@ -27,6 +27,9 @@ from burnish_trainer.hosted.weights import Weights
 PATIENCE = 100
 JOB = "job-0123456789abcdef"
 PACE = Pace(poll_seconds=5.0, longest_poll_seconds=60.0, settle_seconds=10.0)
+
+
+NewJob = Callable[[], "HostedJob"]
 
 
 class Died(BaseException):
@@ -168,3 +171,20 @@ class HostedJob:
             wait = pause or self._wait
             outside = Outside(begin, rows.of, adopt, self.events.append, wait, lambda _phase: None, PACE, 1.0)
             return HostedRun(provider, file, outside).to(goal)
+
+
+def assert_one_result(job: HostedJob, final: object) -> None:
+    assert isinstance(final, Succeeded)
+    assert final.remote_model is not None
+    (paid,) = job.fake.paid
+    assert final.remote_model.model == job.fake.tuned(paid)
+    assert job.record is not None
+    assert job.record.remote_id == paid
+    assert bool(final.adapter) == bool(job.fake.weights)
+
+
+def assert_nothing_left(job: HostedJob) -> None:
+    assert job.run("release") is None
+    assert job.fake.running == []
+    assert job.fake.files == {}
+    assert len(job.fake.paid) <= 1

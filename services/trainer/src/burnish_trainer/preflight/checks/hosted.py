@@ -36,6 +36,15 @@ def check_rows(hosted: HostedSpec, records: Records) -> Iterable[Finding]:
             f"{len(long)} rows have more than one message to learn, and {name} takes one assistant's message",
             long,
         )
+    supervised = [one for one in records.all if len(one.answers) == 1]  # of a pair, the prompt is not learnt
+    earlier = [one.question_id for one in supervised if any(message.role == "assistant" for message in one.prompt)]
+    if earlier:
+        yield finding(
+            "provider-learns-earlier-answers",
+            f"{len(earlier)} rows have answers in their prompts, and {name} learns these too, since nothing marks the last one: leave the "
+            "rows out if earlier answers were wrong, or train here",
+            earlier,
+        )
     for split, rows in (("training", records.train), ("validation", records.validation)):
         size_bytes = _size_bytes(rows)
         if size_bytes > provider.largest_file_bytes:
