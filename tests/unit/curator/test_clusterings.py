@@ -126,3 +126,14 @@ async def test_what_cannot_be_done_says_why(caller: httpx.AsyncClient, log: str)
     assert (nothing.status_code, "burnish clusters ls" in nothing.text) == (404, True)
     like = await caller.post(f"{log}/clusterings", json={"like": "0123456789abcdef"})
     assert like.status_code == 404
+
+
+@pytest.mark.parametrize(
+    "body",
+    [b'{"seed": -1}', b'{"seed": 1000000000000000000000000}', b'{"labels": ["\\ud800"]}', b'{"like": "a\\u0000b"}'],
+)
+async def test_a_spec_that_nothing_could_be_made_by_is_refused(
+    caller: httpx.AsyncClient, log: str, body: bytes
+) -> None:
+    answer = await caller.post(f"{log}/clusterings", content=body, headers={"Content-Type": "application/json"})
+    assert answer.status_code == 400, answer.text

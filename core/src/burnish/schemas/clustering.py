@@ -9,6 +9,7 @@ from pydantic import Field, field_validator
 from burnish.schemas.base import Frozen, Manifest
 
 MOST_NAME = 100  # characters
+MOST_SEED = 2**31 - 1
 
 
 class EmbedderRef(Frozen):
@@ -27,7 +28,15 @@ class ClusteringSpec(Frozen):
         default=None,
         description="run log/version of a clustering: failures like its clusters are put into them, others are new",
     )
-    seed: int = 0
+    seed: int = Field(default=0, ge=0, le=MOST_SEED)
+
+    @field_validator("labels", "like")
+    @classmethod
+    def unicode(cls, value: list[str] | str | None) -> list[str] | str | None:
+        for text in [value] if isinstance(value, str) else value or []:
+            if not text.isprintable():  # single surrogates are not, either
+                raise ValueError("use printable text")
+        return value
 
 
 class Cluster(Frozen):

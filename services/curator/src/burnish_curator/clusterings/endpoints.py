@@ -7,7 +7,7 @@ from typing import Annotated
 from fastapi import APIRouter, Body, Depends, Query, Request, Response
 
 from burnish.schemas.base import BrokenObject, Frozen
-from burnish.schemas.clustering import ClusteringManifest, ClusteringSpec, Edit
+from burnish.schemas.clustering import MOST_SEED, ClusteringManifest, ClusteringSpec, Edit
 from burnish_curator.clusterings.repository import ClusteringRepository
 from burnish_curator.clusterings.service import ClusteringService
 from burnish_curator.errors import BODY_RESPONSES
@@ -17,6 +17,9 @@ router = APIRouter(prefix="/v1/runlogs/{run_log_id}/clusterings", tags=["cluster
 Clusterings = Annotated[ClusteringRepository, Depends(state("clusterings"))]
 Service = Annotated[ClusteringService, Depends(state("clustering_service"))]
 EDIT_EXAMPLE = {"kind": "merge", "clusters": ["contact-support", "call-our-hotline"], "name": "sends-elsewhere"}
+
+
+VECTOR_BYTES = 1 << 30  # they are in memory together
 
 
 class ClusteringList(Frozen):
@@ -38,6 +41,7 @@ def list_clusterings(run_log_id: str, clusterings: Clusterings) -> ClusteringLis
     return ClusteringList(clusterings=found, broken=found.broken)
 
 
+Seed = Annotated[int, Query(ge=0, le=MOST_SEED)]
 Labels = Annotated[list[str] | None, Query(examples=[["wrong"]])]
 
 
@@ -47,7 +51,7 @@ Labels = Annotated[list[str] | None, Query(examples=[["wrong"]])]
     response_class=Response,
     responses=jsonl_answer("{text}"),
 )
-def get_texts(run_log_id: str, service: Service, label: Labels = None, seed: int = 0) -> Response:
+def get_texts(run_log_id: str, service: Service, label: Labels = None, seed: Seed = 0) -> Response:
     """Answers without the words of their topics, each once."""
     return Response(service.texts(run_log_id, ClusteringSpec(labels=label or [], seed=seed)), media_type=JSONL)
 
@@ -64,11 +68,13 @@ async def make_embedded(
     service: Service,
     embedder: Annotated[str, Query(min_length=1, max_length=200, examples=["text-embedding-3-small"])],
     label: Labels = None,
-    seed: int = 0,
+    seed: Seed = 0,
 ) -> ClusteringManifest:
     """The vectors of every text of `/texts`, for the same labels and seed. Topics are found by the curator's own embedder."""
     spec = ClusteringSpec(labels=label or [], seed=seed)
-    return await in_thread(request, lambda chunks: service.embedded(run_log_id, spec, embedder, chunks))
+    return await in_thread(
+        request, lambda chunks: service.embedded(run_log_id, spec, embedder, chunks), limit_bytes=VECTOR_BYTES
+    )
 
 
 @router.get("/{version}", summary="A clustering; `latest` is the newest, which stands")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -14,7 +14,7 @@ from burnish_client.cli.views import cluster_text, console
 from burnish_client.cli.views.console import JsonFlag
 
 if TYPE_CHECKING:
-    from burnish.schemas.clustering import ClusteringManifest, Edit
+    from burnish.schemas.clustering import ClusteringManifest
 
 app = typer.Typer(
     help="Failures that nobody labelled: find clusters, look, rename, merge, split.", no_args_is_help=True
@@ -44,7 +44,7 @@ def find_clusters(
     token: Annotated[
         str | None, typer.Option(envvar="BURNISH_EMBEDDER_TOKEN", help="Bearer token of that endpoint.")
     ] = None,
-    seed: Annotated[int, typer.Option(help="The same seed gives the same clusters.")] = 0,
+    seed: Annotated[int, typer.Option(help="The same seed gives the same clusters.", min=0)] = 0,
     json: JsonFlag = False,
 ) -> None:
     """Group the model's unlabelled failures: by signature, then by answers that are alike, whatever their topic.
@@ -127,9 +127,7 @@ def rename_cluster(
     json: JsonFlag = False,
 ) -> None:
     """Give a cluster another name."""
-    from burnish.schemas.clustering import Edit
-
-    _edit(run_log, Edit(kind="rename", clusters=[cluster], name=name), json)
+    _edit(run_log, json, kind="rename", clusters=[cluster], name=name)
 
 
 @app.command("merge")
@@ -140,9 +138,7 @@ def merge_clusters(
     json: JsonFlag = False,
 ) -> None:
     """Make one cluster of several."""
-    from burnish.schemas.clustering import Edit
-
-    _edit(run_log, Edit(kind="merge", clusters=clusters, name=name), json)
+    _edit(run_log, json, kind="merge", clusters=clusters, name=name)
 
 
 @app.command("split")
@@ -153,9 +149,7 @@ def split_cluster(
     json: JsonFlag = False,
 ) -> None:
     """Make several clusters of one, by how its answers differ."""
-    from burnish.schemas.clustering import Edit
-
-    _edit(run_log, Edit(kind="split", clusters=[cluster], parts=into), json)
+    _edit(run_log, json, kind="split", clusters=[cluster], parts=into)
 
 
 @app.command("rm")
@@ -170,7 +164,16 @@ def remove_clustering(
     console.out().print(f"[bold green]removed[/] clustering {version} of run log {run_log_id}")
 
 
-def _edit(run_log: str | None, edit: Edit, json: bool) -> None:
+def _edit(run_log: str | None, json: bool, **fields: Any) -> None:
+    from pydantic import ValidationError
+
+    from burnish.errors import validation_problems
+    from burnish.schemas.clustering import Edit
+
+    try:
+        edit = Edit.model_validate(fields)
+    except ValidationError as error:
+        raise InvalidInputError(validation_problems(error)) from error
     with burnish_client.CuratorClient.from_settings() as client, console.working("changing the clusters"):
         run_log_id = client.find_run_log(run_log).id
         made: ClusteringManifest = client.edit_clustering(run_log_id, client.clustering(run_log_id).version, edit)
