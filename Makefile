@@ -1,5 +1,5 @@
 # `make demo` does the main job, `make test` passes the tests; both set everything up first.
-.PHONY: demo test test-containers test-unsloth setup check format protos bench bench-clusters bench-eval bench-verdict bench-train bench-rate bench-families bench-demo chaos hostile lm-eval secrets up down clean
+.PHONY: demo test test-containers test-unsloth setup check format protos bench bench-clusters bench-review bench-eval bench-verdict bench-train bench-rate bench-families bench-demo chaos hostile lm-eval secrets up down clean
 PY := .venv/bin/python
 export HF_HUB_OFFLINE := 1
 export OMP_WAIT_POLICY := PASSIVE
@@ -48,6 +48,9 @@ bench: setup ## the measurements behind the numbers in the docs
 	PYTHONPATH=tests .venv-inference/bin/python tests/bench/bench_proxy.py --concurrency 1 4 --limit-ms 5
 	$(PY) tests/bench/bench_estimate.py --only sft --limit 0.25
 	PYTHONPATH=tests $(PY) tests/bench/bench_queue.py
+
+bench-review: setup ## how long a reviewer waits in a run log of 500,000 lines
+	$(PY) tests/bench/bench_review.py $(ARGS)
 
 bench-eval: setup ## the eval client's speed beside its endpoint's best and a transformers loop
 	$(PY) tests/bench/bench_eval.py $(ARGS)

@@ -113,7 +113,7 @@ def measure(path: Path, lines: int, curator: CuratorProcess) -> Measured:
     baseline = time_json_loads(path)
     with curator.client() as client:
         started = time.perf_counter()
-        answer = client.post("/v1/runlogs", params={"name": "bench"}, content=_chunks(path))
+        answer = client.post("/v1/runlogs", params={"name": "bench"}, content=chunks(path))
         imported = time.perf_counter() - started
         answer.raise_for_status()
         manifest = answer.json()["manifest"]
@@ -141,14 +141,14 @@ def measure(path: Path, lines: int, curator: CuratorProcess) -> Measured:
         )
 
 
-def _chunks(path: Path) -> Iterator[bytes]:
+def chunks(path: Path) -> Iterator[bytes]:
     with path.open("rb") as log:
         while chunk := log.read(256 * 1024):
             yield chunk
 
 
 @contextmanager
-def _seaweed(folder: Path) -> Iterator[dict[str, str]]:
+def seaweed(folder: Path) -> Iterator[dict[str, str]]:
     """A SeaweedFS server over folder; the curator's variables for it."""
     ports = seaweedfs.Ports.pick()
     (folder / "data").mkdir(parents=True)
@@ -177,7 +177,7 @@ def main() -> None:
     parser.add_argument("--lines", type=int, default=500_000)
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     options = parser.parse_args()
-    with tempfile.TemporaryDirectory(prefix="bench-runlog-") as name, _seaweed(Path(name) / "seaweed") as s3:
+    with tempfile.TemporaryDirectory(prefix="bench-runlog-") as name, seaweed(Path(name) / "seaweed") as s3:
         log = Path(name) / "log.jsonl"
         write_log(log, options.lines)
         curator = start_curator(Path(name) / "curator", s3)

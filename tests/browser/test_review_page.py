@@ -1,70 +1,36 @@
-"""A reviewer's journey in a real browser: sign in, correct, be refused, lose nothing, filter, on a desk and on a phone."""
+"""A reviewer's journey in a real browser: sign in, decide by key, be refused, lose nothing, undo, on a desk and on a phone, with and without script."""
 
 from __future__ import annotations
 
-import socket
-import threading
+import json
+import re
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
-import uvicorn
-from playwright.sync_api import Browser, Locator, Page, expect, sync_playwright
-from runlog_making import jsonl, repeated_failures, run
-
-from burnish.curation.lengths import CharacterLengths
-from burnish.objectstores.memory import MemoryObjectStore
-from burnish_curator.app import Deps, create_app
-from burnish_curator.database import open_database
+from axe_playwright_python.sync_playwright import Axe
+from curator_thread import TOKEN, curator_thread
+from playwright.sync_api import Browser, Page, expect, sync_playwright
+from runlog_making import jsonl, run
 
 pytestmark = pytest.mark.browser
 CHROMIUM = Path("/usr/bin/chromium")
-TOKEN = "browser-token"
 HOSTILE = "</pre></textarea><script>document.title = 'owned'</script><img src=x onerror=\"document.title='owned'\">"
+HIDDEN = "safe\u202etxt.exe\x07"
 FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking"]
-LINES = [
-    run(
-        "hostile",
-        question=HOSTILE,
-        answer=HOSTILE,
-        evidence_text=HOSTILE,
-        evidence_files=[HOSTILE],
-        failure_label="odd",
-    ),
-    *repeated_failures({"not-json": 22, "wrong-field": 3}),
-]
+WAIT_MS = 30_000  # a busy machine
+expect.set_options(timeout=WAIT_MS)
+RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"]
 
 
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The curator on a real socket, in memory."""
-    folder = tmp_path_factory.mktemp("site")
-    database = open_database(f"sqlite:///{folder / 'curator.db'}")
-    app = create_app(Deps(MemoryObjectStore(), database, folder / "cache", TOKEN, CharacterLengths()))
-    listener = socket.create_server(("127.0.0.1", 0))
-    server = uvicorn.Server(uvicorn.Config(app, log_level="warning"))
-    thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
-    thread.start()
-    while not server.started:
-        time.sleep(0.01)
-    yield f"http://127.0.0.1:{listener.getsockname()[1]}"
-    server.should_exit = True
-    thread.join()
-    database.dispose()
-
-
-@pytest.fixture(scope="module")
-def review(site: str) -> str:
-    answer = httpx.post(
-        f"{site}/v1/runlogs",
-        params={"name": "x"},
-        content=jsonl(LINES),
-        headers={"Authorization": f"Bearer {TOKEN}"},
-        trust_env=False,
-    )
-    return f"{site}/review/{answer.json()['manifest']['id']}"
+    with curator_thread(tmp_path_factory.mktemp("site")) as address:
+        yield address
 
 
 @pytest.fixture(scope="module")
@@ -77,16 +43,33 @@ def chromium() -> Iterator[Browser]:
         browser.close()
 
 
-def sign_in(page: Page, address: str) -> None:
+def failures(count: int, **fields: Any) -> list[dict[str, Any]]:
+    """Items with a suggestion."""
+    expected = json.dumps({"team": "billing", "priority": "high"})
+    return [run(f"t{n:03d}", answer="billing, high", expected_answer=expected, **fields) for n in range(count)]
+
+
+def new_review(site: str, lines: list[dict[str, Any]]) -> str:
+    """The address of the review of a run log of its own."""
+    content = jsonl([*lines, run(f"made at {time.time_ns()}", grade="correct", failure_label=None)])
+    headers = {"Authorization": f"Bearer {TOKEN}"}
+    answer = httpx.post(
+        f"{site}/v1/runlogs", params={"name": "x"}, content=content, headers=headers, trust_env=False, timeout=60
+    )
+    return f"{site}/review/{answer.json()['manifest']['id']}"
+
+
+def sign_in(page: Page, address: str, name: str = "Mia") -> None:
     page.goto(address)
+    page.get_by_label("Your name").fill(name)
     page.get_by_label("Token").fill(TOKEN)
     page.get_by_role("button", name="Sign in").click()
-    expect(page.locator(".card").first).to_be_visible()
+    page.wait_for_selector(".card")
 
 
 @pytest.fixture
-def page(chromium: Browser, review: str) -> Iterator[Page]:
-    """Signed in, at a desk. Any request to elsewhere, script error or policy violation fails the test."""
+def page(chromium: Browser, site: str) -> Iterator[Page]:
+    """At a desk. Any request to elsewhere, script error or policy violation fails the test."""
     context = chromium.new_context(viewport={"width": 1280, "height": 900})
     page = context.new_page()
     trouble: list[str] = []
@@ -94,116 +77,263 @@ def page(chromium: Browser, review: str) -> Iterator[Page]:
     page.on(
         "console", lambda message: trouble.append(message.text) if "Content Security Policy" in message.text else None
     )
-    page.on(
-        "request",
-        lambda request: None if request.url.startswith(review.split("/review")[0]) else trouble.append(request.url),
-    )
-    sign_in(page, review)
+    page.on("request", lambda request: None if request.url.startswith(site) else trouble.append(request.url))
     yield page
     context.close()
     assert trouble == []
 
 
-def card(page: Page, question_id: str) -> Locator:
-    return page.locator(".card", has=page.get_by_text(question_id, exact=True))
+def at(page: Page, question_id: str) -> None:
+    """Wait until this item is in focus."""
+    expect(page.locator(f'.card[data-question="{question_id}"]')).to_be_visible(timeout=30_000)
 
 
-def test_a_wrong_token_is_refused(chromium: Browser, review: str) -> None:
-    page = chromium.new_page()
-    page.goto(review)
+def press(page: Page, *keys: str) -> None:
+    for key in keys:
+        page.keyboard.press(key)
+        expect(page.locator("#work")).not_to_have_attribute("aria-busy", "true")
+
+
+def accessible(page: Page) -> None:
+    """WCAG 2.2 AA as axe sees it."""
+    found = Axe().run(page, options={"runOnly": {"type": "tag", "values": RULES}})
+    assert found.violations_count == 0, found.generate_report()
+
+
+def test_a_wrong_token_is_refused(page: Page, site: str) -> None:
+    page.goto(f"{site}/review/x")
     page.get_by_label("Token").fill("guess")
     page.get_by_role("button", name="Sign in").click()
     expect(page.get_by_role("alert")).to_contain_text("That is not the token")
     expect(page.locator(".card")).to_have_count(0)
-    page.close()
+    accessible(page)
 
 
-def test_corrections_are_saved_without_leaving_the_page(page: Page) -> None:
-    first, second = card(page, "not-json-000"), card(page, "not-json-001")
-    second.get_by_label("Corrected output").fill("a draft")
-    first.get_by_label("Corrected output").fill('{"file": "a.py"}')
-    expect(first.get_by_role("status")).to_have_text("Not saved yet")
-    first.get_by_role("button", name="Save").click()
-    expect(first.get_by_role("status")).to_have_text("Saved")
-    expect(first.get_by_text("corrected", exact=True)).to_be_visible()
-    expect(page.locator("#corrected")).to_have_text("1")
-    expect(second.get_by_label("Corrected output")).to_have_value("a draft")
-    second.get_by_label("Corrected output").press("Control+Enter")
-    expect(page.locator("#corrected")).to_have_text("2")
+def test_keys_decide_and_go_on(page: Page, site: str) -> None:
+    """Accept, correct, set aside, skip, go back and undo without a mouse."""
+    sign_in(page, new_review(site, failures(6)))
+    at(page, "t000")
+    press(page, "Enter")
+    at(page, "t001")
+    press(page, "e")
+    page.keyboard.type("1s?ue")  # none of these is a command while it is typed
+    expect(page.get_by_label("Right answer")).to_have_value(re.compile(r"^1s\?ue\{"))
+    expect(page.locator("#json")).to_contain_text("not JSON")
+    expect(page.locator("#problem")).to_have_text("Not saved yet")
+    press(page, "Control+Enter")
+    at(page, "t002")
+    press(page, "8")
+    at(page, "t003")
+    press(page, "s")
+    at(page, "t004")
+    press(page, "d")
+    page.keyboard.type("asked twice")
+    press(page, "Enter")
+    at(page, "t005")
+    expect(page.locator(".filters.states")).to_contain_text("corrected 1")
+    expect(page.locator("#decided")).to_have_text("4")
+    press(page, "ArrowLeft")
+    at(page, "t004")
+    expect(page.locator(".state-now")).to_have_text("dismissed")
+    press(page, "u")
+    at(page, "t004")
+    expect(page.locator("#decided")).to_have_text("3")
+    press(page, "ArrowRight", "ArrowRight")
+    at(page, "t003")
+    page.go_back()
+    at(page, "t005")
     page.reload()
-    expect(first.get_by_label("Corrected output")).to_have_value('{"file": "a.py"}')
-    expect(second.get_by_label("Corrected output")).to_have_value("a draft")
+    at(page, "t005")
 
 
-def test_a_refused_correction_says_why_and_keeps_the_text(page: Page) -> None:
-    refused = card(page, "not-json-002")
-    refused.get_by_label("Corrected output").fill("wrong answer")
-    refused.get_by_role("button", name="Save").click()
-    expect(refused.get_by_role("status")).to_contain_text("the same as the original wrong answer")
-    expect(refused.get_by_label("Corrected output")).to_have_value("wrong answer")
-
-
-def test_what_a_model_wrote_does_not_run(page: Page) -> None:
-    hostile = page.locator(".card").first
-    expect(hostile.locator(".wrong")).to_have_text(HOSTILE)
-    page.wait_for_timeout(200)
-    assert page.title().startswith("Review")
-    hostile.get_by_label("Corrected output").fill(f"right {HOSTILE}")
-    hostile.get_by_role("button", name="Save").click()
-    expect(hostile.get_by_role("status")).to_have_text("Saved")
+def test_keys_can_be_turned_off(page: Page, site: str) -> None:
+    sign_in(page, new_review(site, failures(2)))
+    press(page, "?")
+    accessible(page)
+    page.get_by_label("Keys without Ctrl do something").uncheck()
+    press(page, "Escape", "1", "Enter", "s")
     page.reload()
-    expect(hostile.get_by_label("Corrected output")).to_have_value(f"right {HOSTILE}")
-    page.wait_for_timeout(200)
-    assert page.title().startswith("Review")
+    press(page, "1", "Enter", "s")
+    at(page, "t000")
+    expect(page.locator("#decided")).to_have_text("0")
+    page.get_by_role("button", name="Keys").click()
+    page.get_by_label("Keys without Ctrl do something").check()
+    press(page, "Escape", "1")
+    at(page, "t001")
 
 
-def test_filters_by_label_and_by_what_is_left(page: Page) -> None:
-    page.get_by_role("link", name="wrong-field 3").click()
-    expect(page.locator(".card")).to_have_count(3)
-    expect(page.locator("#total")).to_have_text("3")
-    page.locator(".card").first.get_by_label("Corrected output").fill("right")
-    page.locator(".card").first.get_by_role("button", name="Save").click()
-    expect(page.locator("#corrected")).to_have_text("1")
-    page.get_by_role("link", name="still to do").click()
-    expect(page.locator(".card")).to_have_count(2)
-    page.get_by_role("link", name="not-json").click()
-    page.get_by_role("link", name="everything").click()
-    page.get_by_role("link", name="Next").click()
-    expect(page.locator(".card")).to_have_count(2)
+def test_a_refused_decision_says_why_and_a_draft_waits(page: Page, site: str) -> None:
+    sign_in(page, new_review(site, failures(3)))
+    page.get_by_label("Right answer").fill("billing, high")
+    page.get_by_role("button", name="Save").click()
+    expect(page.get_by_role("alert")).to_contain_text("the same as the original wrong answer")
+    expect(page.get_by_label("Right answer")).to_have_value("billing, high")
+    page.get_by_label("Right answer").fill("a draft")
+    press(page, "Escape", "ArrowRight")
+    at(page, "t001")
+    expect(page.get_by_label("Right answer")).to_have_value("")
+    press(page, "ArrowLeft")
+    at(page, "t000")
+    expect(page.get_by_label("Right answer")).to_have_value("a draft")
+    page.get_by_role("button", name="Save").click()
+    at(page, "t001")
 
 
-def test_the_overview_leads_to_a_review_and_back(page: Page) -> None:
-    page.get_by_role("link", name="all run logs").click()
-    expect(page.locator(".queue")).to_have_count(1)
-    page.get_by_role("link", name="wrong-field 3").click()
-    expect(page.locator(".card")).to_have_count(3)
-    page.get_by_role("link", name="all run logs").click()
-    page.get_by_role("link", name="x", exact=True).click()
-    expect(page.locator(".card")).to_have_count(20)
-
-
-def test_it_fits_a_phone(chromium: Browser, review: str) -> None:
-    context = chromium.new_context(viewport={"width": 360, "height": 740})
-    page = context.new_page()
+def test_two_people_on_one_item(page: Page, chromium: Browser, site: str) -> None:
+    review = new_review(site, failures(3))
     sign_in(page, review)
-    assert page.evaluate("document.documentElement.scrollWidth") <= 360
-    left, right = (page.locator(".card").nth(1).locator(part).bounding_box() for part in (".wrong", "textarea"))
-    assert left is not None
-    assert right is not None
-    assert right["y"] > left["y"] + left["height"]
+    context = chromium.new_context()
+    other = context.new_page()
+    sign_in(other, review, "Tom")
+    at(other, "t001")
+    other.goto(f"{review}?item=t000")
+    expect(other.locator(".notice")).to_contain_text("Mia has this item open until")
+    other.get_by_label("Right answer").fill("tom's answer")
+    other.get_by_role("button", name="Save").click()
+    at(other, "t001")
+    page.get_by_label("Right answer").fill("mia's answer")
+    page.get_by_role("button", name="Save").click()
+    expect(page.get_by_role("alert")).to_contain_text("Tom corrected it at")
+    expect(page.get_by_role("alert")).to_contain_text("tom's answer")
+    expect(page.get_by_label("Right answer")).to_have_value("mia's answer")
+    accessible(page)
+    page.get_by_role("button", name="Save").click()
+    at(page, "t002")
     context.close()
 
 
-def test_it_works_without_script(chromium: Browser, review: str) -> None:
+def test_json_is_checked_and_formatted_and_the_difference_is_shown(page: Page, site: str) -> None:
+    sign_in(page, new_review(site, failures(1)))
+    text = page.get_by_label("Right answer")
+    text.fill('{"n": 12345678901234567890.10, "a": [], "b": [1, {"c": "x, \\" }"}]} billing')
+    expect(page.locator("#json")).to_contain_text("not JSON")
+    expect(page.get_by_role("button", name="Format JSON")).to_be_hidden()
+    text.fill('{"n": 12345678901234567890.10, "a": [], "b": [1, {"c": "x, \\" }"}]}')
+    expect(page.locator("#json")).to_have_text("valid JSON")
+    page.get_by_role("button", name="Format JSON").click()
+    expect(text).to_have_value(
+        '{\n  "n": 12345678901234567890.10,\n  "a": [],\n  "b": [\n    1,\n    {\n      "c": "x, \\" }"\n    }\n  ]\n}'
+    )
+    text.fill("billing, low")
+    expect(page.locator("#diff ins")).to_have_count(1)
+    expect(page.locator("#diff ins")).to_have_text("low")
+
+
+def test_what_a_model_wrote_does_not_run_and_hides_nothing(page: Page, site: str) -> None:
+    names = ("question", "answer", "evidence_text", "expected_answer")
+    review = new_review(
+        site,
+        [
+            run("hostile", failure_label=HOSTILE, evidence_files=[HOSTILE], **dict.fromkeys(names, HOSTILE)),
+            run("hidden", **dict.fromkeys(names, HIDDEN), correction=f"{HIDDEN}!"),
+        ],
+    )
+    sign_in(page, review, HOSTILE[:60])
+    page.goto(f"{review}?item=hostile")
+    expect(page.locator(".wrong")).to_have_text(HOSTILE)
+    page.get_by_label("Right answer").fill(f"right {HOSTILE}")
+    expect(page.locator("#diff")).to_be_visible()
+    page.get_by_role("button", name="Save").click()
+    at(page, "hidden")
+    page.goto(f"{review}?item=hostile")
+    expect(page.get_by_label("Right answer")).to_have_value(f"right {HOSTILE}")
+    page.goto(f"{review}?item=hidden")
+    for part in ("#item-heading", ".wrong", ".suggestion pre"):
+        expect(page.locator(part)).to_contain_text("safe‹U+202E›txt.exe‹U+0007›")
+    press(page, "e")
+    expect(page.get_by_label("Right answer")).to_have_value(f"{HIDDEN}!")
+    page.keyboard.type("x")
+    expect(page.locator("#diff")).to_contain_text("xsafe‹U+202E›txt.exe‹U+0007›!")
+    assert page.title().startswith("Review")
+
+
+def test_many_at_once_are_previewed_and_taken_back(page: Page, site: str) -> None:
+    review = new_review(site, [*failures(8), *(run(f"o{n}", failure_label="odd") for n in range(3))])
+    sign_in(page, review)
+    page.get_by_role("link", name="odd 3").click()
+    expect(page.locator("#total")).to_have_text("3")
+    page.locator(".bulk summary").click()
+    page.get_by_label("Reason", exact=True).select_option("4")
+    accessible(page)
+    page.get_by_role("button", name="Preview").click()
+    expect(page.get_by_role("heading")).to_have_text("3 open items would be dismissed")
+    accessible(page)
+    page.get_by_role("button", name="Apply to 3").click()
+    expect(page.get_by_role("status")).to_have_text("3 items dismissed. Undo takes it back.")
+    expect(page.get_by_role("heading", name="Nothing left to do here")).to_be_visible()
+    press(page, "u")
+    expect(page.get_by_role("status")).to_have_text("Took back 3 items.")
+    expect(page.locator("#decided")).to_have_text("0")
+
+
+def test_the_overview_leads_to_a_review_and_back(page: Page, site: str) -> None:
+    sign_in(page, new_review(site, failures(4, failure_label="not-json")))
+    page.get_by_role("link", name="all run logs").click()
+    accessible(page)
+    page.get_by_role("link", name="not-json 4").first.click()
+    expect(page.locator("#total")).to_have_text("4")
+    expect(page.get_by_role("link", name="not-json 4")).to_have_attribute("aria-current", "page")
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [390, 1280])
+def test_it_fits_and_is_accessible(chromium: Browser, site: str, width: int, scheme: Any) -> None:
+    context = chromium.new_context(viewport={"width": width, "height": 844}, color_scheme=scheme)
+    page = context.new_page()
+    long = "an-unbroken-label-" * 8
+    review = new_review(site, [*failures(3, slice=long, failure_label=long, evidence_files=[long], evidence_text=long)])
+    sign_in(page, review, "M" * 60)
+    press(page, "9")
+    page.goto(f"{review}?item=t000")
+    for details in page.locator(".card details").all():
+        details.locator("summary").click()
+    page.get_by_label("Right answer").fill('{"a": ')
+    expect(page.locator("#json")).to_be_visible()
+    accessible(page)
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+    boxes = [page.locator(part).bounding_box() for part in (".wrong", "#text")]
+    assert boxes[0] is not None
+    assert boxes[1] is not None
+    assert (boxes[1]["y"] > boxes[0]["y"] + boxes[0]["height"]) == (width == 390)
+    context.close()
+
+
+def test_it_works_without_script(chromium: Browser, site: str) -> None:
     context = chromium.new_context(java_script_enabled=False)
     page = context.new_page()
+    review = new_review(site, failures(5))
     sign_in(page, review)
-    shown = card(page, "not-json-010")
-    shown.get_by_label("Corrected output").fill("\nright")
-    shown.get_by_role("button", name="Save").click()
-    expect(shown.get_by_label("Corrected output")).to_have_value("\nright")
-    shown.get_by_label("Corrected output").fill("wrong answer")
-    shown.get_by_role("button", name="Save").click()
-    expect(shown.get_by_role("status")).to_contain_text("the same as")
-    expect(shown.get_by_label("Corrected output")).to_have_value("wrong answer")
+    page.get_by_role("button", name="Accept").click()
+    at(page, "t001")
+    page.get_by_label("Right answer").fill("\nright")
+    page.get_by_role("button", name="Save").click()
+    at(page, "t002")
+    page.get_by_label("Right answer").fill("billing, high")
+    page.get_by_role("button", name="Save").click()
+    expect(page.get_by_role("alert")).to_contain_text("the same as")
+    expect(page.get_by_label("Right answer")).to_have_value("billing, high")
+    page.get_by_role("link", name="Edit").click()
+    expect(page.get_by_label("Right answer")).to_have_value('{"team": "billing", "priority": "high"}')
+    page.get_by_label("Or set it aside, because").fill("who knows")
+    page.get_by_label("Or set it aside, because").press("Enter")
+    at(page, "t003")
+    page.get_by_role("button", name="Undo").click()
+    at(page, "t002")
+    expect(page.get_by_role("status")).to_have_text("Took back 1 item.")
+    page.get_by_role("link", name="Back").click()
+    expect(page.get_by_label("Right answer")).to_have_value("\nright")
     context.close()
+
+
+def test_a_hundred_items_take_few_keys(page: Page, site: str) -> None:
+    """One key an item whose suggestion is right, three for one that must be changed: at a key a second far below five minutes."""
+    sign_in(page, new_review(site, failures(100)))
+    keys = 0
+    for number in range(100):
+        at(page, f"t{number:03d}")
+        wanted = ["e", "x", "Control+Enter"] if number % 10 == 9 else ["Enter"]
+        press(page, *wanted)
+        keys += len(wanted)
+    expect(page.get_by_role("heading", name="Nothing left to do here")).to_be_visible()
+    expect(page.locator(".filters.states")).to_contain_text("accepted 90")
+    assert keys <= 120

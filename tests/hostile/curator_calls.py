@@ -99,7 +99,7 @@ class CuratorCalls:
 
     def _review_page(self) -> Iterator[Call]:
         page = f"/review/{self._run_log_id}"
-        for name in ("label", "slice", "show", "page"):
+        for name in ("label", "slice", "show", "item", "after", "edit", "done"):
             for value in VALUES:
                 yield Call("curator", "GET", f"{page}?{name}={value}", (self._cookie,))
         for many in (50, 1000, 5000):
@@ -107,7 +107,8 @@ class CuratorCalls:
             yield Call("curator", "GET", f"{page}?{labels}", (self._cookie,), well_formed=many < 5000)
         for value in IDS:
             yield Call("curator", "GET", f"/review/{value}", (self._cookie,))
-        yield from self._forged_forms(f"{page}/corrections")
+        for action in ("corrections", "undo", "lease", "bulk"):
+            yield from self._forged_forms(f"{page}/{action}")
         for value in ("//evil.example", "/review/../x", "/review/\\evil.example", "https://evil.example", "\x00"):
             form = urlencode({"token": "wrong", "next": value}).encode()
             yield Call("curator", "POST", "/review/sign-in", (FORM,), form, allowed=False)

@@ -75,6 +75,10 @@ def test_the_loop_up_to_training(run: Here, run_log: Path, tmp_path: Path) -> No
         "system_prompt",
         "slice",
         "earlier_correction",
+        "state",
+        "reason",
+        "author",
+        "version",
     ]
     assert {item["failure_label"] for item in items} == {"not_json"}
     piped = run("review", "export", "--label", "not_json")

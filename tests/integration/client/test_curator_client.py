@@ -85,6 +85,7 @@ def test_from_run_log_to_dataset(curator: CuratorClient, tmp_path: Path) -> None
         "changed": 0,
         "empty": 1,
         "removed": 0,
+        "set_aside": 0,
         "rejected_lines": [],
     }
     assert [item.corrected_output for item in curator.export_review(run_log.id, ["not_json"])].count('{"n": 1}') == 9

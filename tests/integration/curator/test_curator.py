@@ -112,8 +112,9 @@ def test_a_restart_keeps_corrections_and_needs_no_cache(tmp_path: Path, s3: dict
     try:
         with second.client() as client:
             review = client.get(f"/v1/runlogs/{run_log}/review").text.splitlines()
-            kept = [item | {"earlier_correction": item["corrected_output"]} for item in items]
-            assert [json.loads(line) for line in review] == kept
+            decided = {"state": "corrected", "author": "", "version": 0}
+            kept = [item | {"earlier_correction": item["corrected_output"]} | decided for item in items]
+            assert [json.loads(line) | {"version": 0} for line in review] == kept
             assert import_log(client).already_existed
     finally:
         second.stop()

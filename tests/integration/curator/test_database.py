@@ -15,7 +15,7 @@ from burnish.curation.review import Correction
 from burnish.errors import InvalidInputError, UnavailableError
 from burnish_curator.database import open_database
 from burnish_curator.database.tables import Base
-from burnish_curator.reviews.repository import CorrectionRepository
+from burnish_curator.reviews.repository import CorrectionRepository, Decided
 
 
 @pytest.fixture(params=["sqlite", "postgres"])
@@ -35,46 +35,31 @@ def engine(url: str) -> Iterator[Engine]:
     engine.dispose()
 
 
-def correction(question_id: str, text: str = "right") -> Correction:
-    return Correction(question_id, "not-json", text)
-
-
-def test_the_newest_correction_is_the_current_one_and_is_counted(engine: Engine) -> None:
-    repository = CorrectionRepository(engine)
-    assert repository.save("log", [correction("q1"), correction("q2", "ünï\n'\"; --")]) == (0, 0)
-    assert repository.save("log", [correction("q1", "better"), correction("q2", "ünï\n'\"; --"), correction("q3")]) == (
-        1,
-        0,
-    )
-    assert repository.save("other", [correction("q1", "elsewhere")]) == (0, 0)
-    assert repository.current("log") == {
-        "q1": correction("q1", "better"),
-        "q2": correction("q2", "ünï\n'\"; --"),
-        "q3": correction("q3"),
-    }
-    assert repository.save("log", [], ["q1", "never there"]) == (0, 1)
-    assert set(repository.current("log")) == {"q2", "q3"}
-    assert repository.current("other") == {"q1": correction("q1", "elsewhere")}
+def correction(question_id: str, text: str = "right") -> Decided:
+    return Decided(question_id, "not-json", "corrected", text)
 
 
 def test_a_large_review_is_saved_whole(engine: Engine) -> None:
     repository = CorrectionRepository(engine)
-    assert repository.save("log", [correction(f"q{n}") for n in range(2500)]) == (0, 0)
-    assert len(repository.current("log")) == 2500
-    assert repository.save("log", []) == (0, 0)
+    assert (
+        len(repository.record("log", [correction(f"q{n}", "ünï\n'\"; --") for n in range(2500)], "mia").events) == 2500
+    )
+    assert set(repository.current("log").values()) == {
+        Correction(f"q{n}", "not-json", "ünï\n'\"; --") for n in range(2500)
+    }
+    assert repository.record("log", [], "mia").events == []
 
 
 def test_writers_wait_for_each_other(engine: Engine) -> None:
     repository = CorrectionRepository(engine)
 
     def save(writer: int) -> int:
-        return sum(repository.save("log", [correction(f"q{n}", f"by {writer}")])[0] for n in range(20))
+        return repository.record("log", [correction(f"q{n}", f"by {writer}") for n in range(20)], f"{writer}").replaced
 
     with ThreadPoolExecutor(6) as pool:
-        list(pool.map(save, range(6)))
+        assert sorted(pool.map(save, range(6))) == [0, 20, 20, 20, 20, 20]
     saved = repository.current("log")
-    assert len(saved) == 20
-    assert all(c.corrected_output.startswith("by ") for c in saved.values())
+    assert len({c.corrected_output for c in saved.values()}) == 1
 
 
 def test_several_processes_may_open_a_new_database_at_once(url: str, engine: Engine) -> None:

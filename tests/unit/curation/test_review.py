@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +18,12 @@ from burnish.curation.review import (
     read_review,
     review_items,
 )
-from burnish.diagnosis import UNLABELLED, diagnose
+from burnish.diagnosis import UNLABELLED, RunCodes, diagnose
 from burnish.errors import InvalidInputError
+from burnish.jsonl import to_jsonl
+from burnish.runlogs.reader import RunLogReader
+from burnish.schemas.review import ReviewEvent, ReviewState
+from burnish.schemas.runlog import ReviewItem
 
 LINES = [
     passing("q1", run_id="r0"),
@@ -31,7 +36,12 @@ LINES = [
 ]
 
 
-def exported(folder: Path, *labels: str, **corrections: Correction) -> list[tuple[str, str, str, str]]:
+def event(question_id: str, label: str, output: str, state: ReviewState = "corrected", **fields: Any) -> ReviewEvent:
+    known = {"sequence": 7, "reason": "", "author": "mia", "at": datetime(2026, 11, 29, tzinfo=UTC)} | fields
+    return ReviewEvent(question_id=question_id, failure_label=label, output=output, state=state, **known)
+
+
+def exported(folder: Path, *labels: str, **corrections: ReviewEvent) -> list[tuple[str, str, str, str]]:
     reader, codes = open_log(folder / "log", LINES)
     items = review_items(reader, codes, labels, corrections)
     return [(i.question_id, i.failure_label, i.original_answer, i.corrected_output) for i in items]
@@ -60,7 +70,7 @@ def test_a_question_under_two_chosen_labels_is_one_item(tmp_path: Path) -> None:
 
 
 def test_a_standing_correction_is_filled_in(tmp_path: Path) -> None:
-    found = exported(tmp_path, "not-json", q1=Correction("q1", "not-json", "right"))
+    found = exported(tmp_path, "not-json", q1=event("q1", "not-json", "right"))
     assert [corrected for *_, corrected in found] == ["right", ""]
 
 
@@ -107,7 +117,7 @@ def test_a_bad_line_is_refused_with_its_number(tmp_path: Path, line: dict[str, A
 def test_an_emptied_correction_is_taken_back_and_one_never_made_is_not(tmp_path: Path) -> None:
     """Two people who fill one export by halves do not take back each other's corrections."""
     reader, codes = open_log(tmp_path / "log", LINES)
-    standing = {"q1": Correction("q1", "not-json", "right")}
+    standing = {"q1": event("q1", "not-json", "right")}
     first, other = review_items(reader, codes, ["not-json"], standing)
     emptied = [i.model_copy(update={"corrected_output": " "}) for i in (first, other)]
     result = imported(tmp_path / "back", *(i.model_dump() for i in emptied))
@@ -137,7 +147,7 @@ def test_the_export_has_what_a_reviewer_needs_and_can_fill_in_the_expected_answe
         run("q3"),
     ]
     reader, codes = open_log(tmp_path, lines)
-    standing = {"q2": Correction("q2", "not-json", "deux")}
+    standing = {"q2": event("q2", "not-json", "deux")}
     found = list(review_items(reader, codes, ["not-json"], standing, prefill="expected"))
     assert [(i.slice, i.system_prompt, i.expected_answer, i.corrected_output) for i in found] == [
         ("a", "Be kind.", "one", "one"),
@@ -157,3 +167,54 @@ def test_two_corrections_of_one_question(tmp_path: Path) -> None:
         (1, "corrected_output: 'q1' is corrected otherwise on line 3; keep one"),
         (3, "corrected_output: 'q1' is corrected otherwise on line 1; keep one"),
     ]
+
+
+def test_states_go_out_and_come_back(tmp_path: Path) -> None:
+    """A file that nobody touched decides what stands already; one that was touched decides what its lines say."""
+    lines = [run(f"q{n}") for n in range(6)]
+    reader, codes = open_log(tmp_path, lines)
+    standing = {
+        "q0": event("q0", "not-json", "right"),
+        "q1": event("q1", "not-json", "expected", "accepted"),
+        "q2": event("q2", "not-json", "", "dismissed", reason="the grade is wrong"),
+        "q3": event("q3", "not-json", "", "flagged", reason="personal data"),
+        "q4": event("q4", "not-json", "", "open"),
+    }
+    items = list(review_items(reader, codes, ["not-json"], standing))
+    assert [(i.state, i.reason, i.author, i.version) for i in items][2:] == [
+        ("dismissed", "the grade is wrong", "mia", 7),
+        ("flagged", "personal data", "mia", 7),
+        ("open", "", "mia", 7),
+        ("open", "", "", 0),
+    ]
+    again = read_back(reader, codes, items)
+    assert {d.question_id: (d.state, d.output, d.reason) for d in again.decisions} == {
+        q: (e.state, e.output, e.reason) for q, e in standing.items()
+    }
+    touched = [
+        items[2].model_copy(update={"corrected_output": "right after all"}),
+        items[3].model_copy(update={"state": "open"}),
+        items[5].model_copy(update={"state": "unsure", "reason": "nobody knows"}),
+    ]
+    decided = read_back(reader, codes, touched).decisions
+    assert [(d.question_id, d.state, d.version) for d in decided] == [
+        ("q2", "corrected", 7),
+        ("q5", "unsure", 0),
+        ("q3", "open", 7),
+    ]
+    only = review_items(reader, codes, ["not-json"], standing, states=["flagged", "dismissed"])
+    assert [i.question_id for i in only] == ["q2", "q3"]
+
+
+def test_what_is_set_aside_needs_a_reason(tmp_path: Path) -> None:
+    result = imported(
+        tmp_path, item(corrected_output="", state="dismissed"), item("q3", corrected_output="", state="x")
+    )
+    assert result.decisions == []
+    reasons = [line.reason for line in result.rejected_lines]
+    assert reasons[0] == "reason: say why the item is dismissed"
+    assert "state: Input should be 'open', 'corrected'" in reasons[1]
+
+
+def read_back(reader: RunLogReader, codes: RunCodes, items: list[ReviewItem]) -> ReviewedFile:
+    return read_review([to_jsonl(items)], known_failures(reader, codes))

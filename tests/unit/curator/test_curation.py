@@ -29,6 +29,10 @@ FIELDS = [
     "system_prompt",
     "slice",
     "earlier_correction",
+    "state",
+    "reason",
+    "author",
+    "version",
 ]
 
 

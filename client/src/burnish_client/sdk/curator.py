@@ -22,6 +22,7 @@ from burnish.schemas.clustering import ClusteringManifest, ClusteringSpec, Edit
 from burnish.schemas.dataset import DatasetManifest, DatasetSpec, ExportForm, LeftOut
 from burnish.schemas.erasure import Erasure, ErasureRequest
 from burnish.schemas.evaluation import EvalManifest
+from burnish.schemas.review import ReviewDecision, ReviewEvent, ReviewProgress, ReviewState
 from burnish.schemas.runlog import (
     Diagnosis,
     RejectedLine,
@@ -32,6 +33,7 @@ from burnish.schemas.runlog import (
     RunLogManifest,
 )
 from burnish_client.sdk.http import HttpClient, segment
+from burnish_client.sdk.review_files import from_csv, is_csv
 
 Progress = Callable[[int, int], None]  # (bytes sent, bytes in all), called during an upload
 Manifest = TypeVar("Manifest", RunLogManifest, DatasetManifest, BenchmarkManifest, EvalManifest, ClusteringManifest)
@@ -195,26 +197,64 @@ class CuratorClient(HttpClient):
         labels: Sequence[str] = (),
         slices: Sequence[str] = (),
         prefill: Literal["expected"] | None = None,
+        states: Sequence[ReviewState] = (),
     ) -> list[ReviewItem]:
-        """One item for each question with these failure labels (in these slices). Corrections that were imported before are filled in.
+        """One item for each question with these failure labels (in these slices and states). What was decided stands in it.
 
-        prefill `expected`: without one, the run log's expected answer is filled in.
+        prefill `expected`: where nothing was, the run log's expected answer is filled in.
         """
         query = [*(("label", label) for label in labels), *(("slice", name) for name in slices)]
+        query += [("state", state) for state in states]
         query += [("prefill", prefill)] if prefill else []
         response = self._get(f"/v1/runlogs/{segment(run_log_id)}/review", query)
         return [ReviewItem.model_validate_json(line) for line in response.content.splitlines() if line]
 
-    def import_review(self, run_log_id: str, items: Iterable[ReviewItem] | Path) -> ReviewImport:
-        """Send corrections, from items or from a review file as it is (the answer then names its bad lines)."""
+    def import_review(self, run_log_id: str, items: Iterable[ReviewItem] | Path, author: str = "") -> ReviewImport:
+        """Send decisions, from items or from a review file (JSONL, or CSV by its suffix); the answer names its bad lines.
+
+        Items that have a version are refused if another than the author decided otherwise since.
+        """
+        if isinstance(items, Path) and is_csv(items):
+            items = from_csv(items.read_bytes())
         if isinstance(items, Path):
             check_is_jsonl(items)
         body = items.read_bytes() if isinstance(items, Path) else to_jsonl(items, exclude_none=True)
-        response = self._send("POST", f"/v1/runlogs/{segment(run_log_id)}/review", content=body, headers=JSONL)
+        path, query = f"/v1/runlogs/{segment(run_log_id)}/review", {"author": author} if author else {}
+        response = self._send("POST", path, content=body, headers=JSONL, params=query)
         return ReviewImport.model_validate_json(response.content)
 
+    def decide(self, run_log_id: str, decision: ReviewDecision, *, second: bool = False) -> ReviewEvent:
+        """Decide about one question. Raises ConflictError, which names who was there, if another event than its version stands."""
+        path, query = f"/v1/runlogs/{segment(run_log_id)}/review/decisions", {"second": "true"} if second else {}
+        body = decision.model_dump_json()
+        return ReviewEvent.model_validate_json(
+            self._send("POST", path, content=body, headers=JSON, params=query).content
+        )
+
+    def undo_review(self, run_log_id: str, author: str) -> int:
+        """Take back an author's newest action; how many questions that were."""
+        path = f"/v1/runlogs/{segment(run_log_id)}/review/undo"
+        return int(self._send("POST", path, json={"author": author}).json()["questions"])
+
+    def review_history(self, run_log_id: str, question_id: str | None = None) -> Iterator[ReviewEvent]:
+        """Every event, newest first; of one question or of all."""
+        query: dict[str, Any] = {"limit": 1000} | ({"question_id": question_id} if question_id else {})
+        while True:
+            page = self._get(f"/v1/runlogs/{segment(run_log_id)}/review/history", query).json()
+            yield from (ReviewEvent.model_validate(event) for event in page["events"])
+            if page["next_before"] is None:
+                return
+            query["before"] = page["next_before"]
+
+    def review_progress(
+        self, run_log_id: str, labels: Sequence[str] = (), slices: Sequence[str] = ()
+    ) -> ReviewProgress:
+        query = [*(("label", label) for label in labels), *(("slice", name) for name in slices)]
+        response = self._get(f"/v1/runlogs/{segment(run_log_id)}/review/progress", query)
+        return ReviewProgress.model_validate_json(response.content)
+
     def remove_review(self, run_log_id: str) -> int:
-        """Remove every correction of a run log; how many. Raises HeldError while a dataset was built from them."""
+        """Remove the review of a run log with its history; how many corrections it had. Raises HeldError while a dataset was built from them."""
         return int(self._send("DELETE", f"/v1/runlogs/{segment(run_log_id)}/review").json()["removed"])
 
     def review_page_url(self, run_log_id: str, labels: Sequence[str] = (), slices: Sequence[str] = ()) -> str:

@@ -221,7 +221,11 @@ class LineageReader:
         except BurnishError as error:
             self._unknown.append(f"reviewers: {error.message}")
             return {}
-        return {item.question_id: "corrected" for item in items if item.earlier_correction}
+        return {
+            item.question_id: f"{item.state or 'corrected'}{f' by {item.author}' if item.author else ''}"
+            for item in items
+            if item.earlier_correction
+        }
 
     def _lines(self, run_log: RunLogManifest, **among: Any) -> Iterator[Line]:
         offset = 0

@@ -1,4 +1,4 @@
-"""The review file: one item a question with its first failing answer, and corrections read back from it."""
+"""The review file: one item a question with its first failing answer, and what people decide, read back from it and checked."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from burnish.errors import InvalidInputError
 from burnish.runlogs.columns import EXTRA
 from burnish.runlogs.reader import RunLogReader
 from burnish.schemas.logged import text_of
+from burnish.schemas.review import CORRECTIONS, SET_ASIDE, ReviewDecision, ReviewEvent, ReviewState
 from burnish.schemas.runlog import Diagnosis, RejectedLine, ReviewItem
 
 _ITEM_COLUMNS = [
@@ -52,12 +53,23 @@ class KnownFailure:
 
 @dataclass
 class ReviewedFile:
-    """What a review file came to: corrections to keep, questions whose correction is taken back, count of items left empty, and lines refused."""
+    """What a review file came to: what it decides, count of items left empty, and lines refused. line_of: the line of each question."""
 
-    corrections: list[Correction] = field(default_factory=list)
-    emptied: list[str] = field(default_factory=list)
+    decisions: list[ReviewDecision] = field(default_factory=list)
+    line_of: dict[str, int] = field(default_factory=dict)
     empty: int = 0
     rejected_lines: list[RejectedLine] = field(default_factory=list)
+
+    @property
+    def corrections(self) -> list[Correction]:
+        return [
+            Correction(d.question_id, d.failure_label or "", d.output) for d in self.decisions if d.state in CORRECTIONS
+        ]
+
+    @property
+    def emptied(self) -> list[str]:
+        """Questions whose state is taken back."""
+        return [decision.question_id for decision in self.decisions if decision.state == "open"]
 
 
 def choose_labels(diagnosis: Diagnosis, labels: Sequence[str]) -> list[str]:
@@ -99,32 +111,42 @@ def review_items(
     log: RunLogReader,
     codes: RunCodes,
     labels: Sequence[str],
-    corrections: Mapping[str, Correction] | None = None,
+    standing: Mapping[str, ReviewEvent] | None = None,
     slices: Sequence[str] = (),
     prefill: Prefill | None = None,
+    states: Sequence[ReviewState] = (),
 ) -> Iterator[ReviewItem]:
-    """One item a question, in the order of the log; an earlier correction is filled in, and named as such.
+    """One item a question, in the order of the log, with what was decided about it; a correction is filled in, and named as such.
 
-    prefill `expected`: without one, the run log's expected answer is filled in, to be read and kept or changed.
+    prefill `expected`: where nothing was decided, the run log's expected answer is filled in, to be read and kept or changed.
+    states: only questions that stand so; empty: all.
     """
-    standing = corrections or {}
+    decided = standing or {}
     rows = first_failures(codes, labels, slices)
-    for row in log.table(rows, _ITEM_COLUMNS).to_pylist():
-        correction = standing.get(row["question_id"])
-        earlier = correction.corrected_output if correction else ""
-        expected = row["expected_answer"] or ""
-        yield ReviewItem(
-            question_id=row["question_id"],
-            question=row["question"],
-            evidence_files=row["evidence_files"],
-            original_answer=row["answer"],
-            failure_label=row["failure_label"],
-            corrected_output=earlier or (expected if prefill == "expected" else ""),
-            expected_answer=expected,
-            system_prompt=row["system_prompt"] or _system_of(row["messages"]),
-            slice=row["slice"],
-            earlier_correction=earlier,
-        )
+    for piece in log.pieces(rows, _ITEM_COLUMNS):
+        for row in piece.to_pylist():
+            event = decided.get(row["question_id"])
+            state = event.state if event else "open"
+            if states and state not in states:
+                continue
+            earlier = event.output if event and state in CORRECTIONS else ""
+            expected = row["expected_answer"] or ""
+            yield ReviewItem(
+                question_id=row["question_id"],
+                question=row["question"],
+                evidence_files=row["evidence_files"],
+                original_answer=row["answer"],
+                failure_label=row["failure_label"],
+                corrected_output=earlier or (expected if prefill == "expected" and state == "open" else ""),
+                expected_answer=expected,
+                system_prompt=row["system_prompt"] or _system_of(row["messages"]),
+                slice=row["slice"],
+                earlier_correction=earlier,
+                state=state,
+                reason=event.reason if event else "",
+                author=event.author if event else "",
+                version=event.sequence if event else 0,
+            )
 
 
 def _system_of(messages_json: str | None) -> str:
@@ -134,51 +156,81 @@ def _system_of(messages_json: str | None) -> str:
 
 
 def read_review(chunks: Iterable[bytes], known: Mapping[tuple[str, str], KnownFailure]) -> ReviewedFile:
-    """Corrections from a review file. known: (question_id, failure_label) -> the failure that was shown for it.
+    """Decisions from a review file. known: (question_id, failure_label) -> the failure that was shown for it.
 
-    A line is refused, with its number and the reason, when its question or label is not in the log, when its correction
-    is not text, repeats the wrong answer or fails the question's own grader, or when another line corrects the same
-    question otherwise (both are refused). An empty line that was exported with an earlier correction takes that back.
+    A filled line is a correction, whatever its state says. A line is refused, with its number and the reason, when its
+    question or label is not in the log, when its correction is not text, repeats the wrong answer or fails the
+    question's own grader, when its state needs a reason, or when another line decides the same question otherwise (both
+    are refused). An empty line that was exported with an earlier correction takes that back; so does the state `open`.
     """
     result = ReviewedFile()
-    by_question: dict[str, list[tuple[int, Correction]]] = {}
+    by_question: dict[str, list[tuple[int, ReviewDecision]]] = {}
+    emptied: list[tuple[int, ReviewDecision]] = []
     for number, item in read_jsonl(chunks, ReviewItem):
         if isinstance(item, RejectedLine):
             result.rejected_lines.append(item)
             continue
-        if not item.corrected_output.strip():
+        decision = _decision_of(item)
+        if decision is None or decision.state == "open":
             result.empty += 1
-            if item.earlier_correction:
-                result.emptied.append(item.question_id)
+            if decision is not None:
+                emptied.append((number, decision))
             continue
-        reason = refusal(item, known)
+        reason = refusal(decision, known)
         if reason:
             result.rejected_lines.append(rejected(number, item.model_dump_json().encode(), reason))
             continue
-        correction = Correction(item.question_id, item.failure_label, item.corrected_output)
-        by_question.setdefault(item.question_id, []).append((number, correction))
+        by_question.setdefault(item.question_id, []).append((number, decision))
     for question_id, given in by_question.items():
         _settle(question_id, given, result)
-    kept = {correction.question_id for correction in result.corrections}
-    result.emptied = [question_id for question_id in result.emptied if question_id not in kept]
+    for number, decision in emptied:
+        if decision.question_id not in result.line_of:
+            result.decisions.append(decision)
+            result.line_of[decision.question_id] = number
     result.rejected_lines.sort(key=lambda line: line.line_number)
     return result
 
 
-def refusal(item: ReviewItem, known: Mapping[tuple[str, str], KnownFailure]) -> str | None:
-    """Why a filled item cannot be a correction; None where it can."""
-    for name in ("question_id", "failure_label", "corrected_output"):
-        if "\x00" in getattr(item, name):
+def _decision_of(item: ReviewItem) -> ReviewDecision | None:
+    """What a line decides; None: nothing."""
+    fields: dict[str, Any] = {
+        "question_id": item.question_id,
+        "failure_label": item.failure_label,
+        "version": item.version,
+    }
+    if item.corrected_output.strip():
+        state: ReviewState = "accepted" if item.state == "accepted" else "corrected"
+        return ReviewDecision(**fields, state=state, output=item.corrected_output)
+    if item.state in SET_ASIDE:
+        return ReviewDecision(**fields, state=item.state, reason=item.reason)
+    if item.earlier_correction or (item.state == "open" and item.version):
+        return ReviewDecision(**fields, state="open")
+    return None
+
+
+def refusal(decision: ReviewDecision, known: Mapping[tuple[str, str], KnownFailure]) -> str | None:
+    """Why nobody can decide that; None where they can. The label must be given."""
+    texts = {"question_id": decision.question_id, "failure_label": decision.failure_label or ""}
+    for name, text in (texts | {"corrected_output": decision.output, "reason": decision.reason}).items():
+        if "\x00" in text:
             return f"{name}: holds a NUL character, which the review database cannot keep"
-    failure = known.get((item.question_id, item.failure_label))
+    failure = known.get((decision.question_id, decision.failure_label or ""))
     if failure is None:
-        labels = sorted(label for question_id, label in known if question_id == item.question_id)
+        labels = sorted(label for question_id, label in known if question_id == decision.question_id)
         if not labels:
-            return f"question_id: {item.question_id!r} has no model-attributed, labelled failure in this run log"
-        return f"failure_label: {item.question_id!r} failed as {' and '.join(labels)}, not as {item.failure_label!r}"
-    if item.corrected_output.strip() == failure.answer.strip():
+            return f"question_id: {decision.question_id!r} has no model-attributed, labelled failure in this run log"
+        return f"failure_label: {decision.question_id!r} failed as {' and '.join(labels)}, not as {decision.failure_label!r}"
+    if decision.state not in CORRECTIONS:
+        if decision.output:
+            return f"corrected_output: an item that is {decision.state} has none"
+        if decision.state in SET_ASIDE and not decision.reason.strip():
+            return f"reason: say why the item is {decision.state}"
+        return None
+    if not decision.output.strip():
+        return "corrected_output: write the answer that the model should have given"
+    if decision.output.strip() == failure.answer.strip():
         return "corrected_output: the same as the original wrong answer"
-    failing = objection(failure.own_grader, item.corrected_output)
+    failing = objection(failure.own_grader, decision.output)
     return f"corrected_output: {failing}" if failing else None
 
 
@@ -186,9 +238,8 @@ def known_failures(
     log: RunLogReader, codes: RunCodes, question_ids: Iterable[str] | None = None
 ) -> dict[tuple[str, str], KnownFailure]:
     """(question_id, failure_label) -> the first failure, for the labelled model-attributed failures of these questions (None: of all)."""
-    rows = np.flatnonzero(codes.attributed_R & (codes.label_R >= 0))
-    if question_ids is not None:
-        rows = np.intersect1d(rows, codes.rows_of(question_ids))
+    rows = np.arange(len(codes.question_R)) if question_ids is None else codes.rows_of(question_ids)
+    rows = rows[codes.attributed_R[rows] & (codes.label_R[rows] >= 0)]
     pairs = codes.question_R[rows] * (len(codes.labels) + 1) + codes.label_R[rows]
     _, first = np.unique(pairs, return_index=True)
     return {
@@ -203,13 +254,14 @@ def _own_grader(row: Mapping[str, Any]) -> OwnGrader | None:
     return logged_grader(orjson.loads(named), row["expected_answer"])
 
 
-def _settle(question_id: str, given: list[tuple[int, Correction]], result: ReviewedFile) -> None:
+def _settle(question_id: str, given: list[tuple[int, ReviewDecision]], result: ReviewedFile) -> None:
     """Keep what all lines of a question agree on; refuse them all where they do not."""
-    if len({correction.corrected_output for _, correction in given}) == 1:
-        result.corrections.append(given[0][1])
+    if len({(decision.state in CORRECTIONS, decision.output, decision.reason) for _, decision in given}) == 1:
+        result.line_of[question_id], decision = given[0]
+        result.decisions.append(decision)
         return
     numbers = [number for number, _ in given]
-    for number, correction in given:
+    for number, decision in given:
         others = ", ".join(str(other) for other in numbers if other != number)
         reason = f"corrected_output: {question_id!r} is corrected otherwise on line {others}; keep one"
-        result.rejected_lines.append(rejected(number, correction.corrected_output.encode(), reason))
+        result.rejected_lines.append(rejected(number, decision.output.encode(), reason))

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -72,9 +73,14 @@ class RunCodes:
 
     def rows_of(self, question_ids: Iterable[str]) -> np.ndarray:
         """Every row of these questions, ascending; an unknown id has none."""
-        wanted = set(question_ids)
-        chosen = np.array([question in wanted for question in self.questions], dtype=bool)
+        chosen = np.zeros(len(self.questions), dtype=bool)
+        chosen[[self.code_of[question] for question in question_ids if question in self.code_of]] = True
         return np.flatnonzero(chosen[self.question_R])
+
+    @cached_property
+    def code_of(self) -> dict[str, int]:
+        """Question id -> its code."""
+        return {question: code for code, question in enumerate(self.questions)}
 
 
 def diagnose(run_log_id: str, log: RunLogReader, codes: RunCodes, slices: Sequence[str] = ()) -> Diagnosis:

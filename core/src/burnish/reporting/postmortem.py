@@ -103,6 +103,12 @@ def _data(meta: ReportMeta) -> str:
         f"{used.train} rows trained on and {used.validation} for validation; {used.held_out} targeted questions held out.",
         f"- Discarded, by reason: {counts(discarded)}." if discarded else "- Discarded: nothing.",
     ]
+    if meta.dataset.review:
+        spent = meta.dataset.review
+        lines.append(
+            f"- Review: {spent.items} of its questions took {spent.reviewers} {'person' if spent.reviewers == 1 else 'people'} "
+            f"{spent.seconds / 60:.1f} minutes, {spent.seconds / spent.items:.0f} s each."
+        )
     if meta.adapter:
         lines += _training(meta.adapter)
     return "\n".join(lines)

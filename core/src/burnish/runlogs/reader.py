@@ -20,6 +20,7 @@ from burnish.schemas.runlog import RunLogLine
 
 LABEL = "failure_label"
 READ_AS_CATEGORIES = ["question_id", "grade", "failure_label", "run_id", "slice", "model"]
+FEW_ROWS = 100
 
 
 @dataclass(frozen=True)
@@ -65,9 +66,13 @@ class RunLogReader:
         """All rows of some columns; identifiers and labels come dictionary-encoded."""
         encoded = [name for name in READ_AS_CATEGORIES if name in names]
         with _present():
-            tables = [pq.read_table(path, columns=list(names), read_dictionary=encoded) for path in self._parts]
-        table = completed(pa.concat_tables(tables).unify_dictionaries(), names)
-        return self._labelled(table, np.arange(self.rows))
+            tables = [self._columns_of(path, names, encoded) for path in self._parts]
+        return self._labelled(pa.concat_tables(tables).unify_dictionaries(), np.arange(self.rows))
+
+    def _columns_of(self, path: Path, names: Sequence[str], encoded: list[str]) -> pa.Table:
+        """A part that an earlier version wrote may lack a column."""
+        present = [name for name in names if name in pq.read_schema(path).names]
+        return completed(pq.read_table(path, columns=present, read_dictionary=encoded), names)
 
     def labelled(self, labels: GivenLabels | None) -> RunLogReader:
         """The same run log with other labels."""
@@ -115,7 +120,8 @@ class RunLogReader:
     def _group_rows(self, group: RowGroup, local: np.ndarray, names: Sequence[str] | None) -> pa.Table:
         with _present(), pq.ParquetFile(self._parts[group.part]) as part:
             columns = list(names) if names is not None else None
-            rows = part.read_row_group(group.number, columns=columns).take(pa.array(local))
+            is_many = len(local) > FEW_ROWS  # threads cost a lone reader more than they give on a busy machine
+            rows = part.read_row_group(group.number, columns=columns, use_threads=is_many).take(pa.array(local))
         rows = completed(rows, names) if names is not None else rows
         return self._labelled(rows, local + group.start)
 

@@ -7,6 +7,7 @@ from typing import Literal
 from pydantic import Field
 
 from burnish.schemas.base import Frozen, Manifest, Message
+from burnish.schemas.review import ReviewEffort
 
 LeftOutAction = Literal["left out", "masked", "doubted"]
 DatasetFormat = Literal["sft", "dpo", "kto"]
@@ -169,3 +170,6 @@ class DatasetManifest(Manifest):
     split: Split
     lengths: LengthStatistics
     warnings: list[str] = Field(default=[], description="sentences: what will weaken training or its evaluation")
+    review: ReviewEffort | None = Field(
+        default=None, description="what people spent on the questions of its rows; None: nothing was measured"
+    )

@@ -8,6 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from burnish.schemas.base import Frozen, Manifest
 from burnish.schemas.logged import UNGRADED, LoggedMessage, reshaped
+from burnish.schemas.review import MOST_EVENTS, ReviewState
 
 PASSING_GRADES = ("correct", "acceptable", "pass", "passed", "true")
 FAILING_GRADES = (
@@ -219,6 +220,18 @@ class ReviewItem(Frozen):
     earlier_correction: str = Field(
         default="", description="that stood at the export; emptying corrected_output beside it takes it back"
     )
+    state: ReviewState | None = Field(
+        default=None,
+        description="where the question stands. unsure, dismissed and flagged need a reason; open takes such a state back",
+    )
+    reason: str = ""
+    author: str = Field(default="", description="who decided; not read back")
+    version: int | None = Field(
+        default=None,
+        ge=0,
+        le=MOST_EVENTS,
+        description="of what stood at the export (0: nothing); what somebody decided since is not overwritten",
+    )
 
 
 class ReviewImport(Frozen):
@@ -228,4 +241,5 @@ class ReviewImport(Frozen):
     changed: int
     empty: int = Field(description="lines whose corrected_output is still empty: not an error")
     removed: int = Field(default=0, description="earlier corrections that were taken back by emptying them")
+    set_aside: int = Field(default=0, description="lines that are unsure, dismissed or flagged")
     rejected_lines: list[RejectedLine] = []

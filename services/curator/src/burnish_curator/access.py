@@ -7,6 +7,7 @@ import hmac
 import secrets
 import threading
 import time
+from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections import OrderedDict
 from collections.abc import Callable
 from typing import Any
@@ -17,6 +18,7 @@ SESSION_SECONDS = 12 * 3600
 COOKIE = "burnish_review"
 DEVICE_COOKIE = "burnish_device"
 DEVICE_SECONDS = 90 * 24 * 3600
+MOST_NAME_CHARACTERS = 60
 REVIEW = "/review"  # pages that a browser signs in to; every other path but OPEN_PATHS needs the token
 OPEN_PATHS = frozenset({"/healthz", "/readyz"})
 
@@ -34,8 +36,16 @@ class Access:
     def is_token(self, given: str) -> bool:
         return hmac.compare_digest(given.encode(), self._token)
 
-    def new_session(self) -> str:
-        return self._sessions.sign(secrets.token_urlsafe(12)).decode()
+    def new_session(self, reviewer: str = "") -> str:
+        """reviewer: who signs in, as they say; without a name they get one."""
+        random = secrets.token_urlsafe(12)
+        name = " ".join(reviewer.split())[:MOST_NAME_CHARACTERS] or f"reviewer-{secrets.token_hex(2)}"
+        return self._sessions.sign(f"{random}~{urlsafe_b64encode(name.encode()).decode()}").decode()
+
+    def reviewer(self, session: str) -> str:
+        """Who signed in to a session that `is_session`."""
+        _, _, name = self._sessions.unsign(session).decode().partition("~")
+        return urlsafe_b64decode(name).decode() or "somebody"
 
     def is_session(self, given: str) -> bool:
         return self._sessions.validate(given, max_age=SESSION_SECONDS)

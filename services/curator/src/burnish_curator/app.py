@@ -41,9 +41,11 @@ from burnish_curator.evals.repository import EvalRepository
 from burnish_curator.metrics import CuratorMetrics
 from burnish_curator.requests import body_limit, known_query
 from burnish_curator.reviews import endpoints as reviews_endpoints
-from burnish_curator.reviews import pages
+from burnish_curator.reviews.deciding import QueueService
+from burnish_curator.reviews.leases import LeaseRepository
 from burnish_curator.reviews.repository import CorrectionRepository
 from burnish_curator.reviews.service import ReviewService
+from burnish_curator.reviews.web import pages, queue_pages
 from burnish_curator.runlogs import endpoints as runlogs_endpoints
 from burnish_curator.runlogs.repository import CACHE_BYTES, RunLogRepository
 from burnish_curator.settings import MAX_UPLOAD_BYTES
@@ -126,6 +128,7 @@ def create_app(deps: Deps) -> FastAPI:
     app.state.clusterings = clusterings
     app.state.clustering_service = ClusteringService(run_logs, clusterings, spool)
     app.state.reviews = ReviewService(deps.store, run_logs, corrections, deps.metrics)
+    app.state.review_queue = QueueService(run_logs, corrections, LeaseRepository(deps.database), deps.metrics)
     app.state.datasets = datasets
     app.state.dataset_service = DatasetService(datasets, run_logs, corrections, benchmarks, deps.lengths, deps.metrics)
     app.state.benchmarks = benchmarks
@@ -145,6 +148,7 @@ def create_app(deps: Deps) -> FastAPI:
     app.add_api_route("/openapi.json", app.openapi, include_in_schema=False)
     app.include_router(health.router)
     app.include_router(pages.router)
+    app.include_router(queue_pages.router)
     for part in (
         runlogs_endpoints,
         clusterings_endpoints,

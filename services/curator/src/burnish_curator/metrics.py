@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 from fastapi import APIRouter, Depends, Response
 from prometheus_client import CollectorRegistry, Counter, Histogram
 
+from burnish.schemas.review import CORRECTIONS, ReviewState
 from burnish.schemas.runlog import ReviewImport, RunLogImport
 from burnish.telemetry import metrics
 from burnish_curator.errors import Responses
@@ -24,7 +25,7 @@ class CuratorMetrics:
         self.registry = registry or metrics.new_registry()
         self.requests = metrics.request_histogram("curator", metrics.HTTP_LABELS, self.registry)
         self._lines = self._counter("run_log_lines", "Lines of imported run logs, by what became of them", "result")
-        self._corrections = self._counter("corrections", "Corrections of reviews, by what became of them", "result")
+        self._corrections = self._counter("corrections", "Decisions of reviews, by what became of them", "result")
         self._parts = self._counter("part_cache", "Run log parts asked of the local cache", "result")
         self._builds = Histogram(
             "burnish_curator_dataset_build_seconds",
@@ -41,10 +42,12 @@ class CuratorMetrics:
     def reviewed(self, done: ReviewImport) -> None:
         self._corrections.labels("accepted").inc(done.accepted)
         self._corrections.labels("rejected").inc(len(done.rejected_lines))
+        self._corrections.labels("set_aside").inc(done.set_aside)
 
-    def corrected(self, is_kept: bool) -> None:
-        """One correction from the review page; False: it was removed."""
-        self._corrections.labels("accepted" if is_kept else "removed").inc()
+    def decided(self, state: ReviewState, count: int = 1) -> None:
+        """Decisions about single questions, or about many at once."""
+        result = "accepted" if state in CORRECTIONS else "removed" if state == "open" else "set_aside"
+        self._corrections.labels(result).inc(count)
 
     def part(self, is_cached: bool) -> None:
         self._parts.labels("hit" if is_cached else "miss").inc()

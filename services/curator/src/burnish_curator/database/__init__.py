@@ -1,9 +1,9 @@
 """The curator's database: review state only. SQLite (WAL) embedded, Postgres by URL; brought up to date when it is opened.
 
-Opened by main.py; only the reviews' repository reads and writes it. Everything else of the curator is an object in the store.
+Opened by main.py; only the reviews' repositories read and write it. Everything else of the curator is an object in the store.
 """
 
 from burnish_curator.database.engine import open_database, transaction
-from burnish_curator.database.tables import CorrectionRow
+from burnish_curator.database.tables import ReviewEventRow, ReviewItemRow, ReviewLeaseRow, ReviewLogRow
 
-__all__ = ["CorrectionRow", "open_database", "transaction"]
+__all__ = ["ReviewEventRow", "ReviewItemRow", "ReviewLeaseRow", "ReviewLogRow", "open_database", "transaction"]

@@ -71,6 +71,7 @@ def _prepare_sqlite(engine: Engine) -> None:
         connection.isolation_level = None
         connection.execute("PRAGMA journal_mode=WAL")
         connection.execute("PRAGMA synchronous=FULL")
+        connection.execute("PRAGMA secure_delete=ON")  # what is erased is zeroed, not only unlinked
 
     @event.listens_for(engine, "begin")
     def on_begin(connection: Connection) -> None:

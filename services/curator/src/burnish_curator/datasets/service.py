@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 
 from burnish import layout
 from burnish.curation.build import Guard, build_dataset
@@ -45,7 +46,7 @@ class DatasetService:
             built = self._build(spec)
             known = self._datasets.get(spec.name, built.manifest.version)
             result = "known" if known else "new"
-            return known or self._datasets.save(built)
+            return known or self._datasets.save(self._with_effort(built))
         except BurnishError:
             result = "refused"
             raise
@@ -69,6 +70,13 @@ class DatasetService:
         if standing is None or not (standing.spec.labels or {c.name for c in standing.clusters} & set(spec.labels)):
             return spec
         return spec.model_copy(update={"clustering": standing.version})
+
+    def _with_effort(self, built: BuiltDataset) -> BuiltDataset:
+        """With what people spent on the questions whose corrections are in its rows."""
+        split = built.manifest.split
+        effort = self._corrections.effort(built.manifest.spec.run_log_id, [*split.train, *split.validation])
+        manifest = built.manifest.model_copy(update={"review": effort if effort.items else None})
+        return replace(built, manifest=manifest)
 
     def _guard(self, spec: DatasetSpec) -> Guard:
         if spec.benchmark is None:

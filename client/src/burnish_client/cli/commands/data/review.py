@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import getpass
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -16,8 +18,20 @@ from burnish_client.cli.views.console import JsonFlag
 if TYPE_CHECKING:
     from burnish.schemas.runlog import ReviewImport
 
-app = typer.Typer(help="Corrections: export a review file, import the corrected one.", no_args_is_help=True)
+app = typer.Typer(help="Reviews: where they stand, and as files for other tools.", no_args_is_help=True)
 SHOWN_REJECTED = 10
+Labels = Annotated[list[str] | None, typer.Option("--label", help="Only this failure label; repeat for more.")]
+
+
+class State(StrEnum):
+    """As burnish.schemas.review.STATES."""
+
+    OPEN = "open"
+    CORRECTED = "corrected"
+    ACCEPTED = "accepted"
+    UNSURE = "unsure"
+    DISMISSED = "dismissed"
+    FLAGGED = "flagged"
 
 
 @app.command("export")
@@ -31,10 +45,14 @@ def export_review(
         Literal["expected"] | None,
         typer.Option(help="Fill in the expected answer of each question without a correction."),
     ] = None,
+    state: Annotated[
+        list[State] | None, typer.Option(help="Only questions that stand so; repeat for more. Default: all.")
+    ] = None,
     output: OutputFile = None,
 ) -> None:
-    """Write one line for each failed question (JSONL), with an empty `corrected_output` to fill in."""
+    """Write one line for each failed question, with an empty `corrected_output` to fill in: JSONL, or CSV for --out FILE.csv."""
     from burnish.jsonl import to_jsonl
+    from burnish_client.sdk.review_files import is_csv, to_csv
 
     with burnish_client.CuratorClient.from_settings() as client:
         run_log_id = client.find_run_log(run_log).id
@@ -45,16 +63,16 @@ def export_review(
             raise PreconditionError(
                 f"run log {run_log_id} has no candidate cluster: `burnish diagnose {run_log_id}` says why, --label chooses one anyway"
             )
-        items = client.export_review(run_log_id, labels, slice or [], prefill)
-    lines = console.write_output([to_jsonl(items)], output)
-    reviewed = sum(1 for item in items if item.earlier_correction)
+        items = client.export_review(run_log_id, labels, slice or [], prefill, [each.value for each in state or []])
+    console.write_output([to_csv(items) if is_csv(output) else to_jsonl(items)], output)
+    decided = sum(1 for item in items if item.state not in ("open", None))
     if output:
         console.note(
-            f"[bold green]wrote[/] {output}: {lines:,} questions of {', '.join(labels)}; {reviewed:,} have a correction already"
+            f"[bold green]wrote[/] {output}: {len(items):,} questions of {', '.join(labels)}; {decided:,} are decided already"
         )
         console.note(
-            "Fill `corrected_output` with the answer that the model should have given; leave it empty to skip the line. "
-            "Emptying an earlier correction takes it back."
+            "Fill `corrected_output` with the answer that the model should have given, or set `state` to dismissed, unsure or "
+            "flagged with a `reason`; leave a line as it is to skip it. Emptying an earlier correction takes it back."
         )
         console.next_step(f"burnish review import {output} --run-log {run_log_id}")
         console.note(f"[dim]or in a browser:[/] {client.review_page_url(run_log_id, labels, slice or [])}")
@@ -62,22 +80,27 @@ def export_review(
 
 @app.command("import")
 def import_review(
-    file: Annotated[Path, typer.Argument(help="The filled review file (JSONL).", exists=True, dir_okay=False)],
+    file: Annotated[Path, typer.Argument(help="The filled review file (JSONL, or CSV).", exists=True, dir_okay=False)],
     run_log: RunLogOption = None,
+    author: Annotated[
+        str | None, typer.Option(help="Who decided. Default: your user name.", show_default=False)
+    ] = None,
     json: JsonFlag = False,
 ) -> None:
-    """Send corrections to the curator."""
+    """Send what was decided to the curator. What somebody else decided since the export is not overwritten, but named."""
     with burnish_client.CuratorClient.from_settings() as client:
         run_log_id = client.find_run_log(run_log).id
-        answer = client.import_review(run_log_id, file)
+        answer = client.import_review(run_log_id, file, _user_name() if author is None else author)
     if json:
         return console.print_json(answer)
     console.out().print(
         f"[bold green]{answer.accepted:,} corrections[/] for run log {run_log_id}: "
-        f"{answer.changed:,} changed earlier ones; {answer.removed:,} taken back; {answer.empty:,} lines still empty, {len(answer.rejected_lines):,} rejected"
+        f"{answer.changed:,} changed earlier ones; {answer.removed:,} taken back, {answer.set_aside:,} set aside; {answer.empty:,} lines still empty, {len(answer.rejected_lines):,} rejected"
     )
     for line in answer.rejected_lines[:SHOWN_REJECTED]:
-        console.note(f"[yellow]{file}, line {line.line_number}:[/] {console.one_line(line.reason)}")
+        console.note(
+            f"[yellow]{file}, {'item' if file.suffix.lower() == '.csv' else 'line'} {line.line_number}:[/] {console.one_line(line.reason)}"
+        )
     if answer.accepted:
         labels = "".join(f" --label {label}" for label in _corrected_labels(file, answer))
         console.next_step(f"burnish dataset build NAME --run-log {run_log_id}{labels}")
@@ -86,20 +109,62 @@ def import_review(
 def _corrected_labels(file: Path, answer: ReviewImport) -> list[str]:
     """The failure labels of the corrections that were accepted, in the file's order."""
     from burnish.schemas.runlog import ReviewItem
+    from burnish_client.sdk.review_files import from_csv, is_csv
 
+    content = file.read_bytes()
     rejected = {line.line_number for line in answer.rejected_lines}
-    numbered = enumerate(file.read_bytes().splitlines(), start=1)
-    items = [
-        ReviewItem.model_validate_json(line) for number, line in numbered if line.strip() and number not in rejected
-    ]
+    if is_csv(file):
+        items = [item for number, item in enumerate(from_csv(content), start=1) if number not in rejected]
+    else:
+        numbered = enumerate(content.splitlines(), start=1)
+        items = [
+            ReviewItem.model_validate_json(line) for number, line in numbered if line.strip() and number not in rejected
+        ]
     return list(dict.fromkeys(item.failure_label for item in items if item.corrected_output))
+
+
+def _user_name() -> str:
+    """Of whoever runs this; empty where the system knows none."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        return ""
+
+
+@app.command("status")
+def review_status(
+    run_log: RunLog = None, label: Labels = None, slice: SliceOption = None, json: JsonFlag = False
+) -> None:
+    """Show where a review stands: questions by state, time spent, and how far second reviewers agree."""
+    with burnish_client.CuratorClient.from_settings() as client:
+        run_log_id = client.find_run_log(run_log).id
+        progress = client.review_progress(run_log_id, label or [], slice or [])
+        page = client.review_page_url(run_log_id, label or [], slice or [])
+    if json:
+        return console.print_json(progress)
+    table = console.table("state", ">questions")
+    for state, count in progress.states.items():
+        table.add_row(state, f"{count:,}")
+    console.out().print(table)
+    spent = progress.effort
+    if spent.items:
+        console.out().print(
+            f"{spent.items:,} items took {spent.reviewers} {'person' if spent.reviewers == 1 else 'people'} {spent.seconds / 60:.1f} min"
+            + (f"; {progress.median_seconds:g} s an item of late" if progress.median_seconds is not None else "")
+        )
+    if progress.agreement:
+        alpha = "not to be told" if progress.agreement.alpha is None else f"{progress.agreement.alpha:.2f}"
+        console.out().print(
+            f"second opinions: {progress.agreement.same:,} of {progress.agreement.items:,} the same; Krippendorff's alpha {alpha}"
+        )
+    console.note(f"[dim]in a browser:[/] {page}")
 
 
 @app.command("rm")
 def remove_review(
     run_log: Annotated[str, typer.Argument(help="Id or name of the run log; of several with one name, the newest.")],
 ) -> None:
-    """Remove every correction of a run log for good. Refused while a dataset was built from them."""
+    """Remove the review of a run log, with its history, for good. Refused while a dataset was built from them."""
     with burnish_client.CuratorClient.from_settings() as client:
         run_log_id = client.find_run_log(run_log).id
         removed = client.remove_review(run_log_id)

@@ -1,0 +1,80 @@
+"""What people decide about failed questions, and what it cost. Events are added, never changed."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import AwareDatetime, Field
+
+from burnish.schemas.base import Frozen
+
+ReviewState = Literal["open", "corrected", "accepted", "unsure", "dismissed", "flagged"]
+STATES: tuple[ReviewState, ...] = ("open", "corrected", "accepted", "unsure", "dismissed", "flagged")
+CORRECTIONS: tuple[ReviewState, ...] = ("corrected", "accepted")  # a dataset may use these
+MOST_EVENTS = 2**53
+SET_ASIDE: tuple[ReviewState, ...] = ("unsure", "dismissed", "flagged")  # these have a reason
+
+
+class ReviewDecision(Frozen):
+    """What somebody decides about a question."""
+
+    question_id: str
+    state: ReviewState = Field(
+        description="corrected: written or edited; accepted: a suggestion as it is; unsure, dismissed, flagged: with a reason; open: taken back"
+    )
+    output: str = Field(default="", description="the right answer; of corrected and accepted only")
+    reason: str = Field(default="", description="needed for unsure, dismissed and flagged")
+    failure_label: str | None = Field(
+        default=None, description="the failure that was looked at; default: the question's first"
+    )
+    version: int | None = Field(
+        default=None,
+        ge=0,
+        le=MOST_EVENTS,
+        description="number of the event that was looked at (0: none). If another stands now, the answer is 409. null: replace whatever stands",
+    )
+    author: str = Field(default="", max_length=100)
+    seconds: float | None = Field(default=None, ge=0, le=1e9, description="that it took")
+
+
+class ReviewEvent(Frozen):
+    """One row of the history. sequence: its number in the run log's review."""
+
+    sequence: int
+    question_id: str
+    failure_label: str
+    state: ReviewState
+    output: str
+    reason: str
+    author: str
+    at: AwareDatetime
+    seconds: float | None = None
+    undoes: int | None = Field(default=None, description="first event of the action that this one takes back")
+    restores: int | None = Field(default=None, description="the event whose content stands again; 0: nothing stood")
+    second: bool = Field(default=False, description="a second reviewer's opinion, which does not stand by itself")
+
+
+class ReviewEffort(Frozen):
+    """What people spent on some questions. Only decisions whose time was measured count."""
+
+    items: int
+    seconds: float
+    reviewers: int
+
+
+class Agreement(Frozen):
+    """How far second reviewers decided as the first did."""
+
+    items: int
+    same: int
+    alpha: float | None = Field(description="Krippendorff's, nominal; None if all decided one thing")
+
+
+class ReviewProgress(Frozen):
+    """Where a review stands. Counts are questions."""
+
+    total: int
+    states: dict[ReviewState, int]
+    effort: ReviewEffort
+    median_seconds: float | None = Field(default=None, description="of the last 20 decisions that were measured")
+    agreement: Agreement | None = None

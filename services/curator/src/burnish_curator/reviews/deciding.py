@@ -1,0 +1,356 @@
+"""One item at a time: which one comes next, what is decided about it, and what is taken back."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from statistics import median
+from typing import Any
+
+import numpy as np
+
+from burnish.curation.review import known_failures, refusal
+from burnish.digests import sha256_hex
+from burnish.errors import ConflictError, InvalidInputError, NotFoundError
+from burnish.schemas.review import (
+    CORRECTIONS,
+    SET_ASIDE,
+    STATES,
+    Agreement,
+    ReviewDecision,
+    ReviewEvent,
+    ReviewProgress,
+    ReviewState,
+)
+from burnish.schemas.runlog import FailureCluster
+from burnish.statistics.agreement import krippendorff_alpha
+from burnish_curator.metrics import CuratorMetrics
+from burnish_curator.reviews.cards import Suggestion, read_card, suggestions_of
+from burnish_curator.reviews.leases import LEASE_SECONDS, Lease, LeaseRepository
+from burnish_curator.reviews.queue import LogQueue, LogQueues, View, count_states, find_next
+from burnish_curator.reviews.repository import CorrectionRepository, Decided, Recorded
+from burnish_curator.runlogs.repository import RunLogRepository
+
+HISTORY_SHOWN = 20
+SAMPLES = 5
+
+
+@dataclass(frozen=True)
+class Filters:
+    """What part of a review is in view. show: a state, `all`, or `second` (what others decided, for a second opinion)."""
+
+    run_log_id: str
+    labels: tuple[str, ...] = ()
+    slices: tuple[str, ...] = ()
+    show: str = "open"
+
+    @property
+    def states(self) -> Sequence[str]:
+        if self.show == "all":
+            return STATES
+        return [state for state in STATES if state != "open"] if self.show == "second" else [self.show]
+
+
+@dataclass(frozen=True)
+class Item:
+    """One question as a reviewer sees it. card: columns of its row. standing: what was decided; lease: another's that has not ended."""
+
+    card: dict[str, Any]
+    position: int
+    suggestions: list[Suggestion]
+    standing: ReviewEvent | None
+    history: list[ReviewEvent]
+    lease: Lease | None
+    back: str | None
+    next: str | None
+
+    @property
+    def version(self) -> int:
+        return self.standing.sequence if self.standing else 0
+
+
+@dataclass(frozen=True)
+class Pace:
+    """How fast it goes. seconds_left: at this pace, for what is open."""
+
+    seconds: float
+    seconds_left: float
+
+
+@dataclass(frozen=True)
+class ReviewPage:
+    """item: None if nothing in view is left."""
+
+    name: str
+    clusters: list[FailureCluster]
+    states: dict[ReviewState, int]
+    pace: Pace | None
+    item: Item | None
+
+    @property
+    def total(self) -> int:
+        return sum(self.states.values())
+
+    @property
+    def decided(self) -> int:
+        return self.total - self.states["open"]
+
+
+@dataclass(frozen=True)
+class Bulk:
+    """What a decision about every open question in view would change. token: proves what was previewed."""
+
+    questions: int
+    samples: list[dict[str, Any]]
+    token: str
+
+
+class QueueService:
+    def __init__(
+        self,
+        run_logs: RunLogRepository,
+        corrections: CorrectionRepository,
+        leases: LeaseRepository,
+        metrics: CuratorMetrics,
+    ) -> None:
+        self._run_logs = run_logs
+        self._corrections = corrections
+        self._leases = leases
+        self._metrics = metrics
+        self._queues = LogQueues()
+
+    def page(
+        self, filters: Filters, reviewer: str, question_id: str | None = None, after: str | None = None
+    ) -> ReviewPage:
+        """The question asked for, else the next one that nobody has open, after the one just left. It is leased to the reviewer."""
+        queue, view, state_Q = self._view(filters)
+        codes = queue.log.codes
+        states = count_states(view, state_Q)
+        if question_id is not None:
+            place = self._place(queue, view, question_id)
+        else:
+            start = codes.code_of.get(after or "", -1)
+            found = self._next(
+                queue, view, state_Q, filters, reviewer, int(view.position_Q[start]) if start >= 0 else -1
+            )
+            place = -1 if found is None else found
+        item = self._item(queue, view, state_Q, filters, reviewer, place) if place >= 0 else None
+        name = self._run_logs.read(filters.run_log_id).name
+        return ReviewPage(name, view.clusters, states, self._pace(filters.run_log_id, states["open"]), item)
+
+    def decide(self, run_log_id: str, decision: ReviewDecision, *, second: bool = False) -> ReviewEvent:
+        """Keep one decision. InvalidInputError says why it is refused, ConflictError who decided otherwise meanwhile."""
+        log = self._run_logs.open(run_log_id)
+        known = known_failures(log.reader, log.codes, [decision.question_id])
+        if decision.failure_label is None:
+            label = next((label for _, label in known), "")
+            decision = decision.model_copy(update={"failure_label": label})
+        if decision.state == "open":
+            decision = decision.model_copy(update={"output": "", "reason": ""})
+        reason = refusal(decision, known)
+        if reason:
+            raise InvalidInputError(reason, question_id=decision.question_id)
+        lease = self._leases.held(run_log_id).get(decision.question_id)
+        ours = lease if lease and lease.holder == decision.author else None
+        decided = as_decided(decision.model_copy(update={"seconds": _seconds(decision, ours)}))
+        if second:
+            self._check_second(run_log_id, decision)
+        done = self._corrections.record(run_log_id, [decided], decision.author, second=second, any_conflict=False)
+        for _, standing in done.conflicts:
+            raise conflict(standing)
+        if ours:
+            self._leases.release(run_log_id, decision.question_id, decision.author)
+        self._metrics.decided(decision.state)
+        if done.events:
+            return done.events[0]
+        standing_now = self._corrections.standing(run_log_id, [decision.question_id]).get(decision.question_id)
+        return standing_now or _nothing(decision)
+
+    def undo(self, run_log_id: str, reviewer: str) -> Recorded:
+        """Take back this reviewer's newest action. NotFoundError if there is none, ConflictError if others decided all of it since."""
+        self._run_logs.read(run_log_id)
+        done = self._corrections.undo(run_log_id, reviewer)
+        if done is None:
+            raise NotFoundError("you have decided nothing here that could be taken back")
+        if not done.events and done.conflicts:
+            raise conflict(done.conflicts[0][1])
+        return done
+
+    def renew(self, run_log_id: str, question_id: str, reviewer: str) -> Lease:
+        """The reviewer's lease, longer; or another's that has not ended."""
+        self._run_logs.read(run_log_id)
+        return self._leases.take(run_log_id, question_id, reviewer)
+
+    def preview(self, filters: Filters) -> Bulk:
+        """What a bulk decision about the open questions in view would reach."""
+        queue, view, state_Q = self._view(filters)
+        places = self._open_places(view, state_Q)
+        samples = queue.log.reader.table(
+            view.row_N[places[:SAMPLES]], ["question_id", "question", "answer", "failure_label"]
+        )
+        return Bulk(len(places), samples.to_pylist() if len(places) else [], self._token(queue, view, places))
+
+    def decide_all(self, filters: Filters, state: ReviewState, reason: str, reviewer: str, token: str) -> int:
+        """Set every open question in view aside, as one action. ConflictError if they are not those that were previewed."""
+        if state not in SET_ASIDE or not reason.strip() or "\x00" in reason:
+            raise InvalidInputError(f"many items at once can be {', '.join(SET_ASIDE)}, with a reason", field="state")
+        queue, view, state_Q = self._view(filters)
+        places = self._open_places(view, state_Q)
+        if token != self._token(queue, view, places):
+            raise ConflictError("somebody decided about some of these items since the preview: look at it again")
+        codes = queue.log.codes
+        rows = view.row_N[places]
+        decided = [
+            Decided(codes.questions[question], codes.labels[label], state, "", reason)
+            for question, label in zip(codes.question_R[rows].tolist(), codes.label_R[rows].tolist(), strict=True)
+        ]
+        done = self._corrections.record(filters.run_log_id, decided, reviewer)
+        self._metrics.decided(state, len(done.events))
+        return len(done.events)
+
+    def progress(self, filters: Filters) -> ReviewProgress:
+        _, view, state_Q = self._view(filters)
+        states = count_states(view, state_Q)
+        recent = self._corrections.recent_seconds(filters.run_log_id)
+        return ReviewProgress(
+            total=sum(states.values()),
+            states=states,
+            effort=self._corrections.effort(filters.run_log_id),
+            median_seconds=round(median(recent), 1) if recent else None,
+            agreement=_agreement(self._corrections.opinions(filters.run_log_id)),
+        )
+
+    def history(self, run_log_id: str, question_id: str | None, before: int | None, limit: int) -> list[ReviewEvent]:
+        self._run_logs.read(run_log_id)
+        return self._corrections.history(run_log_id, question_id, before, limit)
+
+    def suggestions(self, filters: Filters, question_id: str) -> list[Suggestion]:
+        """What the log proposes for a question in view. NotFoundError if it is not there."""
+        queue, view, _ = self._view(filters)
+        return suggestions_of(read_card(queue.log.reader, view.row_N[self._place(queue, view, question_id)]))
+
+    def _view(self, filters: Filters) -> tuple[LogQueue, View, np.ndarray]:
+        queue = self._queues.of(self._run_logs.open(filters.run_log_id))
+        return queue, queue.view(filters.labels, filters.slices), queue.states(self._corrections)
+
+    def _place(self, queue: LogQueue, view: View, question_id: str) -> int:
+        code = queue.log.codes.code_of.get(question_id, -1)
+        place = int(view.position_Q[code]) if code >= 0 else -1
+        if place < 0:
+            raise NotFoundError(f"no question {question_id!r} among the failures in view", question_id=question_id)
+        return place
+
+    def _next(
+        self, queue: LogQueue, view: View, state_Q: np.ndarray, filters: Filters, reviewer: str, after: int
+    ) -> int | None:
+        codes = queue.log.codes
+        held = self._leases.held(filters.run_log_id)
+        avoid = {codes.code_of[q] for q, lease in held.items() if lease.holder != reviewer and q in codes.code_of}
+        if filters.show == "second":
+            mine = self._corrections.not_for(filters.run_log_id, reviewer)
+            avoid |= {codes.code_of[q] for q in mine if q in codes.code_of}
+        return find_next(view, state_Q, filters.states, after, avoid)
+
+    def _item(
+        self, queue: LogQueue, view: View, state_Q: np.ndarray, filters: Filters, reviewer: str, place: int
+    ) -> Item:
+        log, row = queue.log, view.row_N[place]
+        card = read_card(log.reader, row)
+        question_id = card["question_id"]
+        lease = self._leases.take(filters.run_log_id, question_id, reviewer)
+        history = self._corrections.history(filters.run_log_id, question_id, None, HISTORY_SHOWN)
+        following = self._next(queue, view, state_Q, filters, reviewer, place)
+        back = find_next(view, state_Q, STATES, place, back=True)
+        ids = [None if p is None else log.codes.questions[view.question_N[p]] for p in (back, following)]
+        return Item(
+            card=card,
+            position=place + 1,
+            suggestions=suggestions_of(card),
+            standing=self._corrections.standing(filters.run_log_id, [question_id]).get(question_id),
+            history=history,
+            lease=lease if lease.holder != reviewer else None,
+            back=ids[0],
+            next=ids[1],
+        )
+
+    def _pace(self, run_log_id: str, is_open: int) -> Pace | None:
+        recent = self._corrections.recent_seconds(run_log_id)
+        return Pace(median(recent), median(recent) * is_open) if recent else None
+
+    def _check_second(self, run_log_id: str, decision: ReviewDecision) -> None:
+        standing = self._corrections.standing(run_log_id, [decision.question_id]).get(decision.question_id)
+        if standing is None or standing.state == "open":
+            raise InvalidInputError("nobody has decided about this item yet: a second opinion needs a first one")
+        if standing.author == decision.author:
+            raise InvalidInputError("you decided about this item yourself: a second opinion is another person's")
+
+    def _open_places(self, view: View, state_Q: np.ndarray) -> np.ndarray:
+        return np.flatnonzero(state_Q[view.question_N] == 0)
+
+    def _token(self, queue: LogQueue, view: View, places: np.ndarray) -> str:
+        """Stands for the set of questions."""
+        return sha256_hex(view.question_N[places].tobytes())[:16]
+
+
+def as_decided(decision: ReviewDecision) -> Decided:
+    return Decided(
+        decision.question_id,
+        decision.failure_label or "",
+        decision.state,
+        decision.output,
+        decision.reason,
+        decision.version,
+        decision.seconds,
+    )
+
+
+def _seconds(decision: ReviewDecision, lease: Lease | None) -> float | None:
+    """What the decision took: as it was measured, and no longer than its author had the item leased. None if neither is known."""
+    leased = (datetime.now(UTC) - lease.since).total_seconds() if lease else None
+    known = [seconds for seconds in (decision.seconds, leased) if seconds is not None]
+    return round(min(*known, LEASE_SECONDS), 2) if known else None
+
+
+def conflict(standing: ReviewEvent) -> ConflictError:
+    """Somebody was there meanwhile: who, when and what."""
+    return ConflictError(
+        f"{what_happened(standing)}, after you had opened it: compare both, then decide again",
+        question_id=standing.question_id,
+        author=standing.author,
+        at=standing.at.isoformat(),
+        state=standing.state,
+        version=str(standing.sequence),
+    )
+
+
+def what_happened(event: ReviewEvent) -> str:
+    """`mia dismissed it at 2026-11-29 12:03 UTC (the grade is wrong)`."""
+    done = {"open": "reopened it", "unsure": "marked it as unsure"}.get(event.state, f"{event.state} it")
+    reason = f" ({event.reason})" if event.reason else ""
+    return f"{event.author or 'somebody'} {done} at {event.at:%Y-%m-%d %H:%M} UTC{reason}"
+
+
+def _nothing(decision: ReviewDecision) -> ReviewEvent:
+    """What stands if nobody has decided."""
+    return ReviewEvent(
+        sequence=0,
+        question_id=decision.question_id,
+        failure_label=decision.failure_label or "",
+        state="open",
+        output="",
+        reason="",
+        author="",
+        at=datetime.now(UTC),
+    )
+
+
+def _agreement(opinions: Sequence[tuple[str, str, str, str]]) -> Agreement | None:
+    """Whether a suggestion was taken or a text written makes no difference."""
+    if not opinions:
+        return None
+    pairs = [
+        ["correction" if state in CORRECTIONS else state for state in (first, second)]
+        for _, first, second, _ in opinions
+    ]
+    return Agreement(items=len(pairs), same=sum(a == b for a, b in pairs), alpha=krippendorff_alpha(pairs))

@@ -1,0 +1,240 @@
+"""The review's history and leases on SQLite and on PostgreSQL: conflicts, undo, second opinions, erasure, and old databases."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from alembic import command
+from alembic.config import Config
+from sqlalchemy import Engine, create_engine, text
+
+import burnish_curator.database
+from burnish.curation.review import Correction
+from burnish.schemas.review import ReviewState
+from burnish_curator.database import open_database
+from burnish_curator.database.tables import Base
+from burnish_curator.reviews.leases import LEASE_SECONDS, LeaseRepository
+from burnish_curator.reviews.repository import CorrectionRepository, Decided
+
+MIGRATIONS = Path(burnish_curator.database.__file__).parent / "migrations"
+NOON = datetime(2026, 11, 29, 12, tzinfo=UTC)
+
+
+@pytest.fixture(params=["sqlite", "postgres"])
+def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    return (
+        f"sqlite:///{tmp_path / 'curator.db'}" if request.param == "sqlite" else request.getfixturevalue("postgres_url")
+    )
+
+
+@pytest.fixture
+def engine(url: str) -> Iterator[Engine]:
+    engine = open_database(url)
+    yield engine
+    with engine.begin() as connection:
+        Base.metadata.drop_all(connection)
+        connection.execute(text("DROP TABLE alembic_version"))
+    engine.dispose()
+
+
+@pytest.fixture
+def reviews(engine: Engine) -> CorrectionRepository:
+    return CorrectionRepository(engine)
+
+
+def decided(
+    question_id: str = "q1", state: ReviewState = "corrected", words: str = "right", **fields: object
+) -> Decided:
+    output, reason = (words, "") if state in ("corrected", "accepted") else ("", "" if state == "open" else words)
+    return Decided(question_id, "not-json", state, output, reason, **fields)  # type: ignore[arg-type]
+
+
+def states(reviews: CorrectionRepository) -> dict[str, str]:
+    return {question_id: event.state for question_id, event in reviews.standing("log").items()}
+
+
+def test_only_corrections_go_to_datasets(reviews: CorrectionRepository) -> None:
+    reviews.record(
+        "log", [decided("q1"), decided("q2", "accepted"), decided("q3", "dismissed"), decided("q4", "flagged")], "mia"
+    )
+    reviews.record("log", [decided("q5"), decided("q1", "unsure")], "mia")
+    assert set(reviews.current("log")) == {"q2", "q5"}
+    assert reviews.current("log")["q2"] == Correction("q2", "not-json", "right")
+    assert reviews.counts() == {"log": 5}
+
+
+def test_what_was_looked_at_must_still_stand(reviews: CorrectionRepository) -> None:
+    first = reviews.record("log", [decided(version=0, words="mia's")], "mia")
+    assert not first.conflicts
+    late = reviews.record("log", [decided(version=0, words="tom's"), decided("q2", version=0)], "tom")
+    [(_, standing)] = late.conflicts
+    assert (standing.author, standing.output, standing.sequence) == ("mia", "mia's", first.events[0].sequence)
+    assert [event.question_id for event in late.events] == ["q2"]
+    assert reviews.current("log")["q1"].corrected_output == "mia's"
+    whole = reviews.record("log", [decided(version=0, words="tom's"), decided("q3")], "tom", any_conflict=False)
+    assert (len(whole.conflicts), "q3" in reviews.current("log")) == (1, False)
+    again = reviews.record("log", [decided(version=standing.sequence, words="tom's")], "tom")
+    assert (again.replaced, reviews.current("log")["q1"].corrected_output) == (1, "tom's")
+
+
+def test_the_same_decision_again_is_no_event(reviews: CorrectionRepository) -> None:
+    reviews.record("log", [decided()], "mia")
+    assert reviews.record("log", [decided(), decided("q2", "open")], "tom").events == []
+    assert len(reviews.history("log", None, None, 10)) == 1
+
+
+def test_undo_goes_back_action_by_action(reviews: CorrectionRepository) -> None:
+    reviews.record("log", [decided(words="one")], "mia")
+    reviews.record("log", [decided(words="two")], "mia")
+    reviews.record("log", [decided("q1", "dismissed", "unclear"), decided("q2", "dismissed", "unclear")], "mia")
+    reviews.record("log", [decided("q3")], "tom")
+    assert states(reviews) == {"q1": "dismissed", "q2": "dismissed", "q3": "corrected"}
+    reviews.undo("log", "mia")
+    assert (states(reviews)["q2"], reviews.current("log")["q1"].corrected_output) == ("open", "two")
+    reviews.undo("log", "mia")
+    assert reviews.current("log")["q1"].corrected_output == "one"
+    reviews.record("log", [decided("q1", "flagged")], "mia")
+    reviews.undo("log", "mia")
+    reviews.undo("log", "mia")
+    assert states(reviews) == {"q1": "open", "q2": "open", "q3": "corrected"}
+    assert reviews.undo("log", "mia") is None
+    assert len(reviews.history("log", "q1", None, 100)) == 8, "nothing was taken out of the history"
+
+
+def test_undo_leaves_what_another_person_decided_since(reviews: CorrectionRepository) -> None:
+    reviews.record("log", [decided("q1", "dismissed"), decided("q2", "dismissed")], "mia")
+    reviews.record("log", [decided("q1", words="tom's")], "tom")
+    undone = reviews.undo("log", "mia")
+    assert undone
+    assert [standing.author for _, standing in undone.conflicts] == ["tom"]
+    assert states(reviews) == {"q1": "corrected", "q2": "open"}
+
+
+def test_changes_since_an_earlier_look(reviews: CorrectionRepository) -> None:
+    reviews.record("log", [decided("q1"), decided("q2")], "mia")
+    first = reviews.changes("log", 0, 0)
+    assert sorted(first.states) == [("q1", "corrected"), ("q2", "corrected")]
+    assert reviews.changes("log", first.generation, first.sequence).states == []
+    reviews.record("log", [decided("q2", "unsure")], "mia")
+    assert reviews.changes("log", first.generation, first.sequence).states == [("q2", "unsure")]
+    reviews.erase("log", ["q2"])
+    after = reviews.changes("log", first.generation, 99)
+    assert (after.generation != first.generation, after.states) == (True, [("q1", "corrected")])
+
+
+def test_changes_are_seen_in_the_order_of_commits(reviews: CorrectionRepository) -> None:
+    """Six writers, and a reader that only asks for what is new: it has missed none at the end."""
+    seen: dict[str, str] = {}
+    generation = sequence = 0
+
+    def write(writer: int) -> None:
+        for number in range(15):
+            reviews.record(
+                "log", [decided(f"q{number}", words=f"{writer}"), decided(f"w{writer}-{number}")], f"{writer}"
+            )
+
+    with ThreadPoolExecutor(6) as pool:
+        writing = [pool.submit(write, writer) for writer in range(6)]
+        while not all(each.done() for each in writing):
+            found = reviews.changes("log", generation, sequence)
+            seen |= dict(found.states)
+            generation, sequence = found.generation, found.sequence
+        for each in writing:
+            each.result()
+    seen |= dict(reviews.changes("log", generation, sequence).states)
+    assert seen == states(reviews)
+    assert len(seen) == 15 + 90
+
+
+def test_second_opinions_agree_or_make_the_item_unsure(reviews: CorrectionRepository) -> None:
+    reviews.record("log", [decided("q1"), decided("q2"), decided("q3", "dismissed", "unclear")], "mia")
+    reviews.record("log", [decided("q1", "accepted", "other words")], "tom", second=True)
+    assert reviews.current("log")["q1"].corrected_output == "right", "the first reviewer's text stands"
+    reviews.record("log", [decided("q2", "dismissed", "nobody knows")], "tom", second=True)
+    assert (states(reviews)["q2"], "q2" in reviews.current("log")) == ("unsure", False)
+    assert reviews.standing("log")["q2"].reason == "Reviewers disagree. mia: corrected; tom: dismissed (nobody knows)"
+    assert reviews.opinions("log") == [("q1", "corrected", "accepted", "tom"), ("q2", "corrected", "dismissed", "tom")]
+    reviews.undo("log", "tom")
+    assert reviews.current("log")["q2"].corrected_output == "right"
+    assert len(reviews.opinions("log")) == 1
+
+
+def test_effort_counts_what_was_measured(reviews: CorrectionRepository) -> None:
+    reviews.record("log", [decided("q1", seconds=10.0), decided("q2", seconds=4.0), decided("q3")], "mia")
+    reviews.record("log", [decided("q1", words="better", seconds=2.5)], "tom")
+    assert reviews.effort("log").model_dump() == {"items": 2, "seconds": 16.5, "reviewers": 2}
+    assert reviews.effort("log", ["q2", "q3", "nobody"]).model_dump() == {"items": 1, "seconds": 4.0, "reviewers": 1}
+    assert reviews.recent_seconds("log") == [2.5, 4.0, 10.0]
+
+
+def test_an_erased_question_leaves_no_text(reviews: CorrectionRepository, engine: Engine, tmp_path: Path) -> None:
+    reviews.record("log", [decided("q1", words="secret-of-q1"), decided("q2", words="kept-of-q2")], "mia")
+    reviews.record("log", [decided("q1", "flagged", "secret-reason")], "mia")
+    assert reviews.erase("log", ["q1", "nobody"]) == 1
+    assert set(reviews.current("log")) == {"q2"}
+    assert reviews.history("log", "q1", None, 10) == []
+    if engine.dialect.name == "sqlite":
+        stored = b"".join(path.read_bytes() for path in tmp_path.glob("curator.db*"))
+        assert (b"secret" in stored, b"kept-of-q2" in stored) == (False, True)
+
+
+def test_a_review_that_was_removed_starts_anew(reviews: CorrectionRepository) -> None:
+    reviews.record("log", [decided("q1"), decided("q2", "dismissed")], "mia")
+    before = reviews.changes("log", 0, 0)
+    assert reviews.remove_all("log") == 1
+    assert (states(reviews), reviews.counts()) == ({}, {})
+    assert reviews.changes("log", before.generation, before.sequence).generation != before.generation
+
+
+def test_a_lease_is_one_persons_until_it_ends(engine: Engine) -> None:
+    leases = LeaseRepository(engine)
+    mine = leases.take("log", "q1", "mia", NOON)
+    later = NOON + timedelta(seconds=LEASE_SECONDS / 2)
+    assert leases.take("log", "q1", "tom", later) == mine
+    renewed = leases.take("log", "q1", "mia", later)
+    assert (renewed.since, renewed.until) == (NOON, later + timedelta(seconds=LEASE_SECONDS))
+    leases.take("log", "q2", "tom", later)
+    assert {q: lease.holder for q, lease in leases.held("log", later).items()} == {"q1": "mia", "q2": "tom"}
+    leases.release("log", "q1", "tom")
+    leases.release("log", "q2", "tom")
+    assert set(leases.held("log", later)) == {"q1"}
+    taken = leases.take("log", "q1", "tom", renewed.until)
+    assert (taken.holder, taken.since) == ("tom", renewed.until)
+
+
+def test_an_old_database_keeps_its_corrections(url: str) -> None:
+    """What the first version of the tables held is there after opening, as decisions of nobody in particular."""
+    old = create_engine(url)
+    config = Config()
+    config.set_main_option("script_location", str(MIGRATIONS))
+    with old.begin() as connection:
+        config.attributes["connection"] = connection
+        command.upgrade(config, "0001")
+        for number, (log, question) in enumerate([("log", "q1"), ("log", "q2"), ("other", "q1")]):
+            connection.execute(
+                text("INSERT INTO corrections VALUES (:log, :question, 'not-json', :output, :at)"),
+                {"log": log, "question": question, "output": f"ünï {number}", "at": str(NOON)},
+            )
+    migrated = open_database(url)
+    reviews = CorrectionRepository(migrated)
+    assert reviews.current("log") == {
+        "q1": Correction("q1", "not-json", "ünï 0"),
+        "q2": Correction("q2", "not-json", "ünï 1"),
+    }
+    assert reviews.current("other")["q1"].corrected_output == "ünï 2"
+    assert reviews.standing("log")["q1"].at == NOON
+    assert reviews.record("log", [decided("q3")], "mia").events[0].sequence == 3
+    reviews.record("log", [decided("q2", "dismissed")], "mia")
+    with migrated.begin() as connection:
+        config.attributes["connection"] = connection
+        command.downgrade(config, "0001")
+        kept = connection.execute(text("SELECT run_log_id, question_id FROM corrections ORDER BY 1, 2")).all()
+        assert [tuple(row) for row in kept] == [("log", "q1"), ("log", "q3"), ("other", "q1")]
+        connection.execute(text("DROP TABLE corrections"))
+        connection.execute(text("DROP TABLE alembic_version"))
+    migrated.dispose()
+    old.dispose()
