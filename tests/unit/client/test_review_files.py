@@ -6,7 +6,7 @@ import csv
 import io
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from burnish.errors import InvalidInputError
@@ -29,6 +29,7 @@ ITEMS = st.builds(
 )
 
 
+@settings(deadline=None, max_examples=50, suppress_health_check=[HealthCheck.too_slow])
 @given(st.lists(ITEMS, max_size=5))
 def test_a_table_gives_back_the_same_items(items: list[ReviewItem]) -> None:
     assert from_csv(to_csv(items)) == items

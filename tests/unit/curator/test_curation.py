@@ -103,6 +103,39 @@ async def test_an_emptied_correction_is_taken_back(caller: httpx.AsyncClient, ru
     assert [item["corrected_output"] for item in await review_file(caller, run_log)].count("") == 1
 
 
+async def test_a_dataset_says_what_its_corrections_took(caller: httpx.AsyncClient, run_log: str) -> None:
+    for item in await review_file(caller, run_log):
+        decision = {"question_id": item["question_id"], "state": "corrected", "output": "right", "author": "mia"}
+        answer = await caller.post(f"/v1/runlogs/{run_log}/review/decisions", json=decision | {"seconds": 3.0})
+        assert answer.json()["sequence"] > 0
+    manifest = await build(caller, run_log)
+    used = len(manifest.split.train) + len(manifest.split.validation)
+    assert manifest.review is not None
+    assert manifest.review.model_dump() == {"items": used, "seconds": 3.0 * used, "reviewers": 1}
+
+
+async def test_a_file_does_not_overwrite_what_somebody_decided_since(caller: httpx.AsyncClient, run_log: str) -> None:
+    """The line is named with who and when; one's own decision, and one without a version, are replaced."""
+    address = f"/v1/runlogs/{run_log}/review"
+    items = (await review_file(caller, run_log))[:3]
+    for item, author in zip(items, ("tom", "mia", "tom"), strict=True):
+        decision = {"question_id": item["question_id"], "state": "dismissed", "reason": "vague", "author": author}
+        await caller.post(f"{address}/decisions", json=decision | {"version": 0})
+    late = await caller.post(f"{address}/decisions", json=decision | {"reason": "other", "author": "mia", "version": 0})
+    assert (late.status_code, late.json()["error"]["metadata"]["author"]) == (409, "tom")
+    filled = [item | {"corrected_output": "right"} for item in items]
+    filled[2].pop("version")
+    answer = (await caller.post(address, params={"author": "mia"}, content=jsonl(filled))).json()
+    assert (answer["accepted"], len(answer["rejected_lines"])) == (2, 1)
+    assert answer["rejected_lines"][0]["line_number"] == 1
+    assert answer["rejected_lines"][0]["reason"].startswith("tom dismissed it at ")
+    undone = await caller.post(f"{address}/undo", json={"author": "mia"})
+    assert undone.json() == {"questions": 2, "left": 0}
+    events = (await caller.get(f"{address}/history", params={"limit": 3})).json()
+    assert len(events["events"]) == 3
+    assert events["next_before"] == events["events"][-1]["sequence"]
+
+
 async def test_slices_are_asked_for_by_name(caller: httpx.AsyncClient, run_log: str) -> None:
     found = await caller.get(f"/v1/runlogs/{run_log}/diagnosis", params={"slice": "(none)"})
     assert found.json()["passing"] == 0

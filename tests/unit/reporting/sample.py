@@ -22,6 +22,7 @@ from burnish.schemas.evaluation import (
     ScoreComparison,
     Verdict,
 )
+from burnish.schemas.review import ReviewEffort
 from burnish.schemas.runlog import FailureCluster
 from burnish.schemas.tuning import Finding, RunEstimate, RunMeasurement
 from burnish.statistics import mcnemar_exact, tango_interval
@@ -277,6 +278,7 @@ def _meta(questions: list[BenchmarkQuestion]) -> ReportMeta:
         name="json-location",
         version="ab12cd34ef56ab78",
         spec=DatasetSpec(name="json-location", run_log_id="11aa22bb33cc44dd", labels=["json-in-prose"]),
+        review=ReviewEffort(items=20, seconds=240.0, reviewers=2),
         counts=DatasetCounts(corrections=20, anchors=10, train=27, validation=3, held_out=40, discarded={"empty": 2}),
         split=Split(targeted=[], held_out=[], train=[], validation=[], anchors=[]),
         lengths=LengthStatistics(

@@ -215,6 +215,7 @@ def test_postmortem_answers_five_questions(sample: Sample, postmortem: str) -> N
         in postmortem
     )
     assert "Discarded, by reason: `empty` 2" in postmortem
+    assert "Review: 20 of its questions took 2 people 4.0 minutes, 12 s each." in postmortem
     assert "loss 1.100 → 0.040" in postmortem
     assert f"| Targeted, held out (decides) | {sample.verdict.targeted.n} |" in postmortem
     for regression in sample.verdict.regressions:
