@@ -163,7 +163,7 @@ async def test_build_list_show_export(caller: httpx.AsyncClient, run_log: str) -
         manifest.version,
     ]
     assert len((await caller.get("/v1/datasets")).json()["datasets"]) == 2
-    assert (await caller.get("/v1/datasets/other")).json() == {"datasets": [], "broken": []}
+    assert (await caller.get("/v1/datasets/other")).json() == {"datasets": [], "broken": [], "next_page_token": ""}
     for version, expected in ((manifest.version, manifest), ("latest", other)):
         shown = await caller.get(f"/v1/datasets/fix/{version}")
         assert DatasetManifest.model_validate_json(shown.content) == expected
@@ -248,7 +248,11 @@ async def test_benchmarks(caller: httpx.AsyncClient) -> None:
     assert manifest["questions"] == 2
     again = await caller.post("/v1/benchmarks", params={"name": "b"}, content=jsonl([question("q1"), question("q2")]))
     assert again.json() == manifest
-    assert (await caller.get("/v1/benchmarks")).json() == {"benchmarks": [manifest], "broken": []}
+    assert (await caller.get("/v1/benchmarks")).json() == {
+        "benchmarks": [manifest],
+        "broken": [],
+        "next_page_token": "",
+    }
     for version in (manifest["version"], "latest"):
         assert (await caller.get(f"/v1/benchmarks/b/{version}")).json() == manifest
     questions = (await caller.get("/v1/benchmarks/b/latest/questions")).text.splitlines()
@@ -326,13 +330,17 @@ async def test_an_eval_is_its_files_and_then_its_manifest(
     assert [await put(b"<p>old</p>")] == [204]
     other = await caller.post("/v1/evals", content=sealed, headers={"Content-Type": "application/json"})
     assert "is not what the manifest says" in other.json()["error"]["message"]
-    assert (await caller.get("/v1/evals")).json() == {"evals": [], "broken": []}
+    assert (await caller.get("/v1/evals")).json() == {"evals": [], "broken": [], "next_page_token": ""}
     assert (await caller.get("/v1/evals/e1/report.html")).status_code == 404
     assert await put(b"<p>new</p>") == 204
     for _ in range(2):
         made = await caller.post("/v1/evals", content=sealed, headers={"Content-Type": "application/json"})
         assert made.json() == json.loads(sealed)
-    assert (await caller.get("/v1/evals")).json() == {"evals": [json.loads(sealed)], "broken": []}
+    assert (await caller.get("/v1/evals")).json() == {
+        "evals": [json.loads(sealed)],
+        "broken": [],
+        "next_page_token": "",
+    }
     assert (await caller.get("/v1/evals/e1")).json() == json.loads(sealed)
     report = await caller.get("/v1/evals/e1/report.html")
     assert (report.content, report.headers["content-security-policy"]) == (b"<p>new</p>", "sandbox allow-scripts")
