@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,8 @@ from runlog_making import open_log, passing, repeated_failures, run
 
 from burnish.curation.review import (
     Correction,
+    KnownFailure,
+    KnownFailures,
     ReviewedFile,
     choose_labels,
     known_failures,
@@ -218,3 +221,19 @@ def test_what_is_set_aside_needs_a_reason(tmp_path: Path) -> None:
 
 def read_back(reader: RunLogReader, codes: RunCodes, items: list[ReviewItem]) -> ReviewedFile:
     return read_review([to_jsonl(items)], known_failures(reader, codes))
+
+
+class Counted(KnownFailures):
+    """Counts how often all of it is read."""
+
+    reads = 0
+
+    def __iter__(self) -> Iterator[tuple[str, str]]:
+        self.reads += 1
+        return super().__iter__()
+
+
+def test_labels_are_looked_up_without_reading_every_failure_for_each_question() -> None:
+    known = Counted({(f"q{n}", label): KnownFailure("wrong") for n in range(5) for label in ("b", "a")})
+    assert [known.labels_of(f"q{n}") for n in (3, 0, 9)] == [["a", "b"], ["a", "b"], []]
+    assert known.reads == 1

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any, Literal
 
 import numpy as np
@@ -49,6 +51,21 @@ class KnownFailure:
 
     answer: str
     own_grader: OwnGrader | None = None
+
+
+class KnownFailures(dict[tuple[str, str], KnownFailure]):
+    """(question_id, failure_label) -> the first failure. It does not change once something was looked up by question."""
+
+    @cached_property
+    def _labels(self) -> dict[str, list[str]]:
+        found: dict[str, list[str]] = defaultdict(list)
+        for question_id, label in self:
+            found[question_id].append(label)
+        return found
+
+    def labels_of(self, question_id: str) -> list[str]:
+        """Labels under which a question failed, ascending; all of them are sorted by question once, not for each question."""
+        return sorted(self._labels.get(question_id, ()))
 
 
 @dataclass
@@ -155,7 +172,7 @@ def _system_of(messages_json: str | None) -> str:
     return "\n".join(text_of(m.get("content")) for m in messages if m["role"] in ("system", "developer"))
 
 
-def read_review(chunks: Iterable[bytes], known: Mapping[tuple[str, str], KnownFailure]) -> ReviewedFile:
+def read_review(chunks: Iterable[bytes], known: KnownFailures) -> ReviewedFile:
     """Decisions from a review file. known: (question_id, failure_label) -> the failure that was shown for it.
 
     A filled line is a correction, whatever its state says. A line is refused, with its number and the reason, when its
@@ -208,7 +225,7 @@ def _decision_of(item: ReviewItem) -> ReviewDecision | None:
     return None
 
 
-def refusal(decision: ReviewDecision, known: Mapping[tuple[str, str], KnownFailure]) -> str | None:
+def refusal(decision: ReviewDecision, known: KnownFailures) -> str | None:
     """Why nobody can decide that; None where they can. The label must be given."""
     texts = {"question_id": decision.question_id, "failure_label": decision.failure_label or ""}
     for name, text in (texts | {"corrected_output": decision.output, "reason": decision.reason}).items():
@@ -216,7 +233,7 @@ def refusal(decision: ReviewDecision, known: Mapping[tuple[str, str], KnownFailu
             return f"{name}: holds a NUL character, which the review database cannot keep"
     failure = known.get((decision.question_id, decision.failure_label or ""))
     if failure is None:
-        labels = sorted(label for question_id, label in known if question_id == decision.question_id)
+        labels = known.labels_of(decision.question_id)
         if not labels:
             return f"question_id: {decision.question_id!r} has no model-attributed, labelled failure in this run log"
         return f"failure_label: {decision.question_id!r} failed as {' and '.join(labels)}, not as {decision.failure_label!r}"
@@ -234,19 +251,17 @@ def refusal(decision: ReviewDecision, known: Mapping[tuple[str, str], KnownFailu
     return f"corrected_output: {failing}" if failing else None
 
 
-def known_failures(
-    log: RunLogReader, codes: RunCodes, question_ids: Iterable[str] | None = None
-) -> dict[tuple[str, str], KnownFailure]:
+def known_failures(log: RunLogReader, codes: RunCodes, question_ids: Iterable[str] | None = None) -> KnownFailures:
     """(question_id, failure_label) -> the first failure, for the labelled model-attributed failures of these questions (None: of all)."""
     rows = np.arange(len(codes.question_R)) if question_ids is None else codes.rows_of(question_ids)
     rows = rows[codes.attributed_R[rows] & (codes.label_R[rows] >= 0)]
     pairs = codes.question_R[rows] * (len(codes.labels) + 1) + codes.label_R[rows]
     _, first = np.unique(pairs, return_index=True)
-    return {
-        (row["question_id"], row["failure_label"]): KnownFailure(row["answer"], _own_grader(row))
+    return KnownFailures(
+        ((row["question_id"], row["failure_label"]), KnownFailure(row["answer"], _own_grader(row)))
         for piece in log.pieces(rows[np.sort(first)], _FAILURE_COLUMNS)
         for row in piece.to_pylist()
-    }
+    )
 
 
 def _own_grader(row: Mapping[str, Any]) -> OwnGrader | None:
