@@ -1,5 +1,5 @@
 # `make demo` does the main job, `make test` passes the tests; both set everything up first.
-.PHONY: demo test test-containers test-unsloth setup check format protos bench bench-clusters bench-review bench-eval bench-verdict bench-train bench-rate bench-families bench-demo chaos hostile lm-eval secrets up down clean
+.PHONY: demo test test-containers test-unsloth gpu-check gpu-check-bundle setup check format protos bench bench-clusters bench-review bench-eval bench-verdict bench-train bench-rate bench-families bench-demo chaos hostile lm-eval secrets up down clean
 PY := .venv/bin/python
 export HF_HUB_OFFLINE := 1
 export OMP_WAIT_POLICY := PASSIVE
@@ -23,7 +23,7 @@ test-containers: setup ## the compose stack: images, the loop, TLS and Postgres;
 
 test-unsloth: setup ## the training methods under Unsloth's rewrite of TRL, on the CPU, in an environment of its own (300 MB)
 	scripts/unsloth_env.sh
-	PYTHONPATH=tests OMP_NUM_THREADS=1 .cache/unsloth/bin/python -m pytest -p unsloth_first tests/integration/trainer/training $(ARGS)
+	PYTHONPATH=tests OMP_NUM_THREADS=1 .cache/unsloth/bin/python -m pytest -p unsloth_first tests/integration/trainer/training tests/integration/setup/test_gpu_check.py::test_unsloth_beside_peft $(ARGS)
 
 gpu-check: setup ## what the trainer does on this machine's GPU, measured (docs/gpu-host.md; ARGS="--shapes 135M")
 	PYTHONPATH=tests $(PY) -m gpu_check $(ARGS)

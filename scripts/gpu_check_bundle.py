@@ -18,7 +18,13 @@ from pathlib import Path
 REPOSITORY = Path(__file__).resolve().parents[1]
 MODEL = REPOSITORY / ".cache/models/smollm2-135m-instruct"
 LIMIT_BYTES = 60_000_000
-SOURCES = ("core/src/burnish", "services/trainer/src/burnish_trainer", "tests/gpu_check")
+SOURCES = (
+    "core/src/burnish",
+    "services/trainer/src/burnish_trainer",
+    "services/inference/src/burnish_inference",
+    "tests/gpu_check",
+    "tests/lending",
+)
 FILES = (
     "tests/integration/trainer/training/runs.py",
     "tests/unit/trainer/made.py",
@@ -26,12 +32,13 @@ FILES = (
     "tests/unsloth_first.py",
 )
 TOKENIZER = ("tokenizer.json", "tokenizer_config.json", "chat_template.jinja")
-# What the checks import beside the standard library and what the machine has; tests/integration/setup/test_gpu_check_bundle.py looks.
+# What the checks import beside the standard library and what the machine has; tests/integration/setup/test_gpu_check.py looks.
 PACKAGES = [
     "accelerate",
     "aiohappyeyeballs",
     "aiohttp",
     "aiosignal",
+    "annotated-doc",
     "annotated-types",
     "anyio",
     "argon2-cffi",
@@ -44,6 +51,7 @@ PACKAGES = [
     "click",
     "datasets",
     "dill",
+    "fastapi",
     "filelock",
     "frozenlist",
     "fsspec",
@@ -51,11 +59,14 @@ PACKAGES = [
     "h11",
     "hf-xet",
     "httpcore",
+    "httptools",
     "httpx",
     "huggingface-hub",
     "idna",
     "Jinja2",
+    "markdown-it-py",
     "MarkupSafe",
+    "mdurl",
     "minio",
     "multidict",
     "multiprocess",
@@ -68,6 +79,7 @@ PACKAGES = [
     "orjson",
     "packaging",
     "peft",
+    "prometheus-client",
     "propcache",
     "protobuf",
     "psutil",
@@ -82,9 +94,8 @@ PACKAGES = [
     "regex",
     "requests",
     "rich",
-    "markdown-it-py",
-    "mdurl",
     "safetensors",
+    "starlette",
     "tokenizers",
     "tqdm",
     "transformers",
@@ -93,6 +104,7 @@ PACKAGES = [
     "typing-extensions",
     "typing-inspection",
     "urllib3",
+    "uvicorn",
     "xxhash",
     "yarl",
 ]

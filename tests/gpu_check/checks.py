@@ -1,6 +1,7 @@
-"""The checks, each in a process of its own: `python -m gpu_check.checks <name> <device> <shape> <tokenizer folder> <work folder>`.
+"""The checks: `python -m gpu_check.checks <device> <shape> <model folder> <work folder> <name> …`, run by __main__.py.
 
-Prints one JSON line: {"figures": …} with what was measured, or {"skipped": why}; fails by an assertion that says what is wrong.
+Prints a JSON line for each: {"check": name, …} with what was measured, {"skipped": why}, or {"failed": …} by an assertion that says
+what is wrong.
 """
 
 from __future__ import annotations
@@ -8,50 +9,58 @@ from __future__ import annotations
 import itertools
 import json
 import math
+import os
 import resource
+import socket
+import subprocess
 import sys
 import time
-from collections.abc import Callable
+import traceback
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import torch
 from integration.trainer.training.runs import Run, Runner
+from lending.card import CARD_BYTES
 from unit.trainer.made import job_spec, put_dataset, sft_rows
 
+from burnish import devices, gpus
+from burnish.errors import UnavailableError
 from burnish.objectstores.memory import MemoryObjectStore
 from burnish.schemas.base import BaseModelRef
+from burnish.schemas.device import LeaseRequest
 from burnish.schemas.job import JobSpec
 from burnish.schemas.models import read_record
 from burnish.schemas.tuning import RunEstimate
 from burnish_trainer.executors.events import Failed, Succeeded
+from burnish_trainer.hardware.backends import Device
 from burnish_trainer.hardware.machine import MachineReader
 from burnish_trainer.preflight import workload
 from burnish_trainer.preflight.base_model import load_base_model
 from burnish_trainer.preflight.planner import RunPlanner
 from burnish_trainer.preflight.types import CheckReport, PastRun
-from gpu_check import models
+from burnish_trainer.serving import HttpServing
 
 Figures = dict[str, Any]
+ALONE = Path(__file__).parents[1] / "gpu/trainer/one_run.py"
 STEPS = {"tiny": 4, "135M": 20, "1.5B": 10, "7B": 6}
 
 
-class Place:
-    """Where a check runs: a model of the shape, and folders below the work folder."""
+class Skipped(Exception):
+    """Why a check says nothing here."""
 
-    def __init__(self, device: str, shape: str, tokenizer: Path, work: Path) -> None:
-        self.device, self.shape, self.work, self.tokenizer = device, shape, work, tokenizer
+
+class Place:
+    """Where a check runs: on a device, with a model of the shape, in folders below the work folder."""
+
+    def __init__(self, device: Device, shape: str, base: Path, work: Path) -> None:
+        self.device, self.shape, self.base, self.work = device, shape, base, work
         self.steps = STEPS[shape]
-        self.base = work / f"model-{shape}"
-        if not self.base.is_dir():
-            models.make(shape, tokenizer, self.base, device)
         numbers = itertools.count()
-        self.runner = Runner(
-            self.base,
-            lambda: work / f"job-{time.time_ns()}-{next(numbers)}",
-            device="cuda" if device == "cuda" else "cpu",
-        )
+        self.runner = Runner(base, lambda: work / f"job-{time.time_ns()}-{next(numbers)}", device=device)
 
     @property
     def optimizer(self) -> dict[str, Any]:
@@ -74,8 +83,10 @@ def _speed(run: Run) -> float:
 
 
 def sft(place: Place) -> Figures:
-    """The worker's SFT in bf16 beside stock TRL on the same rows: tokens a second, evaluations and checkpoints of ours included."""
-    run = place.ends(place.runner.sft(backend="peft", rows=64, optimizer=place.optimizer))
+    """The worker's SFT in bf16 beside stock TRL on the same rows: tokens a second. What is made at a first step, a run before made."""
+    for steps in (1, place.steps):
+        optimizer = place.optimizer | {"max_steps": steps, "evaluation_interval_steps": steps}
+        run = place.ends(place.runner.sft(backend="peft", rows=64, validation=[], optimizer=optimizer))
     losses = run.series("train_loss")
     assert losses[place.steps] < losses[1], f"the loss did not fall: {losses}"
     stock = _stock_speed(place, run.manifest().measured)
@@ -118,7 +129,7 @@ def _stock_speed(place: Place, measured: Any) -> float:
 
 
 def qlora(place: Place) -> Figures:
-    """NF4: the loss falls, and on a GPU the peak is below that of bf16."""
+    """NF4: the loss falls. The peaks of both runs are of one process, NF4 first, so the second is no lower than the first."""
     four, sixteen = (
         place.ends(place.runner.sft(backend="peft", quantization=quantization, optimizer=place.optimizer))
         for quantization in ("nf4", "none")
@@ -196,6 +207,9 @@ def estimate(place: Place) -> Figures:
     optimizer = place.optimizer | {"evaluation_interval_steps": place.steps}
     asked = {"backend": "peft", "optimizer": optimizer, "lora": {"rank": 32}}
     estimated = _estimate(place, **asked)
+    needed, there = estimated.peak_memory_bytes, estimated.available_memory_bytes
+    if place.device == "cuda" and needed > there:
+        raise Skipped(f"by the estimate it needs {needed / 1e9:.1f} GB and {there / 1e9:.1f} GB are free")
     run = place.ends(place.runner.sft(rows=64, validation=[], **asked))
     measured = run.manifest().measured
     assert measured is not None
@@ -208,8 +222,8 @@ def estimate(place: Place) -> Figures:
     }
 
 
-ROWS_AT_ONCE = 4096
-ROOM_BYTES = 1 << 30  # what the process may still take, in the check of memory
+ROWS_AT_ONCE = 1024
+ROOM_BYTES = 1 << 29  # what the process may still take, in the check of memory
 
 
 def memory(place: Place) -> Figures:
@@ -237,47 +251,107 @@ def memory(place: Place) -> Figures:
 
 
 def unsloth(place: Place) -> Figures:
-    """Unsloth beside PEFT, each in a process of its own: the first loss within 2 %, speed and memory."""
-    if place.device != "cuda":
-        return {"skipped": "no CUDA device"}
+    """Unsloth beside PEFT, each in a process of its own: the first loss within 2 %, and memory. On a CPU: its rewrite of TRL alone."""
     if find_spec("unsloth") is None:
-        return {"skipped": "the unsloth package is not installed"}
-    import subprocess
+        raise Skipped("the unsloth package is not installed")
+    peft, other = (train_alone(place, backend) for backend in ("peft", "unsloth"))
+    first = other["train_loss"]["1"]
+    assert abs(first / peft["train_loss"]["1"] - 1) < 0.02, f"first loss {first}, by PEFT {peft['train_loss']['1']}"
+    return {"first_loss": first, "peak_ratio": other["peak_memory_bytes"] / peft["peak_memory_bytes"]}
 
-    script = Path(__file__).parents[1] / "gpu/trainer/one_run.py"
-    outcomes = []
-    for backend in ("peft", "unsloth"):
-        folder = place.work / f"unsloth-{backend}"
-        folder.mkdir(exist_ok=True)
-        command = [
-            sys.executable,
-            str(script),
-            str(place.base),
-            str(folder),
-            "cuda",
-            "sft",
-            backend,
-            json.dumps({"optimizer": place.optimizer}),
-        ]
-        done = subprocess.run(command, capture_output=True, text=True)
-        assert done.returncode == 0, done.stderr[-3000:]
-        outcomes.append(json.loads(done.stdout.splitlines()[-1]))
-    peft, other = outcomes
-    assert abs(other["train_loss"]["1"] / peft["train_loss"]["1"] - 1) < 0.02
-    return {
-        "peak_ratio": other["peak_memory_bytes"] / peft["peak_memory_bytes"],
-        "first_loss": other["train_loss"]["1"],
-    }
+
+def train_alone(place: Place, backend: str) -> dict[str, Any]:
+    """SFT in a process of its own, which leaves nothing on the device; its outcome, by one_run.py."""
+    folder = place.work / f"alone-{time.time_ns()}"
+    folder.mkdir()
+    changes = json.dumps({"optimizer": place.optimizer})
+    command = [sys.executable, str(ALONE), str(place.base), str(folder), place.device, "sft", backend, changes]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr[-3000:]
+    outcome: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    return outcome
+
+
+SERVICE_SECONDS = 120.0
+
+
+def lease(place: Place) -> Figures:
+    """The inference service lends its device: a scripted vLLM that holds 92 % of it sleeps while a job trains, and is back afterwards.
+
+    The job asks for half of the device, which vLLM does not leave beside it.
+    """
+    gpu = gpus.visible(os.environ)[0] if place.device == "cuda" else None
+    name, size_bytes = (gpu.uuid, gpu.memory_bytes // 2) if gpu else (devices.cpu(), CARD_BYTES // 2)
+    request = LeaseRequest(holder="gpu-check", devices=[name], size_bytes=size_bytes, ttl_seconds=120.0)
+    with _service(place, name) as serving:
+        beside = serving.status().free_bytes
+        to_lend = _until(lambda: serving.ask(request).granted)
+        lent = serving.status()
+        assert lent.phase == "asleep", f"vLLM is {lent.phase}: it does not leave the device by sleep ({lent})"
+        losses = train_alone(place, "peft")["train_loss"]
+        serving.give_back(request.holder)
+        to_return = _until(lambda: serving.status().phase == "serving")
+        assert losses[str(place.steps)] < losses["1"], f"the loss did not fall: {losses}"
+        return {
+            "free_bytes_beside": beside,
+            "free_bytes_asleep": lent.free_bytes,
+            "seconds_to_lend": to_lend,
+            "seconds_to_return": to_return,
+        }
+
+
+@contextmanager
+def _service(place: Place, name: str) -> Iterator[HttpServing]:
+    folder, token = place.work / "lease", "token-of-the-gpu-check-itself"
+    folder.mkdir()
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    command = [sys.executable, "-m", "lending.service", str(folder), str(place.base), str(port), place.device, name]
+    with (folder / "log").open("wb") as log:
+        process = subprocess.Popen(command, env=os.environ | {"BURNISH_TOKEN": token}, stdout=log, stderr=log)
+    serving = HttpServing(f"http://127.0.0.1:{port}", token)
+    try:
+        _until(lambda: process.poll() is not None or serving.status().phase == "serving")
+        assert process.poll() is None, "the service has ended"
+        yield serving
+    except Exception as error:
+        error.add_note(f"the service's log ends: {(folder / 'log').read_text()[-1500:]}")
+        raise
+    finally:
+        process.terminate()
+        process.wait(timeout=30)
+
+
+def _until(condition: Callable[[], bool]) -> float:
+    """The seconds that it took."""
+    began = time.monotonic()
+    while True:
+        seconds = time.monotonic() - began
+        with suppress(UnavailableError):
+            if condition():
+                return seconds
+        assert seconds < SERVICE_SECONDS, f"not within {SERVICE_SECONDS} s"
+        time.sleep(0.1)
 
 
 CHECKS: dict[str, Callable[[Place], Figures]] = {
-    check.__name__: check for check in (sft, qlora, dpo, resume, estimate, memory, unsloth)
+    check.__name__: check for check in (estimate, sft, qlora, dpo, resume, unsloth, lease, memory)
 }
 
 
 def main() -> None:
-    name, device, shape, tokenizer, work = sys.argv[1:6]
-    print(json.dumps(CHECKS[name](Place(device, shape, Path(tokenizer), Path(work)))))
+    device, shape, base, work = sys.argv[1:5]
+    place = Place("cuda" if device == "cuda" else "cpu", shape, Path(base), Path(work))
+    for name in sys.argv[5:]:
+        began = time.monotonic()
+        try:
+            found = CHECKS[name](place)
+        except Skipped as why:
+            found = {"skipped": str(why)}
+        except Exception:
+            found = {"failed": traceback.format_exc()[-1500:]}
+        seconds = round(time.monotonic() - began, 1)
+        print(json.dumps({"check": name, "shape": shape, "seconds": seconds, **found}), flush=True)
 
 
 if __name__ == "__main__":

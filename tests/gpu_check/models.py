@@ -1,13 +1,14 @@
-"""Base models of given shapes with random weights, so that nothing is fetched: speed and memory depend on the shape alone."""
+"""Base models of given shapes with random weights, so that nothing is fetched: speed and memory depend on the shape alone.
+
+`python -m gpu_check.models <shape> <tokenizer folder> <folder> <device>` makes one, in a process that leaves nothing on the GPU.
+"""
 
 from __future__ import annotations
 
 import shutil
+import sys
 from dataclasses import dataclass
 from pathlib import Path
-
-import torch
-from transformers import LlamaConfig, LlamaForCausalLM
 
 from burnish.digests import model_digest
 from burnish.schemas.models import RECORD, BaseModelRecord
@@ -34,11 +35,14 @@ SHAPES = {
 
 
 def make(name: str, tokenizer: Path, folder: Path, device: str) -> Path:
-    """A folder as set-up makes one; made on the device, since 7B random weights take a CPU minutes."""
+    """A folder as set-up makes one; in bf16 on the device, since 7B random weights take a CPU minutes, and in fp32 a card of 24 GB has no room."""
     shape = SHAPES[name]
     folder.mkdir(parents=True)
     for file in TOKENIZER:
         shutil.copy(tokenizer / file, folder / file)
+    import torch
+    from transformers import LlamaConfig, LlamaForCausalLM
+
     config = LlamaConfig(
         vocab_size=shape.vocabulary,
         hidden_size=shape.hidden,
@@ -54,9 +58,15 @@ def make(name: str, tokenizer: Path, folder: Path, device: str) -> Path:
         dtype="bfloat16",
     )
     torch.manual_seed(1)
+    torch.set_default_dtype(torch.bfloat16)
     with torch.device(device):
-        model = LlamaForCausalLM(config).to(torch.bfloat16)
+        model = LlamaForCausalLM(config)
+    torch.set_default_dtype(torch.float32)
     model.save_pretrained(folder)
     record = BaseModelRecord(name=name, digest=model_digest(folder), source="random weights", licence="none")
     (folder / RECORD).write_text(record.model_dump_json())
     return folder
+
+
+if __name__ == "__main__":
+    make(sys.argv[1], Path(sys.argv[2]), Path(sys.argv[3]), sys.argv[4])

@@ -1,5 +1,7 @@
 """One training run in a process of its own, so that Unsloth patches nothing of another backend's run; its outcome as one JSON line.
 
+Backend unsloth on a CPU: PEFT's under Unsloth's rewrite of TRL, since Unsloth loads no model there.
+
 `python one_run.py <base model> <folder> <device> <method> <backend> <changes of the spec, JSON> [step to stop at, then resume]`
 """
 
@@ -25,6 +27,7 @@ def main() -> None:
     runner = Runner(
         Path(base), lambda: Path(folder) / f"job-{next(numbers)}", device="cuda" if device == "cuda" else "cpu"
     )
+    backend = "peft" if device == "cpu" else backend
     run = getattr(runner, method)(backend=backend, stop_at=stop_at, **json.loads(changes))
     if stop_at:
         run = run.again()

@@ -1,0 +1,1 @@
+"""The real inference service before a program in vLLM's place that holds its card as vLLM does. Used by gpu_check."""
