@@ -77,9 +77,10 @@ def test_the_clock_numbers_steps_and_keeps_their_seconds(capsys: pytest.CaptureF
 
 def test_recipes_leave_enough_questions_to_decide_by():
     for recipe, least_held_out in ((FULL, 30), (SMALL, 8)):
-        numbers = quotas(recipe.questions)
+        numbers = quotas(recipe.questions, recipe.target_weight)
         (largest, *rest) = numbers.values()
         assert largest * recipe.held_out_share >= least_held_out
         anchors = recipe.anchor_ratio * largest * (1 - recipe.held_out_share)
         assert sum(rest) - anchors >= 20, "fewer rest questions than a verdict wants"
     assert FULL.questions >= 240
+    assert FULL.anchor_ratio > 1, "half as many replay rows as corrections lost twice as many other questions"

@@ -146,7 +146,7 @@ class MainJob:
         return evaluation
 
     def make_benchmark(self) -> tuple[list[BenchmarkQuestion], BenchmarkManifest]:
-        questions = generate(self.seed, self.recipe.questions)
+        questions = generate(self.seed, self.recipe.questions, target_weight=self.recipe.target_weight)
         check_questions(questions)
         path = self.folder / "benchmark.jsonl"
         path.write_bytes(to_jsonl(questions, exclude_none=True))

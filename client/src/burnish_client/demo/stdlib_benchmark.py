@@ -18,6 +18,7 @@ from burnish.schemas.benchmark import BenchmarkQuestion, GraderSpec
 from burnish_client.demo.stdlib_functions import Function, sample_functions, standard_library
 
 SYSTEM_PROMPT = "You are a code assistant. Answer in one short sentence."
+TARGET_WEIGHT = 8
 WHOLE_WORDS = GraderSpec(name="contains", args={"case_sensitive": True, "whole_words": True})
 
 
@@ -55,7 +56,7 @@ SLICES: tuple[Slice, ...] = (
         accepts=lambda f: 2 <= len(f.parameters) <= 4 and not f.is_special and not f.has_stars,
         grader=GraderSpec(name="json_fields"),
         max_tokens=64,
-        weight=8,
+        weight=TARGET_WEIGHT,
     ),
     Slice(
         name="function-name",
@@ -84,13 +85,16 @@ SLICES: tuple[Slice, ...] = (
 )
 
 
-def generate(seed: int, size: int = 280, library: Path | None = None) -> list[BenchmarkQuestion]:
-    """`size` questions over all SLICES, each about another function; the same seed and library give the same list.
+def generate(
+    seed: int, size: int = 280, library: Path | None = None, target_weight: int = TARGET_WEIGHT
+) -> list[BenchmarkQuestion]:
+    """`size` questions over all SLICES, each about another function; the same arguments and library give the same list.
 
+    target_weight: share of the slice that small models fail, relative to the others' 3.
     Raises InvalidInputError if the library has too few short functions for the size.
     """
     rng = random.Random(seed)
-    wanted = quotas(size)
+    wanted = quotas(size, target_weight)
     chosen: dict[str, list[BenchmarkQuestion]] = {kind.name: [] for kind in SLICES}
     prompts: set[str] = set()
     for function in sample_functions(rng, library or standard_library()):
@@ -112,10 +116,11 @@ def generate(seed: int, size: int = 280, library: Path | None = None) -> list[Be
     )
 
 
-def quotas(size: int) -> dict[str, int]:
+def quotas(size: int, target_weight: int = TARGET_WEIGHT) -> dict[str, int]:
     """Questions of each slice, by weight; the first slice gets what rounding leaves over. At least one each."""
-    total = sum(kind.weight for kind in SLICES)
-    wanted = {kind.name: size * kind.weight // total for kind in SLICES}
+    weights = {kind.name: kind.weight for kind in SLICES} | {SLICES[0].name: target_weight}
+    total = sum(weights.values())
+    wanted = {name: size * weight // total for name, weight in weights.items()}
     if min(wanted.values()) < 1:
         raise InvalidInputError(
             f"{size} questions are too few for {len(SLICES)} slices: ask for {total} or more", field="size"
