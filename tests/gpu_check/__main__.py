@@ -1,6 +1,6 @@
 """`python -m gpu_check [--device cuda|cpu] [--shapes 135M 1.5B 7B] [--tokenizer FOLDER] [--out FILE] [--only CHECK …]`: a line each.
 
-On a GPU a check runs in a process of its own, so that none sees what another left there. Exit 1 if one failed; 2 if there is no GPU.
+On a GPU a check runs in a process of its own, so that none sees what another left there; on a CPU `memory` does. Exit 1 if one failed; 2 if there is no GPU.
 """
 
 from __future__ import annotations
@@ -75,8 +75,9 @@ def run_all(options: argparse.Namespace) -> Iterator[Result]:
             if made:
                 yield {"check": "model", "shape": shape, **made[-1]}
                 continue
-            together = [names] if options.device == "cpu" else [[name] for name in names]
-            for some in together:
+            alone = names if options.device == "cuda" else [name for name in names if name == "memory"]
+            together = [[name for name in names if name not in alone], *([name] for name in alone)]
+            for some in filter(None, together):
                 command = [sys.executable, "-m", "gpu_check.checks", options.device, shape, str(base), work, *some]
                 for result in _run(command, CHECK_SECONDS * len(some)):
                     yield {"check": some[0], "shape": shape, **result}

@@ -222,8 +222,8 @@ def estimate(place: Place) -> Figures:
     }
 
 
-ROWS_AT_ONCE = 1024
-ROOM_BYTES = 1 << 29  # what the process may still take, in the check of memory
+ROWS_AT_ONCE = 4096
+ROOM_BYTES = 1 << 30  # what the process may still take, in the check of memory
 
 
 def memory(place: Place) -> Figures:
