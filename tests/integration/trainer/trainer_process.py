@@ -21,7 +21,7 @@ from burnish_protos.trainer.v1.trainer_pb2_grpc import TrainerStub
 
 TOKEN = "integration-token"
 METADATA = (("authorization", f"Bearer {TOKEN}"),)
-JOB_SECONDS = 280
+JOB_SECONDS = 600
 START_SECONDS = 180
 SERVING = re.compile(rb"serving on [^:]+:(\d+)")
 
