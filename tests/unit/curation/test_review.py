@@ -19,13 +19,14 @@ from burnish.curation.review import (
     choose_labels,
     known_failures,
     read_review,
+    refusal,
     review_items,
 )
 from burnish.diagnosis import UNLABELLED, RunCodes, diagnose
 from burnish.errors import InvalidInputError
 from burnish.jsonl import to_jsonl
 from burnish.runlogs.reader import RunLogReader
-from burnish.schemas.review import ReviewEvent, ReviewState
+from burnish.schemas.review import ReviewDecision, ReviewEvent, ReviewState
 from burnish.schemas.runlog import ReviewItem
 
 LINES = [
@@ -115,6 +116,12 @@ def test_a_bad_line_is_refused_with_its_number(tmp_path: Path, line: dict[str, A
     [rejected] = result.rejected_lines
     assert rejected.line_number == 2
     assert reason in rejected.reason
+
+
+@pytest.mark.parametrize("field", ["question_id", "output", "reason", "failure_label", "author"])
+def test_no_decision_holds_a_single_surrogate(field: str) -> None:
+    decision = ReviewDecision.model_validate({"question_id": "q1", "state": "flagged"} | {field: "a\ud800b"})
+    assert "holds a single surrogate" in (refusal(decision, KnownFailures({})) or "")
 
 
 def test_an_emptied_correction_is_taken_back_and_one_never_made_is_not(tmp_path: Path) -> None:

@@ -17,6 +17,7 @@ from burnish.diagnosis.clusters import UNLABELLED, RunCodes
 from burnish.errors import InvalidInputError
 from burnish.runlogs.columns import EXTRA
 from burnish.runlogs.reader import RunLogReader
+from burnish.schemas.base import unstorable
 from burnish.schemas.logged import text_of
 from burnish.schemas.review import CORRECTIONS, SET_ASIDE, ReviewDecision, ReviewEvent, ReviewState
 from burnish.schemas.runlog import Diagnosis, RejectedLine, ReviewItem
@@ -227,10 +228,14 @@ def _decision_of(item: ReviewItem) -> ReviewDecision | None:
 
 def refusal(decision: ReviewDecision, known: KnownFailures) -> str | None:
     """Why nobody can decide that; None where they can. The label must be given."""
-    texts = {"question_id": decision.question_id, "failure_label": decision.failure_label or ""}
+    texts = {
+        "question_id": decision.question_id,
+        "failure_label": decision.failure_label or "",
+        "author": decision.author,
+    }
     for name, text in (texts | {"corrected_output": decision.output, "reason": decision.reason}).items():
-        if "\x00" in text:
-            return f"{name}: holds a NUL character, which the review database cannot keep"
+        if reason := unstorable(text):
+            return f"{name}: {reason}"
     failure = known.get((decision.question_id, decision.failure_label or ""))
     if failure is None:
         labels = known.labels_of(decision.question_id)

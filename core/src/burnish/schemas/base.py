@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from datetime import UTC, datetime
-from typing import Literal, TypeVar
+from typing import Annotated, Literal, TypeVar
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, field_validator
+from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, field_validator
 
 from burnish import __version__
 from burnish.digests import prompt_key
@@ -20,6 +20,24 @@ class Frozen(BaseModel):
     """Immutable, and a misspelt field is an error."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+def unstorable(text: str) -> str | None:
+    """Why SQLite or PostgreSQL cannot keep the text; None where they can."""
+    if "\x00" in text:
+        return "holds a NUL character, which no database of ours can keep"
+    if any("\ud800" <= character <= "\udfff" for character in text):
+        return "holds a single surrogate (\\ud800 to \\udfff), which is no character"
+    return None
+
+
+def _storable(text: str) -> str:
+    if reason := unstorable(text):
+        raise ValueError(reason)
+    return text
+
+
+StorableText = Annotated[str, AfterValidator(_storable)]
 
 
 class Message(Frozen):

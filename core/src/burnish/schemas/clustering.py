@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import Field, field_validator
+from pydantic import AfterValidator, Field, field_validator
 
 from burnish.schemas.base import Frozen, Manifest
 
@@ -20,23 +20,26 @@ class EmbedderRef(Frozen):
     dimensions: int
 
 
+def _printable(text: str) -> str:
+    if not text.isprintable():  # single surrogates are not, either
+        raise ValueError("use printable text")
+    return text
+
+
+Printable = Annotated[str, AfterValidator(_printable)]
+
+
 class ClusteringSpec(Frozen):
     """What to cluster: the model's failures without a label, and those with one of `labels`."""
 
-    labels: list[str] = Field(default=[], description="logged failure labels that are clustered too, and replaced")
-    like: str | None = Field(
+    labels: list[Printable] = Field(
+        default=[], description="logged failure labels that are clustered too, and replaced"
+    )
+    like: Printable | None = Field(
         default=None,
         description="run log/version of a clustering: failures like its clusters are put into them, others are new",
     )
     seed: int = Field(default=0, ge=0, le=MOST_SEED)
-
-    @field_validator("labels", "like")
-    @classmethod
-    def unicode(cls, value: list[str] | str | None) -> list[str] | str | None:
-        for text in [value] if isinstance(value, str) else value or []:
-            if not text.isprintable():  # single surrogates are not, either
-                raise ValueError("use printable text")
-        return value
 
 
 class Cluster(Frozen):

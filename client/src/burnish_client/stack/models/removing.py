@@ -48,6 +48,6 @@ def _check_unused(model: ShelvedModel, state: StackState) -> None:
     if held:
         more = f" and {len(held) - SHOWN} more" if len(held) > SHOWN else ""
         raise HeldError(
-            f"base model {model.name}: {len(held)} adapters were trained on it ({', '.join(held[:SHOWN])}{more}): "
+            f"base model {model.name}: of {len(held)} adapter{'s' if len(held) > 1 else ''} ({', '.join(held[:SHOWN])}{more}): "
             "`burnish adapters rm` them first"
         )

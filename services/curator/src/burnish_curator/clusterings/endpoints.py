@@ -7,7 +7,7 @@ from typing import Annotated
 from fastapi import APIRouter, Body, Depends, Query, Request, Response
 
 from burnish.schemas.base import BrokenObject, Frozen
-from burnish.schemas.clustering import MOST_SEED, ClusteringManifest, ClusteringSpec, Edit
+from burnish.schemas.clustering import MOST_SEED, ClusteringManifest, ClusteringSpec, Edit, Printable
 from burnish_curator.clusterings.repository import ClusteringRepository
 from burnish_curator.clusterings.service import ClusteringService
 from burnish_curator.errors import BODY_RESPONSES
@@ -42,7 +42,7 @@ def list_clusterings(run_log_id: str, clusterings: Clusterings) -> ClusteringLis
 
 
 Seed = Annotated[int, Query(ge=0, le=MOST_SEED)]
-Labels = Annotated[list[str] | None, Query(examples=[["wrong"]])]
+Labels = Annotated[list[Printable] | None, Query(examples=[["wrong"]])]
 
 
 @router.get(

@@ -8,7 +8,7 @@ from fastapi import APIRouter, Depends, Query, Request, Response
 from fastapi.responses import StreamingResponse
 
 from burnish.curation.review import Prefill
-from burnish.schemas.base import Frozen
+from burnish.schemas.base import Frozen, StorableText
 from burnish.schemas.review import MOST_EVENTS, ReviewDecision, ReviewEvent, ReviewProgress, ReviewState
 from burnish.schemas.runlog import ReviewImport
 from burnish_curator.errors import BODY_RESPONSES
@@ -19,15 +19,15 @@ from burnish_curator.reviews.service import ReviewService
 router = APIRouter(prefix="/v1/runlogs/{run_log_id}/review", tags=["review"])
 Service = Annotated[ReviewService, Depends(state("reviews"))]
 QueuePart = Annotated[QueueService, Depends(state("review_queue"))]
-Author = Annotated[str, Query(max_length=100, description="who decided", examples=["mia"])]
+Author = Annotated[StorableText, Query(max_length=100, description="who decided", examples=["mia"])]
 
 
 @router.get("", summary="The review file", response_class=Response, responses=jsonl_answer("ReviewItem"))
 def export_review(
     run_log_id: str,
     service: Service,
-    label: Annotated[list[str] | None, Query(examples=[["not-json"]])] = None,
-    slice: Annotated[list[str] | None, Query(examples=[["billing"]])] = None,
+    label: Annotated[list[StorableText] | None, Query(examples=[["not-json"]])] = None,
+    slice: Annotated[list[StorableText] | None, Query(examples=[["billing"]])] = None,
     prefill: Prefill | None = None,
     state: Annotated[list[ReviewState] | None, Query(examples=[["open"]])] = None,
 ) -> Response:
@@ -55,7 +55,7 @@ def decide(run_log_id: str, decision: ReviewDecision, queue: QueuePart, second: 
 
 
 class Undo(Frozen):
-    author: str
+    author: StorableText
 
 
 class Undone(Frozen):
@@ -82,7 +82,7 @@ class ReviewHistory(Frozen):
 def get_history(
     run_log_id: str,
     queue: QueuePart,
-    question_id: str | None = None,
+    question_id: StorableText | None = None,
     before: Annotated[int | None, Query(ge=1, le=MOST_EVENTS)] = None,
     limit: Annotated[int, Query(ge=1, le=1000)] = 100,
 ) -> ReviewHistory:
@@ -95,8 +95,8 @@ def get_history(
 def get_progress(
     run_log_id: str,
     queue: QueuePart,
-    label: Annotated[list[str] | None, Query(examples=[["not-json"]])] = None,
-    slice: Annotated[list[str] | None, Query(examples=[["billing"]])] = None,
+    label: Annotated[list[StorableText] | None, Query(examples=[["not-json"]])] = None,
+    slice: Annotated[list[StorableText] | None, Query(examples=[["billing"]])] = None,
 ) -> ReviewProgress:
     """Questions by state, in these labels and slices (none: all); effort and agreement are of the whole run log."""
     return queue.progress(Filters(run_log_id, tuple(label or ()), tuple(slice or ())))
