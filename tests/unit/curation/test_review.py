@@ -118,7 +118,7 @@ def test_a_bad_line_is_refused_with_its_number(tmp_path: Path, line: dict[str, A
     assert reason in rejected.reason
 
 
-@pytest.mark.parametrize("field", ["question_id", "output", "reason", "failure_label", "author"])
+@pytest.mark.parametrize("field", ["question_id", "output", "reason", "failure_label"])
 def test_no_decision_holds_a_single_surrogate(field: str) -> None:
     decision = ReviewDecision.model_validate({"question_id": "q1", "state": "flagged"} | {field: "a\ud800b"})
     assert "holds a single surrogate" in (refusal(decision, KnownFailures({})) or "")
