@@ -1,5 +1,5 @@
 # `make demo` does the main job, `make test` passes the tests; both set everything up first.
-.PHONY: demo test test-containers test-unsloth gpu-check gpu-check-bundle setup check format protos bench bench-clusters bench-review bench-eval bench-verdict bench-train bench-rate bench-families bench-demo chaos hostile lm-eval secrets up down clean
+.PHONY: demo test test-containers test-unsloth gpu-check gpu-check-bundle setup check format protos bench bench-clusters bench-review bench-eval bench-verdict bench-train bench-rate bench-families bench-demo chaos chaos-lease hostile lm-eval secrets up down clean
 PY := .venv/bin/python
 export HF_HUB_OFFLINE := 1
 export OMP_WAIT_POLICY := PASSIVE
@@ -75,6 +75,9 @@ bench-rate: setup ## SFT's default learning rate on four made data sets; writes 
 
 chaos: setup ## one training job killed thirty times at random moments, and what it ends with (ARGS="--kills 60 --seed 7")
 	PYTHONPATH=tests $(PY) -m bench.chaos_run $(ARGS)
+
+chaos-lease: setup ## every process killed at each phase of lending the GPU, a scripted vLLM in its place (ARGS="--only waking")
+	PYTHONPATH=tests $(PY) -m lending.chaos $(ARGS)
 
 hostile: setup ## hostile calls, races, slow senders, kills and fuzzing against a stack of its own, 15 minutes (ARGS="--seed 7")
 	PYTHONPATH=tests $(PY) -m hostile.round $(ARGS)

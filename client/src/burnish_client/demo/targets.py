@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +14,7 @@ from burnish.schemas.runlog import Diagnosis, FailureCluster, ReviewItem
 
 @dataclass(frozen=True)
 class Target:
-    """The clusters to train on. slice: the kind of question that the largest of them fails at."""
+    """The clusters to train on. slice: the kind of question that fails most often."""
 
     clusters: tuple[FailureCluster, ...]
     slice: str
@@ -26,12 +27,12 @@ class Target:
     def sentence(self) -> str:
         """The rule and what it gave, for people."""
         first, *others = self.labels
-        more = f"; with it {', '.join(others)}, found only in {self.slice}" if others else ""
-        return f"targeted: {first}, the largest candidate, mostly in {self.slice}{more}"
+        more = f"; with it {', '.join(others)}, found only there" if others else ""
+        return f"targeted: {self.slice}, which fails most often, as {first}{more}"
 
 
 def choose_target(diagnosis: Diagnosis) -> Target:
-    """The candidate cluster with most failing lines, and every other candidate that fails in its main slice alone.
+    """Of the kind of question that candidate clusters fail at most often: its largest cluster, and every other that fails there alone.
 
     One kind of question may fail in several ways (no JSON, JSON cut off): they are one thing to correct. Raises
     PreconditionError if no cluster is a candidate.
@@ -40,10 +41,13 @@ def choose_target(diagnosis: Diagnosis) -> Target:
     if not candidates:
         reasons = "; ".join(f"{cluster.label}: {cluster.why_not}" for cluster in diagnosis.clusters) or "nothing failed"
         raise PreconditionError(f"no failure of this model is worth training on ({reasons}): try another --seed")
-    largest = max(candidates, key=lambda cluster: cluster.size)
-    main_slice = max(largest.slices, key=lambda name: largest.slices[name])
-    others = [cluster for cluster in candidates if cluster is not largest and set(cluster.slices) == {main_slice}]
-    return Target((largest, *others), main_slice)
+    failures: Counter[str] = Counter()
+    for cluster in candidates:
+        failures.update(cluster.slices)
+    (kind, _) = failures.most_common(1)[0]
+    largest = max(candidates, key=lambda cluster: cluster.slices.get(kind, 0))
+    others = [cluster for cluster in candidates if cluster is not largest and set(cluster.slices) == {kind}]
+    return Target((largest, *others), kind)
 
 
 def fill_review_file(path: Path, known_good: Mapping[str, str]) -> int:
