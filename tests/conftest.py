@@ -112,11 +112,12 @@ def seaweed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Seaweed]:
 
 
 @pytest.fixture
-def s3_store(seaweed: Seaweed) -> S3ObjectStore:
-    """A store over a bucket of its own on the real server."""
+def s3_store(seaweed: Seaweed) -> Iterator[S3ObjectStore]:
+    """A store over a bucket of its own on the real server, which is removed afterwards: each takes a volume of a gigabyte's place."""
     store = seaweed.store(f"test-{uuid.uuid4().hex[:16]}")
     store.ensure_bucket()
-    return store
+    yield store
+    seaweed.remove_bucket(store.bucket)
 
 
 @pytest.fixture

@@ -37,7 +37,8 @@ class Service:
         with socket.create_server(("127.0.0.1", 0)) as free:
             port = free.getsockname()[1]
         self.url = f"http://127.0.0.1:{port}"
-        self._environment = {"BURNISH_TOKEN": TOKEN, **environment}
+        tests = str(Path(__file__).parents[1])
+        self._environment = {"BURNISH_TOKEN": TOKEN, "PYTHONPATH": os.pathsep.join([tests, *sys.path]), **environment}
         self._command = [sys.executable, "-m", "lending.service", str(folder), str(base), str(port), "cpu"]
         self._process: subprocess.Popen[bytes] | None = None
         self._http = httpx.Client(base_url=self.url, headers=HEADERS, timeout=30, trust_env=False)

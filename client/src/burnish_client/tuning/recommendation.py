@@ -47,6 +47,11 @@ class MethodResult(Frozen):
     failure: str | None = None
 
     @property
+    def is_hosted(self) -> bool:
+        """Trained at a provider, which charges for it."""
+        return self.place != LOCAL
+
+    @property
     def is_eligible(self) -> bool:
         """Shown to improve the target, and not found to break anything else."""
         return self.improved == "yes" and self.broke != "yes"

@@ -8,6 +8,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from minio import Minio
+
 from burnish.objectstores import seaweedfs
 from burnish.objectstores.s3 import S3ObjectStore
 
@@ -27,6 +29,13 @@ class Seaweed:
 
     def store(self, bucket: str) -> S3ObjectStore:
         return S3ObjectStore(self.endpoint, self.access_key, self.secret_key, bucket)
+
+    def remove_bucket(self, bucket: str) -> None:
+        """With all that is in it. The server has room for about as many buckets as its disk has free gigabytes."""
+        client = Minio(self.endpoint, access_key=self.access_key, secret_key=self.secret_key, secure=False)
+        for key in [found.object_name for found in client.list_objects(bucket, recursive=True)]:
+            client.remove_object(bucket, str(key))
+        client.remove_bucket(bucket)
 
 
 @contextmanager

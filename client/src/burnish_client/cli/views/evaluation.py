@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 
 from rich.table import Table
 
-from burnish.schemas.hosted import LOCAL
 from burnish_client.cli.views import console
 
 if TYPE_CHECKING:
@@ -94,7 +93,7 @@ def show_methods(
     results: Sequence[MethodResult], pairs: Sequence[PairwiseComparison], recommendation: Recommendation
 ) -> None:
     """One table of methods, one of their direct comparisons, and the recommendation."""
-    hosted = any(result.place != LOCAL for result in results)
+    hosted = any(result.is_hosted for result in results)
     money = (">price",) if hosted else ()
     shown = console.table("~method", "verdict", ">targeted", ">of", ">rest", ">of", ">training", ">memory", *money)
     for result in results:
@@ -128,7 +127,7 @@ def show_methods(
 
 def _price(result: MethodResult) -> str:
     """Of the training, as it was estimated; here it costs nothing that anybody charges."""
-    if result.place == LOCAL:
+    if not result.is_hosted:
         return "–"
     return "not known" if result.cost_usd is None else f"${result.cost_usd:,.2f}"
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+import time
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, Self
@@ -106,13 +107,25 @@ class AnswerCache:
         self.path.parent.mkdir(parents=True, exist_ok=True)
         self._database = sqlite3.connect(self.path, timeout=LOCK_LIMIT_SECONDS, isolation_level=None)
         try:
-            self._database.execute("PRAGMA journal_mode = WAL")
+            self._write_ahead()
             self._database.execute("PRAGMA synchronous = NORMAL")
             self._database.execute(CACHE_SCHEMA)
         except sqlite3.DatabaseError as error:
             self._database.close()
             raise self._corrupt(error) from error
         return self
+
+    def _write_ahead(self) -> None:
+        """SQLite waits for no lock in this change of a file, which two processes may begin at once: so wait here."""
+        deadline = time.monotonic() + LOCK_LIMIT_SECONDS
+        while True:
+            try:
+                self._database.execute("PRAGMA journal_mode = WAL")
+                return
+            except sqlite3.OperationalError as error:
+                if error.sqlite_errorcode != sqlite3.SQLITE_BUSY or time.monotonic() > deadline:
+                    raise
+                time.sleep(0.01)
 
     def __exit__(self, *exception: object) -> None:
         self._database.close()

@@ -10,13 +10,13 @@ import burnish_client
 from burnish.errors import NotFoundError
 from burnish.layout import PRODUCTION
 from burnish.registry.references import LATEST
-from burnish.schemas.base import Listing
 from burnish_client.cli.options.common import Options, grouped, option
 from burnish_client.cli.views import alias_text, console
 from burnish_client.cli.views.console import JsonFlag
 
 if TYPE_CHECKING:
     from burnish.schemas.adapter import AdapterManifest, Alias
+    from burnish.schemas.base import Listing
     from burnish.schemas.hosted import RemoteModelManifest
 
 app = typer.Typer(help="Adapter versions: list, show, promote, roll back, remove.", no_args_is_help=True)
@@ -62,9 +62,10 @@ def list_adapters(
     """List adapter versions, newest first."""
     with burnish_client.InferenceClient.from_settings() as client:
         manifests, remote = _adapters(client, name), client.remote_models(name)
-    if json:
-        return console.print_json([*manifests, *remote])
     console.show_broken(remote)
+    if json:
+        console.show_broken(manifests)
+        return console.print_json([*manifests, *remote])
     if remote:
         shown = console.table("~remote", "version", "method", "at", "model", "made")
         for one in remote:
@@ -80,6 +81,8 @@ def list_adapters(
 
 def _adapters(client: burnish_client.InferenceClient, name: str | None) -> Listing[AdapterManifest]:
     """Those of one name may all be remote models."""
+    from burnish.schemas.base import Listing
+
     try:
         return client.adapters(name)
     except NotFoundError:

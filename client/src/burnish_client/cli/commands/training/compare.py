@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 import typer
 
 import burnish_client
-from burnish.schemas.hosted import LOCAL, PROVIDERS, HostedSpec
 from burnish_client.cli.options.common import Options, grouped, option
 from burnish_client.cli.options.dataset import SplitOptions, dataset_spec
 from burnish_client.cli.options.evaluation import SAMPLING, BenchmarkSource, JudgeOptions, RequestOptions, SideOptions
@@ -17,10 +16,10 @@ from burnish_client.cli.options.training import read_hosted
 from burnish_client.cli.views import answers, console
 from burnish_client.cli.views.console import JsonFlag
 from burnish_client.cli.views.evaluation import show_methods
-from burnish_client.config.providers import key_for, require_key
 
 if TYPE_CHECKING:
     from burnish.schemas.evaluation import EvalRow
+    from burnish.schemas.hosted import HostedSpec
     from burnish_client.sdk.trainer import TrainerClient
     from burnish_client.tuning.compare import PlannedMethod
     from burnish_client.tuning.recommendation import MethodResult
@@ -79,7 +78,9 @@ def compare(
     import asyncio
 
     from burnish.extras import require
+    from burnish.schemas.hosted import PROVIDERS
     from burnish_client.cli.views import data_text, following
+    from burnish_client.config.providers import key_for
     from burnish_client.evaluation.asking.ask import Side
     from burnish_client.evaluation.comparison import check_judge, read_inputs, split_of
     from burnish_client.evaluation.forecast import forecast
@@ -209,6 +210,9 @@ def compare(
 
 def _places(options: CompareOptions) -> list[HostedSpec | None]:
     """Where each method is trained. What stays at a provider is asked there, so its key is looked for before hours of training."""
+    from burnish.schemas.hosted import LOCAL, PROVIDERS
+    from burnish_client.config.providers import require_key
+
     words = options.on or [LOCAL]
     if options.spend_limit is not None and set(words) == {LOCAL}:
         read_hosted(LOCAL, options.spend_limit)  # says that it needs a provider
