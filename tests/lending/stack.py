@@ -25,6 +25,7 @@ OPTIMIZER = {"max_steps": STEPS, "learning_rate": 5e-3, "batch_size": 4, "evalua
 HEADERS = {"Authorization": f"Bearer {TOKEN}"}
 LEASE_SECONDS = 120.0
 BACK_SECONDS = 300.0
+ENDED_SECONDS = 5.0
 
 
 class Service:
@@ -64,11 +65,17 @@ class Service:
         self._http.close()
 
     def kill_vllm(self) -> None:
+        """A death in vLLM's first start ends the service too; whoever keeps the stack up starts that again, so here as well."""
         assert self._process is not None
+        self.is_meant_to_live = False
         for process in psutil.Process(self._process.pid).children(recursive=True):
             with suppress(psutil.NoSuchProcess):
                 if process.cmdline()[1:3] == ["-m", "lending.vllm"]:
                     process.kill()
+        with suppress(subprocess.TimeoutExpired):
+            self._process.wait(timeout=ENDED_SECONDS)
+            self.start()
+        self.is_meant_to_live = True
 
     def device(self) -> dict[str, Any]:
         """Who has the card, as the service says; empty if it does not answer."""
