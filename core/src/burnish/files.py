@@ -7,7 +7,9 @@ import secrets
 import shutil
 import time
 from collections.abc import Collection, Iterable
+from contextlib import suppress
 from pathlib import Path
+from typing import NamedTuple
 
 
 def write_atomically(
@@ -56,14 +58,31 @@ def trim(root: Path, limit_bytes: int, keep: Collection[str] = (), unused_second
 
     keep: names of folders that stay in any case, as do hidden ones and those that were used within unused_seconds.
     """
-    folders = [path for path in root.iterdir() if path.is_dir() and not path.name.startswith(".")]
-    sizes = {folder: sum(path.stat().st_size for path in folder.rglob("*") if path.is_file()) for folder in folders}
-    excess, removed = sum(sizes.values()) - limit_bytes, []
-    for folder in sorted(folders, key=lambda folder: folder.stat().st_mtime):
-        if excess <= 0 or folder.stat().st_mtime > time.time() - unused_seconds:
+    found = [each for path in root.iterdir() if not path.name.startswith(".") and (each := _folder_of_cache(path))]
+    excess, removed = sum(each.size_bytes for each in found) - limit_bytes, []
+    for each in sorted(found, key=lambda each: each.used_at):
+        if excess <= 0 or each.used_at > time.time() - unused_seconds:
             break
-        if folder.name not in keep:
-            shutil.rmtree(folder)
-            excess -= sizes[folder]
-            removed.append(folder.name)
+        if each.path.name not in keep:
+            with suppress(FileNotFoundError):
+                shutil.rmtree(each.path)
+            excess -= each.size_bytes
+            removed.append(each.path.name)
     return removed
+
+
+class _CacheFolder(NamedTuple):
+    path: Path
+    used_at: float
+    size_bytes: int
+
+
+def _folder_of_cache(path: Path) -> _CacheFolder | None:
+    """None if it is no folder, or is removed by somebody else meanwhile."""
+    try:
+        if not path.is_dir():
+            return None
+        size = sum(file.stat().st_size for file in path.rglob("*") if file.is_file())
+        return _CacheFolder(path, path.stat().st_mtime, size)
+    except FileNotFoundError:
+        return None

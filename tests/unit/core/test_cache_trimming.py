@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import shutil
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -40,3 +42,17 @@ def test_what_is_kept_or_in_use_stays(cache: Path) -> None:
     mark_used(cache / "b")
     assert trim(cache, 0, keep={"a"}, unused_seconds=5_000) == ["c"]
     assert left(cache) == {"a", "b"}
+
+
+def test_folders_that_somebody_else_removes_meanwhile_are_no_matter(
+    cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    find = Path.rglob
+
+    def find_nothing_more(self: Path, pattern: str) -> Iterator[Path]:
+        shutil.rmtree(self)
+        return find(self, pattern)
+
+    monkeypatch.setattr(Path, "rglob", find_nothing_more)
+    assert trim(cache, 0) == []
+    assert left(cache) == set()
