@@ -79,6 +79,7 @@ def test_the_loop_up_to_training(run: Here, run_log: Path, tmp_path: Path) -> No
         "reason",
         "author",
         "version",
+        "prompt_key",
     ]
     assert {item["failure_label"] for item in items} == {"not_json"}
     piped = run("review", "export", "--label", "not_json")

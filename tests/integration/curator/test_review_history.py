@@ -206,6 +206,21 @@ def test_a_lease_is_one_persons_until_it_ends(engine: Engine) -> None:
     assert (taken.holder, taken.since) == ("tom", renewed.until)
 
 
+def test_a_correction_keeps_the_prompt_that_it_is_for(reviews: CorrectionRepository) -> None:
+    """The same text without a prompt leaves it as it is; with another prompt it is for that one, and undo brings the first back."""
+    one, other = "1" * 64, "2" * 64
+    reviews.record("log", [decided(prompt_key=one)], "mia")
+    assert reviews.current("log")["q1"] == Correction("q1", "not-json", "right", one)
+    assert not reviews.record("log", [decided()], "tom").events
+    assert reviews.record("log", [decided(state="accepted")], "tom").events[0].prompt_key == one
+    assert reviews.record("log", [decided(state="accepted", prompt_key=other)], "tom").events[0].prompt_key == other
+    reviews.undo("log", "tom")
+    assert reviews.current("log")["q1"].prompt_key == one
+    assert reviews.record("log", [decided(words="otherwise")], "tom").events[0].prompt_key is None
+    reviews.record("log", [decided("q2", "dismissed", prompt_key=one)], "mia")
+    assert not reviews.record("log", [decided("q2", "dismissed", prompt_key=other)], "mia").events
+
+
 def test_an_old_database_keeps_its_corrections(url: str) -> None:
     """What the first version of the tables held is there after opening, as decisions of nobody in particular."""
     old = create_engine(url)

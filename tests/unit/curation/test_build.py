@@ -14,7 +14,9 @@ from burnish.curation.leakage import check_leaks
 from burnish.curation.lengths import CharacterLengths
 from burnish.curation.review import Correction
 from burnish.curation.sealing import BuiltDataset
+from burnish.curation.targets import OTHER_PROMPT
 from burnish.errors import LeakageError, PreconditionError
+from burnish.schemas.base import Message, message_key
 from burnish.schemas.benchmark import BenchmarkQuestion, GraderSpec
 from burnish.schemas.dataset import DatasetManifest, DatasetSpec
 
@@ -404,6 +406,47 @@ def test_a_correction_stays_with_the_prompt_that_it_was_made_for(workshop: Works
         assert asked in ([], ["second"])
     found = workshop.manifest(lines, given, labels=["wrong-field"])
     assert found.counts.discarded == {"the correction was made for another prompt of this question": 1}
+
+
+ASKED_TWICE = [run("both", slice=name, question=f"Asked of {name}", answer=f"wrong {name}") for name in ("a", "b")]
+OTHERS = repeated_failures({"not-json": 10})
+
+
+def key_of(words: str) -> str:
+    return message_key([Message(role="user", content=words)])
+
+
+def asked_of_both(built: BuiltDataset) -> list[str]:
+    """What the rows ask of it, with the wrong answers."""
+    rows_of_it = [row for row in every_row(built) if row["question_id"] == "both"]
+    return [f"{row['prompt'][0]['content']}: {row['rejected'][0]['content']}" for row in rows_of_it]
+
+
+def test_a_correction_made_in_a_slice_is_used_for_the_prompt_of_that_slice(workshop: Workshop) -> None:
+    """The log's first failure of the question is another one, under the same label."""
+    lines = [*ASKED_TWICE, *OTHERS]
+    given = corrections(lines) | {"both": Correction("both", "not-json", "right", key_of("Asked of b"))}
+    found = [asked_of_both(workshop.build(lines, given, labels=["not-json"], format="dpo", seed=n)) for n in range(6)]
+    assert [] in found
+    assert [each for each in found if each] == [["Asked of b: wrong b"]] * (6 - found.count([]))
+    built = workshop.build(lines, given, labels=["not-json"], slices=["a", "(none)"], seed=1)
+    assert built.manifest.counts.discarded == {"the correction was made for another prompt of this question": 1}
+    [line] = [each for each in rows(built, "left-out.jsonl") if each["question_id"] == "both"]
+    assert (line["action"], line["reason"]) == ("left out", OTHER_PROMPT)
+
+
+def test_corrections_that_do_not_say_their_prompt_count_as_before_and_are_named(workshop: Workshop) -> None:
+    """The question failed with two prompts; those that failed with one are not named."""
+    lines = [*ASKED_TWICE, *OTHERS]
+    found = [workshop.build(lines, labels=["not-json"], format="dpo", seed=n) for n in range(6)]
+    assert {words for built in found for words in asked_of_both(built)} == {"Asked of a: wrong a"}
+    for built in found:
+        [warning] = [each for each in built.manifest.warnings if "prompt" in each]
+        assert warning.startswith("1 correction does not say for which prompt it was written")
+        assert "(both)" in warning
+    given = corrections(lines) | {"both": Correction("both", "not-json", "right", key_of("Asked of a"))}
+    said = workshop.manifest(lines, given, labels=["not-json"], format="dpo").warnings
+    assert not [each for each in said if "prompt" in each]
 
 
 def test_a_correction_that_its_own_grader_fails_is_no_row(workshop: Workshop) -> None:

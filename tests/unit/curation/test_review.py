@@ -18,6 +18,7 @@ from burnish.curation.review import (
     ReviewedFile,
     choose_labels,
     known_failures,
+    of_no_failure,
     read_review,
     refusal,
     review_items,
@@ -214,6 +215,42 @@ def test_states_go_out_and_come_back(tmp_path: Path) -> None:
     ]
     only = review_items(reader, codes, ["not-json"], standing, states=["flagged", "dismissed"])
     assert [i.question_id for i in only] == ["q2", "q3"]
+
+
+ASKED_TWICE = [run("both", slice=name, question=f"Asked of {name}") for name in ("a", "b")]
+
+
+def test_an_item_names_the_prompt_that_it_shows_and_a_correction_keeps_it(tmp_path: Path) -> None:
+    reader, codes = open_log(tmp_path, [*ASKED_TWICE, run("other")])
+    [in_a], [in_b] = (list(review_items(reader, codes, ["not-json"], slices=[name])) for name in ("a", "b"))
+    assert in_a.prompt_key != in_b.prompt_key
+    [decision] = read_back(reader, codes, [in_b.model_copy(update={"corrected_output": "right"})]).decisions
+    assert decision.prompt_key == in_b.prompt_key
+    standing = {"both": event("both", "not-json", "right", prompt_key=in_b.prompt_key)}
+    assert [i.question for i in review_items(reader, codes, ["not-json"], standing)] == ["Asked of b", "What is other?"]
+    [elsewhere] = review_items(reader, codes, ["not-json"], standing, slices=["a"])
+    assert (elsewhere.question, elsewhere.corrected_output) == ("Asked of a", "right")
+    [untouched] = read_back(reader, codes, [elsewhere]).decisions
+    assert untouched.prompt_key is None
+
+
+def test_a_correction_for_a_prompt_that_the_question_did_not_fail_with_is_refused(tmp_path: Path) -> None:
+    reader, codes = open_log(tmp_path / "one", [*ASKED_TWICE, passing("both", question="Asked of c")])
+    [item] = review_items(reader, codes, ["not-json"])
+    other, other_codes = open_log(tmp_path / "two", [run("both", question="Asked of c")])
+    [foreign] = review_items(other, other_codes, ["not-json"])
+    decided = [
+        ReviewDecision(question_id="both", state=state, output=output, prompt_key=key)
+        for state, output, key in (
+            ("corrected", "x", item.prompt_key),
+            ("corrected", "x", None),
+            ("dismissed", "", foreign.prompt_key),
+            ("corrected", "x", foreign.prompt_key),
+        )
+    ]
+    found = [of_no_failure(reader, codes, [each]) for each in decided]
+    assert found[:3] == [{}, {}, {}]
+    assert found[3]["both"].startswith("prompt_key: 'both' did not fail with this prompt in this run log")
 
 
 def test_what_is_set_aside_needs_a_reason(tmp_path: Path) -> None:

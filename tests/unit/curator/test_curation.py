@@ -33,6 +33,7 @@ FIELDS = [
     "reason",
     "author",
     "version",
+    "prompt_key",
 ]
 
 

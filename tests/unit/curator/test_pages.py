@@ -49,7 +49,7 @@ async def form(
     """The fields of an item's form, as the page has them."""
     mark = "&" if "?" in page else "?"
     body = (await browser.get(f"{page}{mark}item={quote(question_id)}")).text
-    names = ("form_token", "question_id", "failure_label", "version")
+    names = ("form_token", "question_id", "failure_label", "prompt_key", "version")
     hidden = {name: html.unescape(re.findall(f'name="{name}" value="([^"]*)"', body)[-1]) for name in names}
     return hidden | {"corrected_output": text} | fields
 
@@ -219,6 +219,29 @@ async def test_two_people_on_one_item_are_told(
             f"{page}/undo", data={"form_token": (await form(other, page, "not-json-005"))["form_token"]}
         )
         assert (nothing.status_code, "corrected it at" in nothing.text) == (409, True)
+
+
+async def test_a_correction_is_for_the_prompt_that_the_page_showed(
+    caller: httpx.AsyncClient, anonymous: httpx.AsyncClient
+) -> None:
+    """One question id, asked in two slices with two prompts: the page shows the one that was corrected, and says so where it cannot."""
+    lines = [run("both", question=f"Asked of {name}", slice=name, answer=f"wrong {name}") for name in ("a", "b")]
+    answer = await caller.post("/v1/runlogs", params={"name": "two"}, content=jsonl(lines))
+    review = f"/review/{answer.json()['manifest']['id']}"
+    await anonymous.post("/review/sign-in", data={"token": TOKEN, "next": review})
+    assert (await save(anonymous, f"{review}?slice=b", "both", "right for b")).status_code == 303
+    everywhere = await anonymous.get(f"{review}?show=all&item=both")
+    assert "Asked of b" in everywhere.text
+    assert "another prompt" not in everywhere.text
+    elsewhere = await anonymous.get(f"{review}?show=all&slice=a&item=both")
+    assert "Asked of a" in elsewhere.text
+    assert "was written for another prompt of this question" in elsewhere.text
+    await save(anonymous, f"{review}?show=all&slice=a", "both", "right for b")
+    assert "Asked of a" in (await anonymous.get(f"{review}?show=all&item=both")).text
+    log = answer.json()["manifest"]["id"]
+    decision = {"question_id": "both", "state": "corrected", "output": "x", "prompt_key": "0" * 64}
+    refused = await caller.post(f"/v1/runlogs/{log}/review/decisions", json=decision)
+    assert (refused.status_code, "did not fail with this prompt" in refused.text) == (400, True)
 
 
 async def test_undo_shows_what_it_took_back(browser: httpx.AsyncClient, page: str) -> None:

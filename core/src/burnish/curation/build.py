@@ -18,6 +18,7 @@ from burnish.curation.foresight import (
     out_of_reach,
     replay_shortfall,
     texts_kept,
+    unsaid_prompts,
 )
 from burnish.curation.gates.doubts import doubt
 from burnish.curation.gates.ledger import Ledger
@@ -36,6 +37,7 @@ from burnish.curation.targets import (
     Target,
     collect_examples,
     misplaced_corrections,
+    of_some_prompt,
     prompt_keys,
     read_targets,
 )
@@ -129,6 +131,7 @@ def build_dataset(
     warnings = [
         replay_shortfall(spec, rules.wanted, anchors_by_slice, rules.rest),
         other_models(targets, rules.model),
+        unsaid_prompts(of_some_prompt(log, codes, targets, corrections)),
         out_of_reach(split, population.questions),
         _without_wanted(spec, rows),
         ALL_ALIKE if all_alike else None,

@@ -55,6 +55,18 @@ def other_models(targets: Sequence[Target], model: str | None) -> str | None:
     )
 
 
+def unsaid_prompts(questions: Sequence[str]) -> str | None:
+    """A warning if corrections do not say which of several prompts they are for."""
+    if not questions:
+        return None
+    are = "1 correction does" if len(questions) == 1 else f"{len(questions)} corrections do"
+    named = ", ".join(questions[:NAMED]) + (f" and {len(questions) - NAMED} more" if len(questions) > NAMED else "")
+    return (
+        f"{are} not say for which prompt they were written, and their question failed with several ({named}): an earlier version, or a "
+        "file without prompt_key, kept them. The first failure under their label is taken. Save them again on the review page to say so."
+    )
+
+
 def kept_though_contaminated(ledger: Ledger) -> str | None:
     """A warning if the spec kept rows that ask what the benchmark asks."""
     found = ledger.questions("doubted", "contamination")

@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
 
 import numpy as np
 import orjson
@@ -16,8 +16,9 @@ from burnish.curation.own_grader import OwnGrader, logged_grader, objection
 from burnish.diagnosis.clusters import UNLABELLED, RunCodes
 from burnish.errors import InvalidInputError
 from burnish.runlogs.columns import EXTRA
+from burnish.runlogs.prompts import PROMPT_COLUMNS, prompt_of
 from burnish.runlogs.reader import RunLogReader
-from burnish.schemas.base import unstorable
+from burnish.schemas.base import message_key, unstorable
 from burnish.schemas.logged import text_of
 from burnish.schemas.review import CORRECTIONS, SET_ASIDE, ReviewDecision, ReviewEvent, ReviewState
 from burnish.schemas.runlog import Diagnosis, RejectedLine, ReviewItem
@@ -31,6 +32,7 @@ _ITEM_COLUMNS = [
     "expected_answer",
     "system_prompt",
     "slice",
+    "evidence_text",
     "messages",
 ]
 _FAILURE_COLUMNS = ["question_id", "failure_label", "answer", "expected_answer", EXTRA]
@@ -39,11 +41,25 @@ Prefill = Literal["expected"]
 
 @dataclass(frozen=True)
 class Correction:
-    """The output that the model should have given to a question. Stands for (run log, question_id)."""
+    """The output that the model should have given to a question. Stands for (run log, question_id).
+
+    prompt_key: of the prompt that its reviewer saw, which it is for; None: not recorded.
+    """
 
     question_id: str
     failure_label: str
     corrected_output: str
+    prompt_key: str | None = None
+
+
+class Decided(Protocol):
+    """What somebody looked at when they decided about a question: a correction or an event."""
+
+    @property
+    def failure_label(self) -> str: ...
+
+    @property
+    def prompt_key(self) -> str | None: ...
 
 
 @dataclass(frozen=True)
@@ -81,7 +97,9 @@ class ReviewedFile:
     @property
     def corrections(self) -> list[Correction]:
         return [
-            Correction(d.question_id, d.failure_label or "", d.output) for d in self.decisions if d.state in CORRECTIONS
+            Correction(d.question_id, d.failure_label or "", d.output, d.prompt_key)
+            for d in self.decisions
+            if d.state in CORRECTIONS
         ]
 
     @property
@@ -113,8 +131,7 @@ def first_failures(
 
     slices: only failures in these; empty: in all. prefer: question id -> the label whose first failure is taken for it, if there is one.
     """
-    wanted = np.array([label in set(labels) for label in codes.labels] + [False], dtype=bool)
-    rows = np.flatnonzero(codes.attributed_R & wanted[codes.label_R] & codes.in_slices(slices))
+    rows = np.flatnonzero(_reviewed_R(codes, labels, slices))
     if prefer:
         number = {label: code for code, label in enumerate(codes.labels)}
         wanted_Q = np.array([number.get(prefer.get(question, ""), -1) for question in codes.questions], dtype=np.int64)
@@ -123,6 +140,58 @@ def first_failures(
     _, first = np.unique(codes.question_R[rows], return_index=True)
     chosen: np.ndarray = np.sort(rows[first])
     return chosen
+
+
+def _reviewed_R(codes: RunCodes, labels: Sequence[str], slices: Sequence[str]) -> np.ndarray:
+    """Which rows are model-attributed failures under these labels, in these slices."""
+    chosen = set(labels)
+    wanted = np.array([label in chosen for label in codes.labels] + [False], dtype=bool)
+    reviewed: np.ndarray = codes.attributed_R & wanted[codes.label_R] & codes.in_slices(slices)
+    return reviewed
+
+
+def decided_failures(
+    log: RunLogReader, codes: RunCodes, labels: Sequence[str], slices: Sequence[str], decided: Mapping[str, Decided]
+) -> np.ndarray:
+    """`first_failures`, but of a question that somebody decided about the failure that they saw, if it is among these labels and slices.
+
+    That is the first one with the prompt that they saw; if that was not recorded, or is not here, the first under their label.
+    """
+    prefer = {question_id: each.failure_label for question_id, each in decided.items()}
+    return seen_failures(log, codes, first_failures(codes, labels, slices, prefer), labels, slices, decided)
+
+
+def seen_failures(
+    log: RunLogReader,
+    codes: RunCodes,
+    rows: np.ndarray,
+    labels: Sequence[str],
+    slices: Sequence[str],
+    decided: Mapping[str, Decided],
+) -> np.ndarray:
+    """The rows, one a question, with another one of the question where somebody saw another prompt and it is among these labels and slices."""
+    seen = {q: each.prompt_key for q, each in decided.items() if each.prompt_key is not None}
+    own = np.intersect1d(rows, codes.rows_of(seen))
+    question = {int(row): codes.questions[codes.question_R[row]] for row in own}
+    others = {question[row]: row for row, key in keys_of_rows(log, own) if key != seen[question[row]]}
+    elsewhere = codes.rows_of(others)
+    elsewhere = elsewhere[_reviewed_R(codes, labels, slices)[elsewhere]]
+    replaced: dict[int, int] = {}
+    for row, key in keys_of_rows(log, elsewhere):
+        question_id = codes.questions[codes.question_R[row]]
+        if key == seen[question_id]:
+            replaced.setdefault(others[question_id], row)
+    if not replaced:
+        return rows
+    return np.sort(np.array([replaced.get(row, row) for row in rows.tolist()], dtype=rows.dtype))
+
+
+def keys_of_rows(log: RunLogReader, rows: np.ndarray) -> Iterator[tuple[int, str]]:
+    """Each of these rows, ascending, with the key of its prompt."""
+    numbers = iter(np.unique(rows).tolist())
+    for piece in log.pieces(rows, PROMPT_COLUMNS):
+        for row in piece.to_pylist():
+            yield next(numbers), message_key(prompt_of(row))
 
 
 def review_items(
@@ -140,7 +209,7 @@ def review_items(
     states: only questions that stand so; empty: all.
     """
     decided = standing or {}
-    rows = first_failures(codes, labels, slices)
+    rows = decided_failures(log, codes, labels, slices, decided)
     for piece in log.pieces(rows, _ITEM_COLUMNS):
         for row in piece.to_pylist():
             event = decided.get(row["question_id"])
@@ -164,6 +233,7 @@ def review_items(
                 reason=event.reason if event else "",
                 author=event.author if event else "",
                 version=event.sequence if event else 0,
+                prompt_key=message_key(prompt_of(row)),
             )
 
 
@@ -215,8 +285,11 @@ def _decision_of(item: ReviewItem) -> ReviewDecision | None:
         "question_id": item.question_id,
         "failure_label": item.failure_label,
         "version": item.version,
+        "prompt_key": item.prompt_key,
     }
     if item.corrected_output.strip():
+        if item.corrected_output == item.earlier_correction:
+            fields["prompt_key"] = None  # nobody wrote it for this prompt now: it stays with the one that it was written for
         state: ReviewState = "accepted" if item.state == "accepted" else "corrected"
         return ReviewDecision(**fields, state=state, output=item.corrected_output)
     if item.state in SET_ASIDE:
@@ -254,6 +327,22 @@ def refusal(decision: ReviewDecision, known: KnownFailures) -> str | None:
         return "corrected_output: the same as the original wrong answer"
     failing = objection(failure.own_grader, decision.output)
     return f"corrected_output: {failing}" if failing else None
+
+
+def of_no_failure(log: RunLogReader, codes: RunCodes, decisions: Iterable[ReviewDecision]) -> dict[str, str]:
+    """Question -> why it is refused, where a correction names a prompt with which its question did not fail in this run log."""
+    named = {d.question_id: d.prompt_key for d in decisions if d.prompt_key is not None and d.state in CORRECTIONS}
+    rows = codes.rows_of(named)
+    found = {
+        codes.questions[codes.question_R[row]]
+        for row, key in keys_of_rows(log, rows[codes.attributed_R[rows]])
+        if key == named[codes.questions[codes.question_R[row]]]
+    }
+    reason = (
+        "prompt_key: {!r} did not fail with this prompt in this run log, so the correction is for another one: "
+        "export the review again, or take the key out if it is right for every prompt of the question"
+    )
+    return {question_id: reason.format(question_id) for question_id in named if question_id not in found}
 
 
 def known_failures(log: RunLogReader, codes: RunCodes, question_ids: Iterable[str] | None = None) -> KnownFailures:

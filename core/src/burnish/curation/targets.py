@@ -8,17 +8,15 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-import orjson
 
 from burnish.curation.gates.ledger import Ledger
 from burnish.curation.gates.lookalikes import Asked
 from burnish.curation.own_grader import OwnGrader, logged_grader, objection, passes
-from burnish.curation.review import Correction, first_failures
+from burnish.curation.review import Correction, decided_failures, first_failures, keys_of_rows
 from burnish.diagnosis.clusters import RunCodes
-from burnish.runlogs.prompts import is_plain, prompt_messages
+from burnish.runlogs.prompts import PROMPT_COLUMNS, is_plain, prompt_messages, prompt_of
 from burnish.runlogs.reader import RunLogReader
 from burnish.schemas.base import Message, message_key, spoken_key
-from burnish.schemas.logged import LoggedMessage
 from burnish.schemas.runlog import RunLogLine
 
 NO_CORRECTION = "no correction"
@@ -34,7 +32,7 @@ NOTHING_SAID = "no correction, and the wrong answer is empty"
 BY_A_PERSON = "written by a person"
 FROM_EXPECTED = "the expected answer, accepted by a person"
 FROM_VENDOR = "a correction of the log, accepted by a person"
-_PROMPT_COLUMNS = ["question_id", "question", "system_prompt", "evidence_text", "messages"]
+_ASKED_COLUMNS = ["question_id", *PROMPT_COLUMNS]
 
 
 @dataclass(frozen=True)
@@ -111,11 +109,9 @@ def read_targets(
 ) -> list[Target]:
     """The first model-attributed failure of every question under these labels (and slices; empty: all), in the order of the log.
 
-    Of a corrected question it is the first failure under the correction's own label, if that is among the labels: what
-    its reviewer saw.
+    Of a corrected question it is the failure that its reviewer saw, if that is among the labels and slices.
     """
-    corrected = {q: correction.failure_label for q, correction in corrections.items()}
-    rows = first_failures(codes, labels, slices, prefer=corrected)
+    rows = decided_failures(log, codes, labels, slices, corrections)
     return [
         Target(
             question_id=line.question_id,
@@ -142,20 +138,42 @@ def _proposals(line: RunLogLine) -> dict[str, str]:
 def misplaced_corrections(
     log: RunLogReader, codes: RunCodes, targets: Iterable[Target], corrections: Mapping[str, Correction]
 ) -> set[str]:
-    """Questions whose correction was made under another label, on another prompt than the target's."""
+    """Questions whose correction was made for another prompt than the target's.
+
+    If the correction does not say for which, it is another one where the first failure under the correction's label has another.
+    """
     keys = {t.question_id: t.key for t in targets if t.question_id in corrections}
     elsewhere: dict[str, set[str]] = defaultdict(set)
+    found = set()
     for target in targets:
         correction = corrections.get(target.question_id)
-        if correction and correction.failure_label != target.label:
+        if correction is None:
+            continue
+        if correction.prompt_key is not None:
+            found |= {target.question_id} if correction.prompt_key != target.key else set()
+        elif correction.failure_label != target.label:
             elsewhere[correction.failure_label].add(target.question_id)
-    found = set()
     for label, question_ids in elsewhere.items():
         rows = np.intersect1d(first_failures(codes, [label]), codes.rows_of(question_ids))
         found |= {
             line.question_id for line in log.lines(rows) if message_key(prompt_messages(line)) != keys[line.question_id]
         }
     return found
+
+
+def of_some_prompt(
+    log: RunLogReader, codes: RunCodes, targets: Iterable[Target], corrections: Mapping[str, Correction]
+) -> list[str]:
+    """Questions whose correction does not say for which prompt it is, though they failed under its label with several."""
+    unsaid = {t.question_id for t in targets if t.question_id in corrections}
+    unsaid = {question_id for question_id in unsaid if corrections[question_id].prompt_key is None}
+    rows = codes.rows_of(unsaid)
+    keys: dict[str, set[str]] = defaultdict(set)
+    for row, key in keys_of_rows(log, rows[codes.attributed_R[rows]]):
+        question_id = codes.questions[codes.question_R[row]]
+        if codes.labels[codes.label_R[row]] == corrections[question_id].failure_label and codes.label_R[row] >= 0:
+            keys[question_id].add(key)
+    return sorted(question_id for question_id, found in keys.items() if len(found) > 1)
 
 
 def collect_examples(
@@ -235,25 +253,14 @@ def prompt_keys(log: RunLogReader, codes: RunCodes, question_ids: Iterable[str])
     rows = codes.rows_of(question_ids)
     seen: set[tuple[Any, ...]] = set()
     keys: dict[str, set[str]] = defaultdict(set)
-    for piece in log.pieces(rows, _PROMPT_COLUMNS):
-        columns = [piece[name].to_pylist() for name in _PROMPT_COLUMNS]
+    for piece in log.pieces(rows, _ASKED_COLUMNS):
+        columns = [piece[name].to_pylist() for name in _ASKED_COLUMNS]
         for spelled in zip(*columns, strict=True):
             if spelled not in seen:
                 seen.add(spelled)
-                keys[spelled[0]].add(spoken_key(_prompt_of(spelled)))
+                row = dict(zip(_ASKED_COLUMNS, spelled, strict=True))
+                keys[row["question_id"]].add(spoken_key(prompt_of(row)))
     return dict(keys)
-
-
-def _prompt_of(spelled: tuple[Any, ...]) -> list[Message]:
-    row = dict(zip(_PROMPT_COLUMNS, spelled, strict=True))
-    messages = orjson.loads(row["messages"]) if row["messages"] is not None else None
-    line = RunLogLine.model_construct(
-        question=row["question"],
-        system_prompt=row["system_prompt"],
-        evidence_text=row["evidence_text"],
-        messages=[LoggedMessage.model_validate(message) for message in messages] if messages else None,
-    )
-    return prompt_messages(line)
 
 
 def always_passing(codes: RunCodes, model: str | None = None) -> np.ndarray:

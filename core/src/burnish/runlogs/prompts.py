@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import orjson
@@ -11,6 +12,7 @@ from burnish.schemas.logged import LoggedMessage
 from burnish.schemas.runlog import RunLogLine
 
 ROLES: dict[str, Any] = {"developer": "system", "function": "tool"}
+PROMPT_COLUMNS = ["question", "system_prompt", "evidence_text", "messages"]
 
 
 def prompt_messages(line: RunLogLine) -> list[Message]:
@@ -25,6 +27,18 @@ def prompt_messages(line: RunLogLine) -> list[Message]:
     content = f"{line.evidence_text}\n\n{line.question}" if line.evidence_text else line.question
     system = [Message(role="system", content=line.system_prompt)] if line.system_prompt else []
     return [*system, Message(role="user", content=content)]
+
+
+def prompt_of(row: Mapping[str, Any]) -> list[Message]:
+    """`prompt_messages` of a row of columns, PROMPT_COLUMNS among them."""
+    messages = orjson.loads(row["messages"]) if row["messages"] is not None else None
+    line = RunLogLine.model_construct(
+        question=row["question"],
+        system_prompt=row["system_prompt"],
+        evidence_text=row["evidence_text"],
+        messages=[LoggedMessage.model_validate(message) for message in messages] if messages else None,
+    )
+    return prompt_messages(line)
 
 
 def plain(message: LoggedMessage) -> Message:

@@ -12,6 +12,7 @@ ReviewState = Literal["open", "corrected", "accepted", "unsure", "dismissed", "f
 STATES: tuple[ReviewState, ...] = ("open", "corrected", "accepted", "unsure", "dismissed", "flagged")
 CORRECTIONS: tuple[ReviewState, ...] = ("corrected", "accepted")  # a dataset may use these
 MOST_EVENTS = 2**53
+PROMPT_KEY = r"^[0-9a-f]{64}$"
 SET_ASIDE: tuple[ReviewState, ...] = ("unsure", "dismissed", "flagged")  # these have a reason
 
 
@@ -35,6 +36,11 @@ class ReviewDecision(Frozen):
     )
     author: str = Field(default="", max_length=100)
     seconds: float | None = Field(default=None, ge=0, le=1e9, description="that it took")
+    prompt_key: str | None = Field(
+        default=None,
+        pattern=PROMPT_KEY,
+        description="of the prompt that was looked at, as the review item has it: the correction is used for this prompt alone",
+    )
 
 
 class ReviewEvent(Frozen):
@@ -52,6 +58,9 @@ class ReviewEvent(Frozen):
     undoes: int | None = Field(default=None, description="first event of the action that this one takes back")
     restores: int | None = Field(default=None, description="the event whose content stands again; 0: nothing stood")
     second: bool = Field(default=False, description="a second reviewer's opinion, which does not stand by itself")
+    prompt_key: str | None = Field(
+        default=None, description="of the prompt that was looked at (message_key); null: not recorded"
+    )
 
 
 class ReviewEffort(Frozen):

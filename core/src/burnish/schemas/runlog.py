@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from burnish.schemas.base import Frozen, Manifest
 from burnish.schemas.logged import UNGRADED, LoggedMessage, reshaped
-from burnish.schemas.review import MOST_EVENTS, ReviewState
+from burnish.schemas.review import MOST_EVENTS, PROMPT_KEY, ReviewState
 
 PASSING_GRADES = ("correct", "acceptable", "pass", "passed", "true")
 FAILING_GRADES = (
@@ -231,6 +231,11 @@ class ReviewItem(Frozen):
         ge=0,
         le=MOST_EVENTS,
         description="of what stood at the export (0: nothing); what somebody decided since is not overwritten",
+    )
+    prompt_key: str | None = Field(
+        default=None,
+        pattern=PROMPT_KEY,
+        description="of the prompt that this item shows: the correction is used for it alone",
     )
 
 

@@ -9,13 +9,16 @@ import orjson
 
 from burnish.curation.own_grader import logged_grader, objection
 from burnish.runlogs.columns import EXTRA
+from burnish.runlogs.prompts import prompt_of
 from burnish.runlogs.reader import RunLogReader
+from burnish.schemas.base import message_key
 
 _COLUMNS = [
     "question_id",
     "slice",
     "question",
     "system_prompt",
+    "messages",
     "evidence_text",
     "evidence_files",
     "answer",
@@ -38,10 +41,10 @@ class Suggestion:
 
 
 def read_card(log: RunLogReader, row: int) -> dict[str, Any]:
-    """The columns of one row."""
+    """The columns of one row, and `prompt_key`."""
     [card] = log.table([row], _COLUMNS).to_pylist()
     found: dict[str, Any] = card
-    return found
+    return found | {"prompt_key": message_key(prompt_of(card))}
 
 
 def suggestions_of(card: dict[str, Any]) -> list[Suggestion]:

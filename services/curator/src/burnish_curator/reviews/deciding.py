@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from burnish.curation.review import known_failures, refusal
+from burnish.curation.review import known_failures, of_no_failure, refusal, seen_failures
 from burnish.digests import sha256_hex
 from burnish.errors import ConflictError, InvalidInputError, NotFoundError
 from burnish.schemas.review import (
@@ -64,6 +64,12 @@ class Item:
     lease: Lease | None
     back: str | None
     next: str | None
+
+    @property
+    def is_of_another_prompt(self) -> bool:
+        """Whether the correction that stands was written for another prompt than the card's."""
+        found = self.standing
+        return found is not None and bool(found.output) and found.prompt_key not in (None, self.card["prompt_key"])
 
     @property
     def version(self) -> int:
@@ -148,7 +154,8 @@ class QueueService:
             decision = decision.model_copy(update={"failure_label": label})
         if decision.state == "open":
             decision = decision.model_copy(update={"output": "", "reason": ""})
-        reason = refusal(decision, known)
+        elsewhere = of_no_failure(log.reader, log.codes, [decision])
+        reason = refusal(decision, known) or elsewhere.get(decision.question_id)
         if reason:
             raise InvalidInputError(reason, question_id=decision.question_id)
         lease = self._leases.held(run_log_id).get(decision.question_id)
@@ -228,7 +235,21 @@ class QueueService:
     def suggestions(self, filters: Filters, question_id: str) -> list[Suggestion]:
         """What the log proposes for a question in view. NotFoundError if it is not there."""
         queue, view, _ = self._view(filters)
-        return suggestions_of(read_card(queue.log.reader, view.row_N[self._place(queue, view, question_id)]))
+        place = self._place(queue, view, question_id)
+        standing = self._corrections.standing(filters.run_log_id, [question_id]).get(question_id)
+        return suggestions_of(self._card(queue, view, filters, place, standing))
+
+    def _card(
+        self, queue: LogQueue, view: View, filters: Filters, place: int, standing: ReviewEvent | None
+    ) -> dict[str, Any]:
+        """The failure that was decided about, if it is in view; else the first one."""
+        log, rows = queue.log, view.row_N[[place]]
+        card = read_card(log.reader, rows[0])
+        if standing is None or standing.prompt_key in (None, card["prompt_key"]):
+            return card
+        labels = filters.labels or [cluster.label for cluster in view.clusters]
+        [row] = seen_failures(log.reader, log.codes, rows, labels, filters.slices, {card["question_id"]: standing})
+        return read_card(log.reader, row)
 
     def _view(self, filters: Filters) -> tuple[LogQueue, View, np.ndarray]:
         queue = self._queues.of(self._run_logs.open(filters.run_log_id))
@@ -255,10 +276,11 @@ class QueueService:
     def _item(
         self, queue: LogQueue, view: View, state_Q: np.ndarray, filters: Filters, reviewer: str, place: int
     ) -> Item:
-        log, row = queue.log, view.row_N[place]
-        card = read_card(log.reader, row)
-        question_id = card["question_id"]
+        log = queue.log
+        question_id = log.codes.questions[view.question_N[place]]
+        standing = self._corrections.standing(filters.run_log_id, [question_id]).get(question_id)
         lease = self._leases.take(filters.run_log_id, question_id, reviewer)
+        card = self._card(queue, view, filters, place, standing)
         history = self._corrections.history(filters.run_log_id, question_id, None, HISTORY_SHOWN)
         following = self._next(queue, view, state_Q, filters, reviewer, place)
         back = find_next(view, state_Q, STATES, place, back=True)
@@ -267,7 +289,7 @@ class QueueService:
             card=card,
             position=place + 1,
             suggestions=suggestions_of(card),
-            standing=self._corrections.standing(filters.run_log_id, [question_id]).get(question_id),
+            standing=standing,
             history=history,
             lease=lease if lease.holder != reviewer else None,
             back=ids[0],
@@ -302,6 +324,7 @@ def as_decided(decision: ReviewDecision) -> Decided:
         decision.reason,
         decision.version,
         decision.seconds,
+        decision.prompt_key,
     )
 
 

@@ -38,7 +38,9 @@ class ReviewHistory:
 
     def current(self, run_log_id: str) -> dict[str, Correction]:
         """The corrections that stand, by question id."""
-        query = standing_events(EVENTS.c.question_id, EVENTS.c.failure_label, EVENTS.c.output).where(
+        query = standing_events(
+            EVENTS.c.question_id, EVENTS.c.failure_label, EVENTS.c.output, EVENTS.c.prompt_key
+        ).where(
             ITEMS.c.run_log_id == run_log_id, ITEMS.c.state.in_(CORRECTIONS)
         )
         with transaction(self._database) as connection:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -17,7 +17,10 @@ from burnish_curator.reviews.history import EVENTS, ITEMS, LEASES, LOGS, ReviewH
 
 @dataclass(frozen=True)
 class Decided:
-    """A decision that was checked, ready to be kept. version: of the event that was looked at; None: whatever stands is replaced."""
+    """A decision that was checked, ready to be kept. version: of the event that was looked at; None: whatever stands is replaced.
+
+    prompt_key: of the prompt that was looked at; None: not known.
+    """
 
     question_id: str
     failure_label: str
@@ -26,6 +29,7 @@ class Decided:
     reason: str = ""
     version: int | None = None
     seconds: float | None = None
+    prompt_key: str | None = None
 
     def repeats(self, standing: ReviewEvent | None) -> bool:
         """Whether nothing would change."""
@@ -34,7 +38,14 @@ class Decided:
         if self.state == standing.state == "open":
             return True
         ours = (self.state, self.failure_label, self.output, self.reason)
-        return ours == (standing.state, standing.failure_label, standing.output, standing.reason)
+        is_same = ours == (standing.state, standing.failure_label, standing.output, standing.reason)
+        return is_same and (self.state not in CORRECTIONS or self.prompt_key in (None, standing.prompt_key))
+
+    def tied(self, standing: ReviewEvent | None) -> Decided:
+        """For the prompt of what stands, if it is the same text and does not say for which it is."""
+        if self.prompt_key is None and self.output and standing is not None and standing.output == self.output:
+            return replace(self, prompt_key=standing.prompt_key)
+        return self
 
 
 @dataclass
@@ -82,7 +93,7 @@ class CorrectionRepository(ReviewHistory):
                 if standing and each.version not in (None, standing.sequence) and not is_own:
                     done.conflicts.append((each, standing))
                 else:
-                    kept.append(each)
+                    kept.append(each.tied(standing))
             if done.conflicts and not any_conflict:
                 return done
             self._add(connection, run_log_id, kept, author, start, before, done, second=second)
@@ -235,6 +246,7 @@ class CorrectionRepository(ReviewHistory):
                     "undoes": undoes,
                     "restores": restores[number] if restores else None,
                     "second": second,
+                    "prompt_key": each.prompt_key,
                 }
             )
         done.events += [event_of(row) for row in rows]
@@ -266,7 +278,7 @@ def _differs(opinion: Decided, before: dict[str, ReviewEvent]) -> bool:
 def _disputed(opinion: Decided, first: ReviewEvent, author: str) -> Decided:
     second = f"{author}: {opinion.state}" + (f" ({opinion.reason})" if opinion.reason else "")
     reason = f"Reviewers disagree. {first.author or 'somebody'}: {first.state}{f' ({first.reason})' if first.reason else ''}; {second}"
-    return Decided(opinion.question_id, first.failure_label, "unsure", reason=reason)
+    return Decided(opinion.question_id, first.failure_label, "unsure", reason=reason, prompt_key=first.prompt_key)
 
 
 def _content(event: ReviewEvent) -> int:
@@ -275,7 +287,14 @@ def _content(event: ReviewEvent) -> int:
 
 
 def _as_decided(event: ReviewEvent) -> Decided:
-    return Decided(event.question_id, event.failure_label, event.state, event.output, event.reason)
+    return Decided(
+        event.question_id,
+        event.failure_label,
+        event.state,
+        event.output,
+        event.reason,
+        prompt_key=event.prompt_key,
+    )
 
 
 def _insert(connection: Connection, table: Any) -> Any:

@@ -13,6 +13,7 @@ from burnish.curation.review import (
     choose_labels,
     first_failures,
     known_failures,
+    of_no_failure,
     read_review,
     review_items,
 )
@@ -103,14 +104,18 @@ class ReviewService:
         """Keep every good decision and name each refused line; also those about which another person decided since the export."""
         log = self._run_logs.open(run_log_id)
         reviewed = read_review(chunks, known_failures(log.reader, log.codes))
-        decided = [as_decided(decision) for decision in reviewed.decisions]
+        elsewhere = of_no_failure(log.reader, log.codes, reviewed.decisions)
+        decisions = [decision for decision in reviewed.decisions if decision.question_id not in elsewhere]
+        decided = [as_decided(decision) for decision in decisions]
         recorded = self._corrections.record(run_log_id, decided, author, own_conflicts=False)
         late = {each.question_id: standing for each, standing in recorded.conflicts}
+        reasons = elsewhere | {question_id: conflict(standing).message for question_id, standing in late.items()}
         refused = [
-            rejected(reviewed.line_of[each.question_id], each.output.encode(), conflict(standing).message)
-            for each, standing in recorded.conflicts
+            rejected(reviewed.line_of[each.question_id], each.output.encode(), reasons[each.question_id])
+            for each in reviewed.decisions
+            if each.question_id in reasons
         ]
-        kept = [decision for decision in reviewed.decisions if decision.question_id not in late]
+        kept = [decision for decision in decisions if decision.question_id not in late]
         done = ReviewImport(
             accepted=sum(decision.state in CORRECTIONS for decision in kept),
             changed=recorded.replaced,

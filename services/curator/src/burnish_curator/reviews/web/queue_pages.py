@@ -12,7 +12,7 @@ from fastapi import APIRouter, Depends, Form, Query, Request, Response
 from fastapi.responses import JSONResponse, RedirectResponse
 
 from burnish.errors import BurnishError, ConflictError, InvalidInputError
-from burnish.schemas.review import MOST_EVENTS, SET_ASIDE, ReviewDecision, ReviewState
+from burnish.schemas.review import MOST_EVENTS, PROMPT_KEY, SET_ASIDE, ReviewDecision, ReviewState
 from burnish_curator.access import REVIEW
 from burnish_curator.requests import state
 from burnish_curator.reviews.deciding import Item, QueueService, ReviewPage, what_happened
@@ -42,6 +42,7 @@ class SentDecision:
 
     question_id: Annotated[str, Form()]
     failure_label: Annotated[str, Form()]
+    prompt_key: Annotated[str | None, Form(pattern=PROMPT_KEY)] = None
     action: Annotated[str, Form(pattern=r"^(save|use:\d{1,3}|reason:[1-9]|unsure|dismissed|flagged|open)$")] = "save"
     version: Annotated[int | None, Form(ge=0, le=MOST_EVENTS)] = None
     corrected_output: Annotated[str, Form()] = ""
@@ -157,6 +158,7 @@ def _decision(sent: SentDecision, browser: SignedIn, queue: QueueService, filter
     known: dict[str, Any] = {
         "question_id": sent.question_id,
         "failure_label": sent.failure_label,
+        "prompt_key": sent.prompt_key,
         "version": sent.version,
         "author": browser.reviewer,
         "seconds": sent.seconds,
