@@ -5,16 +5,14 @@ from __future__ import annotations
 import random
 import string
 
-import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from unit.trainer.made import assistant, user
 
+from burnish.curation.gates.lookalikes import jaccard, shingles
 from burnish.schemas.dataset import SftRow
 from burnish_trainer.data.rows import Record, record_of
-from burnish_trainer.preflight.checks.duplicates import SHINGLE, SIMILARITY, jaccard, near_duplicates, shingles_of
-
-TEXT = st.text(st.sampled_from("abcdefgh  \n"), max_size=60)
+from burnish_trainer.preflight.checks.duplicates import SIMILARITY, near_duplicates
 
 
 def records(prompts: list[str], answers: list[str] | None = None) -> list[Record]:
@@ -28,22 +26,6 @@ def records(prompts: list[str], answers: list[str] | None = None) -> list[Record
 
 def words(random_: random.Random, count: int) -> str:
     return " ".join("".join(random_.choices(string.ascii_lowercase, k=6)) for _ in range(count))
-
-
-@given(TEXT)
-def test_there_is_a_shingle_for_every_window_of_five(text: str) -> None:
-    folded = " ".join(text.split()).casefold().ljust(SHINGLE)
-    assert len(shingles_of(text)) == len({folded[i : i + SHINGLE] for i in range(len(folded) - SHINGLE + 1)})
-
-
-@given(TEXT, TEXT)
-def test_jaccard_is_that_of_the_sets(one: str, other: str) -> None:
-    first, second = set(shingles_of(one).tolist()), set(shingles_of(other).tolist())
-    assert jaccard(shingles_of(one), shingles_of(other)) == len(first & second) / len(first | second)
-
-
-def test_nothing_is_wholly_like_nothing() -> None:
-    assert jaccard(np.array([]), np.array([])) == 1.0
 
 
 @settings(max_examples=25, deadline=None)
@@ -83,4 +65,4 @@ def test_pairs_are_as_like_as_is_said() -> None:
     by_id = {record.question_id: record for record in found}
     for one, other in near_duplicates(found):
         texts = (by_id[name].prompt[-1].content for name in (one, other))
-        assert jaccard(*map(shingles_of, texts)) >= SIMILARITY
+        assert jaccard(*map(shingles, texts)) >= SIMILARITY

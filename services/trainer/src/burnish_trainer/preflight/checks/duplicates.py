@@ -1,37 +1,27 @@
 """Rows that say the same again, nearly the same, or the opposite. None of it compares every row with every other.
 
-Near-duplicates by MinHash over the prompt's character 5-grams (Broder 1997; datasketch). 5-grams that a fifth of the rows
-share are the set's own template and are left out, and rows with different numbers in them (order 51875, order 39266)
-are different rows: else every set made from a template would be one heap of near-duplicates.
+Near-duplicates by core's lookalikes, as a dataset build finds them, but more alike. What a fifth of the rows share is the
+set's own template and does not count, and rows with different numbers in them (order 51875, order 39266) are different
+rows: else every set made from a template would be one heap of near-duplicates.
 """
 
 from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import Hashable, Iterable, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Sequence
 
-import numpy as np
-from datasketch import MinHash, MinHashLSH
-
+from burnish.curation.gates.lookalikes import Asked, Lookalikes, jaccard, shingles, template_of
 from burnish.schemas.base import Message
 from burnish.schemas.tuning import Finding
 from burnish_trainer.data.rows import Record
 from burnish_trainer.preflight.registry import finding
 
 REFUSED_SHARE = 0.01  # of the rows that are copies of others
-SHINGLE = 5  # characters
 SIMILARITY = 0.85  # Jaccard, of prompts and of answers
-TEMPLATE_SHARE = 0.2
-TEMPLATE_ROWS = 10
-BANDS = (12, 5)  # (bands, rows a band): a pair alike to 0.85 is missed once in a thousand times
-EMPTY = MinHash(num_perm=BANDS[0] * BANDS[1], hashfunc=int)
-SKETCHED = 256  # shingles of a row that are sketched: those with the smallest hashes; the comparison itself takes all
-COMPARED = 20  # candidates a row is compared with
 LONG_ANSWER = 200  # characters; shorter answers must be the same words, since one other word is another answer
 WORD = re.compile(r"\w+")
 NUMBER = re.compile(r"\d+")
-_MULTIPLIER = np.uint64(0x9E3779B97F4A7C15)
 
 
 def check_duplicates(records: Sequence[Record]) -> Iterable[Finding]:
@@ -94,74 +84,33 @@ def near_duplicates(records: Sequence[Record]) -> list[tuple[str, str]]:
     crowds = [indexes for indexes in groups.values() if len(indexes) > 1]
     if not crowds:
         return []
-    shingles = _without_template([shingles_of(_asked(record)) for record in records])
+    template = template_of(map(_asked, records))
     return [
         (records[one].question_id, records[other].question_id)
         for indexes in crowds
-        for one, other in _alike(indexes, records, shingles)
+        for one, other in _alike(indexes, records, Lookalikes(template))
     ]
 
 
-def shingles_of(text: str) -> np.ndarray:
-    """Distinct 64-bit hashes of the character 5-grams, ascending; of a shorter text, one hash."""
-    folded = " ".join(text.split()).casefold().ljust(SHINGLE)
-    codes = np.frombuffer(folded.encode("utf-32-le"), dtype=np.uint32).astype(np.uint64)
-    windows = np.lib.stride_tricks.sliding_window_view(codes, SHINGLE)
-    hashed = np.zeros(len(windows), dtype=np.uint64)
-    for column in range(SHINGLE):
-        hashed = (hashed ^ windows[:, column]) * _MULTIPLIER  # wraps
-        hashed ^= hashed >> np.uint64(29)
-    return np.unique(hashed)
-
-
-def jaccard(one: np.ndarray, other: np.ndarray) -> float:
-    """Of two ascending arrays of distinct values; 1 if both are empty."""
-    if not len(one) and not len(other):
-        return 1.0
-    common = len(np.intersect1d(one, other, assume_unique=True))
-    return common / (len(one) + len(other) - common)
-
-
-def _alike(
-    indexes: Sequence[int], records: Sequence[Record], shingles: Mapping[int, np.ndarray] | Sequence[np.ndarray]
-) -> Iterable[tuple[int, int]]:
-    """Only rows that are like none before them are kept to compare with, so a heap of copies costs no more than one."""
-    sketches = MinHashLSH(num_perm=BANDS[0] * BANDS[1], params=BANDS)
-    for index in indexes:
-        sketch = _sketch(shingles[index])
-        like = next((one for one in sketches.query(sketch)[:COMPARED] if _is_near(one, index, records, shingles)), None)
-        if like is None:
-            sketches.insert(index, sketch)
+def _alike(indexes: Sequence[int], records: Sequence[Record], index: Lookalikes) -> Iterable[tuple[int, int]]:
+    """(earlier, later) of rows that differ by a few characters; the earlier one is itself like none before it."""
+    kept: set[int] = set()
+    for number in indexes:
+        asked = _asked(records[number])
+        likes = index.add(str(number), Asked(asked, asked))
+        near = [int(like.key) for like in likes if like.similarity >= SIMILARITY and int(like.key) in kept]
+        first = next((one for one in near if _answers_alike(records[one], records[number])), None)
+        if first is None:
+            kept.add(number)
         else:
-            yield like, index
+            yield first, number
 
 
-def _is_near(
-    one: int, other: int, records: Sequence[Record], shingles: Mapping[int, np.ndarray] | Sequence[np.ndarray]
-) -> bool:
-    if jaccard(shingles[one], shingles[other]) < SIMILARITY:
-        return False
-    first, second = _answer_text(records[one].learnt), _answer_text(records[other].learnt)
+def _answers_alike(one: Record, other: Record) -> bool:
+    first, second = _answer_text(one.learnt), _answer_text(other.learnt)
     if _words(first) == _words(second):
         return True
-    return (
-        min(len(first), len(second)) >= LONG_ANSWER and jaccard(shingles_of(first), shingles_of(second)) >= SIMILARITY
-    )
-
-
-def _sketch(shingles: np.ndarray) -> MinHash:
-    sketch = EMPTY.copy()  # its permutations are drawn once
-    if len(shingles):
-        sketch.update_batch((shingles[:SKETCHED] >> np.uint64(32)).tolist())
-    return sketch
-
-
-def _without_template(shingles: Sequence[np.ndarray]) -> list[np.ndarray]:
-    values, counts = np.unique(np.concatenate(shingles), return_counts=True)
-    template = values[counts > max(TEMPLATE_ROWS, TEMPLATE_SHARE * len(shingles))]
-    if not len(template):
-        return list(shingles)
-    return [found[~np.isin(found, template, assume_unique=True)] for found in shingles]
+    return min(len(first), len(second)) >= LONG_ANSWER and jaccard(shingles(first), shingles(second)) >= SIMILARITY
 
 
 def _contradict(group: Sequence[Record]) -> bool:
