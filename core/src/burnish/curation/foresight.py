@@ -59,11 +59,16 @@ def unsaid_prompts(questions: Sequence[str]) -> str | None:
     """A warning if corrections do not say which of several prompts they are for."""
     if not questions:
         return None
-    are = "1 correction does" if len(questions) == 1 else f"{len(questions)} corrections do"
+    one = len(questions) == 1
+    unsaid = (
+        "1 correction does not say for which prompt it was"
+        if one
+        else f"{len(questions)} corrections do not say for which prompt they were"
+    )
     named = ", ".join(questions[:NAMED]) + (f" and {len(questions) - NAMED} more" if len(questions) > NAMED else "")
     return (
-        f"{are} not say for which prompt they were written, and their question failed with several ({named}): an earlier version, or a "
-        "file without prompt_key, kept them. The first failure under their label is taken. Save them again on the review page to say so."
+        f"{unsaid} written, though the question failed with several ({named}): an earlier version of Burnish, or a file without "
+        "prompt_key, left it open. The first failure under the correction's label is taken. Save it again on the review page to settle it."
     )
 
 
@@ -76,6 +81,18 @@ def kept_though_contaminated(ledger: Ledger) -> str | None:
     return (
         f"{rows} what a benchmark question asks, nearly or in the last turn, and stayed in, as --contamination warn says: the "
         "evaluation is in part a memory test. `burnish dataset show NAME --left-out` names them."
+    )
+
+
+def suspected(ledger: Ledger) -> str | None:
+    """A warning if rows may ask a benchmark question in other words."""
+    found = set(ledger.questions("doubted", "suspected contamination"))
+    if not found:
+        return None
+    rows = "1 training row" if len(found) == 1 else f"{len(found)} training rows"
+    return (
+        f"{rows} may ask a benchmark question in other words and stayed in: meaning is compared by word vectors, which are wrong at times. "
+        "`burnish dataset show NAME --left-out` names both questions; if they are the same, --paraphrases drop leaves such rows out."
     )
 
 

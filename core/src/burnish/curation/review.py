@@ -289,7 +289,9 @@ def _decision_of(item: ReviewItem) -> ReviewDecision | None:
     }
     if item.corrected_output.strip():
         if item.corrected_output == item.earlier_correction:
-            fields["prompt_key"] = None  # nobody wrote it for this prompt now: it stays with the one that it was written for
+            fields["prompt_key"] = (
+                None  # nobody wrote it for this prompt now: it stays with the one that it was written for
+            )
         state: ReviewState = "accepted" if item.state == "accepted" else "corrected"
         return ReviewDecision(**fields, state=state, output=item.corrected_output)
     if item.state in SET_ASIDE:
