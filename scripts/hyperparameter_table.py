@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from burnish.schemas.hyperparameters import Hyperparameter, value_text
-from burnish.schemas.job import hyperparameters_of
-from burnish.schemas.methods import METHODS
+from burnish.schemas.training.hyperparameters import Hyperparameter, value_text
+from burnish.schemas.training.job import hyperparameters_of
+from burnish.schemas.training.methods import METHODS
 
 PAGE = Path(__file__).parents[1] / "docs" / "training.md"
 BEGIN = "<!-- made by scripts/hyperparameter_table.py -->\n"

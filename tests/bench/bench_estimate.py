@@ -90,7 +90,7 @@ def one(kind: str, words: int, rank: int, batch: int, accumulation: int, steps: 
 
     from burnish.objectstores.memory import MemoryObjectStore
     from burnish.ports import ObjectInfo
-    from burnish.schemas.methods import METHODS
+    from burnish.schemas.training.methods import METHODS
     from burnish_trainer.executors import events
     from burnish_trainer.executors.assignment import Assignment
     from burnish_trainer.preflight.base_model import load_base_model
@@ -188,7 +188,7 @@ def report(runs: list[dict[str, Any]]) -> float:
 
     Returns the largest error after calibration.
     """
-    from burnish.schemas.job import JobSpec
+    from burnish.schemas.training.job import JobSpec
     from burnish_trainer.hardware.machine import MachineReader
     from burnish_trainer.preflight.estimate import estimate, scale_of
     from burnish_trainer.preflight.types import ModelShape, PastRun, Workload

@@ -156,7 +156,7 @@ def worker(rows: list[dict[str, str]], steps: int, keep_in: Path | None) -> list
 
 
 def _order(tokens: list[int], steps: int, interval: int) -> Any:
-    from burnish.schemas.hyperparameters import OptimizerSpec
+    from burnish.schemas.training.hyperparameters import OptimizerSpec
     from burnish_trainer.data.batches import make_schedule
 
     fields = {

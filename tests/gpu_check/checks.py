@@ -27,14 +27,14 @@ from integration.trainer.training.runs import Run, Runner
 from lending.card import CARD_BYTES
 from unit.trainer.made import job_spec, put_dataset, sft_rows
 
-from burnish import devices, gpus
 from burnish.errors import UnavailableError
+from burnish.machine import devices, gpus
 from burnish.objectstores.memory import MemoryObjectStore
 from burnish.schemas.base import BaseModelRef
 from burnish.schemas.device import LeaseRequest
-from burnish.schemas.job import JobSpec
 from burnish.schemas.models import read_record
-from burnish.schemas.tuning import RunEstimate
+from burnish.schemas.training.job import JobSpec
+from burnish.schemas.training.tuning import RunEstimate
 from burnish_trainer.executors.events import Failed, Succeeded
 from burnish_trainer.hardware.backends import Device
 from burnish_trainer.hardware.machine import MachineReader

@@ -18,8 +18,8 @@ import pytest
 from unit.trainer.made import job_spec, put_dataset, sft_rows
 
 from burnish.objectstores.memory import MemoryObjectStore
-from burnish.schemas.hosted import HostedSpec, read_place
-from burnish.schemas.job import JobSpec
+from burnish.schemas.training.hosted import HostedSpec, read_place
+from burnish.schemas.training.job import JobSpec
 from burnish_trainer.artifacts.adapters import CONFIG, WEIGHTS
 from burnish_trainer.executors.events import Event, Metrics, Succeeded
 from burnish_trainer.hosted.provider import Provider

@@ -25,7 +25,7 @@ from runlog_making import jsonl, run
 from unit.trainer.made import put_dataset, sft_rows
 
 from burnish.errors import BurnishError
-from burnish.schemas.job_state import JobState
+from burnish.schemas.training.job_state import JobState
 from burnish_client.evaluation.comparison import evaluate
 from burnish_client.evaluation.output import store
 from burnish_client.evaluation.request import Endpoint, EvalInputs, EvalRequest, Sampling, read_benchmark

@@ -11,10 +11,10 @@ import os
 import sys
 from pathlib import Path
 
-from burnish import devices
 from burnish.adapters.base import BaseModel
+from burnish.machine import devices
 from burnish.objectstores.memory import MemoryObjectStore
-from burnish.settings import S3Settings
+from burnish.service.settings import S3Settings
 from burnish.telemetry import logs
 from burnish_inference.api.app import create_app
 from burnish_inference.api.dependencies import Deps, open_upstream

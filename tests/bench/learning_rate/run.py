@@ -17,8 +17,8 @@ from burnish.objectstores.memory import MemoryObjectStore
 from burnish.schemas.base import Message
 from burnish.schemas.benchmark import BenchmarkQuestion
 from burnish.schemas.dataset import SftRow
-from burnish.schemas.hyperparameters import OptimizerSpec, total_steps
-from burnish.schemas.job import JobSpec
+from burnish.schemas.training.hyperparameters import OptimizerSpec, total_steps
+from burnish.schemas.training.job import JobSpec
 from burnish.telemetry.tracing import Tracing
 from burnish_trainer.executors import events
 from burnish_trainer.executors.assignment import Assignment

@@ -18,7 +18,7 @@ import torch
 from integration.trainer.attempts import Attempts, trained
 from unit.trainer.made import dpo_rows, job_spec, put_dataset, sft_rows
 
-from burnish.gpus import visible
+from burnish.machine.gpus import visible
 from burnish.objectstores.s3 import S3ObjectStore
 from burnish_trainer.executors.events import Event, Note, Succeeded
 from burnish_trainer.executors.local import LocalExecutor

@@ -14,7 +14,7 @@ import pytest
 import torch
 from integration.trainer.training.runs import Runner
 
-from burnish.schemas.hyperparameters import TARGET_MODULES, LoraSpec
+from burnish.schemas.training.hyperparameters import TARGET_MODULES, LoraSpec
 from burnish_trainer.worker import backends
 from burnish_trainer.worker.backends import unsloth
 

@@ -21,7 +21,7 @@ from starlette.routing import Route
 
 from burnish.adapters.base import BaseModel
 from burnish.objectstores.memory import MemoryObjectStore
-from burnish.settings import TlsSettings
+from burnish.service.settings import TlsSettings
 from burnish_inference.api.app import create_app
 from burnish_inference.api.dependencies import Deps
 from burnish_inference.api.serving import QuietServer, listen, serve

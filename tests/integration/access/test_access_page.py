@@ -11,7 +11,7 @@ from pathlib import Path
 
 import typer
 
-from burnish.certificates import ServerCertificate, host_names, read_authorities
+from burnish.service.certificates import ServerCertificate, host_names, read_authorities
 from burnish_client.cli import app as cli
 
 PAGE = Path(__file__).parents[3] / "docs" / "access.md"

@@ -14,7 +14,7 @@ from certificate_making import Authority
 from burnish.errors import PreconditionError
 from burnish.objectstores import seaweedfs
 from burnish.objectstores.s3 import S3ObjectStore
-from burnish.settings import S3Settings
+from burnish.service.settings import S3Settings
 from burnish.testing.seaweed import ACCESS_KEY, SECRET_KEY
 
 
@@ -63,7 +63,7 @@ def test_a_ca_without_tls_is_a_mistake(authority: Authority) -> None:
         S3ObjectStore("127.0.0.1:9", ACCESS_KEY, SECRET_KEY, "burnish", ca=authority.ca)
 
 
-WORKER = "from burnish.settings import S3Settings; print(S3Settings().open().get('a/d').decode())"
+WORKER = "from burnish.service.settings import S3Settings; print(S3Settings().open().get('a/d').decode())"
 
 
 def test_a_workers_environment_opens_the_same_store(endpoint: str, authority: Authority, tmp_path: Path) -> None:

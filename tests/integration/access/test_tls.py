@@ -19,8 +19,8 @@ from burnish_client.config.endpoints import Service
 from burnish_client.evaluation.asking.chat import ChatClient, Endpoint
 from burnish_client.sdk.curator import CuratorClient
 from burnish_client.sdk.inference import InferenceClient
-from burnish_client.sdk.reachability import check_services
 from burnish_client.sdk.trainer import TrainerClient
+from burnish_client.sdk.transport.reachability import check_services
 
 SERVICES: tuple[Service, ...] = ("curator", "trainer", "inference")
 

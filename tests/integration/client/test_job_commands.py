@@ -20,8 +20,8 @@ from unit.trainer.made import job_spec, put_dataset, sft_rows
 from burnish.errors import DeadlineError, InvalidInputError, PreconditionError, UnavailableError
 from burnish.objectstores.memory import MemoryObjectStore
 from burnish.schemas.base import VersionRef
-from burnish.schemas.job_state import JobState
-from burnish.schemas.tuning import Finding, RunEstimate, RunMeasurement
+from burnish.schemas.training.job_state import JobState
+from burnish.schemas.training.tuning import Finding, RunEstimate, RunMeasurement
 from burnish_client.sdk.trainer import TrainerClient
 from burnish_trainer.executors.events import CheckpointSaved, Found, Metrics, Succeeded
 from burnish_trainer.preflight.types import Preview

@@ -11,7 +11,7 @@ from hosted_fakes.server import FakeServer, Reply, Request, serving
 from typer.testing import CliRunner
 
 from burnish.errors import NotFoundError, PreconditionError
-from burnish.schemas.hosted import RemoteModel, RemoteModelManifest
+from burnish.schemas.training.hosted import RemoteModel, RemoteModelManifest
 from burnish_client.cli.app import app
 from burnish_client.cli.commands.evaluation.evaluate import EvalOptions, _compared
 from burnish_client.config.endpoints import ClientSettings

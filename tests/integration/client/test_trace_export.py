@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from otlp_receiver import receiving
 
-from burnish_client.sdk import tracing
+from burnish_client.sdk.transport import tracing
 
 
 def test_with_an_endpoint_the_commands_span_is_exported(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,7 +11,7 @@ import uvicorn
 from burnish.curation.lengths import CharacterLengths
 from burnish.objectstores.s3 import S3ObjectStore
 from burnish.ports import ObjectInfo
-from burnish.settings import S3Settings, TokenSettings
+from burnish.service.settings import S3Settings, TokenSettings
 from burnish_curator.app import Deps, create_app
 from burnish_curator.database import open_database
 from burnish_curator.settings import CuratorSettings

@@ -11,7 +11,7 @@ from integration.evaluation.test_comparison import make_dataset, says
 from unit.evaluation.questions import make_questions
 
 from burnish.errors import PreconditionError
-from burnish.schemas.hosted import RemoteModel, RemoteModelManifest
+from burnish.schemas.training.hosted import RemoteModel, RemoteModelManifest
 from burnish_client.config.providers import key_for
 from burnish_client.evaluation.comparison import evaluate
 from burnish_client.evaluation.request import Endpoint, EvalInputs, EvalRequest

@@ -5,7 +5,7 @@ from __future__ import annotations
 from unit.trainer.made import job_spec, put_dataset, sft_rows
 
 from burnish.registry import remote_models
-from burnish.schemas.hosted import RemoteModel
+from burnish.schemas.training.hosted import RemoteModel
 
 HOSTED = {"provider": "openai", "model": "gpt-4.1-nano", "spend_limit_usd": 1}
 REMOTE = RemoteModel(provider="openai", endpoint="http://there/v1", model="ft:1", base_model="gpt-4.1-nano")

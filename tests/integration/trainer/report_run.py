@@ -15,8 +15,8 @@ from transformers import TrainerControl, TrainerState, TrainingArguments
 
 from burnish.objectstores.memory import MemoryObjectStore
 from burnish.schemas.base import BaseModelRef, VersionRef
-from burnish.schemas.hyperparameters import LoraSpec, OptimizerSpec
-from burnish.schemas.job import JobSpec
+from burnish.schemas.training.hyperparameters import LoraSpec, OptimizerSpec
+from burnish.schemas.training.job import JobSpec
 from burnish_trainer.executors import events
 from burnish_trainer.hardware.backends import Choice
 from burnish_trainer.settings import Tracker

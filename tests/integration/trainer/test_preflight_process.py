@@ -18,8 +18,8 @@ from unit.trainer.made import dpo_rows, job_spec, put_dataset, sft_rows
 from burnish.errors import NotFoundError, ResourceExhaustedError, UnavailableError
 from burnish.objectstores.s3 import S3ObjectStore
 from burnish.schemas.base import VersionRef
-from burnish.schemas.job import JobSpec
-from burnish.settings import S3Settings
+from burnish.schemas.training.job import JobSpec
+from burnish.service.settings import S3Settings
 from burnish.testing import Seaweed
 from burnish_trainer.preflight.process import CheckerProcess
 

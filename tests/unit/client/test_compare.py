@@ -9,7 +9,7 @@ import pytest
 from burnish.errors import InvalidInputError, PreconditionError
 from burnish.schemas.dataset import DatasetCounts, DatasetManifest, DatasetSpec, LengthStatistics, Split
 from burnish.schemas.evaluation import EvalRow
-from burnish.schemas.methods import Method
+from burnish.schemas.training.methods import Method
 from burnish.testing import eval_side
 from burnish.verdict import Thresholds, decide
 from burnish_client.sdk.trainer import to_dict

@@ -9,11 +9,11 @@ from unit.client.test_compare import BASE as BASE_ROWS
 from unit.client.test_compare import LIMITS, SPEC, Curator, Trainer, side
 
 from burnish.errors import InvalidInputError, PreconditionError
-from burnish.schemas.hosted import HostedSpec, RemoteModel, RemoteModelManifest
-from burnish.schemas.methods import Method
+from burnish.schemas.training.hosted import HostedSpec, RemoteModel, RemoteModelManifest
+from burnish.schemas.training.methods import Method
 from burnish.verdict import decide
 from burnish_client.cli.commands.training.compare import CompareOptions, _places
-from burnish_client.cli.views.evaluation import show_methods
+from burnish_client.cli.views.evaluation.evaluation_text import show_methods
 from burnish_client.sdk.trainer import to_dict
 from burnish_client.tuning.compare import (
     PlannedMethod,

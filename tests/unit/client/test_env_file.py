@@ -9,7 +9,7 @@ import pytest
 from burnish.errors import InvalidInputError, PreconditionError
 from burnish_client.config.env_file import read_env_file, read_here
 from burnish_client.demo.services import settings_of_compose
-from burnish_client.sdk.grpc_channel import GrpcAddress
+from burnish_client.sdk.transport.grpc_channel import GrpcAddress
 
 
 @pytest.mark.parametrize(

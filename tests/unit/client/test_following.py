@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from rich.console import Console
 
-from burnish_client.cli.views.following import Board, exit_code, line_above, plain_line
+from burnish_client.cli.views.training.following import Board, exit_code, line_above, plain_line
 from burnish_protos.trainer.v1.trainer_pb2 import Finding, RunEstimate, StepMetrics, TuningJob, TuningJobEvent
 
 STEP = TuningJobEvent(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from burnish_client.cli.views import following, job_text
+from burnish_client.cli.views.training import following, job_text
 from burnish_protos.trainer.v1 import trainer_pb2 as pb
 
 HOSTED = pb.HostedSpec(provider="openai", model="gpt-4.1-nano", spend_limit_usd=2)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from burnish.schemas.job_state import JobState
-from burnish_client.cli.views.job_text import COLOURS, state_markup
+from burnish.schemas.training.job_state import JobState
+from burnish_client.cli.views.training.job_text import COLOURS, state_markup
 from burnish_client.sdk.trainer import job_state
 from burnish_protos.trainer.v1.trainer_pb2 import TuningJob
 

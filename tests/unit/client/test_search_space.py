@@ -8,7 +8,7 @@ import pytest
 import typer
 
 from burnish.errors import InvalidInputError
-from burnish.schemas.methods import Method
+from burnish.schemas.training.methods import Method
 from burnish_client.cli import app as cli
 from burnish_client.sdk.trainer import to_dict
 from burnish_client.tuning.search_space import command_of, has_parameter, make_spec, parse_space, parse_values

@@ -10,7 +10,7 @@ import typer
 from opentelemetry.sdk.trace import TracerProvider
 
 from burnish_client.cli import app as cli
-from burnish_client.sdk import tracing
+from burnish_client.sdk.transport import tracing
 
 HEADER = "traceparent"
 

@@ -9,7 +9,7 @@ import pytest
 import typer
 
 from burnish.errors import InvalidInputError
-from burnish.schemas.methods import Method
+from burnish.schemas.training.methods import Method
 from burnish_client.cli.options.common import Options, grouped, option
 from burnish_client.cli.options.training import (
     hyperparameter_options,

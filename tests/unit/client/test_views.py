@@ -15,8 +15,8 @@ from burnish.schemas.evaluation import BaselineRecord, EvalManifest, VerdictName
 from burnish.testing import eval_side
 from burnish.verdict import decide
 from burnish_client.cli.views import stack_text
-from burnish_client.cli.views.data_text import show_left_out
-from burnish_client.cli.views.evaluation import show_evaluation, show_verdict
+from burnish_client.cli.views.data.data_text import show_left_out
+from burnish_client.cli.views.evaluation.evaluation_text import show_evaluation, show_verdict
 from burnish_client.evaluation.comparison import Evaluation
 
 SLICE = "questions-about-orders-that-were-returned-and-then-sent-again"

@@ -15,8 +15,8 @@ from pathlib import Path
 import pytest
 from certificate_making import Authority
 
-from burnish.certificates import Pair, ServerCertificate, host_names, pinned, read_authorities
 from burnish.errors import PreconditionError
+from burnish.service.certificates import Pair, ServerCertificate, host_names, pinned, read_authorities
 
 
 @pytest.fixture

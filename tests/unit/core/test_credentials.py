@@ -6,8 +6,8 @@ import secrets
 
 import pytest
 
-from burnish import credentials
 from burnish.errors import PreconditionError
+from burnish.service import credentials
 
 WEAK = {
     "": "is not set or empty",

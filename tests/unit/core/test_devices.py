@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from burnish import devices
-from burnish.gpus import DriverError, Gpu
+from burnish.machine import devices
+from burnish.machine.gpus import DriverError, Gpu
 
 GIBIBYTE = 1 << 30
 TWO = [Gpu(n, f"GPU-{n}", "A10", 24 * GIBIBYTE, (21 - n) * GIBIBYTE, 8.6) for n in range(2)]

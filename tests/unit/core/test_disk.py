@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from burnish import disk
 from burnish.errors import PreconditionError, UnavailableError
+from burnish.machine import disk
 
 REMEDY = "use another disk"
 

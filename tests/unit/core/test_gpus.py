@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from burnish import gpus
-from burnish.gpus import DriverError, Gpu
+from burnish.machine import gpus
+from burnish.machine.gpus import DriverError, Gpu
 
 GIB = 1 << 30
 NOT_SUPPORTED, NOT_FOUND = 3, 6

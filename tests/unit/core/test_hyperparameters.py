@@ -15,9 +15,16 @@ from google.protobuf.descriptor import Descriptor, FieldDescriptor
 
 from burnish.errors import InvalidInputError
 from burnish.schemas.base import VersionRef
-from burnish.schemas.hyperparameters import Hyperparameter, Kind, LoraSpec, OptimizerSpec, hyperparameters, value_text
-from burnish.schemas.job import JobSpec, hyperparameters_of
-from burnish.schemas.methods import METHODS, Method, method_named
+from burnish.schemas.training.hyperparameters import (
+    Hyperparameter,
+    Kind,
+    LoraSpec,
+    OptimizerSpec,
+    hyperparameters,
+    value_text,
+)
+from burnish.schemas.training.job import JobSpec, hyperparameters_of
+from burnish.schemas.training.methods import METHODS, Method, method_named
 from burnish_client.cli import app as cli
 from burnish_client.sdk.job_spec import tuning_spec
 from burnish_client.tuning.search_space import has_parameter
@@ -205,7 +212,7 @@ def test_a_method_is_named_in_its_declaration_and_its_own_file_alone() -> None:
         if listing.search(path.read_text())
     }
     own = {f"services/trainer/src/burnish_trainer/worker/methods/{method}.py" for method in METHODS}
-    assert naming - own == {"core/src/burnish/schemas/methods.py"}
+    assert naming - own == {"core/src/burnish/schemas/training/methods.py"}
     assert all((REPO / file).is_file() for file in own)
 
 

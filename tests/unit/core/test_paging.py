@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from burnish.errors import InvalidInputError
-from burnish.paging import newest_first, page_of
 from burnish.schemas.base import BrokenObject, Listing
+from burnish.service.paging import newest_first, page_of
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from certificate_making import Authority
 
-from burnish.readiness import question
+from burnish.service.readiness import question
 
 
 class Service(BaseHTTPRequestHandler):

@@ -13,8 +13,8 @@ from burnish.registry.holding import Thing
 from burnish.registry.removal import check_free, remove
 from burnish.schemas.base import Parent
 from burnish.schemas.evaluation import EvalManifest
-from burnish.schemas.hosted import RemoteModel
-from burnish.schemas.job import JobSpec
+from burnish.schemas.training.hosted import RemoteModel
+from burnish.schemas.training.job import JobSpec
 
 HOSTED = {"provider": "openai", "model": "gpt-4.1-nano", "spend_limit_usd": 1}
 FIRST = RemoteModel(provider="openai", endpoint="http://there/v1", model="ft:1", base_model="gpt-4.1-nano")

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from pydantic_settings import BaseSettings
 
-from burnish.settings import S3Settings, TlsSettings, TokenSettings
+from burnish.service.settings import S3Settings, TlsSettings, TokenSettings
 from burnish_curator.settings import CuratorSettings
 
 ARCHITECTURE = Path(__file__).resolve().parents[3] / "ARCHITECTURE.md"

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from promql_names import FOLDER, exposed, expressions, load, names_in
 
-from burnish.schemas.job_state import JobState
+from burnish.schemas.training.job_state import JobState
 from burnish_curator.metrics import CuratorMetrics
 from burnish_inference.metrics import DeviceLent, EngineRestarts, InferenceMetrics
 from burnish_trainer.metrics import TrainerMetrics

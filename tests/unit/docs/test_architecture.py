@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import typer
 
-from burnish.settings import S3Settings, TlsSettings, TokenSettings
+from burnish.service.settings import S3Settings, TlsSettings, TokenSettings
 from burnish_client.cli import app as cli
 from burnish_trainer.settings import TrainerSettings
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
-from burnish.settings import S3Settings, TokenSettings
+from burnish.service.settings import S3Settings, TokenSettings
 from burnish.telemetry import logs
 from burnish_inference.engine.command import pick_dtype, pick_sharing, vllm_command, vllm_environment
 from burnish_inference.limits import Limits

@@ -24,7 +24,7 @@ from burnish.schemas.evaluation import (
 )
 from burnish.schemas.review import ReviewEffort
 from burnish.schemas.runlog import FailureCluster
-from burnish.schemas.tuning import Finding, RunEstimate, RunMeasurement
+from burnish.schemas.training.tuning import Finding, RunEstimate, RunMeasurement
 from burnish.statistics import mcnemar_exact, tango_interval
 from burnish.verdict import decide, pair
 

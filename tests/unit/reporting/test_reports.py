@@ -18,7 +18,7 @@ from burnish.reporting.postmortem import postmortem_md
 from burnish.reporting.sentences import HEADLINES, UNSETTLED, headline
 from burnish.reporting.training import finding_sentence
 from burnish.schemas.evaluation import EXIT_CODES, ClaimAnswer, VerdictName
-from burnish.schemas.tuning import Finding
+from burnish.schemas.training.tuning import Finding
 from burnish.testing import eval_side
 from burnish.verdict import decide, pair
 

@@ -21,8 +21,8 @@ from burnish.schemas.dataset import (
     SftRow,
     Split,
 )
-from burnish.schemas.job import JobSpec
 from burnish.schemas.models import RECORD, BaseModelRecord
+from burnish.schemas.training.job import JobSpec
 from burnish_trainer.data.rows import record_of
 from burnish_trainer.data.tokens import Example, Tokenizer, encode_records
 

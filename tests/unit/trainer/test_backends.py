@@ -13,7 +13,7 @@ import pytest
 from unit.trainer.record_unsloth import RECORD
 
 from burnish.errors import PreconditionError
-from burnish.schemas.hyperparameters import LoraSpec
+from burnish.schemas.training.hyperparameters import LoraSpec
 from burnish_trainer.hardware.backends import choose
 from burnish_trainer.worker.backends import ModelRequest, unsloth
 

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 
-from burnish.schemas.hyperparameters import OptimizerSpec, total_steps
+from burnish.schemas.training.hyperparameters import OptimizerSpec, total_steps
 from burnish_trainer.data.batches import BatchSchedule, make_schedule
 
 LENGTHS = random.Random(1).choices(range(20, 400), k=100)

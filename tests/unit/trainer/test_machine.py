@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from burnish.errors import UnavailableError
-from burnish.gpus import DriverError, Gpu
+from burnish.machine.gpus import DriverError, Gpu
 from burnish_trainer.hardware.machine import MachineReader
 
 GIB = 1 << 30

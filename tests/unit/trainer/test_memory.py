@@ -10,7 +10,7 @@ import torch
 from unit.trainer.made import job_spec
 
 from burnish.schemas.base import VersionRef
-from burnish.schemas.tuning import RunEstimate, SmallerRun
+from burnish.schemas.training.tuning import RunEstimate, SmallerRun
 from burnish_trainer.executors.assignment import Assignment
 from burnish_trainer.worker import memory
 from burnish_trainer.worker.memory import Shortage

@@ -13,9 +13,9 @@ from burnish.objectstores.memory import MemoryObjectStore
 from burnish.schemas.adapter import AdapterManifest, TrainingSummary
 from burnish.schemas.base import BaseModelRef, Parent
 from burnish.schemas.dataset import DatasetManifest
-from burnish.schemas.job import hyperparameters_of
-from burnish.schemas.methods import METHODS, Method
-from burnish.schemas.tuning import Finding, RunEstimate, RunMeasurement
+from burnish.schemas.training.job import hyperparameters_of
+from burnish.schemas.training.methods import METHODS, Method
+from burnish.schemas.training.tuning import Finding, RunEstimate, RunMeasurement
 from burnish_trainer.artifacts.model_card import model_card
 
 

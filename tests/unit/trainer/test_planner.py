@@ -14,8 +14,8 @@ import pytest
 from unit.trainer.made import job_spec
 
 from burnish.schemas.base import BaseModelRef, VersionRef
-from burnish.schemas.job import JobSpec
-from burnish.schemas.tuning import Finding, RunMeasurement
+from burnish.schemas.training.job import JobSpec
+from burnish.schemas.training.tuning import Finding, RunMeasurement
 from burnish_trainer.hardware.machine import (
     Machine,
     MachineReader,

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from burnish.errors import PreconditionError
-from burnish.settings import S3Settings, TokenSettings
+from burnish.service.settings import S3Settings, TokenSettings
 from burnish_trainer.scheduler.workdir import WorkDir
 from burnish_trainer.settings import HostedSettings, ReportSettings, TrainerSettings
 
@@ -20,7 +20,7 @@ def test_the_server_process_imports_no_model_library() -> None:
     """Everything that `main` can reach before a worker is started, the methods' parameters included."""
     code = (
         "import sys, burnish_trainer.main\n"
-        "from burnish.schemas.methods import METHODS\n"
+        "from burnish.schemas.training.methods import METHODS\n"
         "[method.params() for method in METHODS.values()]\n"
         f"print(sorted(set({HEAVY!r}) & set(sys.modules)))"
     )

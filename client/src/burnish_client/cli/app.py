@@ -18,7 +18,7 @@ from burnish_client.cli.commands.evaluation import eval_plan, evaluate, judge, p
 from burnish_client.cli.commands.training import adapters, compare, jobs, sweep, train
 from burnish_client.cli.options.common import RunsByDefault
 from burnish_client.cli.views import console
-from burnish_client.sdk import tracing
+from burnish_client.sdk.transport import tracing
 
 BAD_INPUT = frozenset({Code.INVALID_ARGUMENT, Code.OUT_OF_RANGE})
 

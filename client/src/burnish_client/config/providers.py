@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from urllib.parse import urlsplit
 
 from burnish.errors import PreconditionError
-from burnish.schemas.hosted import PROVIDERS, ProviderName, RemoteModel
+from burnish.schemas.training.hosted import PROVIDERS, ProviderName, RemoteModel
 
 
 def key_for(remote: RemoteModel, environment: Mapping[str, str] = os.environ) -> str:

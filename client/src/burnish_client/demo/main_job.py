@@ -22,9 +22,10 @@ from burnish.schemas.benchmark import BenchmarkManifest, BenchmarkQuestion
 from burnish.schemas.dataset import DatasetManifest, DatasetSpec
 from burnish.schemas.runlog import RunLogLine
 from burnish.verdict import Thresholds
-from burnish_client.cli.views import console, data_text, stack_text
-from burnish_client.cli.views.answers import answer_progress
-from burnish_client.cli.views.evaluation import show_verdict
+from burnish_client.cli.views import console, stack_text
+from burnish_client.cli.views.data import data_text
+from burnish_client.cli.views.evaluation.answers import answer_progress
+from burnish_client.cli.views.evaluation.evaluation_text import show_verdict
 from burnish_client.config.endpoints import ClientSettings
 from burnish_client.config.env_file import EnvFile
 from burnish_client.demo import serving

@@ -5,7 +5,7 @@ from __future__ import annotations
 from burnish.schemas.adapter import AdapterManifest
 from burnish.schemas.benchmark import BenchmarkQuestion
 from burnish_client.cli.views import console
-from burnish_client.cli.views.alias_text import alias_line
+from burnish_client.cli.views.evaluation.alias_text import alias_line
 from burnish_client.demo.services import Services
 from burnish_client.evaluation.comparison import Evaluation
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from burnish.errors import InternalError
 from burnish.schemas.dataset import DatasetManifest
-from burnish.schemas.job_state import JobState
+from burnish.schemas.training.job_state import JobState
 from burnish_client.cli.views import console
-from burnish_client.cli.views.following import display
+from burnish_client.cli.views.training.following import display
 from burnish_client.demo.recipe import Recipe
 from burnish_client.sdk.job_spec import tuning_spec
 from burnish_client.sdk.trainer import TrainerClient, job_state

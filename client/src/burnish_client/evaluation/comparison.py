@@ -18,7 +18,7 @@ from burnish.schemas.adapter import AdapterManifest
 from burnish.schemas.benchmark import BenchmarkQuestion
 from burnish.schemas.dataset import DatasetManifest, Split
 from burnish.schemas.evaluation import Cost, EvalManifest, EvalRow, Forgetting, Verdict
-from burnish.schemas.hosted import RemoteModelManifest
+from burnish.schemas.training.hosted import RemoteModelManifest
 from burnish.verdict import decide, name_some
 from burnish_client.evaluation import output
 from burnish_client.evaluation.asking.answers import AnswerCache, model_digest_of

@@ -24,11 +24,11 @@ from burnish.schemas.base import Frozen, Message
 from burnish.schemas.benchmark import BenchmarkManifest, BenchmarkQuestion
 from burnish.schemas.dataset import DatasetManifest
 from burnish.schemas.evaluation import JudgeCalibration
-from burnish.schemas.hosted import RemoteModelManifest
 from burnish.schemas.runlog import FailureCluster, RunLogLine
+from burnish.schemas.training.hosted import RemoteModelManifest
 from burnish.verdict import Thresholds
 from burnish_client.config.endpoints import ClientSettings
-from burnish_client.sdk.http import LOOPBACK
+from burnish_client.sdk.transport.http import LOOPBACK
 
 if TYPE_CHECKING:
     from burnish_client.sdk.curator import CuratorClient

@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict
 from burnish.layout import PRODUCTION
 from burnish.schemas.adapter import AdapterManifest, Alias, AliasChange
 from burnish.schemas.base import Listing
-from burnish_client.sdk.http import HttpClient, listing, segment
+from burnish_client.sdk.transport.http import HttpClient, listing, segment
 
 PROMOTE_TIMEOUT_SECONDS = 300.0  # the version is fetched, loaded and warmed before the answer
 

@@ -32,8 +32,8 @@ from burnish.schemas.runlog import (
     RunLogLine,
     RunLogManifest,
 )
-from burnish_client.sdk.http import HttpClient, segment
 from burnish_client.sdk.review_files import from_csv, is_csv
+from burnish_client.sdk.transport.http import HttpClient, segment
 
 Progress = Callable[[int, int], None]  # (bytes sent, bytes in all), called during an upload
 Manifest = TypeVar("Manifest", RunLogManifest, DatasetManifest, BenchmarkManifest, EvalManifest, ClusteringManifest)

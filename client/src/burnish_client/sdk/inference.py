@@ -13,8 +13,8 @@ from burnish.layout import PRODUCTION
 from burnish.schemas.adapter import AdapterManifest
 from burnish.schemas.base import Listing, Message
 from burnish.schemas.device import DeviceStatus
-from burnish.schemas.hosted import RemoteModelManifest
-from burnish_client.sdk.http import HttpClient, segment
+from burnish.schemas.training.hosted import RemoteModelManifest
+from burnish_client.sdk.transport.http import HttpClient, segment
 
 CHAT_TIMEOUT_SECONDS = 300.0
 

@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from typing import Any
 
 from burnish.errors import InvalidInputError
-from burnish.schemas.hosted import HostedSpec
-from burnish.schemas.hyperparameters import Hyperparameter
-from burnish.schemas.job import hyperparameters_of
-from burnish.schemas.methods import METHODS, Method, method_named
+from burnish.schemas.training.hosted import HostedSpec
+from burnish.schemas.training.hyperparameters import Hyperparameter
+from burnish.schemas.training.job import hyperparameters_of
+from burnish.schemas.training.methods import METHODS, Method, method_named
 from burnish_protos.trainer.v1.trainer_pb2 import TuningSpec
 
 HyperparameterValue = bool | int | float | str | Sequence[str] | None

@@ -18,8 +18,8 @@ from burnish.schemas.adapter import AdapterManifest
 from burnish.schemas.base import Manifest, Parent
 from burnish.schemas.dataset import DatasetManifest
 from burnish.schemas.evaluation import EvalManifest
-from burnish.schemas.hosted import RemoteModelManifest
 from burnish.schemas.runlog import FAILING_GRADES, PASSING_GRADES, RunLogLine, RunLogManifest
+from burnish.schemas.training.hosted import RemoteModelManifest
 from burnish_client.sdk.curator import CuratorClient
 from burnish_client.sdk.inference import InferenceClient
 

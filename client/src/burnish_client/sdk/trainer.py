@@ -27,11 +27,11 @@ from burnish.errors import (
     PreconditionError,
     UnavailableError,
 )
-from burnish.schemas.job_state import JobState
+from burnish.schemas.training.job_state import JobState
 from burnish_client.sdk import errors as wire
-from burnish_client.sdk import tls, tracing
-from burnish_client.sdk.grpc_channel import GrpcAddress
-from burnish_client.sdk.service_client import ServiceClient
+from burnish_client.sdk.transport import tls, tracing
+from burnish_client.sdk.transport.grpc_channel import GrpcAddress
+from burnish_client.sdk.transport.service_client import ServiceClient
 from burnish_protos.trainer.v1 import trainer_pb2 as pb
 from burnish_protos.trainer.v1.trainer_pb2_grpc import TrainerStub
 

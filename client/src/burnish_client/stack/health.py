@@ -11,11 +11,11 @@ import grpc
 import httpx
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
-from burnish.certificates import host_names, pinned
 from burnish.errors import BurnishError
 from burnish.objectstores import seaweedfs
 from burnish.objectstores.s3 import S3ObjectStore
-from burnish_client.sdk.grpc_channel import NO_PROXY
+from burnish.service.certificates import host_names, pinned
+from burnish_client.sdk.transport.grpc_channel import NO_PROXY
 
 Check = Callable[[], Awaitable[bool]]
 LIMIT_SECONDS = 5.0

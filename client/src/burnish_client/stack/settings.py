@@ -7,10 +7,10 @@ from pathlib import Path
 from pydantic import Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from burnish import credentials
-from burnish.certificates import ServerCertificate, read_authorities
 from burnish.errors import PreconditionError
 from burnish.schemas.models import RECORD
+from burnish.service import credentials
+from burnish.service.certificates import ServerCertificate, read_authorities
 
 BASE_MODEL = "smollm2-135m-instruct"
 

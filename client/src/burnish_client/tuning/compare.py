@@ -13,8 +13,8 @@ from burnish.schemas.adapter import AdapterManifest
 from burnish.schemas.base import Frozen
 from burnish.schemas.dataset import DatasetFormat, DatasetManifest, DatasetSpec
 from burnish.schemas.evaluation import JudgeCalibration
-from burnish.schemas.hosted import LOCAL, PROVIDERS, HostedSpec, RemoteModelManifest
-from burnish.schemas.methods import METHODS, Method
+from burnish.schemas.training.hosted import LOCAL, PROVIDERS, HostedSpec, RemoteModelManifest
+from burnish.schemas.training.methods import METHODS, Method
 from burnish.verdict import Thresholds, name_some
 from burnish_client.evaluation.comparison import Evaluation
 from burnish_client.evaluation.forgetting import BASE_ANSWERS, BASE_TEXTS

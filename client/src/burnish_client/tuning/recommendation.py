@@ -9,7 +9,7 @@ from itertools import combinations
 from burnish.reporting.sentences import duration, interval, p_equals, points
 from burnish.schemas.base import Frozen
 from burnish.schemas.evaluation import Comparison, EvalRow, JudgeCalibration, Verdict
-from burnish.schemas.hosted import LOCAL
+from burnish.schemas.training.hosted import LOCAL
 from burnish.statistics import holm, needs_questions, noninferiority, prudent_design_effect
 from burnish.verdict import (
     Answer,

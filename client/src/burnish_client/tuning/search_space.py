@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from burnish.errors import InvalidInputError
-from burnish.schemas.hosted import HostedSpec
-from burnish.schemas.hyperparameters import Hyperparameter, Kind, value_text
-from burnish.schemas.job import hyperparameters_of
-from burnish.schemas.methods import Method
+from burnish.schemas.training.hosted import HostedSpec
+from burnish.schemas.training.hyperparameters import Hyperparameter, Kind, value_text
+from burnish.schemas.training.job import hyperparameters_of
+from burnish.schemas.training.methods import Method
 from burnish_client.sdk.job_spec import tuning_spec
 from burnish_protos.trainer.v1.trainer_pb2 import TuningSpec
 

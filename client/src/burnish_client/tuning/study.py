@@ -22,7 +22,7 @@ from burnish.digests import canonical_json, version_of
 from burnish.errors import AlreadyExistsError, CorruptDataError, NotFoundError, PreconditionError
 from burnish.layout import check_name
 from burnish.schemas.base import Frozen
-from burnish.schemas.methods import Method
+from burnish.schemas.training.methods import Method
 from burnish_client.tuning.search_space import SearchSpace, parse_space
 
 FOLDER = "sweeps"

@@ -23,8 +23,8 @@ from burnish.errors import (
     PreconditionError,
 )
 from burnish.schemas.base import Frozen
-from burnish.schemas.hyperparameters import value_text
-from burnish.schemas.methods import METHODS, Method
+from burnish.schemas.training.hyperparameters import value_text
+from burnish.schemas.training.methods import METHODS, Method
 from burnish_client.sdk.trainer import TrainerClient, job_state
 from burnish_client.tuning.search_space import Parameter, Value, command_of, make_spec
 from burnish_client.tuning.study import request_id, sampler, settings_of

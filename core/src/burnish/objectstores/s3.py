@@ -15,7 +15,6 @@ import urllib3
 from minio import Minio
 from minio.error import InvalidResponseError, MinioException, S3Error, ServerError
 
-from burnish.certificates import read_authorities
 from burnish.errors import (
     AlreadyExistsError,
     BurnishError,
@@ -30,6 +29,7 @@ from burnish.errors import (
 from burnish.files import write_atomically
 from burnish.objectstores.keys import check_folder, check_key, check_prefix, check_size
 from burnish.ports import ObjectInfo
+from burnish.service.certificates import read_authorities
 
 PART_SIZE_BYTES = 16 * 1024 * 1024
 CONNECT_TIMEOUT_SECONDS = 5

@@ -11,8 +11,8 @@ from burnish.objectstores.manifests import read_listing, read_manifest
 from burnish.ports import ObjectStore
 from burnish.registry.references import LATEST
 from burnish.schemas.base import Listing, Parent, VersionRef
-from burnish.schemas.hosted import RemoteModel, RemoteModelManifest
-from burnish.schemas.job import JobSpec
+from burnish.schemas.training.hosted import RemoteModel, RemoteModelManifest
+from burnish.schemas.training.job import JobSpec
 
 FOLDER = "remote-models/"
 

@@ -13,8 +13,8 @@ from burnish.schemas.base import Frozen
 from burnish.schemas.benchmark import BenchmarkQuestion
 from burnish.schemas.dataset import DatasetManifest
 from burnish.schemas.evaluation import Cost, EvalRow, Forgetting
-from burnish.schemas.hosted import RemoteModelManifest
 from burnish.schemas.runlog import FailureCluster
+from burnish.schemas.training.hosted import RemoteModelManifest
 
 UNKNOWN = "not given"
 

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 from burnish.reporting.sentences import duration, fixed, grouped, points, size
 from burnish.schemas.adapter import AdapterManifest
-from burnish.schemas.methods import METHODS
-from burnish.schemas.tuning import Finding
+from burnish.schemas.training.methods import METHODS
+from burnish.schemas.training.tuning import Finding
 
 
 @dataclass(frozen=True)

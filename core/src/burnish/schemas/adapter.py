@@ -11,9 +11,9 @@ from burnish import __version__
 from burnish.layout import PRODUCTION
 from burnish.schemas.base import BaseModelRef, Frozen, Manifest
 from burnish.schemas.evaluation import VerdictName
-from burnish.schemas.hosted import ProviderName
-from burnish.schemas.methods import Method
-from burnish.schemas.tuning import Finding, RunEstimate, RunMeasurement
+from burnish.schemas.training.hosted import ProviderName
+from burnish.schemas.training.methods import Method
+from burnish.schemas.training.tuning import Finding, RunEstimate, RunMeasurement
 
 TrainedBy = Literal["peft", "unsloth"] | ProviderName
 

@@ -17,7 +17,7 @@ class LeaseRequest(Frozen):
 
     holder: str = Field(min_length=1, max_length=200, description="id of the job that needs the devices")
     devices: list[str] = Field(
-        min_length=1, description="those it will use, by burnish.devices: GPU-<uuid>, cpu:<boot id>"
+        min_length=1, description="those it will use, by burnish.machine.devices: GPU-<uuid>, cpu:<boot id>"
     )
     size_bytes: int | None = Field(default=None, ge=0, description="memory that it needs of each; null if unknown")
     ttl_seconds: float = Field(gt=0, le=MAX_TTL_SECONDS, description="seconds after which it ends if it is not renewed")

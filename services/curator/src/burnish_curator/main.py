@@ -11,14 +11,14 @@ from pydantic import ValidationError
 from tokenizers import Tokenizer
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-from burnish import credentials
 from burnish.asgi.connections import BoundedConnection
-from burnish.certificates import ServerCertificate
 from burnish.curation.lengths import CharacterLengths, Lengths, TokenLengths, load_chat_template
 from burnish.errors import BurnishError
 from burnish.runlogs.traces.scores import read_rules
 from burnish.schemas.models import RECORD, read_record
-from burnish.settings import S3Settings, TlsSettings, TokenSettings
+from burnish.service import credentials
+from burnish.service.certificates import ServerCertificate
+from burnish.service.settings import S3Settings, TlsSettings, TokenSettings
 from burnish.telemetry import logs
 from burnish.telemetry.tracing import Tracing
 from burnish_curator.app import Deps, create_app

@@ -11,12 +11,12 @@ from weakref import WeakValueDictionary
 from burnish.errors import AlreadyExistsError, CorruptDataError, ErasedError, NotFoundError
 from burnish.objectstores.manifests import read_listing, read_manifest
 from burnish.objectstores.verified import get_verified
-from burnish.paging import newest_first
 from burnish.ports import ObjectStore
 from burnish.registry.holding import Kind, Thing
 from burnish.registry.manifests import manifest_keys
 from burnish.registry.removal import remove
 from burnish.schemas.base import FileEntry, Listing, Manifest
+from burnish.service.paging import newest_first
 
 ManifestType = TypeVar("ManifestType", bound=Manifest)
 KEPT = 10_000

@@ -15,11 +15,11 @@ import anyio
 import anyio.to_thread
 from fastapi import Depends, Query, Request
 
-from burnish import disk
 from burnish.asgi.bodies import LIMIT
 from burnish.asgi.types import Scope
 from burnish.errors import InvalidInputError, UnavailableError
-from burnish.paging import MOST_ITEMS
+from burnish.machine import disk
+from burnish.service.paging import MOST_ITEMS
 from burnish_curator.access import COOKIE, Access, is_review
 from burnish_curator.settings import MORE_ROOM
 

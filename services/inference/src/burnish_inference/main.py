@@ -6,11 +6,11 @@ import logging
 import os
 import sys
 
-from burnish import credentials
 from burnish.adapters.base import BaseModel
-from burnish.certificates import ServerCertificate
 from burnish.errors import BurnishError
-from burnish.settings import S3Settings, TlsSettings, TokenSettings
+from burnish.service import credentials
+from burnish.service.certificates import ServerCertificate
+from burnish.service.settings import S3Settings, TlsSettings, TokenSettings
 from burnish.telemetry import logs
 from burnish.telemetry.tracing import Tracing, endpoint
 from burnish_inference.api.app import create_app

@@ -9,8 +9,8 @@ from typing import Annotated, Any, Literal
 from pydantic import BeforeValidator, Field, SecretStr, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from burnish import credentials
 from burnish.errors import PreconditionError
+from burnish.service import credentials
 from burnish.serving import DEFAULT_MAX_LORA_RANK, LoraRank
 from burnish_inference.limits import STANDARD, Limits
 

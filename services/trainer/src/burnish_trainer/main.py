@@ -9,14 +9,14 @@ import signal
 import sys
 from collections.abc import Sequence
 
-from burnish import credentials
-from burnish.certificates import ServerCertificate
-from burnish.devices import cpu
 from burnish.errors import PreconditionError
-from burnish.gpus import VISIBLE, DriverError, Gpu, visible
+from burnish.machine.devices import cpu
+from burnish.machine.gpus import VISIBLE, DriverError, Gpu, visible
 from burnish.schemas.base import BaseModelRef
 from burnish.schemas.models import read_record
-from burnish.settings import S3Settings, TlsSettings, TokenSettings
+from burnish.service import credentials
+from burnish.service.certificates import ServerCertificate
+from burnish.service.settings import S3Settings, TlsSettings, TokenSettings
 from burnish.telemetry import logs
 from burnish.telemetry.tracing import Tracing
 from burnish_trainer.executors.access import ProviderAccess

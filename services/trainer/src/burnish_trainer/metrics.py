@@ -10,7 +10,7 @@ from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 
 from burnish.errors import UnavailableError
-from burnish.schemas.job_state import JobState
+from burnish.schemas.training.job_state import JobState
 from burnish.telemetry import metrics
 from burnish_trainer.executors.events import CheckpointSaved, Event, Metrics, Referenced
 from burnish_trainer.queue.jobs import Job

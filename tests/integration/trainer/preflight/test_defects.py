@@ -13,7 +13,7 @@ from unit.trainer.preflight.sets import clean, look, manifest, parted, stdlib, u
 
 from burnish.schemas.base import Message
 from burnish.schemas.benchmark import BenchmarkQuestion, GraderSpec
-from burnish.schemas.tuning import Finding
+from burnish.schemas.training.tuning import Finding
 from burnish_trainer.data.rows import StoredRow
 from burnish_trainer.preflight.base_model import BaseModel
 from burnish_trainer.preflight.types import CheckReport

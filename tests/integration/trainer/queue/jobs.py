@@ -12,9 +12,9 @@ from unit.trainer.made import job_spec
 
 from burnish.errors import InternalError
 from burnish.schemas.base import VersionRef
-from burnish.schemas.job import JobSpec
-from burnish.schemas.job_state import JobState
-from burnish.schemas.tuning import Finding, RunEstimate, RunMeasurement
+from burnish.schemas.training.job import JobSpec
+from burnish.schemas.training.job_state import JobState
+from burnish.schemas.training.tuning import Finding, RunEstimate, RunMeasurement
 from burnish_trainer.executors.events import Metrics, Succeeded
 from burnish_trainer.preflight.types import Preview, Workload
 from burnish_trainer.queue.jobs import Job

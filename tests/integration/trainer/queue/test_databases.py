@@ -29,7 +29,7 @@ from unit.trainer.made import job_spec
 
 from burnish.errors import UnavailableError
 from burnish.schemas.base import VersionRef
-from burnish.schemas.job_state import JobState
+from burnish.schemas.training.job_state import JobState
 from burnish_trainer.executors.events import Note
 from burnish_trainer.queue.database import Database
 from burnish_trainer.queue.jobs import Job

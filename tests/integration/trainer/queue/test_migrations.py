@@ -10,7 +10,7 @@ from sqlalchemy import text
 from unit.trainer.made import job_spec
 
 from burnish.schemas.base import VersionRef
-from burnish.schemas.job_state import JobState
+from burnish.schemas.training.job_state import JobState
 from burnish_trainer.executors.events import Metrics
 from burnish_trainer.queue.database import Database
 from burnish_trainer.queue.repository import JobRepository

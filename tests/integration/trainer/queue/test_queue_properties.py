@@ -13,7 +13,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 from integration.trainer.queue.jobs import ADAPTER, MEASURED, PREVIEW, SPEC
 
 from burnish.errors import InternalError, PreconditionError, UnavailableError
-from burnish.schemas.job_state import JobState
+from burnish.schemas.training.job_state import JobState
 from burnish_trainer.executors.events import CheckpointSaved, Event, Failed, Metrics, Note, Succeeded, Suspended
 from burnish_trainer.queue.database import Database
 from burnish_trainer.queue.jobs import MOVES, Job, JobEvent

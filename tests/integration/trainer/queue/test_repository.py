@@ -27,8 +27,8 @@ from sqlalchemy import update
 from unit.trainer.made import job_spec
 
 from burnish.errors import AlreadyExistsError, InternalError, NotFoundError, PreconditionError, UnavailableError
-from burnish.schemas.job_state import JobState
-from burnish.schemas.tuning import Finding
+from burnish.schemas.training.job_state import JobState
+from burnish.schemas.training.tuning import Finding
 from burnish_trainer.executors.events import CheckpointSaved, Failed, Found, Metrics, Note, Succeeded, Suspended
 from burnish_trainer.queue.database import Database
 from burnish_trainer.queue.record import JobRecord

@@ -15,8 +15,8 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from burnish.objectstores.memory import MemoryObjectStore
 from burnish.schemas.adapter import TrainingSummary
 from burnish.schemas.base import BaseModelRef, VersionRef
-from burnish.schemas.job import JobSpec
-from burnish.schemas.tuning import Finding, RunEstimate, RunMeasurement
+from burnish.schemas.training.job import JobSpec
+from burnish.schemas.training.tuning import Finding, RunEstimate, RunMeasurement
 from burnish_protos.trainer.v1 import trainer_pb2 as pb
 from burnish_protos.trainer.v1 import trainer_pb2_grpc as rpc
 from burnish_trainer.artifacts import adapters

@@ -12,10 +12,10 @@ from certificate_making import Authority
 from integration.trainer.queue.jobs import pending, ready, running
 from unit.trainer.made import job_spec
 
-from burnish.certificates import ServerCertificate
 from burnish.errors import PreconditionError, UnavailableError
 from burnish.schemas.base import VersionRef
-from burnish.schemas.job_state import JobState
+from burnish.schemas.training.job_state import JobState
+from burnish.service.certificates import ServerCertificate
 from burnish_trainer.executors.events import CheckpointSaved, Metrics, Note, Referenced
 from burnish_trainer.metrics import TrainerMetrics
 from burnish_trainer.queue.repository import JobRepository

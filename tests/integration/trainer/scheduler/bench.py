@@ -19,9 +19,9 @@ from burnish.errors import NotFoundError, ResourceExhaustedError, UnavailableErr
 from burnish.layout import checkpoint
 from burnish.objectstores.memory import MemoryObjectStore
 from burnish.schemas.base import VersionRef
-from burnish.schemas.job import JobSpec
-from burnish.schemas.job_state import JobState
-from burnish.schemas.tuning import Finding
+from burnish.schemas.training.job import JobSpec
+from burnish.schemas.training.job_state import JobState
+from burnish.schemas.training.tuning import Finding
 from burnish_trainer.executors.assignment import Attempt
 from burnish_trainer.executors.local import LocalExecutor, LocalWorker
 from burnish_trainer.metrics import TrainerMetrics

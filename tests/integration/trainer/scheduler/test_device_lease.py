@@ -11,7 +11,7 @@ from integration.trainer.scheduler.bench import Start, until
 
 from burnish.errors import UnavailableError
 from burnish.schemas.device import DeviceStatus, LeaseAnswer, LeaseRequest
-from burnish.schemas.job_state import JobState
+from burnish.schemas.training.job_state import JobState
 
 
 @dataclass

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from burnish.errors import PreconditionError
-from burnish.gpus import Gpu
+from burnish.machine.gpus import Gpu
 from burnish_trainer.scheduler.devices import DevicePool, discover
 from burnish_trainer.scheduler.gpu_locks import GpuLocks
 
@@ -57,7 +57,7 @@ def test_a_gpu_belongs_to_one_trainer_of_the_host(tmp_path: Path) -> None:
 
 def test_a_killed_trainer_gives_its_gpus_back(tmp_path: Path) -> None:
     code = (
-        "import sys; from pathlib import Path; from burnish.gpus import Gpu\n"
+        "import sys; from pathlib import Path; from burnish.machine.gpus import Gpu\n"
         "from burnish_trainer.scheduler.gpu_locks import GpuLocks\n"
         "held = GpuLocks(Path(sys.argv[1]), [Gpu(0, 'GPU-0', 'A10', 1, 1, 8.6)]); print('held', flush=True); input()"
     )

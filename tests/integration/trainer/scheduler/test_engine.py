@@ -18,7 +18,7 @@ from integration.trainer.scheduler.bench import SCRIPT, WAIT_SECONDS, Bench, Sta
 from sqlalchemy import text, update
 
 from burnish.schemas.base import VersionRef
-from burnish.schemas.job_state import JobState
+from burnish.schemas.training.job_state import JobState
 from burnish_trainer.artifacts.checkpoints import stored_steps
 from burnish_trainer.executors.assignment import Attempt
 from burnish_trainer.executors.local import LocalExecutor

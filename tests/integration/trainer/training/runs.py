@@ -19,8 +19,8 @@ from burnish.objectstores.memory import MemoryObjectStore
 from burnish.schemas.adapter import AdapterManifest
 from burnish.schemas.base import VersionRef
 from burnish.schemas.dataset import DpoRow, KtoRow, SftRow
-from burnish.schemas.job import JobSpec
-from burnish.schemas.tuning import RunEstimate
+from burnish.schemas.training.job import JobSpec
+from burnish.schemas.training.tuning import RunEstimate
 from burnish.telemetry.tracing import Tracing
 from burnish_trainer.artifacts.checkpoints import FOLDER, Checkpoints
 from burnish_trainer.executors import events

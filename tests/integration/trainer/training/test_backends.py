@@ -11,7 +11,7 @@ import torch
 from peft import LoraConfig
 from unit.trainer.test_backends import REQUEST
 
-from burnish.schemas.hyperparameters import LoraSpec
+from burnish.schemas.training.hyperparameters import LoraSpec
 from burnish_trainer.worker.backends import peft, unsloth
 
 pytestmark = pytest.mark.model

@@ -15,7 +15,7 @@ from unit.trainer.test_monitor import falling, log
 
 from burnish.objectstores.memory import MemoryObjectStore
 from burnish.schemas.base import BaseModelRef, VersionRef
-from burnish.schemas.tuning import RunEstimate, RunMeasurement
+from burnish.schemas.training.tuning import RunEstimate, RunMeasurement
 from burnish_trainer.artifacts.checkpoints import Checkpoint, CheckpointMetrics, Checkpoints
 from burnish_trainer.data.batches import make_schedule
 from burnish_trainer.executors import events

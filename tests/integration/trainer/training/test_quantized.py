@@ -8,7 +8,7 @@ import pytest
 import torch
 from integration.trainer.training.runs import Runner
 
-from burnish.schemas.hyperparameters import LoraSpec, Quantization
+from burnish.schemas.training.hyperparameters import LoraSpec, Quantization
 from burnish_trainer.worker.backends import ModelRequest, peft
 
 pytestmark = pytest.mark.model

@@ -16,7 +16,7 @@ from burnish.errors import PreconditionError, from_dict
 from burnish.objectstores.memory import MemoryObjectStore
 from burnish.schemas.base import VersionRef
 from burnish.schemas.dataset import SftRow
-from burnish.schemas.hyperparameters import TARGET_MODULES
+from burnish.schemas.training.hyperparameters import TARGET_MODULES
 from burnish_trainer.data.batches import make_schedule
 from burnish_trainer.executors.events import CheckpointSaved, Failed, Metrics, Note, Suspended
 

@@ -23,9 +23,9 @@ from burnish.schemas.dataset import (
     SftRow,
     Split,
 )
-from burnish.schemas.job import JobSpec
-from burnish.schemas.methods import METHODS, Method
 from burnish.schemas.runlog import RunLogLine
+from burnish.schemas.training.job import JobSpec
+from burnish.schemas.training.methods import METHODS, Method
 from burnish_client.demo.stdlib_benchmark import generate
 from burnish_trainer.data.rows import KINDS, Records, StoredRow, record_of
 from burnish_trainer.preflight.base_model import BaseModel

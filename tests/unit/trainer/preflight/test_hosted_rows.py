@@ -8,7 +8,7 @@ import pytest
 from unit.trainer.made import assistant, dpo_rows, sft_rows, user
 
 from burnish.schemas.base import Message
-from burnish.schemas.hosted import PROVIDERS, HostedSpec
+from burnish.schemas.training.hosted import PROVIDERS, HostedSpec
 from burnish_trainer.data.rows import Record, Records, record_of
 from burnish_trainer.preflight.checks import hosted
 

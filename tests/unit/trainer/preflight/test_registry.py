@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from unit.trainer.preflight.sets import clean, manifest
 
 from burnish.errors import InternalError
-from burnish.schemas.tuning import NAMED_ROWS
+from burnish.schemas.training.tuning import NAMED_ROWS
 from burnish_trainer.preflight.checks import advice
 from burnish_trainer.preflight.registry import RULES, accept, finding
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from unit.trainer.preflight.sets import spec_of
 
-from burnish.schemas.job import JobSpec
+from burnish.schemas.training.job import JobSpec
 from burnish_trainer.data.batches import make_schedule
 from burnish_trainer.data.tokens import EncodedRow, Example
 from burnish_trainer.preflight.workload import count

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from burnish.errors import PreconditionError
-from burnish.schemas.job_state import JobState
+from burnish.schemas.training.job_state import JobState
 from burnish_trainer.queue.jobs import MOVES, check_move
 
 

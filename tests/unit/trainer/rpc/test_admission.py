@@ -22,9 +22,9 @@ from burnish.layout import adapter as adapter_key
 from burnish.objectstores.memory import MemoryObjectStore
 from burnish.schemas.adapter import AdapterManifest, TrainingSummary
 from burnish.schemas.base import BaseModelRef, VersionRef
-from burnish.schemas.hyperparameters import TARGET_MODULES
-from burnish.schemas.job import JobSpec
-from burnish.schemas.methods import METHODS, Method
+from burnish.schemas.training.hyperparameters import TARGET_MODULES
+from burnish.schemas.training.job import JobSpec
+from burnish.schemas.training.methods import METHODS, Method
 from burnish_trainer.rpc.admission import Admission, check_fields, queue_options
 
 BASE = BaseModelRef(name="base", digest="sha256:" + "b" * 64)

@@ -9,7 +9,7 @@ from typing import Any
 from unit.trainer.made import job_spec
 
 from burnish.schemas.base import VersionRef
-from burnish.schemas.job_state import JobState
+from burnish.schemas.training.job_state import JobState
 from burnish_trainer.queue.jobs import Job
 from burnish_trainer.scheduler.policy import Policy
 

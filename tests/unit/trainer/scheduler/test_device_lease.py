@@ -7,7 +7,7 @@ from unittest.mock import Mock
 import pytest
 from unit.trainer.scheduler.jobs import job
 
-from burnish.schemas.tuning import RunEstimate
+from burnish.schemas.training.tuning import RunEstimate
 from burnish_trainer.preflight.estimate import CUDA_CONTEXT_BYTES
 from burnish_trainer.scheduler.device_lease import DeviceLeases, Hold, needed_bytes
 

@@ -9,8 +9,8 @@ import pytest
 from unit.trainer.scheduler.jobs import NOW, job, policy
 
 from burnish.errors import InternalError, PreconditionError, UnavailableError
-from burnish.schemas.job_state import JobState
-from burnish.schemas.tuning import RunEstimate
+from burnish.schemas.training.job_state import JobState
+from burnish.schemas.training.tuning import RunEstimate
 from burnish_trainer.executors import Pulse
 from burnish_trainer.queue.jobs import deadline_error
 from burnish_trainer.scheduler.policy import (

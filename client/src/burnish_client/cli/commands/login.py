@@ -42,7 +42,7 @@ def login(options: LoginOptions) -> None:
     from burnish_client.config import login_file
     from burnish_client.config.endpoints import FIELDS
     from burnish_client.config.env_file import read_env_file
-    from burnish_client.sdk.reachability import check_services
+    from burnish_client.sdk.transport.reachability import check_services
 
     from_file = read_env_file(options.env_file) if options.env_file else None
     addresses = _addresses(from_file.addresses if from_file else {}, options)
@@ -96,7 +96,7 @@ def token() -> None:
 def _addresses(from_file: dict[Service, str], options: LoginOptions) -> dict[Service, str]:
     """Options win over the file. Every address is checked before a service is asked."""
     from burnish_client.config.endpoints import FIELDS
-    from burnish_client.sdk.grpc_channel import GrpcAddress
+    from burnish_client.sdk.transport.grpc_channel import GrpcAddress
 
     given = {service: getattr(options, service) for service in FIELDS}
     found = from_file | {service: address.rstrip("/") for service, address in given.items() if address}
@@ -139,7 +139,7 @@ def _read_token(options: LoginOptions, from_env_file: str | None) -> str:
 def _warn(addresses: dict[Service, str]) -> None:
     """Say what might surprise: a token sent without encryption, something that wins over the login."""
     from burnish_client.config.endpoints import VARIABLES, ClientSettings, find_endpoint_file
-    from burnish_client.sdk.http import LOOPBACK
+    from burnish_client.sdk.transport.http import LOOPBACK
 
     for service, address in addresses.items():
         parts = urlsplit(address if "://" in address else f"grpc://{address}")

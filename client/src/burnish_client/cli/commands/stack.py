@@ -16,7 +16,7 @@ DEVICE_SECONDS = 5.0
 if TYPE_CHECKING:
     from burnish.schemas.device import DeviceStatus
     from burnish_client.config.endpoints import ClientSettings
-    from burnish_client.sdk.reachability import ServiceAccess
+    from burnish_client.sdk.transport.reachability import ServiceAccess
     from burnish_protos.trainer.v1.trainer_pb2 import TuningJob
 
 
@@ -83,7 +83,7 @@ def status(json: JsonFlag = False) -> None:
 
     Exit code 0 if everything that was started runs and every service used elsewhere accepts the token, else 1.
     """
-    from burnish_client.cli.views import job_text
+    from burnish_client.cli.views.training import job_text
     from burnish_client.config.endpoints import FIELDS, ClientSettings
     from burnish_client.sdk.trainer import to_dict
     from burnish_client.stack import control
@@ -128,7 +128,7 @@ def status(json: JsonFlag = False) -> None:
 def _check_elsewhere(settings: ClientSettings) -> list[ServiceAccess]:
     """Of the services that no embedded stack named. Without a token none is asked."""
     from burnish_client.config.endpoints import FIELDS
-    from burnish_client.sdk.reachability import check_services
+    from burnish_client.sdk.transport.reachability import check_services
 
     addresses = {
         service: settings.address(service) for service in FIELDS if settings.source(service) in ("variable", "login")

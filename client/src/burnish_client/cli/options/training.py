@@ -13,9 +13,9 @@ from burnish_client.cli.views import console
 from burnish_client.cli.views.console import JsonFlag
 
 if TYPE_CHECKING:
-    from burnish.schemas.hosted import HostedSpec
-    from burnish.schemas.hyperparameters import Hyperparameter
-    from burnish.schemas.methods import Method
+    from burnish.schemas.training.hosted import HostedSpec
+    from burnish.schemas.training.hyperparameters import Hyperparameter
+    from burnish.schemas.training.methods import Method
 
 QUEUE = "Queue"
 PANELS = {"params": None, "lora": "LoRA", "optimizer": "Optimizer", "run": "Hardware and repeatability"}
@@ -63,7 +63,7 @@ class QueueOptions(Options):
 
 def hyperparameter_options(method: Method) -> type[Options]:
     """A group with an option for each hyperparameter that the method has."""
-    from burnish.schemas.job import hyperparameters_of
+    from burnish.schemas.training.job import hyperparameters_of
 
     class HyperparameterOptions(Options):
         """Of one method, from its declarations."""
@@ -95,7 +95,7 @@ def _option_of(declared: Hyperparameter, panel: str | None) -> tuple[Any, Any]:
 
 def spec_values(method: Method, given: object) -> dict[str, Any]:
     """The hyperparameters by name, as `tuning_spec` takes them. given: has the options of `hyperparameter_options`."""
-    from burnish.schemas.job import hyperparameters_of
+    from burnish.schemas.training.job import hyperparameters_of
 
     values: dict[str, Any] = {}
     for group in hyperparameters_of(method).values():
@@ -109,7 +109,7 @@ def spec_values(method: Method, given: object) -> dict[str, Any]:
 
 def read_hosted(on: str, spend_limit: float | None) -> HostedSpec | None:
     """Read `openai:MODEL` with its limit; None for `local`. Raises InvalidInputError for what is no place, and without a limit."""
-    from burnish.schemas.hosted import HostedSpec, read_place
+    from burnish.schemas.training.hosted import HostedSpec, read_place
 
     place = read_place(on)
     if (place is None) != (spend_limit is None):

@@ -14,7 +14,7 @@ from burnish_client.cli.views import console
 
 if TYPE_CHECKING:
     from burnish.schemas.device import DeviceStatus
-    from burnish_client.sdk.reachability import ServiceAccess
+    from burnish_client.sdk.transport.reachability import ServiceAccess
     from burnish_client.stack.control import Launch
     from burnish_client.stack.state import StackState
 

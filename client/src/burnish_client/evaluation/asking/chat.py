@@ -26,7 +26,7 @@ from burnish_client.evaluation.asking.pace import (
 )
 from burnish_client.evaluation.request import Endpoint
 from burnish_client.sdk import errors as wire
-from burnish_client.sdk import tls, tracing
+from burnish_client.sdk.transport import tls, tracing
 
 TIMEOUT_COSTS_ATTEMPTS = 4  # a timeout is long: of 8 attempts it leaves one more
 MOST_FAILURES_IN_A_ROW = 5

@@ -8,9 +8,9 @@ from fastapi import APIRouter, Depends, Query, Request, Response
 
 from burnish import layout
 from burnish.curation.benchmarks import build_benchmark
-from burnish.paging import page_of
 from burnish.schemas.base import BrokenObject, Frozen
 from burnish.schemas.benchmark import BenchmarkManifest
+from burnish.service.paging import page_of
 from burnish_curator.benchmarks.repository import BenchmarkRepository
 from burnish_curator.errors import BODY_RESPONSES
 from burnish_curator.requests import JSONL, Paging, in_thread, jsonl_answer, jsonl_body, state

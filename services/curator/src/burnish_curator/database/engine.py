@@ -12,8 +12,8 @@ from alembic.config import Config
 from sqlalchemy import Connection, Engine, create_engine, event, make_url, text
 from sqlalchemy.exc import ArgumentError, OperationalError, SQLAlchemyError
 
-from burnish.disk import full_database
 from burnish.errors import InvalidInputError, UnavailableError
+from burnish.machine.disk import full_database
 
 BUSY_TIMEOUT_SECONDS = 30
 MIGRATION_LOCK = 0x6275726E  # any number that nothing else in the database locks: "burn"

@@ -6,9 +6,9 @@ from typing import Annotated, Literal
 
 from fastapi import APIRouter, Body, Depends, Query, Response
 
-from burnish.paging import page_of
 from burnish.schemas.base import BrokenObject, Frozen
 from burnish.schemas.dataset import DatasetManifest, DatasetSpec, ExportForm
+from burnish.service.paging import page_of
 from burnish_curator.datasets.repository import DatasetRepository
 from burnish_curator.datasets.service import DatasetService
 from burnish_curator.errors import BODY_RESPONSES

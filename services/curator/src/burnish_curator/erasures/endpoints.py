@@ -6,9 +6,9 @@ from typing import Annotated
 
 from fastapi import APIRouter, Body, Depends
 
-from burnish.paging import page_of
 from burnish.schemas.base import BrokenObject, Frozen
 from burnish.schemas.erasure import Erasure, ErasureRequest
+from burnish.service.paging import page_of
 from burnish_curator.erasures.service import ErasureService
 from burnish_curator.errors import BODY_RESPONSES
 from burnish_curator.requests import Paging, state

@@ -5,10 +5,10 @@ from __future__ import annotations
 from burnish import layout
 from burnish.errors import AlreadyExistsError, NotFoundError
 from burnish.objectstores.manifests import read_document, read_listing
-from burnish.paging import newest_first
 from burnish.ports import ObjectStore
 from burnish.schemas.base import Listing
 from burnish.schemas.erasure import Erasure
+from burnish.service.paging import newest_first
 
 OPEN = "open"
 

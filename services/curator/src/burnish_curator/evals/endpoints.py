@@ -7,9 +7,9 @@ from typing import Annotated
 
 from fastapi import APIRouter, Depends, Request, Response
 
-from burnish.paging import page_of
 from burnish.schemas.base import BrokenObject, Frozen
 from burnish.schemas.evaluation import EvalManifest
+from burnish.service.paging import page_of
 from burnish_curator.errors import BODY_RESPONSES, Responses
 from burnish_curator.evals.repository import EvalRepository
 from burnish_curator.requests import BINARY, JSONL, Paging, in_thread, state

@@ -9,12 +9,12 @@ from fastapi.responses import StreamingResponse
 from pydantic import Field
 
 from burnish.errors import NotFoundError
-from burnish.paging import page_of
 from burnish.runlogs.columns import LINE_NUMBER
 from burnish.runlogs.ingestion import meanings
 from burnish.runlogs.reader import jsonl_blocks
 from burnish.schemas.base import BrokenObject, Frozen
 from burnish.schemas.runlog import Diagnosis, RunLogImport, RunLogLine, RunLogManifest
+from burnish.service.paging import page_of
 from burnish_curator.clusterings.repository import ClusteringRepository
 from burnish_curator.errors import BODY_RESPONSES
 from burnish_curator.requests import JSONL, Paging, in_thread, jsonl_answer, jsonl_body, state

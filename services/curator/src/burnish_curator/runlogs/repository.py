@@ -16,11 +16,12 @@ import anyio
 import numpy as np
 import pyarrow as pa
 
-from burnish import disk, layout
+from burnish import layout
 from burnish.clustering.storage import given_labels
 from burnish.diagnosis import check_slices, diagnose, read_codes
 from burnish.errors import InvalidInputError, UnavailableError
 from burnish.files import mark_used, trim
+from burnish.machine import disk
 from burnish.objectstores.verified import fetch_verified
 from burnish.ports import ObjectStore
 from burnish.runlogs.ingestion import ingest

@@ -7,12 +7,12 @@ import logging
 from burnish import layout
 from burnish.errors import CorruptDataError, IncompatibleAdapterError, NotFoundError
 from burnish.objectstores.manifests import read_listing, read_manifest
-from burnish.paging import newest_first
 from burnish.ports import ObjectStore
 from burnish.registry.manifests import manifest_keys
 from burnish.registry.references import LATEST
 from burnish.schemas.adapter import AdapterManifest
 from burnish.schemas.base import Listing
+from burnish.service.paging import newest_first
 
 log = logging.getLogger(__name__)
 

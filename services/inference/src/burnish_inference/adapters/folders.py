@@ -12,11 +12,12 @@ import tempfile
 from pathlib import Path
 from threading import Lock
 
-from burnish import disk, layout
+from burnish import layout
 from burnish.adapters.checks import CONFIG, WEIGHTS
 from burnish.digests import version_of
 from burnish.errors import CorruptDataError, IncompatibleAdapterError, NotFoundError, UnavailableError
 from burnish.files import mark_used, sync, trim
+from burnish.machine import disk
 from burnish.objectstores.verified import fetch_verified, is_intact, require_version
 from burnish.ports import ObjectStore
 from burnish.schemas.adapter import AdapterManifest

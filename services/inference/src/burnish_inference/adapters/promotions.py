@@ -14,7 +14,7 @@ from burnish.registry.holding import Holder, Thing
 from burnish.registry.removal import find_holders, remove
 from burnish.schemas.adapter import AdapterManifest, Alias, AliasChange
 from burnish.schemas.base import Listing
-from burnish.schemas.hosted import RemoteModelManifest
+from burnish.schemas.training.hosted import RemoteModelManifest
 from burnish_inference.adapters.aliases import AliasWatch
 from burnish_inference.adapters.catalog import AdapterCatalog
 from burnish_inference.adapters.loader import AdapterLoader

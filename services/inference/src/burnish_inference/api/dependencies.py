@@ -12,8 +12,8 @@ import aiohttp
 from fastapi import Query
 
 from burnish.adapters.base import BaseModel
-from burnish.paging import MOST_ITEMS
 from burnish.ports import ObjectStore
+from burnish.service.paging import MOST_ITEMS
 from burnish.telemetry.tracing import Tracing
 from burnish_inference.adapters.aliases import AliasWatch
 from burnish_inference.adapters.catalog import AdapterCatalog

@@ -13,9 +13,9 @@ from pydantic import BaseModel
 
 from burnish.errors import InvalidInputError, NotFoundError
 from burnish.layout import PRODUCTION
-from burnish.paging import page_of
 from burnish.schemas.adapter import AdapterManifest, Alias
 from burnish.schemas.base import BrokenObject
+from burnish.service.paging import page_of
 from burnish.telemetry.metrics import CONTENT_TYPE
 from burnish.telemetry.requests import CLIENT_GONE
 from burnish_inference.api import schema

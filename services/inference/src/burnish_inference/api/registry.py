@@ -8,11 +8,11 @@ from typing import Annotated
 from fastapi import APIRouter, Path, Query
 from pydantic import BaseModel, ConfigDict, Field
 
-from burnish.paging import page_of
 from burnish.registry.references import VERSION
 from burnish.schemas.adapter import AdapterManifest, Alias, AliasChange
 from burnish.schemas.base import BrokenObject
-from burnish.schemas.hosted import RemoteModelManifest
+from burnish.schemas.training.hosted import RemoteModelManifest
+from burnish.service.paging import page_of
 from burnish_inference.adapters.catalog import unknown_model
 from burnish_inference.api.dependencies import Deps, PageSize, PageToken
 

@@ -13,8 +13,8 @@ from fastapi import FastAPI
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from burnish.asgi.connections import BoundedConnection
-from burnish.certificates import ServerCertificate
 from burnish.errors import PreconditionError
+from burnish.service.certificates import ServerCertificate
 from burnish_inference.engine.supervisor import Supervisor
 
 

@@ -12,8 +12,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Self
 
-from burnish import devices
 from burnish.errors import BurnishError, UnavailableError
+from burnish.machine import devices
 from burnish.schemas.device import DeviceStatus, LeaseAnswer, LeaseRequest, Sharing
 from burnish_inference.device.control import Control
 from burnish_inference.device.gate import Gate
@@ -29,7 +29,7 @@ FAILURES = {Phase.SLEEPING: Report.SLEEP_FAILED, Phase.WAKING: Report.WAKE_FAILE
 
 @dataclass(frozen=True)
 class Sharer:
-    """How the device is shared, and what it is. names: as burnish.devices has them. free_bytes: reads what is free of them.
+    """How the device is shared, and what it is. names: as burnish.machine.devices has them. free_bytes: reads what is free of them.
 
     drain_seconds: requests under way have to end. settle_seconds: the driver may take to count freed memory.
     """

@@ -10,7 +10,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Literal
 
-from burnish import devices, gpus
+from burnish.machine import devices, gpus
 from burnish.schemas.device import Sharing
 from burnish.telemetry import tracing
 from burnish_inference.settings import InferenceSettings
@@ -54,7 +54,7 @@ def pick_sharing(settings: InferenceSettings, device: Literal["cpu", "cuda"]) ->
 def own_devices(
     settings: InferenceSettings, device: Literal["cpu", "cuda"], environment: Mapping[str, str]
 ) -> tuple[str, ...]:
-    """The names (burnish.devices) of what a vLLM of this environment runs on: the first GPUs that it sees, or the processor."""
+    """The names (burnish.machine.devices) of what a vLLM of this environment runs on: the first GPUs that it sees, or the processor."""
     if device == "cpu":
         return (devices.cpu(),)
     try:
@@ -117,7 +117,7 @@ def vllm_environment(
     if tracing.endpoint(inherited):  # vLLM would speak gRPC, and name itself as this process is named
         fixed |= {"OTEL_EXPORTER_OTLP_TRACES_PROTOCOL": "http/protobuf", "OTEL_SERVICE_NAME": "vllm"}
     if device == "cuda":
-        tuning["CUDA_DEVICE_ORDER"] = "PCI_BUS_ID"  # numbers mean what the driver says: burnish.gpus
+        tuning["CUDA_DEVICE_ORDER"] = "PCI_BUS_ID"  # numbers mean what the driver says: burnish.machine.gpus
         return {**tuning, **kept, **fixed}
     # One process less than vLLM's default, and its threads on every core: docs/adr/0003-vllm-child.md.
     tuning |= {

@@ -11,18 +11,18 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from burnish import disk
 from burnish.digests import canonical_json, file_sha256, sha256_hex, version_of
 from burnish.errors import AlreadyExistsError, CorruptDataError, NotFoundError, validation_problems
 from burnish.layout import adapter as adapter_key
 from burnish.layout import dataset as dataset_key
+from burnish.machine import disk
 from burnish.objectstores.verified import fetch_verified, require_version
 from burnish.ports import ObjectStore
 from burnish.schemas.adapter import AdapterManifest, TrainedBy, TrainingSummary
 from burnish.schemas.base import BaseModelRef, FileEntry, Frozen, Parent, VersionRef
 from burnish.schemas.dataset import DatasetManifest
-from burnish.schemas.job import JobSpec
-from burnish.schemas.tuning import Finding, RunEstimate, RunMeasurement
+from burnish.schemas.training.job import JobSpec
+from burnish.schemas.training.tuning import Finding, RunEstimate, RunMeasurement
 from burnish_trainer.artifacts import MORE_ROOM
 from burnish_trainer.artifacts.model_card import model_card
 

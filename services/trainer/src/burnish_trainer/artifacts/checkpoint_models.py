@@ -11,14 +11,14 @@ from datetime import datetime
 from pathlib import Path
 from typing import Literal
 
-from burnish import disk
 from burnish.errors import NotFoundError
 from burnish.layout import checkpoint as checkpoint_key
+from burnish.machine import disk
 from burnish.objectstores.verified import fetch_verified
 from burnish.ports import ObjectStore
 from burnish.schemas.base import Frozen, VersionRef
-from burnish.schemas.job import JobSpec
-from burnish.schemas.tuning import Finding, RunEstimate
+from burnish.schemas.training.job import JobSpec
+from burnish.schemas.training.tuning import Finding, RunEstimate
 from burnish_trainer.artifacts import adapters, checkpoints
 from burnish_trainer.artifacts.checkpoints import CheckpointManifest
 

@@ -17,12 +17,12 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from burnish import disk
 from burnish.digests import file_sha256
 from burnish.errors import CorruptDataError, validation_problems
 from burnish.files import sync, write_atomically
 from burnish.layout import MANIFEST
 from burnish.layout import checkpoint as checkpoint_key
+from burnish.machine import disk
 from burnish.objectstores.verified import fetch_verified, is_intact
 from burnish.ports import ObjectStore
 from burnish.schemas.adapter import TrainingSummary

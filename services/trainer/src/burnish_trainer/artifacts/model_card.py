@@ -8,9 +8,9 @@ from collections.abc import Iterable, Sequence
 
 from burnish.schemas.adapter import AdapterManifest
 from burnish.schemas.dataset import DatasetManifest
-from burnish.schemas.hyperparameters import value_text
-from burnish.schemas.job import hyperparameters_of
-from burnish.schemas.methods import METHODS
+from burnish.schemas.training.hyperparameters import value_text
+from burnish.schemas.training.job import hyperparameters_of
+from burnish.schemas.training.methods import METHODS
 from burnish.serving import max_lora_rank_for
 
 LICENCE_ID = re.compile(r"[a-z0-9][a-z0-9.-]*")  # as Hugging Face's metadata has them: "apache-2.0"

@@ -20,8 +20,8 @@ from burnish.layout import reference as reference_key
 from burnish.objectstores.verified import get_verified
 from burnish.ports import ObjectStore
 from burnish.schemas.base import BaseModelRef, FileEntry, Frozen, Manifest, Parent
-from burnish.schemas.hyperparameters import Quantization
-from burnish.schemas.job import JobSpec
+from burnish.schemas.training.hyperparameters import Quantization
+from burnish.schemas.training.job import JobSpec
 from burnish_trainer.data.tokens import Example, Tokenizer
 
 PASS = 2  # raised if the pass computes something else

@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import count
 
-from burnish.schemas.hyperparameters import OptimizerSpec, total_steps
-from burnish.schemas.job import JobSpec
+from burnish.schemas.training.hyperparameters import OptimizerSpec, total_steps
+from burnish.schemas.training.job import JobSpec
 from burnish_trainer.data.tokens import EncodedRow
 
 POOL_STEPS = 50  # steps whose rows are ranked by length together: little padding, and still a random order of steps

@@ -16,7 +16,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from burnish.errors import PreconditionError
-from burnish.schemas.hosted import PROVIDERS, VARIABLES, ProviderName
+from burnish.schemas.training.hosted import PROVIDERS, VARIABLES, ProviderName
 from burnish_trainer.executors import launch
 
 PROBE_SECONDS = 60.0

@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Literal
 
 from burnish.schemas.base import Frozen
-from burnish.schemas.job import JobSpec
-from burnish.schemas.tuning import Finding, RunEstimate
+from burnish.schemas.training.job import JobSpec
+from burnish.schemas.training.tuning import Finding, RunEstimate
 
 LOG = "worker.log"
 HEARTBEAT = "heartbeat"  # "<phase> <progress so far>", each second; of an attempt's further processes: heartbeat.1, …

@@ -13,9 +13,9 @@ from pydantic import Field, TypeAdapter
 
 from burnish.jsonl import AppendLog, whole_lines
 from burnish.schemas.base import Frozen, VersionRef
-from burnish.schemas.hosted import RemoteModel
-from burnish.schemas.job import JobSpec
-from burnish.schemas.tuning import Finding, RunMeasurement
+from burnish.schemas.training.hosted import RemoteModel
+from burnish.schemas.training.job import JobSpec
+from burnish.schemas.training.tuning import Finding, RunMeasurement
 
 
 class WorkerEvent(Frozen):

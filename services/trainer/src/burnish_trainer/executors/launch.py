@@ -10,8 +10,8 @@ import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from burnish.gpus import VISIBLE
-from burnish.schemas.hosted import VARIABLES
+from burnish.machine.gpus import VISIBLE
+from burnish.schemas.training.hosted import VARIABLES
 
 WORKER_MODULE = "burnish_trainer.worker.main"
 WORKER = (sys.executable, "-m", WORKER_MODULE)

@@ -19,7 +19,7 @@ from pathlib import Path
 import psutil
 
 from burnish.errors import PreconditionError
-from burnish.gpus import VISIBLE
+from burnish.machine.gpus import VISIBLE
 from burnish_trainer.executors import Pulse, launch
 from burnish_trainer.executors.access import ProviderAccess
 from burnish_trainer.executors.assignment import HEARTBEAT, LOG, Assignment, Attempt

@@ -7,7 +7,7 @@ from importlib.util import find_spec
 from typing import Literal
 
 from burnish.errors import PreconditionError
-from burnish.schemas.job import Backend
+from burnish.schemas.training.job import Backend
 
 Device = Literal["cpu", "cuda"]
 DType = Literal["bfloat16", "float16", "float32"]

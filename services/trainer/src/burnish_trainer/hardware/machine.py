@@ -17,9 +17,9 @@ from pathlib import Path
 import psutil
 from pydantic import Field, ValidationError
 
-from burnish import gpus
 from burnish.errors import UnavailableError
-from burnish.gpus import VISIBLE, DriverError, Gpu
+from burnish.machine import gpus
+from burnish.machine.gpus import VISIBLE, DriverError, Gpu
 from burnish.schemas.base import Frozen
 from burnish_trainer.hardware.backends import Device, DType
 

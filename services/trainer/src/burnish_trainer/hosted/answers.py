@@ -14,7 +14,7 @@ from email.utils import parsedate_to_datetime
 from typing import Any
 
 from burnish.errors import BurnishError, InvalidInputError, PreconditionError, UnauthenticatedError
-from burnish.schemas.hosted import ProviderName
+from burnish.schemas.training.hosted import ProviderName
 from burnish_trainer.hosted.provider import Missing, NotDone, Refused, Unanswered
 
 UNKNOWN_OUTCOME = (408, 409)  # beside 5xx

@@ -22,8 +22,8 @@ from typing import IO, TextIO, cast
 from burnish.errors import BurnishError, Code, InternalError
 from burnish.registry import remote_models
 from burnish.schemas.base import VersionRef
-from burnish.schemas.hosted import PROVIDERS
-from burnish.settings import S3Settings
+from burnish.schemas.training.hosted import PROVIDERS
+from burnish.service.settings import S3Settings
 from burnish.telemetry import logs
 from burnish.telemetry.tracing import Tracing, fail
 from burnish_trainer.executors.assignment import Assignment

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Protocol
 
 from burnish.errors import BurnishError
-from burnish.schemas.hosted import ProviderName, RemoteModel
-from burnish.schemas.job import JobSpec
+from burnish.schemas.training.hosted import ProviderName, RemoteModel
+from burnish.schemas.training.job import JobSpec
 from burnish_trainer.executors.events import Metrics
 from burnish_trainer.hosted.record import Outcome, Record
 

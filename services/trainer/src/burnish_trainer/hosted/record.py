@@ -16,8 +16,8 @@ from burnish.errors import AlreadyExistsError, ConflictError, CorruptDataError, 
 from burnish.layout import hosted
 from burnish.ports import ObjectStore
 from burnish.schemas.base import FileEntry, Frozen
-from burnish.schemas.hosted import ProviderName
-from burnish.schemas.methods import Method
+from burnish.schemas.training.hosted import ProviderName
+from burnish.schemas.training.methods import Method
 
 State = Literal["uploading", "uploaded", "creating", "fencing", "created", "ended"]
 Split = Literal["train", "validation"]

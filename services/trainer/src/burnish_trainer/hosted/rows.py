@@ -12,8 +12,8 @@ from burnish.layout import dataset as dataset_key
 from burnish.objectstores.verified import get_verified
 from burnish.ports import ObjectStore
 from burnish.schemas.base import FileEntry
-from burnish.schemas.hosted import PROVIDERS, HostedSpec
-from burnish.schemas.job import JobSpec
+from burnish.schemas.training.hosted import PROVIDERS, HostedSpec
+from burnish.schemas.training.job import JobSpec
 from burnish_trainer.data.rows import TRAIN, VALIDATION, read_manifest
 from burnish_trainer.hosted.provider import Provider
 from burnish_trainer.hosted.record import Record, Request, Split

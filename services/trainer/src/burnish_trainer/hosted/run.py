@@ -14,7 +14,7 @@ from pathlib import Path
 
 from burnish.errors import PreconditionError
 from burnish.schemas.base import VersionRef
-from burnish.schemas.hosted import PROVIDERS
+from burnish.schemas.training.hosted import PROVIDERS
 from burnish_trainer.executors.assignment import Phase
 from burnish_trainer.executors.events import Event, Failed, Metrics, Note, Succeeded
 from burnish_trainer.hosted.provider import Missing, NotDone, NotYet, Provider, Refused, RemoteJob, Unanswered

@@ -12,15 +12,15 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from burnish import disk
 from burnish.adapters.base import BaseModel
 from burnish.adapters.checks import check_folder
 from burnish.errors import BurnishError, CorruptDataError, IncompatibleAdapterError
+from burnish.machine import disk
 from burnish.ports import ObjectStore
 from burnish.schemas.adapter import TrainingSummary
 from burnish.schemas.base import BaseModelRef, VersionRef
-from burnish.schemas.hyperparameters import MAXIMUM_RANK
-from burnish.schemas.job import JobSpec
+from burnish.schemas.training.hyperparameters import MAXIMUM_RANK
+from burnish.schemas.training.job import JobSpec
 from burnish_trainer.artifacts import MORE_ROOM, adapters
 from burnish_trainer.executors.assignment import Attempt
 from burnish_trainer.executors.events import Event, Found, Metrics, Note

@@ -14,8 +14,8 @@ from safetensors import safe_open
 from burnish.errors import CorruptDataError
 from burnish.model_files import read_config, weight_files
 from burnish.schemas.base import BaseModelRef
-from burnish.schemas.hyperparameters import PROJECTIONS
 from burnish.schemas.models import read_record
+from burnish.schemas.training.hyperparameters import PROJECTIONS
 from burnish_trainer.data.tokenizer import load_tokenizer
 from burnish_trainer.data.tokens import Tokenizer
 from burnish_trainer.preflight.types import ModelShape

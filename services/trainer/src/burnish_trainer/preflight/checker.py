@@ -28,7 +28,7 @@ from burnish.errors import BurnishError, InternalError, ResourceExhaustedError
 from burnish.telemetry import logs, tracing
 
 if TYPE_CHECKING:
-    from burnish.schemas.job import JobSpec
+    from burnish.schemas.training.job import JobSpec
     from burnish_trainer.preflight.types import CheckReport
 
 log = logging.getLogger(__name__)
@@ -51,7 +51,7 @@ def main() -> None:
 def answer(request: bytes, check: Callable[[JobSpec], CheckReport]) -> dict[str, Any]:
     """{"report": …} or {"error": …}; no memory is a ResourceExhaustedError, and an unknown exception is
     logged here and answered as an InternalError."""
-    from burnish.schemas.job import JobSpec
+    from burnish.schemas.training.job import JobSpec
 
     try:
         asked = json.loads(request)
@@ -73,7 +73,7 @@ def answer(request: bytes, check: Callable[[JobSpec], CheckReport]) -> dict[str,
 def _load_checks(folder: Path) -> Callable[[JobSpec], CheckReport]:
     """All that takes seconds to import and to load; by now this process ends with its parent."""
     sys.meta_path[:] = [_WithoutTorch if finder is PathFinder else finder for finder in sys.meta_path]
-    from burnish.settings import S3Settings
+    from burnish.service.settings import S3Settings
     from burnish_trainer.preflight.base_model import load_base_model
     from burnish_trainer.preflight.examine import check
 

@@ -10,10 +10,10 @@ import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from burnish.schemas.hyperparameters import TARGET_MODULES
-from burnish.schemas.job import JobSpec
-from burnish.schemas.methods import METHODS
-from burnish.schemas.tuning import RunEstimate
+from burnish.schemas.training.hyperparameters import TARGET_MODULES
+from burnish.schemas.training.job import JobSpec
+from burnish.schemas.training.methods import METHODS
+from burnish.schemas.training.tuning import RunEstimate
 from burnish_trainer.hardware.backends import Device, DType
 from burnish_trainer.hardware.machine import Machine
 from burnish_trainer.preflight.types import ModelShape, PastRun, Workload

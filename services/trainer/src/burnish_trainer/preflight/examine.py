@@ -11,10 +11,10 @@ from burnish.layout import benchmark as benchmark_key
 from burnish.ports import ObjectStore
 from burnish.schemas.benchmark import BenchmarkQuestion
 from burnish.schemas.dataset import DatasetManifest
-from burnish.schemas.hosted import PROVIDERS, HostedSpec
-from burnish.schemas.job import JobSpec
-from burnish.schemas.methods import KtoParams
-from burnish.schemas.tuning import Finding
+from burnish.schemas.training.hosted import PROVIDERS, HostedSpec
+from burnish.schemas.training.job import JobSpec
+from burnish.schemas.training.methods import KtoParams
+from burnish.schemas.training.tuning import Finding
 from burnish_trainer.artifacts import reference_log_probabilities
 from burnish_trainer.data.rows import Record, Records, read_manifest, read_records
 from burnish_trainer.data.tokens import EncodedRow, Encoding, count_text, encode_all, encoded_row

@@ -13,10 +13,10 @@ from typing import Any
 
 from burnish.digests import canonical_json, sha256_hex
 from burnish.schemas.base import BaseModelRef
-from burnish.schemas.hosted import HostedSpec
-from burnish.schemas.job import JobSpec
-from burnish.schemas.methods import METHODS
-from burnish.schemas.tuning import Finding, RunEstimate, SmallerRun
+from burnish.schemas.training.hosted import HostedSpec
+from burnish.schemas.training.job import JobSpec
+from burnish.schemas.training.methods import METHODS
+from burnish.schemas.training.tuning import Finding, RunEstimate, SmallerRun
 from burnish_trainer.hardware import backends
 from burnish_trainer.hardware.machine import Machine
 from burnish_trainer.preflight.estimate import (

@@ -11,10 +11,10 @@ from pydantic import ValidationError
 
 from burnish.errors import PreconditionError, validation_problems
 from burnish.schemas.base import Frozen
-from burnish.schemas.hosted import PROVIDERS, HostedSpec, ProviderName
-from burnish.schemas.job import JobSpec
-from burnish.schemas.methods import Method
-from burnish.schemas.tuning import Finding, RunEstimate
+from burnish.schemas.training.hosted import PROVIDERS, HostedSpec, ProviderName
+from burnish.schemas.training.job import JobSpec
+from burnish.schemas.training.methods import Method
+from burnish.schemas.training.tuning import Finding, RunEstimate
 from burnish_trainer.preflight.registry import finding
 
 MILLION = 1e6

@@ -23,8 +23,8 @@ from threading import Event
 from typing import IO, Any
 
 from burnish.errors import ResourceExhaustedError, UnavailableError, from_dict
-from burnish.schemas.hosted import VARIABLES
-from burnish.schemas.job import JobSpec
+from burnish.schemas.training.hosted import VARIABLES
+from burnish.schemas.training.job import JobSpec
 from burnish.telemetry.tracing import traceparent
 from burnish_trainer.preflight.types import CheckReport
 

@@ -11,7 +11,7 @@ from functools import partial
 from typing import Literal
 
 from burnish.errors import InternalError
-from burnish.schemas.tuning import NAMED_ROWS, Finding
+from burnish.schemas.training.tuning import NAMED_ROWS, Finding
 
 Severity = Literal["refusal", "warning"]
 

@@ -9,8 +9,8 @@ from typing import Protocol
 from pydantic import Field
 
 from burnish.schemas.base import Frozen
-from burnish.schemas.job import JobSpec
-from burnish.schemas.tuning import Finding, RunEstimate, RunMeasurement
+from burnish.schemas.training.job import JobSpec
+from burnish.schemas.training.tuning import Finding, RunEstimate, RunMeasurement
 
 
 class ModelShape(Frozen):

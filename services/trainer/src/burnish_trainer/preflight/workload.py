@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Sequence
 
-from burnish.schemas.job import JobSpec
-from burnish.schemas.methods import METHODS
+from burnish.schemas.training.job import JobSpec
+from burnish.schemas.training.methods import METHODS
 from burnish_trainer.data.batches import schedule_rows
 from burnish_trainer.data.mismatch import mismatched
 from burnish_trainer.data.tokens import EncodedRow, Example

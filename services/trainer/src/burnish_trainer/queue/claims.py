@@ -12,7 +12,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, and_, or_, select, update
 from sqlalchemy.sql.dml import ReturningUpdate
 
-from burnish.schemas.job_state import JobState
+from burnish.schemas.training.job_state import JobState
 from burnish_trainer.queue.tables import JobRow
 
 Claim = ReturningUpdate[JobRow]

@@ -13,8 +13,8 @@ from sqlalchemy import Connection, Engine, create_engine, event, make_url
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import Session
 
-from burnish.disk import full_database
 from burnish.errors import UnavailableError
+from burnish.machine.disk import full_database
 
 BUSY_TIMEOUT_SECONDS = 10  # less than a lease: whoever waits for the lock must still be able to report it
 WRITING = "burnish_writing"

@@ -8,10 +8,10 @@ from typing import Any
 
 from burnish.errors import DeadlineError, PreconditionError
 from burnish.schemas.base import Frozen, VersionRef
-from burnish.schemas.hosted import RemoteModel
-from burnish.schemas.job import JobSpec
-from burnish.schemas.job_state import JobState
-from burnish.schemas.tuning import Finding, RunEstimate, RunMeasurement
+from burnish.schemas.training.hosted import RemoteModel
+from burnish.schemas.training.job import JobSpec
+from burnish.schemas.training.job_state import JobState
+from burnish.schemas.training.tuning import Finding, RunEstimate, RunMeasurement
 from burnish_trainer.executors.events import Metrics
 
 MOVES: Mapping[JobState, frozenset[JobState]] = {

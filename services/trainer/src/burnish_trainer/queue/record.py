@@ -10,8 +10,8 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from burnish.errors import BurnishError
-from burnish.schemas.job_state import JobState
-from burnish.schemas.tuning import Finding, RunMeasurement
+from burnish.schemas.training.job_state import JobState
+from burnish.schemas.training.tuning import Finding, RunMeasurement
 from burnish_trainer.executors.events import (
     CheckpointSaved,
     Event,

@@ -18,8 +18,8 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from burnish.errors import AlreadyExistsError, BurnishError, CorruptDataError, NotFoundError, PreconditionError
-from burnish.schemas.job import JobSpec
-from burnish.schemas.job_state import JobState
+from burnish.schemas.training.job import JobSpec
+from burnish.schemas.training.job_state import JobState
 from burnish_trainer.executors.events import Event
 from burnish_trainer.preflight.types import PastRun, Preview
 from burnish_trainer.queue import claims

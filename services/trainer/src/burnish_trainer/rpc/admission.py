@@ -17,10 +17,10 @@ from burnish.ports import ObjectStore
 from burnish.schemas.adapter import AdapterManifest
 from burnish.schemas.base import BaseModelRef, Frozen, VersionRef
 from burnish.schemas.dataset import DatasetManifest
-from burnish.schemas.hosted import PROVIDERS
-from burnish.schemas.hyperparameters import TARGET_MODULES, OptimizerSpec, total_steps
-from burnish.schemas.job import JobSpec
-from burnish.schemas.methods import METHODS, Method, method_named
+from burnish.schemas.training.hosted import PROVIDERS
+from burnish.schemas.training.hyperparameters import TARGET_MODULES, OptimizerSpec, total_steps
+from burnish.schemas.training.job import JobSpec
+from burnish.schemas.training.methods import METHODS, Method, method_named
 from burnish_trainer.artifacts import adapters
 from burnish_trainer.data.rows import read_manifest
 from burnish_trainer.executors.access import ProviderAccess

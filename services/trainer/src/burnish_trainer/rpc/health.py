@@ -13,7 +13,7 @@ from pathlib import Path
 import grpc
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
-from burnish.certificates import CERTIFICATE, host_names
+from burnish.service.certificates import CERTIFICATE, host_names
 
 LIMIT_SECONDS = 5.0
 DEFAULT_PORT = "8702"

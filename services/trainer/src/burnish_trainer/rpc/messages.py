@@ -20,8 +20,8 @@ from pydantic import TypeAdapter, ValidationError
 from burnish.digests import canonical_json, version_of
 from burnish.errors import InvalidInputError, from_dict
 from burnish.schemas.base import VersionRef
-from burnish.schemas.job import JobSpec
-from burnish.schemas.job_state import JobState
+from burnish.schemas.training.job import JobSpec
+from burnish.schemas.training.job_state import JobState
 from burnish_protos.trainer.v1 import trainer_pb2 as pb
 from burnish_trainer.artifacts.checkpoint_models import CheckpointInfo
 from burnish_trainer.preflight.types import Preview

@@ -12,8 +12,8 @@ from typing import Any, TypeAlias
 import uvicorn
 from prometheus_client import CollectorRegistry, make_asgi_app
 
-from burnish.certificates import ServerCertificate
 from burnish.errors import PreconditionError
+from burnish.service.certificates import ServerCertificate
 
 Receive: TypeAlias = Callable[[], Awaitable[MutableMapping[str, Any]]]
 Send: TypeAlias = Callable[[MutableMapping[str, Any]], Awaitable[None]]

@@ -9,8 +9,8 @@ import grpc
 import grpc.aio
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 
-from burnish.certificates import Pair, ServerCertificate
 from burnish.errors import PreconditionError
+from burnish.service.certificates import Pair, ServerCertificate
 from burnish.telemetry.tracing import Tracing
 from burnish_protos.trainer.v1.trainer_pb2_grpc import add_TrainerServicer_to_server
 from burnish_trainer.metrics import TrainerMetrics

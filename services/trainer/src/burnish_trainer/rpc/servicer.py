@@ -16,7 +16,7 @@ from burnish.layout import hosted
 from burnish.ports import ObjectStore
 from burnish.registry.holding import Thing
 from burnish.registry.removal import check_free
-from burnish.schemas.job import JobSpec
+from burnish.schemas.training.job import JobSpec
 from burnish.telemetry.tracing import traceparent
 from burnish_protos.trainer.v1 import trainer_pb2 as pb
 from burnish_protos.trainer.v1 import trainer_pb2_grpc as rpc

@@ -9,7 +9,7 @@ from typing import Any
 from pydantic import BaseModel, ValidationError
 
 from burnish.errors import InvalidInputError
-from burnish.schemas.hyperparameters import value_text
+from burnish.schemas.training.hyperparameters import value_text
 
 # By pydantic's type of fault, so that its own sentences, which change from one version to the next, are no part of the contract.
 WORDS = {

@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 from pydantic import ValidationError
 
 from burnish.errors import CorruptDataError
-from burnish.schemas.job_state import JobState
+from burnish.schemas.training.job_state import JobState
 from burnish.telemetry.tracing import Tracing, traceparent
 from burnish_trainer.executors import Executor, Worker, events
 from burnish_trainer.executors.assignment import Attempt

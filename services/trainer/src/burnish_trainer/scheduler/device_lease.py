@@ -15,7 +15,7 @@ from dataclasses import dataclass
 
 from burnish.errors import UnavailableError
 from burnish.schemas.device import LeaseAnswer, LeaseRequest
-from burnish.schemas.tuning import RunEstimate
+from burnish.schemas.training.tuning import RunEstimate
 from burnish_trainer.preflight.estimate import CUDA_CONTEXT_BYTES
 from burnish_trainer.queue.jobs import Job
 from burnish_trainer.queue.notifier import requests_of
@@ -49,7 +49,7 @@ class Hold:
 
 
 class DeviceLeases:
-    """serving: None if nobody else has the devices. names: a device as the queue names it -> its name by burnish.devices."""
+    """serving: None if nobody else has the devices. names: a device as the queue names it -> its name by burnish.machine.devices."""
 
     def __init__(self, leases: Leases, serving: Serving | None, names: Mapping[str, str], ttl_seconds: float) -> None:
         self._leases = leases

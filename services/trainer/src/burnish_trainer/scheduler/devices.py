@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Sequence
 
 from burnish.errors import PreconditionError
-from burnish.gpus import VISIBLE, Gpu
+from burnish.machine.gpus import VISIBLE, Gpu
 
 CPU = "cpu"
 

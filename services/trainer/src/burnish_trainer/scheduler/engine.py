@@ -40,7 +40,7 @@ THREADS_BESIDE_JOBS = 4  # claiming, preparing, retention, one to spare
 class Engine:
     """engine_id: stable over restarts on one work directory, so that a restarted engine takes its own jobs up at once.
 
-    serving: whom to ask for the devices of a job, if somebody else may have them; device_names: their names by burnish.devices.
+    serving: whom to ask for the devices of a job, if somebody else may have them; device_names: their names by burnish.machine.devices.
     """
 
     def __init__(

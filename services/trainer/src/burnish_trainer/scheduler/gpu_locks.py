@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import IO
 
 from burnish.errors import PreconditionError
-from burnish.gpus import Gpu
+from burnish.machine.gpus import Gpu
 
 log = logging.getLogger(__name__)
 

@@ -11,8 +11,8 @@ from datetime import datetime
 from typing import TYPE_CHECKING, TypeAlias
 
 from burnish.errors import BurnishError, Code, InternalError, from_dict
-from burnish.schemas.job_state import JobState
-from burnish.schemas.tuning import RunEstimate
+from burnish.schemas.training.job_state import JobState
+from burnish.schemas.training.tuning import RunEstimate
 from burnish_trainer.artifacts.checkpoint_models import Keep
 from burnish_trainer.executors import Pulse
 from burnish_trainer.queue.jobs import Job, deadline_error

@@ -14,8 +14,8 @@ from functools import partial
 from typing import Any, Literal
 
 from burnish.errors import BurnishError, InternalError, PreconditionError, ResourceExhaustedError, UnavailableError
-from burnish.schemas.job_state import JobState
-from burnish.schemas.tuning import Finding
+from burnish.schemas.training.job_state import JobState
+from burnish.schemas.training.tuning import Finding
 from burnish.telemetry.tracing import Tracing
 from burnish_trainer.metrics import TrainerMetrics
 from burnish_trainer.preflight.types import Planner, Preview

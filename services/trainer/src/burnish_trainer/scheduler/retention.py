@@ -8,7 +8,7 @@ import threading
 
 from burnish.errors import BurnishError
 from burnish.ports import ObjectStore
-from burnish.schemas.job_state import JobState
+from burnish.schemas.training.job_state import JobState
 from burnish_trainer.artifacts import checkpoint_models, checkpoints
 from burnish_trainer.executors import Executor
 from burnish_trainer.queue.jobs import Job

@@ -13,9 +13,9 @@ from typing import Any
 from burnish.ports import ObjectStore
 from burnish.schemas.adapter import TrainingSummary
 from burnish.schemas.base import BaseModelRef, VersionRef
-from burnish.schemas.job import JobSpec
 from burnish.schemas.models import read_record
-from burnish.schemas.tuning import Finding, RunEstimate, RunMeasurement
+from burnish.schemas.training.job import JobSpec
+from burnish.schemas.training.tuning import Finding, RunEstimate, RunMeasurement
 from burnish.telemetry.tracing import Tracing
 from burnish_trainer.artifacts import adapters
 from burnish_trainer.artifacts.adapters import RunRecord

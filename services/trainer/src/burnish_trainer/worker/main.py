@@ -20,14 +20,14 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any, Literal
 
-from burnish import disk
 from burnish.digests import model_digest
 from burnish.errors import BurnishError, Code, CorruptDataError, InternalError
+from burnish.machine import disk
 from burnish.ports import ObjectStore
 from burnish.schemas.base import BaseModelRef, VersionRef
-from burnish.schemas.methods import METHODS
 from burnish.schemas.models import read_record
-from burnish.settings import S3Settings
+from burnish.schemas.training.methods import METHODS
+from burnish.service.settings import S3Settings
 from burnish.telemetry import logs
 from burnish.telemetry.tracing import Tracing, fail
 from burnish_trainer.artifacts import MORE_ROOM, adapters

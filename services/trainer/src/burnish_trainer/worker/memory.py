@@ -9,8 +9,8 @@ from dataclasses import dataclass
 import psutil
 
 from burnish.errors import PreconditionError
-from burnish.schemas.job import JobSpec
-from burnish.schemas.tuning import SmallerRun
+from burnish.schemas.training.job import JobSpec
+from burnish.schemas.training.tuning import SmallerRun
 from burnish_trainer.executors.assignment import Assignment
 from burnish_trainer.executors.events import Failed
 

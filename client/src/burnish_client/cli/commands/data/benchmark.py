@@ -10,8 +10,9 @@ import typer
 import burnish_client
 from burnish_client.cli.options.common import grouped, option
 from burnish_client.cli.options.evaluation import SamplingOptions
-from burnish_client.cli.views import answers, console
+from burnish_client.cli.views import console
 from burnish_client.cli.views.console import JsonFlag
+from burnish_client.cli.views.evaluation import answers
 
 if TYPE_CHECKING:
     from burnish.schemas.benchmark import BenchmarkManifest

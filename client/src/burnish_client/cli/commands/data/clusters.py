@@ -10,8 +10,9 @@ import typer
 import burnish_client
 from burnish.errors import InvalidInputError
 from burnish_client.cli.options.common import RunLog, RunLogOption
-from burnish_client.cli.views import cluster_text, console
+from burnish_client.cli.views import console
 from burnish_client.cli.views.console import JsonFlag
+from burnish_client.cli.views.data import cluster_text
 
 if TYPE_CHECKING:
     from burnish.schemas.clustering import ClusteringManifest

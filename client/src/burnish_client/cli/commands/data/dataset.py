@@ -10,8 +10,9 @@ import burnish_client
 from burnish.errors import InvalidInputError
 from burnish_client.cli.options.common import DATASET_HELP, OutputFile, RunLogOption, SliceOption, grouped, option
 from burnish_client.cli.options.dataset import SplitOptions, dataset_spec
-from burnish_client.cli.views import console, data_text
+from burnish_client.cli.views import console
 from burnish_client.cli.views.console import JsonFlag
+from burnish_client.cli.views.data import data_text
 
 if TYPE_CHECKING:
     from burnish.schemas.dataset import DatasetManifest, ExportForm

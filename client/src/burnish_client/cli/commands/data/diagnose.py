@@ -6,8 +6,9 @@ import shlex
 
 import burnish_client
 from burnish_client.cli.options.common import RunLog, SliceOption
-from burnish_client.cli.views import console, data_text
+from burnish_client.cli.views import console
 from burnish_client.cli.views.console import JsonFlag
+from burnish_client.cli.views.data import data_text
 
 
 def diagnose(run_log: RunLog = None, slice: SliceOption = None, json: JsonFlag = False) -> None:

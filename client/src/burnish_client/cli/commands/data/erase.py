@@ -8,8 +8,9 @@ import typer
 
 import burnish_client
 from burnish.errors import InvalidInputError
-from burnish_client.cli.views import console, erasure_text
+from burnish_client.cli.views import console
 from burnish_client.cli.views.console import JsonFlag
+from burnish_client.cli.views.data import erasure_text
 
 
 def erase(

@@ -7,8 +7,9 @@ from typing import Annotated, Literal
 import typer
 
 import burnish_client
-from burnish_client.cli.views import console, lineage_text
+from burnish_client.cli.views import console
 from burnish_client.cli.views.console import JsonFlag
+from burnish_client.cli.views.data import lineage_text
 
 
 def lineage(

@@ -10,8 +10,9 @@ import typer
 import burnish_client
 from burnish.errors import InvalidInputError
 from burnish_client.cli.options.common import RunLog
-from burnish_client.cli.views import console, data_text, import_text
+from burnish_client.cli.views import console
 from burnish_client.cli.views.console import JsonFlag
+from burnish_client.cli.views.data import data_text, import_text
 
 if TYPE_CHECKING:
     from burnish.curation.log_grading import LogGrader
@@ -220,7 +221,7 @@ def _with_judge(
     from dataclasses import replace
 
     from burnish.verdict import read_calibration
-    from burnish_client.cli.views import answers
+    from burnish_client.cli.views.evaluation import answers
     from burnish_client.evaluation.judging.run_logs import LineJudge, judge_lines, parse_judge
     from burnish_client.evaluation.request import JudgeSettings
 

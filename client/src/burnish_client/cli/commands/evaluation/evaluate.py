@@ -30,14 +30,15 @@ from burnish_client.cli.options.evaluation import (
     read_price,
     token_option,
 )
-from burnish_client.cli.views import answers, console
-from burnish_client.cli.views.evaluation import show_evaluation
+from burnish_client.cli.views import console
+from burnish_client.cli.views.evaluation import answers
+from burnish_client.cli.views.evaluation.evaluation_text import show_evaluation
 
 if TYPE_CHECKING:
     from burnish.schemas.adapter import AdapterManifest
     from burnish.schemas.benchmark import BenchmarkQuestion
     from burnish.schemas.dataset import DatasetManifest
-    from burnish.schemas.hosted import RemoteModelManifest
+    from burnish.schemas.training.hosted import RemoteModelManifest
     from burnish_client.evaluation.request import BaselineSettings, Endpoint, Prices
     from burnish_client.sdk.curator import CuratorClient
 

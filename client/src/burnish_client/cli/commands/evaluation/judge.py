@@ -10,8 +10,9 @@ import typer
 from burnish.errors import InvalidInputError
 from burnish_client.cli.options.common import Options, file_option, grouped, option
 from burnish_client.cli.options.evaluation import token_option
-from burnish_client.cli.views import answers, console
+from burnish_client.cli.views import console
 from burnish_client.cli.views.console import JsonFlag
+from burnish_client.cli.views.evaluation import answers
 
 if TYPE_CHECKING:
     from burnish.schemas.evaluation import JudgeCalibration

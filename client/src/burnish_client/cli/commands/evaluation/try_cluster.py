@@ -12,7 +12,8 @@ import burnish_client
 from burnish.errors import InvalidInputError, NotFoundError
 from burnish_client.cli.options.common import RUN_LOG_HELP, Options, file_option, grouped, option
 from burnish_client.cli.options.evaluation import RESULT, SamplingOptions, token_option
-from burnish_client.cli.views import answers, console, try_text
+from burnish_client.cli.views import console
+from burnish_client.cli.views.evaluation import answers, try_text
 
 STACK_CONTEXT_TOKENS = 2048  # what the inference service takes unless BURNISH_INFERENCE_MAX_MODEL_LEN says otherwise
 TRIED, MODEL = "What is tried", "The model"

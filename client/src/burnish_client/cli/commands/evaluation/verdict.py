@@ -10,7 +10,7 @@ from burnish_client.cli.options.common import file_option, grouped, option
 from burnish_client.cli.options.evaluation import DecisionOptions
 from burnish_client.cli.views import console
 from burnish_client.cli.views.console import JsonFlag
-from burnish_client.cli.views.evaluation import show_verdict
+from burnish_client.cli.views.evaluation.evaluation_text import show_verdict
 
 
 class VerdictOptions(DecisionOptions):

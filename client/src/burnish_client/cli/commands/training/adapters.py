@@ -11,13 +11,14 @@ from burnish.errors import NotFoundError
 from burnish.layout import PRODUCTION
 from burnish.registry.references import LATEST
 from burnish_client.cli.options.common import Options, grouped, option
-from burnish_client.cli.views import alias_text, console
+from burnish_client.cli.views import console
 from burnish_client.cli.views.console import JsonFlag
+from burnish_client.cli.views.evaluation import alias_text
 
 if TYPE_CHECKING:
     from burnish.schemas.adapter import AdapterManifest, Alias
     from burnish.schemas.base import Listing
-    from burnish.schemas.hosted import RemoteModelManifest
+    from burnish.schemas.training.hosted import RemoteModelManifest
 
 app = typer.Typer(help="Adapter versions: list, show, promote, roll back, remove.", no_args_is_help=True)
 alias_app = typer.Typer(help="Which version each name answers with, and its history.", no_args_is_help=True)

@@ -13,13 +13,14 @@ from burnish_client.cli.options.common import Options, grouped, option
 from burnish_client.cli.options.dataset import SplitOptions, dataset_spec
 from burnish_client.cli.options.evaluation import SAMPLING, BenchmarkSource, JudgeOptions, RequestOptions, SideOptions
 from burnish_client.cli.options.training import read_hosted
-from burnish_client.cli.views import answers, console
+from burnish_client.cli.views import console
 from burnish_client.cli.views.console import JsonFlag
-from burnish_client.cli.views.evaluation import show_methods
+from burnish_client.cli.views.evaluation import answers
+from burnish_client.cli.views.evaluation.evaluation_text import show_methods
 
 if TYPE_CHECKING:
     from burnish.schemas.evaluation import EvalRow
-    from burnish.schemas.hosted import HostedSpec
+    from burnish.schemas.training.hosted import HostedSpec
     from burnish_client.sdk.trainer import TrainerClient
     from burnish_client.tuning.compare import PlannedMethod
     from burnish_client.tuning.recommendation import MethodResult
@@ -78,8 +79,9 @@ def compare(
     import asyncio
 
     from burnish.extras import require
-    from burnish.schemas.hosted import PROVIDERS
-    from burnish_client.cli.views import data_text, following
+    from burnish.schemas.training.hosted import PROVIDERS
+    from burnish_client.cli.views.data import data_text
+    from burnish_client.cli.views.training import following
     from burnish_client.config.providers import key_for
     from burnish_client.evaluation.asking.ask import Side
     from burnish_client.evaluation.comparison import check_judge, read_inputs, split_of
@@ -210,7 +212,7 @@ def compare(
 
 def _places(options: CompareOptions) -> list[HostedSpec | None]:
     """Where each method is trained. What stays at a provider is asked there, so its key is looked for before hours of training."""
-    from burnish.schemas.hosted import LOCAL, PROVIDERS
+    from burnish.schemas.training.hosted import LOCAL, PROVIDERS
     from burnish_client.config.providers import require_key
 
     words = options.on or [LOCAL]
@@ -225,7 +227,7 @@ def _places(options: CompareOptions) -> list[HostedSpec | None]:
 
 def _preview(trainer: TrainerClient, planned: Sequence[PlannedMethod], json: bool) -> None:
     """What the trainer finds and estimates of each method. Exit code 1 if it refuses one."""
-    from burnish_client.cli.views import job_text
+    from burnish_client.cli.views.training import job_text
 
     with console.working("checking the rows"):
         previews = {method.name: trainer.preview_job(method.spec()) for method in planned}

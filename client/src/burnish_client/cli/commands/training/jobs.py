@@ -8,7 +8,7 @@ import typer
 
 import burnish_client
 from burnish.errors import InvalidInputError
-from burnish.schemas.job_state import JobState
+from burnish.schemas.training.job_state import JobState
 from burnish_client.cli.options.common import Options, grouped, option
 from burnish_client.cli.options.training import read_labels
 from burnish_client.cli.views import console
@@ -41,7 +41,7 @@ class ListOptions(Options):
 @grouped
 def list_jobs(options: ListOptions) -> None:
     """List jobs, newest first."""
-    from burnish_client.cli.views import job_text
+    from burnish_client.cli.views.training import job_text
 
     labels = read_labels(options.label)
     with burnish_client.TrainerClient.from_settings() as trainer:
@@ -64,7 +64,7 @@ def list_jobs(options: ListOptions) -> None:
 @app.command("show")
 def show_job(job_id: JobId, json: JsonFlag = False) -> None:
     """Show what a job does, what was found, its progress, how it ended, and what it was estimated to take and took."""
-    from burnish_client.cli.views import job_text
+    from burnish_client.cli.views.training import job_text
 
     with burnish_client.TrainerClient.from_settings() as trainer:
         job = trainer.get_job(job_id)
@@ -81,7 +81,7 @@ def watch_job(
 
     Exit code: 0 succeeded, 1 failed or cancelled, 130 left by Ctrl-C.
     """
-    from burnish_client.cli.views import following
+    from burnish_client.cli.views.training import following
 
     with burnish_client.TrainerClient.from_settings() as trainer:
         job = following.follow(trainer, job_id, after_sequence, as_json=json)
@@ -136,7 +136,7 @@ def _show_changed(job: TuningJob, json: bool, *, next_step: str | None = None, r
 @app.command("checkpoints")
 def list_checkpoints(job_id: JobId, json: JsonFlag = False) -> None:
     """List the checkpoints of a job that are still kept; each can be published as an adapter version."""
-    from burnish_client.cli.views import job_text
+    from burnish_client.cli.views.training import job_text
 
     with burnish_client.TrainerClient.from_settings() as trainer:
         kept = trainer.list_checkpoints(job_id)
@@ -177,7 +177,7 @@ def show_metrics(
     json: JsonFlag = False,
 ) -> None:
     """Show the metrics so far, one line for each step. For a step that was run again after a resume, its last figures."""
-    from burnish_client.cli.views import job_metrics
+    from burnish_client.cli.views.training import job_metrics
 
     if csv and json:
         raise InvalidInputError("--csv and --json exclude each other: choose one")

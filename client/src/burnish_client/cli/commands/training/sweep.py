@@ -60,10 +60,10 @@ def sweep(
     The same command continues after Ctrl-C or a kill: ended trials are not run again, running jobs are found again.
     """
     from burnish.extras import require
-    from burnish.schemas.methods import method_named
+    from burnish.schemas.training.methods import method_named
 
     require("optuna")
-    from burnish_client.cli.views import sweep_text
+    from burnish_client.cli.views.training import sweep_text
     from burnish_client.tuning.study import SweepSettings, default_name, open_study
     from burnish_client.tuning.sweep import Sweep, check_some_finished, read_result
 
@@ -120,7 +120,7 @@ def show(
     from burnish.extras import require
 
     require("optuna")
-    from burnish_client.cli.views import sweep_text
+    from burnish_client.cli.views.training import sweep_text
     from burnish_client.tuning.study import read_study
     from burnish_client.tuning.sweep import read_result
 

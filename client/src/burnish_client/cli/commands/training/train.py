@@ -22,7 +22,7 @@ from burnish_client.cli.options.training import (
 from burnish_client.cli.views import console
 
 if TYPE_CHECKING:
-    from burnish.schemas.methods import Method
+    from burnish.schemas.training.methods import Method
 
 
 class ByMethod(TyperGroup):
@@ -33,7 +33,7 @@ class ByMethod(TyperGroup):
 
     @property  # type: ignore[override]
     def commands(self) -> dict[str, Any]:
-        from burnish.schemas.methods import METHODS
+        from burnish.schemas.training.methods import METHODS
 
         if not self._by_method:
             self._by_method = {method: method_command(method) for method in METHODS}
@@ -53,7 +53,7 @@ app = typer.Typer(
 
 def method_command(method: Method) -> Any:
     """`burnish train <method>`."""
-    from burnish.schemas.methods import METHODS
+    from burnish.schemas.training.methods import METHODS
 
     declared = METHODS[method]
     help = f"{declared.title[0].upper()}{declared.title[1:]}: {declared.summary}."
@@ -65,7 +65,8 @@ def method_command(method: Method) -> Any:
 
 def _submit(method: Any, options: JobOptions, hyperparameters: Options, queue: QueueOptions) -> None:
     """Queue the job that a command's options describe, or preview it."""
-    from burnish_client.cli.views import data_text, following, job_text
+    from burnish_client.cli.views.data import data_text
+    from burnish_client.cli.views.training import following, job_text
 
     labels, deadline = read_labels(queue.label), read_deadline(queue.deadline)
     values = spec_values(method, hyperparameters)

@@ -1,4 +1,4 @@
-"""A file for each provider of burnish.schemas.hosted.PROVIDERS, with `connect`. They import their SDK late, and never each other."""
+"""A file for each provider of burnish.schemas.training.hosted.PROVIDERS, with `connect`. They import their SDK late, and never each other."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from importlib import import_module
 
 from burnish.errors import PreconditionError
-from burnish.schemas.hosted import ProviderName
+from burnish.schemas.training.hosted import ProviderName
 from burnish_trainer.hosted.provider import Provider
 
 

@@ -14,8 +14,8 @@ import fireworks
 import httpx
 
 from burnish.errors import CorruptDataError, InvalidInputError
-from burnish.schemas.hosted import PROVIDERS, ProviderName, RemoteModel
-from burnish.schemas.job import JobSpec
+from burnish.schemas.training.hosted import PROVIDERS, ProviderName, RemoteModel
+from burnish.schemas.training.job import JobSpec
 from burnish_trainer.artifacts.adapters import CONFIG, WEIGHTS
 from burnish_trainer.hosted.answers import Answers, answer_of, named
 from burnish_trainer.hosted.provider import Missing, Refused, RemoteJob, Unanswered

@@ -12,8 +12,8 @@ from typing import Any
 
 import openai
 
-from burnish.schemas.hosted import PROVIDERS, ProviderName, RemoteModel
-from burnish.schemas.job import JobSpec
+from burnish.schemas.training.hosted import PROVIDERS, ProviderName, RemoteModel
+from burnish.schemas.training.job import JobSpec
 from burnish_trainer.executors.events import Metrics
 from burnish_trainer.hosted.answers import Answers, answer_of, named
 from burnish_trainer.hosted.provider import Missing, RemoteJob

@@ -19,9 +19,9 @@ from together.lib import FileTypeError
 from together.lib.resources.files import FileAlreadyExistsError
 
 from burnish.errors import InvalidInputError, PreconditionError
-from burnish.schemas.hosted import PROVIDERS, ProviderName, RemoteModel
-from burnish.schemas.hyperparameters import TARGET_MODULES
-from burnish.schemas.job import JobSpec
+from burnish.schemas.training.hosted import PROVIDERS, ProviderName, RemoteModel
+from burnish.schemas.training.hyperparameters import TARGET_MODULES
+from burnish.schemas.training.job import JobSpec
 from burnish_trainer.executors.events import Metrics
 from burnish_trainer.hosted.answers import UNKNOWN_OUTCOME, Answers, answer_of, named
 from burnish_trainer.hosted.archive import unpack

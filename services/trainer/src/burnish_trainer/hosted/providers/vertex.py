@@ -24,8 +24,8 @@ from google.cloud import storage
 from google.genai import errors, types
 
 from burnish.errors import PreconditionError, UnauthenticatedError
-from burnish.schemas.hosted import PROVIDERS, ProviderName, RemoteModel
-from burnish.schemas.job import JobSpec
+from burnish.schemas.training.hosted import PROVIDERS, ProviderName, RemoteModel
+from burnish.schemas.training.job import JobSpec
 from burnish_trainer.hosted.answers import Answer, Answers
 from burnish_trainer.hosted.provider import Missing, Refused, RemoteJob
 from burnish_trainer.hosted.record import Outcome, Record

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from burnish.schemas.dataset import DatasetManifest
-from burnish.schemas.hyperparameters import OptimizerSpec
-from burnish.schemas.methods import METHODS, Method
-from burnish.schemas.tuning import Finding
+from burnish.schemas.training.hyperparameters import OptimizerSpec
+from burnish.schemas.training.methods import METHODS, Method
+from burnish.schemas.training.tuning import Finding
 from burnish_trainer.data.rows import Records
 from burnish_trainer.data.tokens import Example
 from burnish_trainer.preflight.registry import finding

@@ -8,7 +8,7 @@ from burnish.curation.leakage import guarded_keys
 from burnish.schemas.base import spoken_key
 from burnish.schemas.benchmark import BenchmarkQuestion
 from burnish.schemas.dataset import Split
-from burnish.schemas.tuning import Finding
+from burnish.schemas.training.tuning import Finding
 from burnish_trainer.data.rows import Record, Records
 from burnish_trainer.preflight.registry import finding
 

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 
 from burnish.curation.gates.secrets import SecretScanner
-from burnish.schemas.tuning import Finding
+from burnish.schemas.training.tuning import Finding
 from burnish_trainer.data.rows import Record
 from burnish_trainer.preflight.registry import finding
 

@@ -13,7 +13,7 @@ from collections.abc import Hashable, Iterable, Sequence
 
 from burnish.curation.gates.lookalikes import Asked, Lookalikes, jaccard, shingles, template_of
 from burnish.schemas.base import Message
-from burnish.schemas.tuning import Finding
+from burnish.schemas.training.tuning import Finding
 from burnish_trainer.data.rows import Record
 from burnish_trainer.preflight.registry import finding
 

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable, Sequence
 
 from burnish.schemas.dataset import DatasetFormat
-from burnish.schemas.tuning import Finding
+from burnish.schemas.training.tuning import Finding
 from burnish_trainer.data.rows import Record, Records
 from burnish_trainer.preflight.registry import finding
 

@@ -6,8 +6,8 @@ from collections.abc import Callable, Iterable, Sequence
 
 import orjson
 
-from burnish.schemas.hosted import PROVIDERS, HostedSpec
-from burnish.schemas.tuning import Finding
+from burnish.schemas.training.hosted import PROVIDERS, HostedSpec
+from burnish.schemas.training.tuning import Finding
 from burnish_trainer.data.rows import Record, Records
 from burnish_trainer.preflight.registry import finding
 

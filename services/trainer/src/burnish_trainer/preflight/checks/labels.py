@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from burnish.schemas.tuning import Finding
+from burnish.schemas.training.tuning import Finding
 from burnish_trainer.data import tokens
 from burnish_trainer.data.tokens import Encoding, Example
 from burnish_trainer.preflight.registry import finding

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from statistics import median
 
-from burnish.schemas.tuning import Finding
+from burnish.schemas.training.tuning import Finding
 from burnish_trainer.data.rows import Record
 from burnish_trainer.data.tokens import Example
 from burnish_trainer.preflight.registry import finding

@@ -14,7 +14,7 @@ import re
 from collections.abc import Iterable, Sequence
 
 from burnish.schemas.base import Message
-from burnish.schemas.tuning import Finding
+from burnish.schemas.training.tuning import Finding
 from burnish_trainer.data.rows import Record
 from burnish_trainer.preflight.registry import finding
 

@@ -6,8 +6,8 @@ from collections.abc import Collection, Iterable
 
 from burnish.schemas.base import BaseModelRef
 from burnish.schemas.dataset import DatasetManifest
-from burnish.schemas.hyperparameters import LoraSpec
-from burnish.schemas.tuning import Finding
+from burnish.schemas.training.hyperparameters import LoraSpec
+from burnish.schemas.training.tuning import Finding
 from burnish.serving import DEFAULT_MAX_LORA_RANK, LORA_RANKS, max_lora_rank_for
 from burnish_trainer.preflight.registry import finding
 

@@ -16,7 +16,7 @@ from typing import Any
 from jinja2 import TemplateError
 
 from burnish.schemas.base import Message
-from burnish.schemas.tuning import Finding
+from burnish.schemas.training.tuning import Finding
 from burnish_trainer.data.rows import Record
 from burnish_trainer.data.tokens import Rendered, Tokenizer, render_all
 from burnish_trainer.preflight.checks.turns import by_assistant

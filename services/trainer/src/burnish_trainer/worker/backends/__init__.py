@@ -12,7 +12,7 @@ from importlib import import_module
 from pathlib import Path
 from types import ModuleType
 
-from burnish.schemas.hyperparameters import LoraSpec, Quantization
+from burnish.schemas.training.hyperparameters import LoraSpec, Quantization
 from burnish_trainer.hardware.backends import Device, DType
 
 

@@ -14,7 +14,7 @@ from itertools import islice
 from typing import Any
 
 from burnish.errors import PreconditionError
-from burnish.schemas.tuning import Finding
+from burnish.schemas.training.tuning import Finding
 from burnish_trainer.preflight.registry import finding
 
 OVERFIT_RISE = 0.05  # of the best validation loss …

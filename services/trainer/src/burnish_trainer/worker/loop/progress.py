@@ -13,7 +13,7 @@ from transformers import TrainerCallback, TrainerControl, TrainerState, Training
 
 from burnish.errors import BurnishError
 from burnish.schemas.adapter import TrainingSummary
-from burnish.schemas.tuning import Finding
+from burnish.schemas.training.tuning import Finding
 from burnish_trainer.artifacts.checkpoints import Checkpoint, CheckpointMetrics, Checkpoints
 from burnish_trainer.data.batches import BatchSchedule
 from burnish_trainer.executors.events import CheckpointSaved, Found, Metrics

@@ -10,9 +10,9 @@ import torch
 from accelerate import PartialState
 from transformers import PrinterCallback, Trainer
 
-from burnish import disk
 from burnish.errors import InternalError, PreconditionError
-from burnish.schemas.tuning import RunEstimate, RunMeasurement
+from burnish.machine import disk
+from burnish.schemas.training.tuning import RunEstimate, RunMeasurement
 from burnish_trainer.artifacts import MORE_ROOM
 from burnish_trainer.artifacts.checkpoints import Checkpoints
 from burnish_trainer.data.batches import BatchSchedule

@@ -1,6 +1,6 @@
 """Training methods, one file each with `run(ctx, params)`. Called by the worker's main, after the backend is prepared.
 
-What a method is called, takes and needs is declared in burnish.schemas.methods. Methods never import each other; what their
+What a method is called, takes and needs is declared in burnish.schemas.training.methods. Methods never import each other; what their
 runs share is in loop/.
 """
 
@@ -9,7 +9,7 @@ from __future__ import annotations
 from importlib import import_module
 from typing import Any
 
-from burnish.schemas.methods import method_named
+from burnish.schemas.training.methods import method_named
 
 
 def named(name: str) -> Any:

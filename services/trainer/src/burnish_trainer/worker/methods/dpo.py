@@ -15,7 +15,7 @@ from typing import Any
 from datasets import Dataset
 from trl import DPOConfig, DPOTrainer  # type: ignore[attr-defined]  # trl exports lazily
 
-from burnish.schemas.methods import DpoParams
+from burnish.schemas.training.methods import DpoParams
 from burnish_trainer.artifacts.reference_log_probabilities import LogProbabilities
 from burnish_trainer.data.tokens import EncodedRow
 from burnish_trainer.worker import kernels

@@ -16,7 +16,7 @@ from typing import Any
 from datasets import Dataset
 from trl import KTOConfig, KTOTrainer  # type: ignore[attr-defined]  # trl exports lazily
 
-from burnish.schemas.methods import KtoParams
+from burnish.schemas.training.methods import KtoParams
 from burnish_trainer.artifacts.reference_log_probabilities import LogProbabilities
 from burnish_trainer.data.mismatch import mismatched
 from burnish_trainer.data.tokens import EncodedRow, Example

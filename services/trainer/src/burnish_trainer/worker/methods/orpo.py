@@ -16,7 +16,7 @@ from typing import Any
 from datasets import Dataset
 from trl.import_utils import TRLExperimentalWarning
 
-from burnish.schemas.methods import OrpoParams
+from burnish.schemas.training.methods import OrpoParams
 from burnish_trainer.data.tokens import MASKED
 from burnish_trainer.worker.context import Outcome, RunContext
 from burnish_trainer.worker.loop.training import labelled_pair, loop_arguments, train

@@ -13,7 +13,7 @@ from typing import Any
 from datasets import Dataset
 from trl import SFTConfig, SFTTrainer  # type: ignore[attr-defined]  # trl exports lazily
 
-from burnish.schemas.methods import SftParams
+from burnish.schemas.training.methods import SftParams
 from burnish_trainer.data.tokens import EncodedRow
 from burnish_trainer.worker import kernels
 from burnish_trainer.worker.context import Outcome, RunContext

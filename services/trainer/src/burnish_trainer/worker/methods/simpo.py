@@ -15,7 +15,7 @@ from typing import Any
 from datasets import Dataset
 from trl.import_utils import TRLExperimentalWarning
 
-from burnish.schemas.methods import SimpoParams
+from burnish.schemas.training.methods import SimpoParams
 from burnish_trainer.worker.context import Outcome, RunContext
 from burnish_trainer.worker.loop.training import labelled_pair, loop_arguments, train
 

@@ -7,7 +7,7 @@ from typing import Literal
 from pydantic import Field
 
 from burnish.schemas.base import Frozen
-from burnish.schemas.hyperparameters import Quantization
+from burnish.schemas.training.hyperparameters import Quantization
 
 NAMED_ROWS = 20
 

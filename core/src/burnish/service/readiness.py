@@ -1,4 +1,4 @@
-"""`python -m burnish.readiness PORT`: is the HTTP service in this container ready? What the images' health checks run.
+"""`python -m burnish.service.readiness PORT`: is the HTTP service in this container ready? What the images' health checks run.
 
 Loads little beside the standard library, so that it costs a container milliseconds. The trainer, which speaks gRPC, has its own.
 """
@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from http import HTTPStatus
 from pathlib import Path
 
-from burnish.certificates import CERTIFICATE, pinned
+from burnish.service.certificates import CERTIFICATE, pinned
 
 LIMIT_SECONDS = 5.0
 

@@ -10,8 +10,8 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from burnish.schemas.hosted import PROVIDERS
-from burnish.schemas.job_state import JobState
+from burnish.schemas.training.hosted import PROVIDERS
+from burnish.schemas.training.job_state import JobState
 from burnish_client.cli.views import console
 from burnish_client.sdk.trainer import job_state, to_dict
 from burnish_protos.trainer.v1.trainer_pb2 import (

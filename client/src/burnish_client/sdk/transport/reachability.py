@@ -10,7 +10,7 @@ from typing import Literal
 
 from burnish.errors import BurnishError, DeadlineError, UnauthenticatedError, UnavailableError
 from burnish_client.config.endpoints import Service
-from burnish_client.sdk.service_client import ServiceClient
+from burnish_client.sdk.transport.service_client import ServiceClient
 
 LIMIT_SECONDS = 10.0
 Access = Literal["accepted", "refused", "unreachable", "failed"]

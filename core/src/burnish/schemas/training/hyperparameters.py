@@ -1,6 +1,6 @@
 """The hyperparameters that every training method has, each declared once: name, type, default, bounds, unit and help.
 
-Everything else is derived from these classes and from burnish.schemas.methods: the fields of a job on the wire, the options of
+Everything else is derived from these classes and from burnish.schemas.training.methods: the fields of a job on the wire, the options of
 `burnish train`, the parameters of a sweep, the table in docs/training.md and the model card. Tests hold the proto to them.
 """
 

@@ -11,8 +11,9 @@ from rich.live import Live
 from rich.markup import escape
 from rich.table import Table
 
-from burnish.schemas.job_state import JobState
-from burnish_client.cli.views import console, job_text
+from burnish.schemas.training.job_state import JobState
+from burnish_client.cli.views import console
+from burnish_client.cli.views.training import job_text
 from burnish_client.sdk.trainer import TrainerClient, job_state
 from burnish_protos.trainer.v1.trainer_pb2 import StepMetrics, TuningJob, TuningJobEvent
 

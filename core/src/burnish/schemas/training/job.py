@@ -11,8 +11,8 @@ from pydantic import Field, field_validator, model_validator
 from burnish.errors import InvalidInputError, PreconditionError
 from burnish.layout import check_name
 from burnish.schemas.base import BaseModelRef, Frozen, VersionRef
-from burnish.schemas.hosted import HostedSpec
-from burnish.schemas.hyperparameters import (
+from burnish.schemas.training.hosted import HostedSpec
+from burnish.schemas.training.hyperparameters import (
     Hyperparameter,
     LoraSpec,
     OptimizerSpec,
@@ -21,7 +21,7 @@ from burnish.schemas.hyperparameters import (
     hyperparameters,
     value_text,
 )
-from burnish.schemas.methods import METHODS, Method
+from burnish.schemas.training.methods import METHODS, Method
 
 Backend = Literal["auto", "peft", "unsloth"]
 Part = Literal["params", "lora", "optimizer", "run"]

@@ -15,7 +15,7 @@ from pydantic import Field
 from burnish.errors import InvalidInputError
 from burnish.schemas.base import Frozen, VersionRef
 from burnish.schemas.dataset import DatasetFormat
-from burnish.schemas.hyperparameters import Shown
+from burnish.schemas.training.hyperparameters import Shown
 
 Method = Literal["sft", "dpo", "kto", "orpo", "simpo"]
 

@@ -15,8 +15,8 @@ from tenacity import retry, retry_if_exception_type, stop_after_attempt, wait_ex
 from burnish.errors import BurnishError, InvalidInputError, UnavailableError
 from burnish.schemas.base import BrokenObject, Listing
 from burnish_client.sdk import errors as wire
-from burnish_client.sdk import tls, tracing
-from burnish_client.sdk.service_client import ServiceClient
+from burnish_client.sdk.transport import tls, tracing
+from burnish_client.sdk.transport.service_client import ServiceClient
 
 Model = TypeVar("Model", bound=BaseModel)
 READ_ATTEMPTS = 4

@@ -9,8 +9,8 @@ from urllib.parse import urlsplit
 
 import httpx
 
-from burnish.certificates import read_authorities
 from burnish.errors import PreconditionError
+from burnish.service.certificates import read_authorities
 
 VARIABLE = "BURNISH_CA"
 LOOK_SECONDS = 3.0

@@ -10,8 +10,8 @@ from pathlib import Path
 from pydantic import Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from burnish.certificates import ServerCertificate
 from burnish.objectstores.s3 import S3ObjectStore
+from burnish.service.certificates import ServerCertificate
 
 
 class S3Settings(BaseSettings):

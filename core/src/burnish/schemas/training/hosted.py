@@ -15,7 +15,7 @@ from burnish.digests import canonical_json, version_of
 from burnish.errors import InvalidInputError
 from burnish.schemas.base import Frozen, Manifest
 from burnish.schemas.dataset import ExportForm
-from burnish.schemas.methods import Method
+from burnish.schemas.training.methods import Method
 
 ProviderName = Literal["openai", "together", "fireworks", "vertex"]
 LOCAL = "local"

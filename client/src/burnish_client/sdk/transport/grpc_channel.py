@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 import grpc
 
 from burnish.errors import InvalidInputError
-from burnish_client.sdk import tls
+from burnish_client.sdk.transport import tls
 
 NO_PROXY = ("grpc.enable_http_proxy", 0)
 

@@ -9,7 +9,7 @@ import logging
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from burnish import gpus
+from burnish.machine import gpus
 
 log = logging.getLogger(__name__)
 

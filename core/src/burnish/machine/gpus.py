@@ -1,6 +1,6 @@
 """The GPUs of this machine by the driver's own library (NVML), and those of them that CUDA_VISIBLE_DEVICES names.
 
-The trainer reads them for its jobs, the inference service for what it lends. The library is asked by a short-lived process, `python -m burnish.gpus`, since a broken driver may never answer.
+The trainer reads them for its jobs, the inference service for what it lends. The library is asked by a short-lived process, `python -m burnish.machine.gpus`, since a broken driver may never answer.
 NVML takes no memory of a GPU and starts no CUDA. A GPU that is in slices (MIG) counts as its slices, which have their
 own memory; CUDA gives a process one of them only.
 """
@@ -20,7 +20,7 @@ log = logging.getLogger(__name__)
 
 VISIBLE = "CUDA_VISIBLE_DEVICES"
 LIBRARY = "libnvidia-ml.so.1"
-READER = (sys.executable, "-m", "burnish.gpus")
+READER = (sys.executable, "-m", "burnish.machine.gpus")
 READ_SECONDS = 20.0
 NAME_BYTES = 96
 NOT_LOADED = 9  # NVML_ERROR_DRIVER_NOT_LOADED: the library alone is there

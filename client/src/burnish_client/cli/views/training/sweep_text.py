@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from burnish.schemas.hyperparameters import value_text
+from burnish.schemas.training.hyperparameters import value_text
 from burnish_client.cli.views import console
 from burnish_client.tuning.sweep import SweepResult, TrialResult
 

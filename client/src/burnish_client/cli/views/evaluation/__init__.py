@@ -1,0 +1,1 @@
+"""What the commands of `commands/evaluation` print: answers as they come, verdicts, aliases, cheap attempts."""

@@ -1,0 +1,1 @@
+"""What the commands of `commands/training` print: jobs, their progress and metrics, sweeps."""
