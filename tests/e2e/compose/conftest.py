@@ -32,7 +32,7 @@ class Stack:
     """A running stack.
 
     variables: what its .env holds; folder: where that .env stands; burnish: the command on the host; ca: the authority of its
-    certificate, where its doors speak TLS.
+    certificate, where its endpoints speak TLS.
     """
 
     engine: DockerCompose

@@ -169,7 +169,7 @@ def shell(stack: Stack, line: str) -> None:
 
 
 def test_the_demo_says_when_no_stack_answers(tmp_path: Path) -> None:
-    """Needs no engine: without an .env, and with one whose doors are shut."""
+    """Needs no engine: without an .env, and with one whose services do not answer."""
     words = [str(BURNISH), "demo", "--target", "compose", "--small"]
     without = subprocess.run(
         words, cwd=tmp_path, env=clean_environment(), capture_output=True, text=True, timeout=60, check=False

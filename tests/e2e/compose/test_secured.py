@@ -181,8 +181,8 @@ def held_by(secured: Stack, trainer: str, jobs: list[str]) -> list[str]:
 
 
 def test_prometheus_scrapes_everything_and_every_panel_and_alert_has_an_answer(secured: Stack) -> None:
-    doors = {"curator": 8701, "inference": 8703, "trainer": 9464, "trainer-2": 9464}
-    expected = {f"{name}:{port}": "1" for name, port in doors.items()}
+    endpoints = {"curator": 8701, "inference": 8703, "trainer": 9464, "trainer-2": 9464}
+    expected = {f"{name}:{port}": "1" for name, port in endpoints.items()}
     until(lambda: ups(secured) == expected, 120, "all four are up")
     named = [(where, expression.replace("$__rate_interval", "10m")) for where, expression in expressions()]
 

@@ -79,8 +79,8 @@ def test_a_login_serves_every_command_until_the_logout(
     assert f"from the login in {kept}" in status.out
     assert "base model tiny" in status.out
     told = burnish("status", "--json").json
-    assert [one["base_model"] for one in told["doors"]] == [None, None, "tiny"]
-    assert {one["door"]: one["state"] for one in told["doors"]} == dict.fromkeys(SERVICES, "accepted")
+    assert [one["base_model"] for one in told["services"]] == [None, None, "tiny"]
+    assert {one["service"]: one["state"] for one in told["services"]} == dict.fromkeys(SERVICES, "accepted")
     assert (told["device"]["sharing"], told["device"]["holder"]) == ("separate", None)
     assert told["sources"] == dict.fromkeys(SERVICES, f"the login in {kept}")
     assert TOKEN not in str(told)
@@ -110,7 +110,7 @@ def test_one_service_that_does_not_answer_is_enough_to_keep_nothing(burnish: Com
         typed=TOKEN,
     )
     assert done.code == 1
-    assert [one["state"] for one in done.json["doors"]] == ["accepted", "unreachable"]
+    assert [one["state"] for one in done.json["services"]] == ["accepted", "unreachable"]
     assert done.json["kept"] is False
     assert login_file.read() is None
 

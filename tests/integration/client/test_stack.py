@@ -52,7 +52,7 @@ def test_the_state_folder_is_closed_to_others(running_home: Home) -> None:
     assert stat.S_IMODE(running_home.path.stat().st_mode) == 0o700
 
 
-def test_clients_find_the_doors_by_the_state_folder(running_home: Home) -> None:
+def test_clients_find_the_services_by_the_state_folder(running_home: Home) -> None:
     with (
         CuratorClient.from_settings(running_home.settings()) as curator,
         TrainerClient.from_settings(running_home.settings()) as trainer,

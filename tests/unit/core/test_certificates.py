@@ -149,7 +149,7 @@ def test_a_bad_replacement_is_logged_and_the_pair_of_before_stays(
 
 
 def test_every_consumer_is_told_of_a_change(authority: Authority, tmp_path: Path) -> None:
-    """Two servers on one certificate, as the trainer's gRPC and metrics doors are."""
+    """Two servers on one certificate, as the trainer's gRPC and metrics endpoints are."""
     door = ServerCertificate(*(Path(shutil.copy(file, tmp_path)) for file in authority.issue("first")))
     trusting = ssl.create_default_context(cafile=authority.ca)
     with serving(door) as one, serving(door) as other:

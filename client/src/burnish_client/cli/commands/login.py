@@ -63,7 +63,7 @@ def login(options: LoginOptions) -> None:
         login_file.write(record)
     if options.json:
         file = str(login_file.path())
-        console.print_json({"kept": accepted, "file": file, "doors": [one.to_dict() for one in checked]})
+        console.print_json({"kept": accepted, "file": file, "services": [one.to_dict() for one in checked]})
     if not accepted:
         console.note("[bold red]not logged in:[/] nothing was kept")
         raise typer.Exit(1)

@@ -101,11 +101,11 @@ def status(json: JsonFlag = False) -> None:
     is_healthy = state is not None and state.phase == "running" and all(part.state == "healthy" for part in state.parts)
     if json:
         shown = state.public() if state else {"phase": "stopped", "parts": []}
-        doors = [one.to_dict() for one in elsewhere]
+        reached = [one.to_dict() for one in elsewhere]
         shown_device = device.model_dump(mode="json") if device else None
         at_providers = [to_dict(job) for job in hosted]
         console.print_json(
-            shown | {"sources": sources, "doors": doors, "device": shown_device, "at_providers": at_providers}
+            shown | {"sources": sources, "services": reached, "device": shown_device, "at_providers": at_providers}
         )
     else:
         if state is not None and (is_used or state.phase != "stopped"):

@@ -32,7 +32,7 @@ class ServiceAccess:
     def to_dict(self) -> dict[str, str | None]:
         """As `--json` prints it, under the keys that scripts rely on."""
         return {
-            "door": self.service,
+            "service": self.service,
             "address": self.address,
             "state": self.state,
             "detail": self.detail,
