@@ -43,6 +43,11 @@ async def browser(anonymous: httpx.AsyncClient, page: str) -> httpx.AsyncClient:
     return anonymous
 
 
+def uses(body: str) -> list[str]:
+    """What the buttons that accept a suggestion send, in the order of the page."""
+    return re.findall(r'value="(use:[0-9a-f]+)"', body)
+
+
 async def form(
     browser: httpx.AsyncClient, page: str, question_id: str, text: str = "", **fields: str
 ) -> dict[str, str]:
@@ -178,9 +183,11 @@ async def test_a_suggestion_is_taken_as_it_is_or_edited(
     graded = (await anonymous.get(f"{page}?item=q3")).text
     assert ("passes the question’s grader" in graded, "fails the question’s grader" in graded) == (True, True)
     assert "a vendor&#39;s</textarea>" in (await anonymous.get(f"{page}?item=q1&edit=1")).text
-    taken = await save(anonymous, page, "q1", action="use:1", by_script=True)
+    taken = await save(anonymous, page, "q1", action=uses(first)[1], by_script=True)
     assert taken.json()["said"] == "q1: accepted"
-    refused = await save(anonymous, page, "q3", action="use:1", by_script=True)
+    gone = await save(anonymous, page, "q3", action=uses(first)[1], by_script=True)
+    assert (gone.status_code, "is not there any more" in gone.json()["error"]["message"]) == (400, True)
+    refused = await save(anonymous, page, "q3", action=uses(graded)[1], by_script=True)
     assert (refused.status_code, "own grader" in refused.json()["error"]["message"]) == (400, True)
     assert (await save(anonymous, page, "q3", "no", by_script=True)).json()["said"] == "q3: accepted"
     anonymous.headers["Authorization"] = f"Bearer {TOKEN}"

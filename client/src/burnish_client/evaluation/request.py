@@ -232,6 +232,14 @@ class EvalInputs:
     corrections: Sequence[Correction] = ()
 
 
+def endpoint_and_model(text: str, token: str | None, what: str) -> tuple[Endpoint, str]:
+    """Endpoint and model of `URL#NAME`. what: the option, for the message of InvalidInputError."""
+    url, sign, model = text.rpartition("#")
+    if not sign or not model or not url.startswith(("http://", "https://")):
+        raise InvalidInputError(f"{what} {text!r}: write URL#NAME, as in http://127.0.0.1:8000/v1#qwen", field=what)
+    return Endpoint(url, token), model
+
+
 def read_benchmark(
     source: str | Path, curator: CuratorClient | None = None
 ) -> tuple[BenchmarkManifest, list[BenchmarkQuestion]]:

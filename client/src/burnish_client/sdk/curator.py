@@ -22,7 +22,15 @@ from burnish.schemas.clustering import ClusteringManifest, ClusteringSpec, Edit
 from burnish.schemas.dataset import DatasetManifest, DatasetSpec, ExportForm, LeftOut
 from burnish.schemas.erasure import Erasure, ErasureRequest
 from burnish.schemas.evaluation import EvalManifest
-from burnish.schemas.review import ReviewDecision, ReviewEvent, ReviewProgress, ReviewState
+from burnish.schemas.review import (
+    ReviewDecision,
+    ReviewEvent,
+    ReviewProgress,
+    ReviewPrompt,
+    ReviewState,
+    TeacherAnswer,
+    TeacherSuggestion,
+)
 from burnish.schemas.runlog import (
     Diagnosis,
     RejectedLine,
@@ -31,6 +39,7 @@ from burnish.schemas.runlog import (
     RunLogImport,
     RunLogLine,
     RunLogManifest,
+    SuggestionImport,
 )
 from burnish_client.sdk.review_files import from_csv, is_csv
 from burnish_client.sdk.transport.http import HttpClient, segment
@@ -208,6 +217,50 @@ class CuratorClient(HttpClient):
         query += [("prefill", prefill)] if prefill else []
         response = self._get(f"/v1/runlogs/{segment(run_log_id)}/review", query)
         return [ReviewItem.model_validate_json(line) for line in response.content.splitlines() if line]
+
+    def review_prompts(
+        self,
+        run_log_id: str,
+        labels: Sequence[str] = (),
+        slices: Sequence[str] = (),
+        *,
+        model: str | None = None,
+        host: str | None = None,
+        again: bool = False,
+        limit: int | None = None,
+    ) -> list[ReviewPrompt]:
+        """What a teacher can be asked: the prompts of open items, in the order of the review queue.
+
+        model, host: a teacher; what it has answered is left out, unless `again`. Prompts with a `problem` do not count for `limit`.
+        """
+        query = [*(("label", label) for label in labels), *(("slice", name) for name in slices)]
+        more = {"model": model, "host": host, "again": "true" if again else None, "limit": limit}
+        query += [(name, str(value)) for name, value in more.items() if value is not None]
+        response = self._get(f"/v1/runlogs/{segment(run_log_id)}/review/prompts", query)
+        return [ReviewPrompt.model_validate_json(line) for line in response.content.splitlines() if line]
+
+    def suggest(
+        self,
+        run_log_id: str,
+        answers: Iterable[TeacherAnswer],
+        *,
+        benchmark: str | None = None,
+        grader: str | None = None,
+    ) -> SuggestionImport:
+        """Have a teacher's answers graded and kept as suggestions, which decide nothing.
+
+        benchmark: name/version whose graders go first; grader: for lines without one that have an expected answer.
+        """
+        path = f"/v1/runlogs/{segment(run_log_id)}/review/suggestions"
+        query = {name: value for name, value in (("benchmark", benchmark), ("grader", grader)) if value}
+        response = self._send("POST", path, content=to_jsonl(answers), headers=JSONL, params=query)
+        return SuggestionImport.model_validate_json(response.content)
+
+    def suggestions(self, run_log_id: str, question_ids: Sequence[str] = ()) -> list[TeacherSuggestion]:
+        """What teachers suggested for these questions (none: for all), those that passed first."""
+        query = [("question_id", question_id) for question_id in question_ids]
+        response = self._get(f"/v1/runlogs/{segment(run_log_id)}/review/suggestions", query)
+        return [TeacherSuggestion.model_validate_json(line) for line in response.content.splitlines() if line]
 
     def import_review(self, run_log_id: str, items: Iterable[ReviewItem] | Path, author: str = "") -> ReviewImport:
         """Send decisions, from items or from a review file (JSONL, or CSV by its suffix); the answer names its bad lines.

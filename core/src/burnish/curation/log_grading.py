@@ -52,7 +52,7 @@ class LogGrader:
         if line.grade is not None and not (fails and not (line.failure_label or "").strip()):
             return line, None
         messages = prompt_messages(line)
-        own, rule = self._own(line, messages)
+        own, rule = self.grader_of(line, messages)
         if own is not None:
             try:
                 found = grade(own.spec, line.answer, own.expected_answer)
@@ -81,7 +81,8 @@ class LogGrader:
         update = {"grade": "correct" if passes else "incorrect", "graded_by": by}
         return line.model_copy(update=update | ({} if passes else {"failure_label": label})), by.rule
 
-    def _own(self, line: RunLogLine, messages: list[Message]) -> tuple[OwnGrader | None, str]:
+    def grader_of(self, line: RunLogLine, messages: list[Message]) -> tuple[OwnGrader | None, str]:
+        """(how an answer to this line is graded, or None; the rule that says so): the benchmark goes before the line, and that before `spec`."""
         question = self._by_id.get(line.question_id) or (
             self._by_key.get(spoken_key(messages)) if self._by_key else None
         )

@@ -76,6 +76,7 @@ class Erasure(Frozen):
     run_logs: list[ErasedLines] = []
     traces: int = Field(default=0, description="waiting objects that were rewritten")
     reviews: int = Field(default=0, description="reviewed questions that were removed")
+    suggestions: int = Field(default=0, description="teachers' answers to such questions that were removed")
     datasets: list[ErasedDataset] = []
     evals: list[str] = Field(
         default=[], description="folders of stored evaluations, and of other documents, that were rewritten"

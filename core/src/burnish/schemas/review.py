@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import AwareDatetime, Field
 
-from burnish.schemas.base import Frozen
+from burnish.schemas.base import Frozen, Message
 
 ReviewState = Literal["open", "corrected", "accepted", "unsure", "dismissed", "flagged"]
 STATES: tuple[ReviewState, ...] = ("open", "corrected", "accepted", "unsure", "dismissed", "flagged")
@@ -87,3 +87,48 @@ class ReviewProgress(Frozen):
     effort: ReviewEffort
     median_seconds: float | None = Field(default=None, description="of the last 20 decisions that were measured")
     agreement: Agreement | None = None
+
+
+SuggestionGrade = Literal["passed", "failed", "ungraded"]
+SUGGESTION_GRADES: tuple[SuggestionGrade, ...] = ("passed", "ungraded", "failed")  # the best first
+
+
+class ReviewPrompt(Frozen):
+    """A question in view, as a teacher can be asked: the prompt of the failure that a reviewer sees."""
+
+    question_id: str
+    failure_label: str
+    slice: str | None = None
+    messages: list[Message]
+    prompt_key: str = Field(description="of the messages (message_key)")
+    problem: str = Field(default="", description="why no teacher can be asked this; empty: one can")
+
+
+class TeacherAnswer(Frozen):
+    """What another model answered to such a prompt. It is a suggestion, and no decision."""
+
+    question_id: str
+    failure_label: str
+    text: str
+    model: str = Field(min_length=1, max_length=200)
+    host: str = Field(
+        max_length=255, pattern=r"^[^/@?#\s]+$", description="of its endpoint, with the port: no path, no key"
+    )
+    prompt_key: str = Field(pattern=PROMPT_KEY, description="of the prompt that it answers")
+    sampling: dict[str, Any] = Field(default={}, description="request parameters as they were sent")
+    finish_reason: str | None = None
+    prompt_tokens: int | None = Field(default=None, ge=0, le=2**53)
+    completion_tokens: int | None = Field(default=None, ge=0, le=2**53)
+
+    @property
+    def teacher(self) -> str:
+        return f"{self.model} at {self.host}"
+
+
+class TeacherSuggestion(TeacherAnswer):
+    """A teacher's answer as it is kept, with what a grader says of it."""
+
+    grade: SuggestionGrade
+    grader: str | None = Field(default=None, description="who graded it")
+    detail: str = Field(default="", description="how it fails")
+    at: AwareDatetime

@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from burnish.schemas.base import Frozen, Manifest
 from burnish.schemas.logged import UNGRADED, LoggedMessage, reshaped
-from burnish.schemas.review import MOST_EVENTS, PROMPT_KEY, ReviewState
+from burnish.schemas.review import MOST_EVENTS, PROMPT_KEY, ReviewState, SuggestionGrade
 
 PASSING_GRADES = ("correct", "acceptable", "pass", "passed", "true")
 FAILING_GRADES = (
@@ -237,6 +237,13 @@ class ReviewItem(Frozen):
         pattern=PROMPT_KEY,
         description="of the prompt that this item shows: the correction is used for it alone",
     )
+    suggestion: str = Field(
+        default="", description="the best answer of a teacher; as corrected_output it counts as accepted"
+    )
+    suggested_by: str = Field(default="", description="its model and host; not read back")
+    suggestion_grade: SuggestionGrade | None = Field(
+        default=None, description="what a grader says of it; not read back"
+    )
 
 
 class ReviewImport(Frozen):
@@ -247,4 +254,11 @@ class ReviewImport(Frozen):
     empty: int = Field(description="lines whose corrected_output is still empty: not an error")
     removed: int = Field(default=0, description="earlier corrections that were taken back by emptying them")
     set_aside: int = Field(default=0, description="lines that are unsure, dismissed or flagged")
+    rejected_lines: list[RejectedLine] = []
+
+
+class SuggestionImport(Frozen):
+    """Answer to teachers' answers: how many were kept, by grade, and which were not."""
+
+    grades: dict[SuggestionGrade, int]
     rejected_lines: list[RejectedLine] = []

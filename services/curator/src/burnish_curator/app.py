@@ -45,6 +45,9 @@ from burnish_curator.reviews.deciding import QueueService
 from burnish_curator.reviews.leases import LeaseRepository
 from burnish_curator.reviews.repository import CorrectionRepository
 from burnish_curator.reviews.service import ReviewService
+from burnish_curator.reviews.suggestions import endpoints as suggestions_endpoints
+from burnish_curator.reviews.suggestions.repository import SuggestionRepository
+from burnish_curator.reviews.suggestions.service import SuggestionService
 from burnish_curator.reviews.web import pages, queue_pages
 from burnish_curator.runlogs import endpoints as runlogs_endpoints
 from burnish_curator.runlogs.repository import CACHE_BYTES, RunLogRepository
@@ -115,7 +118,7 @@ def create_app(deps: Deps) -> FastAPI:
     spool = deps.cache_dir / "spool"
     clusterings = ClusteringRepository(deps.store)
     run_logs = RunLogRepository(deps.store, deps.cache_dir, spool, deps.metrics, deps.cache_bytes, clusterings)
-    corrections = CorrectionRepository(deps.database)
+    corrections, suggestions = CorrectionRepository(deps.database), SuggestionRepository(deps.database)
     datasets, benchmarks = DatasetRepository(deps.store), BenchmarkRepository(deps.store)
     app.state.access = access
     app.state.spool = spool
@@ -127,8 +130,11 @@ def create_app(deps: Deps) -> FastAPI:
     app.state.run_logs = run_logs
     app.state.clusterings = clusterings
     app.state.clustering_service = ClusteringService(run_logs, clusterings, spool)
-    app.state.reviews = ReviewService(deps.store, run_logs, corrections, deps.metrics)
-    app.state.review_queue = QueueService(run_logs, corrections, LeaseRepository(deps.database), deps.metrics)
+    app.state.reviews = ReviewService(deps.store, run_logs, corrections, suggestions, deps.metrics)
+    app.state.review_queue = QueueService(
+        run_logs, corrections, suggestions, LeaseRepository(deps.database), deps.metrics
+    )
+    app.state.suggestions = SuggestionService(run_logs, app.state.review_queue, suggestions, benchmarks)
     app.state.datasets = datasets
     app.state.dataset_service = DatasetService(datasets, run_logs, corrections, benchmarks, deps.lengths, deps.metrics)
     app.state.benchmarks = benchmarks
@@ -154,6 +160,7 @@ def create_app(deps: Deps) -> FastAPI:
         clusterings_endpoints,
         traces_endpoints,
         reviews_endpoints,
+        suggestions_endpoints,
         datasets_endpoints,
         benchmarks_endpoints,
         evals_endpoints,

@@ -83,6 +83,7 @@ async def ask_sides(
     concurrency: int = MOST_CONCURRENCY,
     progress: ProgressCallback | None = None,
     cache: AnswerCache | None = None,
+    answered: Callable[[Answer], None] | None = None,
 ) -> list[list[Answer]]:
     """Ask each side every question; one list a side, in order of question, then sample.
 
@@ -92,6 +93,8 @@ async def ask_sides(
     cache: a side with a digest finds answers of earlier runs there, and leaves its own; greedy or seeded ones only (see
     AnswerCache, which the caller enters). Within one call each cached answer is served once: two sides that ask the same
     model the same thing (A/A) never get one answer for both.
+
+    answered: is told each answer once it is in its log; not those that were there or in the cache.
 
     A question that finally fails is an Answer with `error`, asked again by the next run. Raises what concerns all
     questions (see ChatClient), InvalidInputError for duplicate question ids.
@@ -109,7 +112,7 @@ async def ask_sides(
                 for endpoint in dict.fromkeys(side.endpoint for side in sides)
             }
             jobs = list(_jobs(sides, questions, sampling))
-            run = _Run(sides, logs, clients, progress, cache)
+            run = _Run(sides, logs, clients, progress, cache, answered)
             await run.do(jobs, workers=concurrency * len(clients))
             return [[run.answers[job.side, job.key] for job in jobs if job.side == i] for i in range(len(sides))]
 
@@ -124,10 +127,11 @@ class _Run:
         clients: dict[Endpoint, ChatClient],
         progress: ProgressCallback | None,
         cache: AnswerCache | None,
+        answered: Callable[[Answer], None] | None,
     ) -> None:
         self.answers: dict[tuple[int, AnswerKey], Answer] = {}
         self._sides, self._logs, self._clients = sides, logs, clients
-        self._progress, self._cache = progress, cache
+        self._progress, self._cache, self._answered = progress, cache, answered
         self._errors = self._total = self._reused = 0
         self._times = deque([time.monotonic()], maxlen=SPEED_WINDOW + 1)
 
@@ -183,6 +187,8 @@ class _Run:
             self._keep(job, answer)
             if self._cache is not None and job.cache_key is not None:
                 self._cache.put(job.cache_key, answer)
+            if self._answered is not None:
+                self._answered(answer)
             self._errors += answer.error is not None
             self._times.append(time.monotonic())
             self._report()

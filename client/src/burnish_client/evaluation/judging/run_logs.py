@@ -7,7 +7,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from burnish.curation.log_grading import LogGrader
-from burnish.errors import InvalidInputError
 from burnish.runlogs.identity import run_key
 from burnish.runlogs.parsing import parse_line
 from burnish.runlogs.prompts import prompt_messages
@@ -20,7 +19,7 @@ from burnish_client.evaluation.asking.chat import prompt_digest
 from burnish_client.evaluation.grade import grade_answer
 from burnish_client.evaluation.judging.calibration import check_calibration
 from burnish_client.evaluation.judging.judge import judge_digests, judge_sides
-from burnish_client.evaluation.request import Endpoint, JudgeSettings
+from burnish_client.evaluation.request import JudgeSettings
 
 NOT_KNOWN = "(not known: the rubric alone decides)"
 
@@ -43,14 +42,6 @@ class JudgedLines:
     asked: int = 0
     left: int = 0
     problems: int = 0
-
-
-def parse_judge(text: str, token: str | None) -> tuple[Endpoint, str]:
-    """Endpoint and model of `URL#NAME`."""
-    url, sign, model = text.rpartition("#")
-    if not sign or not model or not url.startswith(("http://", "https://")):
-        raise InvalidInputError(f"judge {text!r}: write URL#NAME, as in http://127.0.0.1:8000/v1#qwen", field="judge")
-    return Endpoint(url, token), model
 
 
 async def judge_lines(

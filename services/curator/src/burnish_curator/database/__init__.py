@@ -4,6 +4,20 @@ Opened by main.py; only the reviews' repositories read and write it. Everything 
 """
 
 from burnish_curator.database.engine import open_database, transaction
-from burnish_curator.database.tables import ReviewEventRow, ReviewItemRow, ReviewLeaseRow, ReviewLogRow
+from burnish_curator.database.tables import (
+    ReviewEventRow,
+    ReviewItemRow,
+    ReviewLeaseRow,
+    ReviewLogRow,
+    ReviewSuggestionRow,
+)
 
-__all__ = ["ReviewEventRow", "ReviewItemRow", "ReviewLeaseRow", "ReviewLogRow", "open_database", "transaction"]
+__all__ = [
+    "ReviewEventRow",
+    "ReviewItemRow",
+    "ReviewLeaseRow",
+    "ReviewLogRow",
+    "ReviewSuggestionRow",
+    "open_database",
+    "transaction",
+]

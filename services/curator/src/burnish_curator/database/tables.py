@@ -1,6 +1,6 @@
 """Tables of the review state. A change here needs a migration beside the others.
 
-What a person wrote stands in `review_events` alone; the other tables have ids, states and times.
+What a person wrote stands in `review_events`, what another model answered in `review_suggestions`; the other tables have ids, states and times.
 """
 
 from __future__ import annotations
@@ -83,3 +83,25 @@ class ReviewLeaseRow(Base):
     holder: Mapped[str] = mapped_column(Text)
     since: Mapped[datetime] = mapped_column(DateTime(timezone=True))
     until: Mapped[datetime] = mapped_column(DateTime(timezone=True))
+
+
+class ReviewSuggestionRow(Base):
+    """What a teacher answered to a question's prompt, the newest; nobody has decided it. sampling: JSON of the request's parameters."""
+
+    __tablename__ = "review_suggestions"
+
+    run_log_id: Mapped[str] = mapped_column(String(64), primary_key=True)
+    question_id: Mapped[str] = mapped_column(Text, primary_key=True)
+    prompt_key: Mapped[str] = mapped_column(String(64), primary_key=True)
+    model: Mapped[str] = mapped_column(Text, primary_key=True)
+    host: Mapped[str] = mapped_column(Text, primary_key=True)
+    failure_label: Mapped[str] = mapped_column(Text)
+    text: Mapped[str] = mapped_column(Text)
+    sampling: Mapped[str] = mapped_column(Text)
+    finish_reason: Mapped[str | None] = mapped_column(Text)
+    prompt_tokens: Mapped[int | None] = mapped_column(BigInteger)
+    completion_tokens: Mapped[int | None] = mapped_column(BigInteger)
+    grade: Mapped[str] = mapped_column(String(16))
+    grader: Mapped[str | None] = mapped_column(Text)
+    detail: Mapped[str] = mapped_column(Text)
+    at: Mapped[datetime] = mapped_column(DateTime(timezone=True))

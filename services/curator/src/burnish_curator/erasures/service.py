@@ -104,6 +104,7 @@ class ErasureService:
                 "run_logs": [one.model_copy(update={"files": []}) for one in planned.run_logs],
                 "traces": self._traces.touched(is_user, erased.trace_ids),
                 "reviews": sum(self._reviews.count(log, gone) for log, gone in erased.gone.items()),
+                "suggestions": sum(self._reviews.count_suggestions(log, gone) for log, gone in erased.gone.items()),
                 "datasets": [
                     ErasedDataset(name=one.manifest.name, version=one.manifest.version, rows=one.removed)
                     for one in less
@@ -155,10 +156,10 @@ class ErasureService:
     def _dependents(self, erasure: Erasure, erased: Erased, spool: Path) -> Erasure:
         """Everything that was made from the lines. What will be touched is in the record before it is."""
         done = {field: list(getattr(erasure, field)) for field in ("datasets", "evals", "adapters")}
-        reviews = erasure.reviews
+        reviews, suggestions = erasure.reviews, erasure.suggestions
 
         def save() -> Erasure:
-            saved = erasure.model_copy(update={**done, "reviews": reviews})
+            saved = erasure.model_copy(update={**done, "reviews": reviews, "suggestions": suggestions})
             self.records.save(saved)
             return saved
 
@@ -182,7 +183,8 @@ class ErasureService:
         for one, new in built:
             steps.replace_dataset(self._store, self._datasets, one.manifest, new, erasure.id)
         for run_log_id, questions in erased.gone.items():
-            reviews += self._reviews.erase(run_log_id, sorted(questions))
+            removed = self._reviews.erase(run_log_id, sorted(questions))
+            reviews, suggestions = reviews + removed[0], suggestions + removed[1]
         return save()
 
     def _drop(self, erasure: Erasure) -> None:

@@ -13,6 +13,7 @@ import numpy as np
 from burnish.curation.review import known_failures, of_no_failure, refusal, seen_failures
 from burnish.digests import sha256_hex
 from burnish.errors import ConflictError, InvalidInputError, NotFoundError
+from burnish.runlogs.reader import RunLogReader
 from burnish.schemas.review import (
     CORRECTIONS,
     SET_ASIDE,
@@ -30,6 +31,7 @@ from burnish_curator.reviews.cards import Suggestion, read_card, suggestions_of
 from burnish_curator.reviews.leases import LEASE_SECONDS, Lease, LeaseRepository
 from burnish_curator.reviews.queue import LogQueue, LogQueues, View, count_states, find_next
 from burnish_curator.reviews.repository import CorrectionRepository, Decided, Recorded
+from burnish_curator.reviews.suggestions.repository import SuggestionRepository
 from burnish_curator.runlogs.repository import RunLogRepository
 
 HISTORY_SHOWN = 20
@@ -117,11 +119,13 @@ class QueueService:
         self,
         run_logs: RunLogRepository,
         corrections: CorrectionRepository,
+        suggestions: SuggestionRepository,
         leases: LeaseRepository,
         metrics: CuratorMetrics,
     ) -> None:
         self._run_logs = run_logs
         self._corrections = corrections
+        self._suggestions = suggestions
         self._leases = leases
         self._metrics = metrics
         self._queues = LogQueues()
@@ -233,11 +237,11 @@ class QueueService:
         return self._corrections.history(run_log_id, question_id, before, limit)
 
     def suggestions(self, filters: Filters, question_id: str) -> list[Suggestion]:
-        """What the log proposes for a question in view. NotFoundError if it is not there."""
+        """What is proposed for a question in view. NotFoundError if it is not there."""
         queue, view, _ = self._view(filters)
         place = self._place(queue, view, question_id)
         standing = self._corrections.standing(filters.run_log_id, [question_id]).get(question_id)
-        return suggestions_of(self._card(queue, view, filters, place, standing))
+        return self._suggestions_of(filters.run_log_id, self._card(queue, view, filters, place, standing))
 
     def _card(
         self, queue: LogQueue, view: View, filters: Filters, place: int, standing: ReviewEvent | None
@@ -250,6 +254,16 @@ class QueueService:
         labels = filters.labels or [cluster.label for cluster in view.clusters]
         [row] = seen_failures(log.reader, log.codes, rows, labels, filters.slices, {card["question_id"]: standing})
         return read_card(log.reader, row)
+
+    def _suggestions_of(self, run_log_id: str, card: dict[str, Any]) -> list[Suggestion]:
+        taught = self._suggestions.of(run_log_id, [card["question_id"]])
+        return suggestions_of(card, taught.get(card["question_id"], ()))
+
+    def rows(self, filters: Filters) -> tuple[RunLogReader, np.ndarray]:
+        """The run log, and the row shown for each question in view, in the order of the queue."""
+        queue, view, state_Q = self._view(filters)
+        wanted = np.isin(state_Q[view.question_N], [STATES.index(state) for state in filters.states])
+        return queue.log.reader, view.row_N[wanted]
 
     def _view(self, filters: Filters) -> tuple[LogQueue, View, np.ndarray]:
         queue = self._queues.of(self._run_logs.open(filters.run_log_id))
@@ -288,7 +302,7 @@ class QueueService:
         return Item(
             card=card,
             position=place + 1,
-            suggestions=suggestions_of(card),
+            suggestions=self._suggestions_of(filters.run_log_id, card),
             standing=standing,
             history=history,
             lease=lease if lease.holder != reviewer else None,

@@ -11,7 +11,14 @@ from sqlalchemy import Connection, Engine, Row, Select, func, select
 
 from burnish.curation.review import Correction
 from burnish.schemas.review import CORRECTIONS, ReviewEffort, ReviewEvent, ReviewState
-from burnish_curator.database import ReviewEventRow, ReviewItemRow, ReviewLeaseRow, ReviewLogRow, transaction
+from burnish_curator.database import (
+    ReviewEventRow,
+    ReviewItemRow,
+    ReviewLeaseRow,
+    ReviewLogRow,
+    ReviewSuggestionRow,
+    transaction,
+)
 
 ROWS_AT_ONCE = 500
 RECENT = 20
@@ -19,6 +26,7 @@ EVENTS: Any = ReviewEventRow.__table__
 ITEMS: Any = ReviewItemRow.__table__
 LEASES: Any = ReviewLeaseRow.__table__
 LOGS: Any = ReviewLogRow.__table__
+SUGGESTIONS: Any = ReviewSuggestionRow.__table__
 
 
 @dataclass(frozen=True)

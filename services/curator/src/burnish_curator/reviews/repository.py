@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -12,7 +13,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 
 from burnish.schemas.review import CORRECTIONS, ReviewEvent, ReviewState
 from burnish_curator.database import transaction
-from burnish_curator.reviews.history import EVENTS, ITEMS, LEASES, LOGS, ReviewHistory, event_of, pieces
+from burnish_curator.reviews.history import EVENTS, ITEMS, LEASES, LOGS, SUGGESTIONS, ReviewHistory, event_of, pieces
 
 
 @dataclass(frozen=True)
@@ -141,25 +142,27 @@ class CorrectionRepository(ReviewHistory):
             removed = connection.execute(
                 select(func.count()).where(ITEMS.c.run_log_id == run_log_id, ITEMS.c.state.in_(CORRECTIONS))
             ).scalar_one()
-            for table in (EVENTS, ITEMS, LEASES):
+            for table in (EVENTS, ITEMS, LEASES, SUGGESTIONS):
                 connection.execute(delete(table).where(table.c.run_log_id == run_log_id))
             self._next_generation(connection, run_log_id)
             return int(removed)
 
-    def erase(self, run_log_id: str, question_ids: Collection[str]) -> int:
-        """Remove every event, state and lease of these questions; of how many something was there. Nothing is left in the file."""
-        removed = 0
+    def erase(self, run_log_id: str, question_ids: Collection[str]) -> tuple[int, int]:
+        """Remove every event, state, lease and suggestion of these questions. Nothing is left in the file.
+
+        How many questions somebody had decided about, and how many suggestions there were.
+        """
+        removed: Counter[str] = Counter()
         with transaction(self._database) as connection:
             for chosen in pieces(question_ids):
-                for table in (ITEMS, LEASES, EVENTS):
+                for table in (ITEMS, LEASES, EVENTS, SUGGESTIONS):
                     where = (table.c.run_log_id == run_log_id) & table.c.question_id.in_(chosen or ())
-                    count = connection.execute(delete(table).where(where)).rowcount
-                    removed += count if table is ITEMS else 0
+                    removed[table.name] += connection.execute(delete(table).where(where)).rowcount
             self._next_generation(connection, run_log_id)
         if self._database.dialect.name == "sqlite":
             with self._database.connect() as plain:  # the write-ahead log still has the pages as they were
                 plain.connection.driver_connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")  # type: ignore[union-attr]
-        return removed
+        return removed[ITEMS.name], removed[SUGGESTIONS.name]
 
     def _lock(self, connection: Connection, run_log_id: str, count: int) -> int:
         """Hold the run log's row until the transaction ends, and take `count` numbers; the first of them."""

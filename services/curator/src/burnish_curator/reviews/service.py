@@ -29,6 +29,7 @@ from burnish.schemas.runlog import Diagnosis, FailureCluster, ReviewImport, RunL
 from burnish_curator.metrics import CuratorMetrics
 from burnish_curator.reviews.deciding import as_decided, conflict
 from burnish_curator.reviews.repository import CorrectionRepository
+from burnish_curator.reviews.suggestions.repository import SuggestionRepository
 from burnish_curator.runlogs.repository import RunLogRepository
 
 ITEMS_AT_ONCE = 500
@@ -70,11 +71,13 @@ class ReviewService:
         store: ObjectStore,
         run_logs: RunLogRepository,
         corrections: CorrectionRepository,
+        suggestions: SuggestionRepository,
         metrics: CuratorMetrics,
     ) -> None:
         self._store = store
         self._run_logs = run_logs
         self._corrections = corrections
+        self._suggestions = suggestions
         self._metrics = metrics
         self._to_review: dict[
             tuple[str, str | None], tuple[list[FailureCluster], int]
@@ -141,8 +144,11 @@ class ReviewService:
         """Of how many of these questions something was decided."""
         return len(self._corrections.standing(run_log_id, questions))
 
-    def erase(self, run_log_id: str, questions: Sequence[str]) -> int:
-        """Remove everything that was written about these questions, and return of how many."""
+    def count_suggestions(self, run_log_id: str, questions: Collection[str]) -> int:
+        return sum(map(len, self._suggestions.of(run_log_id, questions).values()))
+
+    def erase(self, run_log_id: str, questions: Sequence[str]) -> tuple[int, int]:
+        """Remove everything that was written about these questions; of how many something was decided, and how many suggestions."""
         removed = self._corrections.erase(run_log_id, questions)
         self.forget_counts(run_log_id)
         return removed

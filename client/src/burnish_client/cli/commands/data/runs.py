@@ -222,10 +222,10 @@ def _with_judge(
 
     from burnish.verdict import read_calibration
     from burnish_client.cli.views.evaluation import answers
-    from burnish_client.evaluation.judging.run_logs import LineJudge, judge_lines, parse_judge
-    from burnish_client.evaluation.request import JudgeSettings
+    from burnish_client.evaluation.judging.run_logs import LineJudge, judge_lines
+    from burnish_client.evaluation.request import JudgeSettings, endpoint_and_model
 
-    endpoint, model = parse_judge(judge, token)
+    endpoint, model = endpoint_and_model(judge, token, "judge")
     text = rubric.read_text() if rubric is not None else ""
     if not text.strip():
         raise InvalidInputError("--judge needs --rubric FILE: write what makes an answer pass", field="rubric")

@@ -36,6 +36,7 @@ def _pairs(found: Erasure) -> list[tuple[str, object]]:
     pairs: list[tuple[str, object]] = [("run log", _lines(one)) for one in found.run_logs]
     pairs += [("traces", f"{found.traces:,} waiting objects")] if found.traces else []
     pairs += [("reviews", f"of {found.reviews:,} questions")] if found.reviews else []
+    pairs += [("suggestions", f"{found.suggestions:,} of teachers")] if found.suggestions else []
     pairs += [("dataset", _dataset(one, found.state == "preview")) for one in found.datasets]
     pairs += [("answers", f"in {folder.rstrip('/')}") for folder in found.evals]
     if found.scan is not None:

@@ -38,12 +38,14 @@ class Attempt:
 
 @dataclass(frozen=True)
 class SentDecision:
-    """The fields of the item's form. action: save, use:N (a suggestion), reason:N (one of REASONS), a state to set aside, or open."""
+    """The fields of the item's form. action: save, use:KEY (a suggestion), reason:N (one of REASONS), a state to set aside, or open."""
 
     question_id: Annotated[str, Form()]
     failure_label: Annotated[str, Form()]
     prompt_key: Annotated[str | None, Form(pattern=PROMPT_KEY)] = None
-    action: Annotated[str, Form(pattern=r"^(save|use:\d{1,3}|reason:[1-9]|unsure|dismissed|flagged|open)$")] = "save"
+    action: Annotated[str, Form(pattern=r"^(save|use:[0-9a-f]{12}|reason:[1-9]|unsure|dismissed|flagged|open)$")] = (
+        "save"
+    )
     version: Annotated[int | None, Form(ge=0, le=MOST_EVENTS)] = None
     corrected_output: Annotated[str, Form()] = ""
     reason: Annotated[str, Form()] = ""
@@ -168,14 +170,14 @@ def _decision(sent: SentDecision, browser: SignedIn, queue: QueueService, filter
         return ReviewDecision(**known, state=reason.state, reason=reason.words)
     if kind in SET_ASIDE:
         return ReviewDecision(**known, state=kind, reason=sent.reason.strip())
-    suggestions = [suggestion.text for suggestion in queue.suggestions(filters, sent.question_id)]
+    suggestions = {suggestion.key: suggestion.text for suggestion in queue.suggestions(filters, sent.question_id)}
     if kind == "use":
-        if int(number) >= len(suggestions):
-            raise InvalidInputError("this item has no such suggestion", field="action")
-        return ReviewDecision(**known, state="accepted", output=suggestions[int(number)])
+        if number not in suggestions:
+            raise InvalidInputError("this suggestion is not there any more: look at those that are", field="action")
+        return ReviewDecision(**known, state="accepted", output=suggestions[number])
     if kind == "open" or not sent.text.strip():
         return ReviewDecision(**known, state="open")
-    state: ReviewState = "accepted" if sent.text in suggestions else "corrected"
+    state: ReviewState = "accepted" if sent.text in suggestions.values() else "corrected"
     return ReviewDecision(**known, state=state, output=sent.text)
 
 
