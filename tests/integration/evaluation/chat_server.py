@@ -36,6 +36,7 @@ class ChatServer:
     refused_parameters: dict[str, str] = field(default_factory=dict)  # parameter -> message of the 400 it gets
     headers: dict[str, str] = field(default_factory=dict)  # of every answer
     usage: bool = True
+    finish_reason: str = "stop"
     delay_seconds: float = 0.0
     say: Callable[[str, str], str] = lambda model, prompt: f"{model}: {prompt}"
     top_logprobs: dict[str, float] | None = None  # of the first token, for those who ask
@@ -90,7 +91,7 @@ class ChatServer:
         self.bodies.append(body)
         message = {"role": "assistant", "content": self.say(body["model"], prompt)}
         usage = {"prompt_tokens": 7, "completion_tokens": 3} if self.usage else None
-        choice: dict[str, Any] = {"message": message, "finish_reason": "stop"}
+        choice: dict[str, Any] = {"message": message, "finish_reason": self.finish_reason}
         if body.get("logprobs") and self.top_logprobs is not None:
             top = [{"token": token, "logprob": logprob} for token, logprob in self.top_logprobs.items()]
             choice["logprobs"] = {"content": [{**top[0], "top_logprobs": top}]}

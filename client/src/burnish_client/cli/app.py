@@ -13,7 +13,17 @@ from typer.exceptions import TyperException
 
 from burnish.errors import BurnishError, Code
 from burnish_client.cli.commands import demo, login, model, stack
-from burnish_client.cli.commands.data import benchmark, clusters, dataset, diagnose, erase, lineage, review, runs
+from burnish_client.cli.commands.data import (
+    benchmark,
+    clusters,
+    dataset,
+    diagnose,
+    erase,
+    lineage,
+    review,
+    runs,
+    suggest,
+)
 from burnish_client.cli.commands.evaluation import eval_plan, evaluate, judge, probe, stored, try_cluster, verdict
 from burnish_client.cli.commands.training import adapters, compare, jobs, sweep, train
 from burnish_client.cli.options.common import RunsByDefault
@@ -34,6 +44,7 @@ evaluation.command("run", cls=evaluate.EvalCommand)(evaluate.evaluate)
 evaluation.command("plan")(eval_plan.plan)
 evaluation.command("ls")(stored.list_evals)
 evaluation.command("rm")(stored.remove_eval)
+review.app.command("suggest")(suggest.suggest)
 train.app.command("compare")(compare.compare)
 train.app.add_typer(sweep.app, name="sweep")
 
