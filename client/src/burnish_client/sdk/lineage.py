@@ -215,7 +215,16 @@ class LineageReader:
                 yield Node("questions", says, f"{len(ids):,} questions", children=tuple(questions))
 
     def _reviewers(self, dataset: DatasetManifest) -> dict[str, str]:
-        """Question id -> who corrected it, as the review says it."""
+        """Question id -> who corrected it, as the review says it; of a teacher's answer that nobody decided about, the teacher."""
+        taught = {
+            question_id: f"{origin.kind}, by {origin.teacher}"
+            for origin in dataset.origins
+            if origin.kind in ("grader-verified", "teacher")
+            for question_id in origin.questions
+        }
+        return self._decided(dataset) | taught
+
+    def _decided(self, dataset: DatasetManifest) -> dict[str, str]:
         try:
             items = self._curator.export_review(dataset.spec.run_log_id, dataset.spec.labels)
         except BurnishError as error:

@@ -11,6 +11,8 @@ import numpy as np
 
 from burnish.curation.anchors import Anchor, AnchorRules, choose_anchors
 from burnish.curation.composition import composition
+from burnish.curation.distillation.origins import attributed, mostly_taught, row_origins
+from burnish.curation.distillation.taken import Suggestions, Taken, take_answers
 from burnish.curation.foresight import (
     doubtful,
     kept_though_contaminated,
@@ -32,6 +34,7 @@ from burnish.curation.rows import Rows, empty_wrong_answers, example_rows, make_
 from burnish.curation.sealing import LEFT_OUT, TRAIN, VALIDATION, BuiltDataset, measure, with_files
 from burnish.curation.splitting import Partition, Unit, partition_with_uncorrected, units
 from burnish.curation.targets import (
+    NO_CORRECTION,
     Example,
     Examples,
     Target,
@@ -48,7 +51,7 @@ from burnish.jsonl import to_jsonl
 from burnish.runlogs.reader import RunLogReader
 from burnish.schemas.base import Message, Parent, spoken_key
 from burnish.schemas.benchmark import BenchmarkQuestion
-from burnish.schemas.dataset import DatasetCounts, DatasetManifest, DatasetSpec, KtoRow, Split
+from burnish.schemas.dataset import DatasetCounts, DatasetManifest, DatasetSpec, KtoRow, RowOrigin, Split
 
 EMPTY_WRONG = "unwanted answer: it is empty"
 NOTHING_LEFT = "every training row was left out"
@@ -77,26 +80,34 @@ def build_dataset(
     corrections: Mapping[str, Correction],
     lengths: Lengths,
     guard: Guard | None = None,
+    suggestions: Suggestions | None = None,
 ) -> BuiltDataset:
     """Build what the spec asks for; spec.labels are taken as checked (burnish.curation.review.choose_labels).
 
     Held-out depends on labels, slices, corrections, shares and seed alone: not on format or anchors (KTO draws the questions that nobody
-    corrected apart). Raises PreconditionError
+    corrected apart). suggestions: teachers' answers by question; spec.source says whether those of undecided questions are taken. Raises PreconditionError
     where there is nothing to build from (it says which command comes first), LeakageError where a training row has the
     prompt of a held-out or guarded question.
     """
     guard = guard or Guard()
     targets = read_targets(log, codes, spec.labels, corrections, spec.slices)
+    own_graders, suggestions = benchmark_graders(guard.questions), suggestions or {}
+    taken = Taken()
+    if spec.source == "teacher":
+        taken = take_answers(targets, corrections, suggestions, own_graders, ungraded=spec.take_ungraded)
+        corrections = {**corrections, **taken.corrections}
     examples = collect_examples(
         targets,
         corrections,
         guard.benchmark_only,
-        own_graders=benchmark_graders(guard.questions),
+        own_graders=own_graders,
         misplaced=misplaced_corrections(log, codes, targets, corrections),
         uncorrected=spec.format == "kto" and spec.uncorrected,
     )
-    _check_some(spec, examples)
+    examples.examples = attributed(examples.examples, taken, suggestions)
     ledger = examples.ledger
+    ledger.explain(NO_CORRECTION, taken.refused)
+    _check_some(spec, examples)
     keys = prompt_keys(log, codes, (target.question_id for target in targets))
     screen = Screen(examples.examples, guard.questions)
     parts, all_alike = _partition(spec, examples.examples, keys, screen, ledger)
@@ -129,6 +140,7 @@ def build_dataset(
         rest=len(set(population.slice_of) - set(split.targeted) - set(split.anchors)),
     )
     warnings = [
+        mostly_taught(origins := row_origins(parts.trained, corrections, taken, suggestions)),
         replay_shortfall(spec, rules.wanted, anchors_by_slice, rules.rest),
         other_models(targets, rules.model),
         unsaid_prompts(of_some_prompt(log, codes, targets, corrections)),
@@ -139,7 +151,7 @@ def build_dataset(
         doubtful(ledger),
         *texts_kept(spec, texts),
     ]
-    return _seal(spec, rows, split, counts, corrections, lengths, [w for w in warnings if w], ledger)
+    return _seal(spec, rows, split, counts, corrections, lengths, [w for w in warnings if w], ledger, origins)
 
 
 def _partition(
@@ -216,6 +228,12 @@ def _check_some(spec: DatasetSpec, examples: Examples) -> None:
         return
     labels = " ".join(f"--label {label!r}" for label in spec.labels)
     found = "; ".join(f"{count} × {reason}" for reason, count in examples.ledger.left_out.items())
+    if spec.source == "teacher":
+        raise PreconditionError(
+            f"nothing to train on for {', '.join(spec.labels)} ({found}). First `burnish review suggest {spec.run_log_id} {labels} --model URL#NAME`; "
+            "answers that nothing grades are taken with --take-ungraded alone",
+            run_log_id=spec.run_log_id,
+        )
     raise PreconditionError(
         f"nothing to train on for {', '.join(spec.labels)} ({found}). First `burnish review export {spec.run_log_id} {labels}`, "
         f"fill corrected_output, and `burnish review import {spec.run_log_id} FILE`; or correct them on the review page",
@@ -288,6 +306,7 @@ def _seal(
     lengths: Lengths,
     warnings: list[str],
     ledger: Ledger,
+    origins: list[RowOrigin],
 ) -> BuiltDataset:
     files = {TRAIN: to_jsonl(rows.train), VALIDATION: to_jsonl(rows.validation)}
     files[LEFT_OUT] = to_jsonl(ledger.lines, exclude_none=True)
@@ -301,6 +320,7 @@ def _seal(
         lengths=lengths.summary(measure(rows.all, lengths)),
         parents=_parents(spec, split, corrections),
         warnings=warnings,
+        origins=origins,
     )
     return with_files(manifest, files)
 

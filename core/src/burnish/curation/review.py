@@ -43,13 +43,14 @@ Prefill = Literal["expected"]
 class Correction:
     """The output that the model should have given to a question. Stands for (run log, question_id).
 
-    prompt_key: of the prompt that its reviewer saw, which it is for; None: not recorded.
+    prompt_key: of the prompt that its reviewer saw, which it is for; None: not recorded. state: corrected or accepted.
     """
 
     question_id: str
     failure_label: str
     corrected_output: str
     prompt_key: str | None = None
+    state: ReviewState = field(default="corrected", compare=False)
 
 
 class Decided(Protocol):

@@ -13,7 +13,7 @@ from burnish.curation.lengths import Lengths
 from burnish.digests import dataset_version, sha256_hex
 from burnish.jsonl import to_jsonl
 from burnish.schemas.base import FileEntry, Parent
-from burnish.schemas.dataset import DatasetManifest, DpoRow, KtoRow, SftRow, Split
+from burnish.schemas.dataset import DatasetManifest, DpoRow, KtoRow, RowOrigin, SftRow, Split
 
 Row = SftRow | DpoRow | KtoRow
 TRAIN = "train.jsonl"
@@ -76,10 +76,19 @@ def without_rows(
         "created_at": datetime.now(UTC),
         "counts": counts,
         "split": split,
+        "origins": _without(manifest.origins, {row.question_id for row in rows}),
         "lengths": lengths.summary(measure(rows, lengths)),
         "parents": [*manifest.parents, Parent(kind="dataset", name=manifest.name, digest=manifest.version)],
     }
     return with_files(manifest.model_copy(update=changed), files)
+
+
+def _without(origins: Sequence[RowOrigin], kept: Collection[str]) -> list[RowOrigin]:
+    """Of the kept questions alone."""
+    found = [
+        origin.model_copy(update={"questions": [one for one in origin.questions if one in kept]}) for origin in origins
+    ]
+    return [origin for origin in found if origin.questions]
 
 
 def with_files(manifest: DatasetManifest, files: dict[str, bytes]) -> BuiltDataset:

@@ -56,6 +56,13 @@ class DatasetSpec(Frozen):
         default="keep",
         description="training rows with e-mail addresses, IBANs, cards, telephone numbers or IP addresses in their text; mask: `[E-MAIL]` …",
     )
+    source: Literal["human", "teacher"] = Field(
+        default="human",
+        description="whose corrections: human: people's alone; teacher: also, where nobody has decided, a teacher's answer that a grader passes",
+    )
+    take_ungraded: bool = Field(
+        default=False, description="source teacher: also answers that nothing has graded; never one that failed"
+    )
     clustering: str | None = Field(
         default=None,
         description="version of the run log's clustering that the labels are of; unset: the newest, if a label is one of its names",
@@ -160,6 +167,20 @@ class LeftOut(Frozen):
     similarity: float | None = Field(default=None, description="to that one, 0 to 1")
 
 
+RowOriginKind = Literal["corrected", "accepted", "grader-verified", "teacher"]
+
+
+class RowOrigin(Frozen):
+    """Corrections that are trained on, and who is behind them."""
+
+    kind: RowOriginKind = Field(
+        description="corrected, accepted: a person wrote it, or took a suggestion; grader-verified: a teacher's answer that a grader passed; "
+        "teacher: one that nothing has graded"
+    )
+    teacher: str | None = Field(default=None, description="`MODEL at HOST` whose answer it is")
+    questions: list[str] = Field(description="ascending; their rows have this id")
+
+
 class DatasetManifest(Manifest):
     """datasets/<name>/<version>/manifest.json; version = version_of(train.jsonl, validation.jsonl, spec with split)."""
 
@@ -170,6 +191,9 @@ class DatasetManifest(Manifest):
     split: Split
     lengths: LengthStatistics
     warnings: list[str] = Field(default=[], description="sentences: what will weaken training or its evaluation")
+    origins: list[RowOrigin] = Field(
+        default=[], description="of every row that is a correction: who is behind it; empty: not recorded"
+    )
     review: ReviewEffort | None = Field(
         default=None, description="what people spent on the questions of its rows; None: nothing was measured"
     )

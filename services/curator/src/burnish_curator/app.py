@@ -136,7 +136,9 @@ def create_app(deps: Deps) -> FastAPI:
     )
     app.state.suggestions = SuggestionService(run_logs, app.state.review_queue, suggestions, benchmarks)
     app.state.datasets = datasets
-    app.state.dataset_service = DatasetService(datasets, run_logs, corrections, benchmarks, deps.lengths, deps.metrics)
+    app.state.dataset_service = DatasetService(
+        datasets, run_logs, corrections, suggestions, benchmarks, deps.lengths, deps.metrics
+    )
     app.state.benchmarks = benchmarks
     app.state.traces = TraceService(deps.store, run_logs, spool, deps.traces_seconds, deps.traces_rules)
     app.state.evals = EvalRepository(deps.store, spool)

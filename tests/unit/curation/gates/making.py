@@ -15,6 +15,7 @@ from burnish.curation.review import Correction
 from burnish.curation.sealing import BuiltDataset
 from burnish.schemas.benchmark import BenchmarkQuestion, GraderSpec
 from burnish.schemas.dataset import DatasetSpec, LeftOut
+from burnish.schemas.review import TeacherSuggestion
 
 LETTERS = "abcdefghijklmnopqrstuvwxyz"
 
@@ -51,6 +52,7 @@ def build(
     lines: list[dict[str, Any]],
     given: dict[str, Correction] | None = None,
     questions: list[BenchmarkQuestion] | None = None,
+    suggestions: dict[str, list[TeacherSuggestion]] | None = None,
     **fields: Any,
 ) -> BuiltDataset:
     folder.mkdir(exist_ok=True)
@@ -58,7 +60,8 @@ def build(
     base = {"name": "fix", "run_log_id": "log1", "labels": ["not-json"], "held_out_share": 0.3, "anchor_ratio": 0}
     spec = DatasetSpec.model_validate(base | ({"benchmark": "b/1"} if questions else {}) | fields)
     guard = Guard(questions) if questions else None
-    return build_dataset(spec, reader, codes, corrected(lines) if given is None else given, CharacterLengths(), guard)
+    given = corrected(lines) if given is None else given
+    return build_dataset(spec, reader, codes, given, CharacterLengths(), guard, suggestions=suggestions)
 
 
 def left_out(built: BuiltDataset) -> list[LeftOut]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from burnish.curation.gates.lookalikes import Like
 from burnish.schemas.dataset import LeftOut, LeftOutAction
@@ -25,6 +25,15 @@ class Ledger:
     def doubt(self, reason: str, question_ids: Iterable[str], like: Like | str | None = None) -> None:
         """The rows stay."""
         self._write("doubted", reason, question_ids, like)
+
+    def explain(self, reason: str, better: Mapping[str, str]) -> None:
+        """Say more of questions that were left out for this reason: question id -> the reason instead."""
+        self.lines = [
+            line.model_copy(update={"reason": better[line.question_id]})
+            if line.reason == reason and line.question_id in better
+            else line
+            for line in self.lines
+        ]
 
     def count(self, reason: str, number: int) -> None:
         """Left out, without a line for each: for reasons that hold for any number of questions of a large log."""

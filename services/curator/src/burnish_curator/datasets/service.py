@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from dataclasses import replace
 
 from burnish import layout
 from burnish.curation.build import Guard, build_dataset
+from burnish.curation.distillation.taken import Suggestions
 from burnish.curation.lengths import Lengths
-from burnish.curation.review import choose_labels
+from burnish.curation.review import Correction, choose_labels
 from burnish.curation.sealing import BuiltDataset
 from burnish.diagnosis import check_slices
 from burnish.errors import BurnishError, InvalidInputError
@@ -18,6 +20,7 @@ from burnish_curator.datasets.repository import DatasetRepository
 from burnish_curator.manifests import LATEST
 from burnish_curator.metrics import BuildResult, CuratorMetrics
 from burnish_curator.reviews.repository import CorrectionRepository
+from burnish_curator.reviews.suggestions.repository import SuggestionRepository
 from burnish_curator.runlogs.repository import RunLogRepository
 
 
@@ -27,6 +30,7 @@ class DatasetService:
         datasets: DatasetRepository,
         run_logs: RunLogRepository,
         corrections: CorrectionRepository,
+        suggestions: SuggestionRepository,
         benchmarks: BenchmarkRepository,
         lengths: Lengths,
         metrics: CuratorMetrics,
@@ -34,6 +38,7 @@ class DatasetService:
         self._datasets = datasets
         self._run_logs = run_logs
         self._corrections = corrections
+        self._suggestions = suggestions
         self._benchmarks = benchmarks
         self._lengths = lengths
         self._metrics = metrics
@@ -60,7 +65,16 @@ class DatasetService:
         choose_labels(log.diagnosis, spec.labels)
         check_slices(log.codes, spec.slices)
         corrections = self._corrections.current(spec.run_log_id)
-        return build_dataset(spec, log.reader, log.codes, corrections, self._lengths, self._guard(spec))
+        suggestions = self._undecided(spec, self._suggestions.of(spec.run_log_id), corrections)
+        return build_dataset(spec, log.reader, log.codes, corrections, self._lengths, self._guard(spec), suggestions)
+
+    def _undecided(
+        self, spec: DatasetSpec, suggestions: Suggestions, corrections: Mapping[str, Correction]
+    ) -> Suggestions:
+        """Without those of questions that a person has set aside."""
+        standing = self._corrections.standing(spec.run_log_id, suggestions)
+        set_aside = {q for q, event in standing.items() if event.state != "open" and q not in corrections}
+        return {question_id: given for question_id, given in suggestions.items() if question_id not in set_aside}
 
     def _pinned(self, spec: DatasetSpec) -> DatasetSpec:
         """With the version of the clustering that its labels are of, if they are of one."""

@@ -47,7 +47,7 @@ class ReviewHistory:
     def current(self, run_log_id: str) -> dict[str, Correction]:
         """The corrections that stand, by question id."""
         query = standing_events(
-            EVENTS.c.question_id, EVENTS.c.failure_label, EVENTS.c.output, EVENTS.c.prompt_key
+            EVENTS.c.question_id, EVENTS.c.failure_label, EVENTS.c.output, EVENTS.c.prompt_key, EVENTS.c.state
         ).where(ITEMS.c.run_log_id == run_log_id, ITEMS.c.state.in_(CORRECTIONS))
         with transaction(self._database) as connection:
             return {row.question_id: Correction(*row) for row in connection.execute(query)}

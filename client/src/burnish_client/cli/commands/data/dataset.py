@@ -34,6 +34,13 @@ class BuildOptions(SplitOptions):
     benchmark: str | None = option(
         None, "Benchmark whose other questions are guarded against leakage.", metavar="NAME[@VERSION]"
     )
+    source: Literal["human", "teacher"] = option(
+        "human",
+        "Whose corrections. teacher: where nobody has decided, also answers of `burnish review suggest` that a grader passes.",
+    )
+    take_ungraded: bool = option(
+        False, "With --source teacher: also answers that nothing has graded.", names=["--take-ungraded"]
+    )
     near_duplicates: Literal["drop", "keep"] = option(
         "drop", "Questions that ask nearly the same: on one side of the split, and of rows with one answer, one."
     )
@@ -64,6 +71,8 @@ def build_dataset(
             anchor_pool_share=options.anchor_pool_share,
             benchmark=f"{guarded.name}/{guarded.version}" if guarded else None,
             seed=options.seed,
+            source=options.source,
+            take_ungraded=options.take_ungraded,
             near_duplicates=options.near_duplicates,
             contamination=options.contamination,
             secrets=options.secrets,

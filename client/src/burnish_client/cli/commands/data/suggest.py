@@ -107,5 +107,5 @@ def _teacher(options: SuggestOptions, settings: burnish_client.ClientSettings) -
         endpoint, model = endpoint_and_model(options.model, options.token, "model")
     else:
         endpoint, model = Endpoint.from_settings(settings), options.model
-    takes = {"without": frozenset(options.without or []), "max_tokens_name": options.max_tokens_name}
-    return replace(endpoint, **takes), model
+    without = frozenset(options.without or [])
+    return replace(endpoint, without=without, max_tokens_name=options.max_tokens_name), model

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from burnish_client.cli.views import console
 
 if TYPE_CHECKING:
-    from burnish.schemas.dataset import DatasetCounts, DatasetManifest, LeftOut
+    from burnish.schemas.dataset import DatasetCounts, DatasetManifest, LeftOut, RowOrigin
     from burnish.schemas.runlog import Diagnosis, RunLogManifest
     from burnish_client.sdk.curator import RunLogRows
     from burnish_client.sdk.dataset_diff import DatasetDiff
@@ -161,6 +161,7 @@ def show_dataset(manifest: DatasetManifest) -> None:
         ("made of", f"{counts.corrections:,} corrections, {counts.anchors:,} anchor examples"),
         ("clusters", _shares(counts.by_label, counts.effective_clusters)),
         ("written by", ", ".join(f"{who}: {count:,}" for who, count in counts.provenance.items())),
+        ("behind", _behind(manifest.origins)),
         ("verified", _verified(counts)),
         ("held out", f"{counts.held_out:,} targeted questions, for evaluation only"),
         ("left out", "; ".join(f"{count:,} {reason}" for reason, count in counts.discarded.items()) or "nothing"),
@@ -182,6 +183,16 @@ def _shares(by_label: dict[str, int], effective: float | None) -> str:
     named = ", ".join(f"{label} {count:,}" for label, count in list(by_label.items())[:SHOWN_CLUSTERS])
     more = f" and {len(by_label) - SHOWN_CLUSTERS:,} more" if len(by_label) > SHOWN_CLUSTERS else ""
     return f"{named}{more}; as varied as {effective:.1f} of one size"
+
+
+def _behind(origins: Sequence[RowOrigin]) -> str:
+    """Shares of the corrections: a person's, a grader's, a teacher's alone."""
+    total = sum(len(each.questions) for each in origins)
+    return ", ".join(
+        f"{each.kind} {len(each.questions):,} ({len(each.questions) / total:.0%})"
+        + (f" of {console.one_line(each.teacher)}" if each.teacher else "")
+        for each in origins
+    )
 
 
 def _verified(counts: DatasetCounts) -> str:
