@@ -205,12 +205,13 @@ class CuratorClient(HttpClient):
         run_log_id: str,
         labels: Sequence[str] = (),
         slices: Sequence[str] = (),
-        prefill: Literal["expected"] | None = None,
+        prefill: Literal["expected", "suggestion", "any-suggestion"] | None = None,
         states: Sequence[ReviewState] = (),
     ) -> list[ReviewItem]:
         """One item for each question with these failure labels (in these slices and states). What was decided stands in it.
 
-        prefill `expected`: where nothing was, the run log's expected answer is filled in.
+        prefill: what is filled in where nothing was: the run log's expected answer, a teacher's suggestion that passed its grader, or one
+        that has not failed it.
         """
         query = [*(("label", label) for label in labels), *(("slice", name) for name in slices)]
         query += [("state", state) for state in states]

@@ -20,7 +20,7 @@ from burnish.runlogs.prompts import PROMPT_COLUMNS, prompt_of
 from burnish.runlogs.reader import RunLogReader
 from burnish.schemas.base import message_key, unstorable
 from burnish.schemas.logged import text_of
-from burnish.schemas.review import CORRECTIONS, SET_ASIDE, ReviewDecision, ReviewEvent, ReviewState
+from burnish.schemas.review import CORRECTIONS, SET_ASIDE, ReviewDecision, ReviewEvent, ReviewState, TeacherSuggestion
 from burnish.schemas.runlog import Diagnosis, RejectedLine, ReviewItem
 
 _ITEM_COLUMNS = [
@@ -36,7 +36,7 @@ _ITEM_COLUMNS = [
     "messages",
 ]
 _FAILURE_COLUMNS = ["question_id", "failure_label", "answer", "expected_answer", EXTRA]
-Prefill = Literal["expected"]
+Prefill = Literal["expected", "suggestion", "any-suggestion"]
 
 
 @dataclass(frozen=True)
@@ -203,10 +203,13 @@ def review_items(
     slices: Sequence[str] = (),
     prefill: Prefill | None = None,
     states: Sequence[ReviewState] = (),
+    suggestions: Mapping[str, Sequence[TeacherSuggestion]] | None = None,
 ) -> Iterator[ReviewItem]:
     """One item a question, in the order of the log, with what was decided about it; a correction is filled in, and named as such.
 
-    prefill `expected`: where nothing was decided, the run log's expected answer is filled in, to be read and kept or changed.
+    suggestions: teachers' answers by question, the best first; that to the item's prompt stands beside it.
+    prefill: what is filled in where nothing was decided, to be read and kept or changed: the run log's expected answer, the suggestion if
+    it passed its grader, or any suggestion that has not failed it.
     states: only questions that stand so; empty: all.
     """
     decided = standing or {}
@@ -219,13 +222,16 @@ def review_items(
                 continue
             earlier = event.output if event and state in CORRECTIONS else ""
             expected = row["expected_answer"] or ""
+            key = message_key(prompt_of(row))
+            given = (suggestions or {}).get(row["question_id"], ())
+            best = next((each for each in given if each.prompt_key == key), None)
             yield ReviewItem(
                 question_id=row["question_id"],
                 question=row["question"],
                 evidence_files=row["evidence_files"],
                 original_answer=row["answer"],
                 failure_label=row["failure_label"],
-                corrected_output=earlier or (expected if prefill == "expected" and state == "open" else ""),
+                corrected_output=earlier or (_prefilled(prefill, expected, best) if state == "open" else ""),
                 expected_answer=expected,
                 system_prompt=row["system_prompt"] or _system_of(row["messages"]),
                 slice=row["slice"],
@@ -234,8 +240,18 @@ def review_items(
                 reason=event.reason if event else "",
                 author=event.author if event else "",
                 version=event.sequence if event else 0,
-                prompt_key=message_key(prompt_of(row)),
+                prompt_key=key,
+                suggestion=best.text if best else "",
+                suggested_by=best.teacher if best else "",
+                suggestion_grade=best.grade if best else None,
             )
+
+
+def _prefilled(prefill: Prefill | None, expected: str, best: TeacherSuggestion | None) -> str:
+    if prefill == "expected":
+        return expected
+    takes = {"suggestion": ("passed",), "any-suggestion": ("passed", "ungraded")}.get(prefill or "", ())
+    return best.text if best is not None and best.grade in takes else ""
 
 
 def _system_of(messages_json: str | None) -> str:
@@ -293,7 +309,8 @@ def _decision_of(item: ReviewItem) -> ReviewDecision | None:
             fields["prompt_key"] = (
                 None  # nobody wrote it for this prompt now: it stays with the one that it was written for
             )
-        state: ReviewState = "accepted" if item.state == "accepted" else "corrected"
+        is_taken = item.state == "accepted" or item.corrected_output == item.suggestion
+        state: ReviewState = "accepted" if is_taken else "corrected"
         return ReviewDecision(**fields, state=state, output=item.corrected_output)
     if item.state in SET_ASIDE:
         return ReviewDecision(**fields, state=item.state, reason=item.reason)

@@ -33,7 +33,8 @@ def export_review(
 ) -> Response:
     """JSONL of ReviewItem, one a question; no label: those of every candidate cluster; no slice or state: all. Existing corrections are filled in.
 
-    `prefill=expected` fills in the run log's expected answer where nothing was decided.
+    Where nothing was decided, `prefill=expected` fills in the run log's expected answer, `suggestion` a teacher's that its grader passes,
+    and `any-suggestion` also one that nothing has graded.
     """
     blocks = service.export(run_log_id, label or [], slice or [], prefill, state or [])
     return StreamingResponse(blocks, media_type=JSONL)

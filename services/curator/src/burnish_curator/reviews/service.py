@@ -100,7 +100,8 @@ class ReviewService:
                 run_log_id=run_log_id,
             )
         standing = self._corrections.standing(run_log_id)
-        items = review_items(log.reader, log.codes, chosen, standing, slices, prefill, states)
+        suggestions = self._suggestions.of(run_log_id)
+        items = review_items(log.reader, log.codes, chosen, standing, slices, prefill, states, suggestions)
         return iter(lambda: to_jsonl(islice(items, ITEMS_AT_ONCE)), b"")
 
     def import_review(self, run_log_id: str, chunks: Iterator[bytes], author: str = "") -> ReviewImport:

@@ -42,8 +42,10 @@ def export_review(
     ] = None,
     slice: SliceOption = None,
     prefill: Annotated[
-        Literal["expected"] | None,
-        typer.Option(help="Fill in the expected answer of each question without a correction."),
+        Literal["expected", "suggestion", "any-suggestion"] | None,
+        typer.Option(
+            help="Fill in, where nothing was decided, the expected answer, a suggestion that passed its grader, or one that has not failed it."
+        ),
     ] = None,
     state: Annotated[
         list[State] | None, typer.Option(help="Only questions that stand so; repeat for more. Default: all.")
