@@ -11,7 +11,9 @@ import typer
 import burnish_client
 from burnish_client.cli.options.common import RUN_LOG_HELP, Options, SliceOption, grouped, option
 from burnish_client.cli.options.evaluation import PRICE_HELP, RESULT, SamplingOptions, read_price, token_option
-from burnish_client.cli.views import answers, console, suggest_text
+from burnish_client.cli.views import console
+from burnish_client.cli.views.data import suggest_text
+from burnish_client.cli.views.evaluation import answers
 
 if TYPE_CHECKING:
     from burnish_client.evaluation.request import Endpoint
