@@ -14,11 +14,12 @@ from sqlalchemy import Engine, create_engine, text
 
 import burnish_curator.database
 from burnish.curation.review import Correction
-from burnish.schemas.review import ReviewState
+from burnish.schemas.review import ReviewState, TeacherSuggestion
 from burnish_curator.database import open_database
 from burnish_curator.database.tables import Base
 from burnish_curator.reviews.leases import LEASE_SECONDS, LeaseRepository
 from burnish_curator.reviews.repository import CorrectionRepository, Decided
+from burnish_curator.reviews.suggestions.repository import SuggestionRepository
 
 MIGRATIONS = Path(burnish_curator.database.__file__).parent / "migrations"
 NOON = datetime(2026, 11, 29, 12, tzinfo=UTC)
@@ -174,7 +175,7 @@ def test_effort_counts_what_was_measured(reviews: CorrectionRepository) -> None:
 def test_an_erased_question_leaves_no_text(reviews: CorrectionRepository, engine: Engine, tmp_path: Path) -> None:
     reviews.record("log", [decided("q1", words="secret-of-q1"), decided("q2", words="kept-of-q2")], "mia")
     reviews.record("log", [decided("q1", "flagged", "secret-reason")], "mia")
-    assert reviews.erase("log", ["q1", "nobody"]) == 1
+    assert reviews.erase("log", ["q1", "nobody"]) == (1, 0)
     assert set(reviews.current("log")) == {"q2"}
     assert reviews.history("log", "q1", None, 10) == []
     if engine.dialect.name == "sqlite":
@@ -253,3 +254,39 @@ def test_an_old_database_keeps_its_corrections(url: str) -> None:
         connection.execute(text("DROP TABLE alembic_version"))
     migrated.dispose()
     old.dispose()
+
+
+def suggestion(question_id: str = "q1", text: str = "ünï", **fields: object) -> TeacherSuggestion:
+    known = {
+        "question_id": question_id, "failure_label": "not-json", "text": text, "model": "big", "host": "a:1",
+        "prompt_key": "0" * 64, "sampling": {"seed": 0}, "grade": "passed", "at": NOON,
+    }  # fmt: skip
+    return TeacherSuggestion.model_validate(known | fields)
+
+
+def test_of_each_teacher_the_newest_suggestion_is_kept_until_it_is_erased(
+    engine: Engine, reviews: CorrectionRepository
+) -> None:
+    suggestions = SuggestionRepository(engine)
+    later = NOON + timedelta(hours=1)
+    suggestions.keep("log", [])
+    suggestions.keep(
+        "log", [suggestion(text="old"), suggestion("q2"), suggestion(host="b", grade="failed", detail="no")]
+    )
+    suggestions.keep("log", [suggestion(text="new", at=later), suggestion(prompt_key="1" * 64, grade="ungraded")])
+    suggestions.keep("other", [suggestion()])
+    found = suggestions.of("log")
+    assert [(each.grade, each.text) for each in found["q1"]] == [
+        ("passed", "new"),
+        ("ungraded", "ünï"),
+        ("failed", "ünï"),
+    ]
+    assert found["q1"][0] == suggestion(text="new", at=later)
+    assert list(suggestions.of("log", ["q2", "q9"])) == ["q2"]
+    assert suggestions.answered("log", "big", "a:1") == {"q1": {"0" * 64, "1" * 64}, "q2": {"0" * 64}}
+    assert suggestions.counts("log") == {"passed": 2, "ungraded": 1, "failed": 1}
+    reviews.record("log", [decided("q2")], "mia")
+    assert reviews.erase("log", ["q1", "q2"]) == (1, 4)
+    assert suggestions.of("log") == {}
+    assert reviews.remove_all("other") == 0
+    assert suggestions.of("other") == {}

@@ -92,6 +92,7 @@ async def test_an_answer_is_graded_kept_and_decides_nothing(caller: httpx.AsyncC
     assert found["q2"]["detail"]
     progress = (await caller.get(f"{review}/progress")).json()
     assert progress["states"]["open"] == progress["total"] == 4
+    assert progress["suggestions"] == {"passed": 1, "ungraded": 1, "failed": 1}
     exported = (await caller.get(review, params={"label": ["not-json", "vague"]})).text.splitlines()
     assert [json.loads(line)["corrected_output"] for line in exported] == [""] * 4
     # The same teacher is not asked twice, and its newer answer takes the place of the older.

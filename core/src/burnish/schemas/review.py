@@ -13,6 +13,8 @@ STATES: tuple[ReviewState, ...] = ("open", "corrected", "accepted", "unsure", "d
 CORRECTIONS: tuple[ReviewState, ...] = ("corrected", "accepted")  # a dataset may use these
 MOST_EVENTS = 2**53
 PROMPT_KEY = r"^[0-9a-f]{64}$"
+SuggestionGrade = Literal["passed", "failed", "ungraded"]
+SUGGESTION_GRADES: tuple[SuggestionGrade, ...] = ("passed", "ungraded", "failed")  # the best first
 SET_ASIDE: tuple[ReviewState, ...] = ("unsure", "dismissed", "flagged")  # these have a reason
 
 
@@ -87,10 +89,7 @@ class ReviewProgress(Frozen):
     effort: ReviewEffort
     median_seconds: float | None = Field(default=None, description="of the last 20 decisions that were measured")
     agreement: Agreement | None = None
-
-
-SuggestionGrade = Literal["passed", "failed", "ungraded"]
-SUGGESTION_GRADES: tuple[SuggestionGrade, ...] = ("passed", "ungraded", "failed")  # the best first
+    suggestions: dict[SuggestionGrade, int] = Field(default={}, description="teachers' answers of the whole run log")
 
 
 class ReviewPrompt(Frozen):

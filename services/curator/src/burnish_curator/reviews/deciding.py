@@ -230,6 +230,7 @@ class QueueService:
             effort=self._corrections.effort(filters.run_log_id),
             median_seconds=round(median(recent), 1) if recent else None,
             agreement=_agreement(self._corrections.opinions(filters.run_log_id)),
+            suggestions=self._suggestions.counts(filters.run_log_id),
         )
 
     def history(self, run_log_id: str, question_id: str | None, before: int | None, limit: int) -> list[ReviewEvent]:

@@ -159,6 +159,9 @@ def review_status(
         console.out().print(
             f"second opinions: {progress.agreement.same:,} of {progress.agreement.items:,} the same; Krippendorff's alpha {alpha}"
         )
+    if progress.suggestions:
+        told = ", ".join(f"{count:,} {grade}" for grade, count in sorted(progress.suggestions.items()))
+        console.out().print(f"suggestions of other models: {told}")
     console.note(f"[dim]in a browser:[/] {page}")
 
 
