@@ -23,11 +23,11 @@ class Recipe:
 
 
 FULL = Recipe(
-    questions=380,
-    target_weight=5,  # 112 of the kind that fails, 268 others: enough that pass for replay rows and for the verdict
+    questions=480,
+    target_weight=4,  # 120 of the kind that fails, 360 others: enough that pass for replay rows and for the verdict
     held_out_share=0.3,
     anchor_ratio=1.4,
-    anchor_pool_share=0.6,
+    anchor_pool_share=0.7,
 )
 SMALL = Recipe(
     questions=64,

@@ -16,7 +16,7 @@ class DemoOptions(Options):
     """How big the demo is, and through which stack it runs."""
 
     seed: int = option(0, "Seed of the questions and the splits; another seed asks other questions.")
-    questions: int | None = option(None, "Size of the benchmark. Default: 380, or 64 with --small.")
+    questions: int | None = option(None, "Size of the benchmark. Default: 480, or 64 with --small.")
     small: bool = option(False, "Fewer questions and training steps: faster, but less certain.", names=["--small"])
     target: Literal["embedded", "compose"] = option(
         "embedded", "The stack to use: that of `burnish up`, or that of `docker compose up` with this folder's .env."
