@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import random
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,7 @@ from burnish.runlogs.reader import RunLogReader
 
 FOLDER = Path(__file__).parent / "fixtures/clusters"
 SYLLABLES = [first + second for first in "bdfgklmnprst" for second in ("a", "e", "i", "o", "u", "an", "el", "or")]
+SLOTS = ("{topic}", "{asked}", "{fact}")
 CHOICE = re.compile(r"\{([^{}]*\|[^{}]*)\}")
 
 
@@ -74,19 +76,56 @@ def planted(which: str, count: int, seed: int = 0, distinct: bool = False) -> li
     groups = _groups(lines)
     made = []
     for _ in range(count):
-        (topic, asked, fact), mode = dice.choice(topics), dice.choice(list(groups))
-        filled = {"{topic}": topic, "{asked}": asked, "{fact}": fact}
-
-        def fill(template: str, filled: dict[str, str] = filled) -> str:
-            text = spoken(template, dice)
-            for name, value in filled.items():
-                text = text.replace(name, value)
-            return text.replace("\\n", "\n")
-
-        question, answer = fill(dice.choice(questions)), fill(dice.choice(groups[mode]))
+        topic, mode = dice.choice(topics), dice.choice(list(groups))
+        filled = dict(zip(SLOTS, topic, strict=True))
+        question, answer = (_filled(dice.choice(each), filled, dice) for each in (questions, groups[mode]))
         if distinct:
             question, answer = f"{question} {_own_words(4, dice)}", f"{answer} {_own_words(12, dice)}"
-        made.append(Planted(question, answer, mode, topic))
+        made.append(Planted(question, answer, mode, topic[0]))
+    return made
+
+
+def _filled(template: str, filled: dict[str, str], dice: random.Random) -> str:
+    text = spoken(template, dice)
+    for name, value in filled.items():
+        text = text.replace(name, value)
+    return text.replace("\\n", "\n")
+
+
+def signed(which: str, kinds: Sequence[str], count: int, seed: int = 0) -> list[Planted]:
+    """Answers with a signature, of these kinds of `signatures_<which>.txt`, as often as one another."""
+    lines, groups, dice = _lines(f"modes_{which}.txt"), _groups(_lines(f"signatures_{which}.txt")), random.Random(seed)
+    topics = [line[2:].split(" | ") for line in lines if line.startswith("= ")][1:]
+    questions = [line[2:] for line in lines if line.startswith("? ")]
+    made = []
+    for _ in range(count):
+        filled, kind = dict(zip(SLOTS, dice.choice(topics), strict=True)), dice.choice(kinds)
+        question, answer = (_filled(dice.choice(each), filled, dice) for each in (questions, groups[kind]))
+        made.append(Planted(question, answer, kind, filled["{topic}"]))
+    return made
+
+
+CANNED_SHARES = (0.20, 0.10, 0.05)
+
+
+def canned(which: str, count: int, seed: int = 0, wordings: int = 0) -> list[Planted]:
+    """Planted failures, of which three canned texts of other languages replace a share each. wordings: of each planted mode at most; 0: any."""
+    dice = random.Random(seed)
+    texts = list(_groups(_lines(f"canned_{which}.txt")).items())
+    chosen = dice.sample(texts, len(CANNED_SHARES))
+    said: dict[str, list[str]] = {}
+    made = []
+    for each in planted(which, count, seed):
+        known = said.setdefault(each.mode, [])
+        if len(known) < wordings:
+            known.append(each.answer)
+        mode, answer = each.mode, dice.choice(known) if wordings else each.answer
+        draw = dice.random()
+        for (name, (template,)), share in zip(chosen, CANNED_SHARES, strict=True):
+            if 0 <= draw < share:
+                mode, answer = name, spoken(template, dice)
+            draw -= share
+        made.append(Planted(each.question, answer, mode, each.topic))
     return made
 
 

@@ -10,15 +10,17 @@ import time
 from pathlib import Path
 
 import numpy as np
-from cluster_making import agreement, intents, open_planted, planted
+from cluster_making import FOLDER, Planted, agreement, canned, intents, open_planted, planted, signed
 
 from burnish.clustering.communities import NEAR_DUPLICATE, communities
 from burnish.clustering.embedding import WordLlama
-from burnish.clustering.failures import failing_rows, read_failures
+from burnish.clustering.failures import compare, failing_rows, read_failures
 from burnish.clustering.finding import find
+from burnish.clustering.groups import parts_of_signature
 from burnish.clustering.neighbours import leaders
 
 BARS = {"intents": 0.70, "modes": 0.80}
+CANNED_SHARE, SEEDS = 0.04, 10
 LIMIT_SECONDS, LIMIT_GIB = 60.0, 2.0
 
 
@@ -36,6 +38,53 @@ def mode_agreement(which: str, count: int) -> tuple[float, float]:
         found = find(read_failures(log, codes, failing_rows(codes)), WordLlama(), seed=0)
     modes, topics = [each.mode for each in made], [each.topic for each in made]
     return agreement(found.cluster_R, modes), agreement(found.topic_R, topics)
+
+
+def clustered(made: list[Planted]) -> np.ndarray:
+    """The cluster of each."""
+    with tempfile.TemporaryDirectory() as folder:
+        log, codes = open_planted(Path(folder), made)
+        return find(read_failures(log, codes, failing_rows(codes)), WordLlama(), seed=0).cluster_R
+
+
+def canned_found(which: str, count: int) -> tuple[float, float]:
+    """(share of canned texts, of 4 % of the failures or more, that are a cluster of their own; agreement with all modes), over ten logs."""
+    alone, agreements = [], []
+    for seed in range(SEEDS):
+        made = canned(which, count, seed=count + seed, wordings=3 * (seed % 2))
+        modes, found = np.array([each.mode for each in made]), clustered(made)
+        agreements.append(agreement(found, modes))
+        planted_modes = {each.mode for each in planted(which, 200)}
+        for mode in set(modes.tolist()) - planted_modes:
+            said = modes == mode
+            if said.mean() >= CANNED_SHARE:
+                number = np.bincount(found[said] + 1).argmax() - 1
+                alone.append(number >= 0 and ((found == number) == said).all())
+    return float(np.mean(alone)), float(np.mean(agreements))
+
+
+def signatures_found(which: str) -> tuple[float, float]:
+    """(agreement with the kinds of a signature of several; share of signatures of one kind that stay one cluster)."""
+    kinds: dict[str, list[str]] = {}
+    for line in (FOLDER / f"signatures_{which}.txt").read_text().splitlines():
+        if line.startswith("# "):
+            kinds.setdefault(line[2:].partition("/")[0], []).append(line[2:])
+    one = [[kind] for of in kinds.values() for kind in of]
+    several = [of for name, of in kinds.items() if name != "one"]
+    agreements = [agreement(_inside(which, of), [each.mode for each in signed(which, of, 300)]) for of in several]
+    return float(np.mean(agreements)), float(np.mean([len(np.unique(_inside(which, of))) == 1 for of in one]))
+
+
+def _inside(which: str, kinds: list[str]) -> np.ndarray:
+    """The part of each of 300 answers with one signature, beside 300 others."""
+    with tempfile.TemporaryDirectory() as folder:
+        log, codes = open_planted(Path(folder), signed(which, kinds, 300) + planted(which, 300))
+        failures = read_failures(log, codes, failing_rows(codes))
+    compared = compare(failures, WordLlama(), seed=0)
+    part = np.zeros(300, dtype=np.int64)
+    for number, group in enumerate(parts_of_signature(failures, compared, np.arange(300), seed=0)):
+        part[group.members] = number
+    return part
 
 
 def speed(lines: int) -> tuple[float, float, float]:
@@ -61,6 +110,11 @@ def main() -> None:
                 f"with modes {of_modes:.3f} (bar {BARS['modes']})  with topics {of_topics:.3f}"
             )
             missed |= of_intents < BARS["intents"] or of_modes < BARS["modes"]
+        for count in (150, 600):
+            alone, of_modes = canned_found(which, count)
+            print(f"{which:5}  {count:5,} texts  {alone:.0%} of canned texts alone, AMI with all modes {of_modes:.3f}")
+        several, one = signatures_found(which)
+        print(f"{which:5}  signatures of several kinds: AMI {several:.3f}; of one kind: {one:.0%} stay one")
     if options.lines:
         seconds, cpu, peak = speed(options.lines)
         print(

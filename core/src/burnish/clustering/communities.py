@@ -36,12 +36,12 @@ def communities(vectors: np.ndarray, leader: np.ndarray, seed: int) -> Communiti
     Source: Hennig 2007, "Cluster-wise assessment of cluster stability". The same vectors and seed give the same communities.
     """
     _, nodes, node_of = np.unique(leader, return_index=True, return_inverse=True)
-    graph = _graph(vectors[nodes])
-    of_node = _louvain(graph, seed)
+    graph = neighbour_graph(vectors[nodes])
+    of_node = louvain_groups(graph, seed)
     return Communities(of_node[node_of], _stability(graph, of_node, seed))
 
 
-def _graph(vectors: np.ndarray) -> Any:
+def neighbour_graph(vectors: np.ndarray) -> Any:
     """Edges between nearest neighbours, either way, weighted by their cosine."""
     indices, cosines = nearest(vectors, NEIGHBOURS)
     rows = np.repeat(np.arange(len(vectors)), indices.shape[1])
@@ -52,7 +52,8 @@ def _graph(vectors: np.ndarray) -> Any:
     return (graph + graph.T).tocsr()
 
 
-def _louvain(graph: Any, seed: int) -> np.ndarray:
+def louvain_groups(graph: Any, seed: int) -> np.ndarray:
+    """The community of each node."""
     if graph.nnz == 0:
         return np.arange(graph.shape[0])
     found: np.ndarray = louvain.Louvain(random_state=seed, shuffle_nodes=False).fit_predict(graph)
@@ -65,7 +66,7 @@ def _stability(graph: Any, of_node: np.ndarray, seed: int) -> np.ndarray:
     total, times = np.zeros(count), np.zeros(count)
     for _ in range(SUBSAMPLES):
         kept = np.sort(dice.permutation(len(of_node))[: max(1, round(SUBSAMPLE_SHARE * len(of_node)))])
-        again = _louvain(graph[kept][:, kept], seed)
+        again = louvain_groups(graph[kept][:, kept], seed)
         whole = of_node[kept]
         shared = np.zeros((count, int(again.max()) + 1))
         np.add.at(shared, (whole, again), 1)

@@ -25,6 +25,9 @@ def check_edit(found: Found, edit: Edit, taken: Sequence[str]) -> list[int]:
     numbers = sorted({names.index(name) for name in edit.clusters})
     if edit.kind == "merge" and len(numbers) < 2:
         raise InvalidInputError("merge takes two clusters at least", field="clusters")
+    if edit.kind == "propose":
+        _check_proposals(edit, {*names, *taken})
+        return numbers
     if edit.kind != "merge" and len(numbers) > 1:
         raise InvalidInputError(f"{edit.kind} takes one cluster", field="clusters")
     if edit.kind == "rename" and edit.name is None:
@@ -40,9 +43,31 @@ def check_edit(found: Found, edit: Edit, taken: Sequence[str]) -> list[int]:
     return numbers
 
 
+def _check_proposals(edit: Edit, taken: set[str]) -> None:
+    if len(edit.proposals) != len(edit.clusters) or len(set(edit.clusters)) != len(edit.clusters):
+        raise InvalidInputError("propose takes one proposal for each cluster, and each cluster once", field="proposals")
+    for proposal in edit.proposals:
+        if proposal.label in taken:
+            raise InvalidInputError(
+                f"the proposed label {proposal.label!r} is taken by a cluster, by other lines, or twice: propose another",
+                field="proposals",
+            )
+        taken = taken | {proposal.label}
+
+
+def propose(found: Found, edit: Edit) -> Found:
+    """Each proposal beside its cluster; those of other clusters stay."""
+    of_name = dict(zip(edit.clusters, edit.proposals, strict=True))
+    clusters = [
+        cluster.model_copy(update={"proposed": of_name.get(cluster.name, cluster.proposed)})
+        for cluster in found.clusters
+    ]
+    return replace(found, clusters=clusters)
+
+
 def rename(found: Found, number: int, name: str) -> Found:
     clusters = list(found.clusters)
-    clusters[number] = clusters[number].model_copy(update={"name": name})
+    clusters[number] = clusters[number].model_copy(update={"name": name, "proposed": None})
     return replace(found, clusters=clusters)
 
 

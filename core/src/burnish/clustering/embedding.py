@@ -27,13 +27,17 @@ class Embedder(Protocol):
     @property
     def reference(self) -> EmbedderRef: ...
 
-    def vectors(self, texts: Sequence[str]) -> np.ndarray:
+    def plain(self, texts: Sequence[str]) -> np.ndarray:
         """(N, D) float32, each of length 1; a text without a word is a vector of zeros."""
+        ...
+
+    def vectors(self, texts: Sequence[str]) -> np.ndarray:
+        """As `plain`, without the direction that all these texts share."""
         ...
 
 
 class WordLlama:
-    """Mean of wordllama's token vectors, each weighted by how rare its token is among these texts, without the direction that all share.
+    """Mean of wordllama's token vectors, each weighted by how rare its token is among these texts.
 
     Source: Arora, Liang, Ma 2017, "A Simple but Tough-to-Beat Baseline for Sentence Embeddings".
     """
@@ -52,6 +56,9 @@ class WordLlama:
         return EmbedderRef(name="wordllama", digest=f"sha256:{digest}", dimensions=weights.shape[1])
 
     def vectors(self, texts: Sequence[str]) -> np.ndarray:
+        return without_common(self.plain(texts))
+
+    def plain(self, texts: Sequence[str]) -> np.ndarray:
         ids: list[np.ndarray] = []
         for start in range(0, len(texts), TEXTS_AT_ONCE):
             piece = list(texts[start : start + TEXTS_AT_ONCE])
@@ -63,7 +70,7 @@ class WordLlama:
         share = np.bincount(columns, minlength=len(table)) / max(1, len(columns))
         weights = (RARITY / (RARITY + share)).astype(np.float32)
         tokens = sparse.csr_matrix((weights[columns], (rows, columns)), shape=(len(texts), len(table)))
-        return without_common(unit(tokens @ table))
+        return unit(tokens @ table)
 
 
 class Given:
@@ -101,12 +108,15 @@ class Given:
         return EmbedderRef(name=self._name, digest=self._digest, dimensions=dimensions)
 
     def vectors(self, texts: Sequence[str]) -> np.ndarray:
+        return without_common(self.plain(texts))
+
+    def plain(self, texts: Sequence[str]) -> np.ndarray:
         missing = [text for text in texts if text not in self._place]
         if missing:
             raise InvalidInputError(
                 f"{len(missing)} of {len(texts)} texts have no vector, for example {missing[0][:80]!r}: fetch the texts and embed them again"
             )
-        return without_common(unit(self._table[[self._place[text] for text in texts]]))
+        return unit(self._table[[self._place[text] for text in texts]])
 
 
 def unit(vectors: np.ndarray) -> np.ndarray:

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from burnish.clustering.communities import NEAR_DUPLICATE, communities
-from burnish.clustering.embedding import Embedder
+from burnish.clustering.embedding import Embedder, without_common
+from burnish.clustering.naming.forms import Form, form_of
 from burnish.clustering.neighbours import leaders, nearest
 from burnish.clustering.texts import LONGEST, Kept, joined, topic_words, without_topic, words
 from burnish.diagnosis import RunCodes
@@ -34,6 +35,7 @@ class Failures:
     signatures: list[str | None]
     answers: list[list[str]]
     questions: list[str]
+    forms: list[Form | None]
 
     def __len__(self) -> int:
         return len(self.row_R)
@@ -47,6 +49,7 @@ class Failures:
             self.signatures + other.signatures,
             self.answers + other.answers,
             self.questions + other.questions,
+            self.forms + other.forms,
         )
 
 
@@ -64,27 +67,34 @@ def failing_rows(codes: RunCodes, labels: Sequence[str] = ()) -> np.ndarray:
 
 def read_failures(log: RunLogReader, codes: RunCodes, row_R: np.ndarray) -> Failures:
     signatures: list[str | None] = []
-    answers, questions = [], []
+    answers, questions, forms = [], [], []
     for line in log.lines(row_R):
         found = line_signature(line, prompt_messages(line))
         signatures.append(found.label if found else None)
         answers.append(words(line.answer))
         questions.append(line.question[:LONGEST])
+        forms.append(form_of(line.answer))
     line_R = log.table(row_R, [LINE_NUMBER])[LINE_NUMBER].to_numpy()
-    return Failures(row_R, line_R, codes.question_R[row_R], signatures, answers, questions)
+    return Failures(row_R, line_R, codes.question_R[row_R], signatures, answers, questions, forms)
 
 
 @dataclass(frozen=True)
 class Compared:
     """What failures are compared by.
 
-    topic_R: a code; kept: their words without their topics'; vector_R: of these words; leader_R: the failure that stands for its near-duplicates.
+    topic_R: a code; kept: their words without their topics'; vector_R: of these words, without the direction that all share; plain_R: with it; leader_R: the failure that stands for its near-duplicates.
     """
 
     topic_R: np.ndarray
     kept: list[Kept]
     vector_R: np.ndarray
+    plain_R: np.ndarray
     leader_R: np.ndarray
+
+    def __getitem__(self, chosen: slice) -> Compared:
+        return Compared(
+            self.topic_R[chosen], self.kept[chosen], self.vector_R[chosen], self.plain_R[chosen], self.leader_R[chosen]
+        )
 
 
 @dataclass(frozen=True)
@@ -114,11 +124,12 @@ def mask(failures: Failures, embedder: Embedder, seed: int) -> Masked:
 def compare(failures: Failures, embedder: Embedder, seed: int, topics_by: Embedder | None = None) -> Compared:
     """topics_by: of the questions, if not the same embedder as of the answers."""
     masked = mask(failures, topics_by or embedder, seed)
-    vector_T = embedder.vectors(masked.texts)
+    plain_T = embedder.plain(masked.texts)
+    vector_T = without_common(plain_T)
     first_T = np.full(len(masked.texts), len(failures))
     np.minimum.at(first_T, masked.text_R, np.arange(len(failures)))
     leader_R = first_T[leaders(vector_T, NEAR_DUPLICATE)[masked.text_R]]
-    return Compared(masked.topic_R, masked.kept, vector_T[masked.text_R], leader_R)
+    return Compared(masked.topic_R, masked.kept, vector_T[masked.text_R], plain_T[masked.text_R], leader_R)
 
 
 def _topics(vectors: np.ndarray, seed: int) -> np.ndarray:

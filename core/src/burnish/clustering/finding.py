@@ -8,16 +8,17 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from burnish.clustering.communities import communities
+from burnish.clustering.canned import opening
 from burnish.clustering.embedding import Embedder
 from burnish.clustering.failures import Compared, Failures, compare
-from burnish.clustering.names import name_of, phrases_of
+from burnish.clustering.groups import groups, parts_of_signature
+from burnish.clustering.naming.forms import form_of_all
+from burnish.clustering.naming.phrases import name_of, phrases_of
 from burnish.clustering.texts import Kept, words
 from burnish.errors import PreconditionError
 from burnish.schemas.clustering import Cluster
 
 ALONE = -1
-LEAST_QUESTIONS = 3  # with fewer nothing repeats
 SHOWN_CENTRAL, SHOWN_ODD = 3, 2
 Topics = tuple[np.ndarray, list[str]]  # the number of each failure's topic, and their names
 
@@ -31,6 +32,7 @@ class Draft:
     signature: str | None = None
     stability: float | None = None
     known: bool = False
+    canned: bool = False
 
 
 @dataclass(frozen=True)
@@ -66,18 +68,20 @@ def add(
 ) -> None:
     """Cluster the members: write their numbers, and append the new clusters."""
     signature_M = np.array([failures.signatures[i] or "" for i in members])
-    for signature in sorted(set(signature_M.tolist()) - {""}):
-        number_R[members[signature_M == signature]] = len(drafts)
-        drafts.append(Draft(by_phrases=False, signature=signature))
-    others = members[signature_M == ""]
-    if not len(others):
-        return
-    found = communities(compared.vector_R[others], compared.leader_R[others], seed)
-    for community in np.unique(found.of):
-        inside = others[found.of == community]
-        if len(np.unique(failures.question_R[inside])) >= LEAST_QUESTIONS:
-            number_R[inside] = len(drafts)
-            drafts.append(Draft(stability=float(found.stability[community])))
+    for signature in sorted(set(signature_M.tolist()), key=lambda each: (not each, each)):
+        inside = members[signature_M == signature]
+        found = parts_of_signature if signature else groups
+        parts = found(failures, compared, inside, seed)
+        for part in parts:
+            number_R[part.members] = len(drafts)
+            drafts.append(
+                Draft(
+                    by_phrases=not signature or len(parts) > 1,
+                    signature=signature or None,
+                    stability=part.stability,
+                    canned=part.canned,
+                )
+            )
 
 
 def describe(
@@ -96,15 +100,17 @@ def describe(
     order = sorted(range(len(drafts)), key=lambda number: (-sizes[number], number))
     members = [np.flatnonzero(number_R == number) for number in order]
     phrases = phrases_of([[compared.kept[i] for i in _distinct(compared, inside)] for inside in members])
+    phrases = [
+        [text] if drafts[number].canned and (text := opening(failures, inside)) else own
+        for number, inside, own in zip(order, members, phrases, strict=True)
+    ]
     topic_R, topic_names = topics
+    taken = set(taken)
     mine = {draft.name for draft in drafts if draft.name}
     clusters = []
     for number, inside, own in zip(order, members, phrases, strict=True):
         draft = drafts[number]
-        if draft.name or not draft.by_phrases:
-            name = draft.name or name_of([], mine, draft.signature or "unnamed")
-        else:
-            name = name_of(own, {*taken, *mine}, draft.signature or "unnamed")
+        name = draft.name or _name(draft, own, failures, inside, mine, taken)
         mine.add(name)
         clusters.append(_cluster(name, draft, failures, compared, inside, own, topic_R, topic_names))
     renumbered = np.full(len(drafts) + 1, ALONE)
@@ -118,6 +124,15 @@ def describe(
         clusters,
         dict(zip(topic_names, counts.tolist(), strict=True)),
     )
+
+
+def _name(
+    draft: Draft, phrases: Sequence[str], failures: Failures, inside: np.ndarray, mine: set[str], taken: set[str]
+) -> str:
+    if not draft.by_phrases:
+        return name_of([], mine, draft.signature or "unnamed")
+    form = form_of_all([failures.forms[i] for i in inside]) or "unnamed"
+    return name_of(phrases, taken | mine, form, prefix=draft.signature or "")
 
 
 def _cluster(
@@ -139,6 +154,7 @@ def _cluster(
         distinct=len(_distinct(compared, inside)),
         stability=draft.stability,
         known=draft.known,
+        canned=draft.canned,
         topics={topics[topic]: count for topic, count in Counter(topic_R[inside].tolist()).most_common()},
         phrases=phrases,
         central=failures.line_R[central].tolist(),

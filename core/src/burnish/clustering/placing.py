@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterable
 
 import numpy as np
@@ -22,7 +21,7 @@ def place(
 ) -> Found:
     """A clustering of `new`. old: the failures of `known`, in its order.
 
-    A failure with a signature goes where most of that signature went. Another goes to the cluster of its five nearest neighbours, weighted by their
+    A failure with a signature goes to the cluster of its nearest neighbours with that signature, however far. Another goes to the cluster of its five nearest neighbours, weighted by their
     cosines, if it is as much like them as 95 % of that cluster's own failures are like their neighbours there.
     """
     if not len(new):
@@ -38,12 +37,7 @@ def place(
     number_N = np.full(len(new), ALONE)
     for position, number in enumerate(numbers):
         number_N[placed_N == number] = position
-    of_new = Compared(
-        compared.topic_R[len(old) :],
-        compared.kept[len(old) :],
-        compared.vector_R[len(old) :],
-        compared.leader_R[len(old) :],
-    )
+    of_new = compared[len(old) :]
     add(new, of_new, np.flatnonzero(number_N == ALONE), drafts, number_N, seed)
     names = [*taken, *(cluster.name for cluster in known.clusters)]
     return describe(new, of_new, drafts, number_N, topics_of(new, of_new), names)
@@ -52,27 +46,29 @@ def place(
 def _placed(both: Failures, compared: Compared, cluster_O: np.ndarray) -> np.ndarray:
     """The known cluster of each new failure, or ALONE."""
     count = len(cluster_O)
-    signatures = both.signatures[count:]
-    of_signature: dict[str, Counter[int]] = {}
-    for signature, cluster in zip(both.signatures, cluster_O.tolist(), strict=False):
-        if signature is not None and cluster >= 0:
-            of_signature.setdefault(signature, Counter())[cluster] += 1
-    placed = np.array([_most(of_signature.get(signature or "")) for signature in signatures], dtype=np.int64)
-    plain_O = np.array([both.signatures[i] is None for i in range(count)], dtype=bool) & (cluster_O >= 0)
-    asking = np.flatnonzero([signature is None for signature in signatures])
-    if plain_O.any() and len(asking):
-        vectors, own = compared.vector_R[:count][plain_O], cluster_O[plain_O]
-        indices, cosines = nearest(vectors, ASKED)
-        likeness = (cosines * (own[indices] == own[:, None])).mean(axis=1) if indices.size else np.ones(len(own))
-        least = {int(number): np.percentile(likeness[own == number], STRICTNESS) for number in np.unique(own)}
-        indices, cosines = nearest(vectors, ASKED, compared.vector_R[count:][asking])
-        for row, near, cosine in zip(asking.tolist(), own[indices], cosines, strict=True):
-            votes = {int(number): float(cosine[near == number].sum()) for number in np.unique(near)}
-            number = max(sorted(votes), key=lambda each: votes[each])
-            if votes[number] / len(near) >= least[number]:
-                placed[row] = number
+    new = np.array(["" if each is None else each for each in both.signatures[count:]])
+    old = np.array(["" if each is None else each for each in both.signatures[:count]])
+    placed = np.full(len(new), ALONE)
+    for signature in np.unique(new):
+        asking, known = np.flatnonzero(new == signature), (old == signature) & (cluster_O >= 0)
+        if not known.any():
+            continue
+        vector_R = compared.plain_R if signature else compared.vector_R
+        voted, likeness, least = _voted(vector_R[:count][known], cluster_O[known], vector_R[count:][asking])
+        is_near = True if signature else likeness >= least
+        placed[asking] = np.where(is_near, voted, ALONE)
     return placed
 
 
-def _most(counted: Counter[int] | None) -> int:
-    return counted.most_common(1)[0][0] if counted else ALONE
+def _voted(known: np.ndarray, cluster_K: np.ndarray, asking: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Of each that asks: the cluster of its neighbours, how much like these it is, and how much nearly all of the cluster's own are like theirs."""
+    numbers = np.unique(cluster_K)
+    indices, cosines = nearest(known, ASKED)
+    likeness = (
+        (cosines * (cluster_K[indices] == cluster_K[:, None])).mean(axis=1) if indices.size else np.ones(len(known))
+    )
+    least = np.array([np.percentile(likeness[cluster_K == number], STRICTNESS) for number in numbers])
+    indices, cosines = nearest(known, ASKED, asking)
+    votes = np.stack([(cosines * (cluster_K[indices] == number)).sum(axis=1) for number in numbers], axis=1)
+    best = votes.argmax(axis=1)
+    return numbers[best], votes[np.arange(len(asking)), best] / indices.shape[1], least[best]

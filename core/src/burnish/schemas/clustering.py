@@ -9,6 +9,8 @@ from pydantic import AfterValidator, Field, field_validator
 from burnish.schemas.base import Frozen, Manifest
 
 MOST_NAME = 100  # characters
+MOST_LABEL, MOST_SENTENCE = 40, 200  # characters, of what a model proposes
+LABEL = r"[a-z][a-z0-9]*(_[a-z0-9]+)*"
 MOST_SEED = 2**31 - 1
 
 
@@ -42,6 +44,16 @@ class ClusteringSpec(Frozen):
     seed: int = Field(default=0, ge=0, le=MOST_SEED)
 
 
+class ProposedName(Frozen):
+    """What a model would call a cluster. It changes nothing until a person accepts it."""
+
+    label: str = Field(
+        max_length=MOST_LABEL, pattern=rf"^{LABEL}$", description="lower-case words joined by underscores"
+    )
+    sentence: Printable = Field(min_length=1, max_length=MOST_SENTENCE, description="what these answers do")
+    model: Printable = Field(max_length=200)
+
+
 class Cluster(Frozen):
     """Failures that are alike. `name` is their failure label."""
 
@@ -53,6 +65,8 @@ class Cluster(Frozen):
     stability: float | None = Field(
         default=None, ge=0, le=1, description="how much of it is found again in subsamples; null: by a rule or a person"
     )
+    canned: bool = Field(default=False, description="one text, given to many questions")
+    proposed: ProposedName | None = None
     known: bool = Field(default=False, description="placed by likeness to a cluster of `like`")
     topics: dict[str, int] = Field(default={}, description="topic -> lines")
     phrases: list[str] = []
@@ -63,10 +77,11 @@ class Cluster(Frozen):
 
 
 class Edit(Frozen):
-    """What a person changes: rename one cluster, merge several into one, or split one by its answers."""
+    """What a person changes: rename one cluster, merge several into one, split one by its answers, or keep names that a model proposed."""
 
-    kind: Literal["rename", "merge", "split"]
+    kind: Literal["rename", "merge", "split", "propose"]
     clusters: list[str] = Field(min_length=1, description="names; one for rename and split")
+    proposals: list[ProposedName] = Field(default=[], description="of propose: one for each of `clusters`")
     name: str | None = Field(default=None, max_length=MOST_NAME, description="new name, for rename and merge")
     parts: int = Field(default=2, ge=2, le=20, description="of split: at most so many")
 

@@ -104,14 +104,14 @@ def _messages(
 ) -> list[Message]:
     task = "\n\n".join(f"[{message.role}]\n{message.content}" for message in prompt)
     blocks = {"TASK": task, "RUBRIC": rubric, "EXPECTED ANSWER": expected, **answers}
-    fence = _fence(system, blocks)
+    fence = fence_of(system, blocks)
     content = "\n\n".join(
         f"<<<{name} {fence}>>>\n{neutralise(text, fence)}\n<<<END {name} {fence}>>>" for name, text in blocks.items()
     )
     return [Message(role="system", content=system.format(fence=fence)), Message(role="user", content=content)]
 
 
-def _fence(system: str, blocks: dict[str, str]) -> str:
+def fence_of(system: str, blocks: dict[str, str]) -> str:
     """A code nobody can write into an answer, since it is a digest of that answer too; the same prompt has the same one,
     so that an asked judgement is found again.
     """

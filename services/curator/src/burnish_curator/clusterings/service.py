@@ -11,7 +11,7 @@ from threading import Lock
 
 import orjson
 
-from burnish.clustering.edits import check_edit, merge, rename
+from burnish.clustering.edits import check_edit, merge, propose, rename
 from burnish.clustering.storage import ROWS, seal
 from burnish.clustering.working import MANIFEST, PROBLEM, TEXTS, Stored, Task, other_labels
 from burnish.errors import ConflictError, InvalidInputError, UnavailableError, from_dict
@@ -96,6 +96,8 @@ class ClusteringService:
             numbers = check_edit(found, edit, other_labels(log.codes.labels, before.spec))
             if edit.kind == "rename":
                 after = rename(found, numbers[0], edit.name or "")
+            elif edit.kind == "propose":
+                after = propose(found, edit)
             else:
                 after = merge(found, numbers, edit.name, log.codes.question_R[found.row_R])
             return self._clusterings.save(*seal(run_log_id, before.spec, before.embedder, after, before, edit))

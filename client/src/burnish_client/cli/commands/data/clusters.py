@@ -15,10 +15,11 @@ from burnish_client.cli.views.console import JsonFlag
 from burnish_client.cli.views.data import cluster_text
 
 if TYPE_CHECKING:
+    from burnish.schemas.clustering import Cluster as ClusterModel
     from burnish.schemas.clustering import ClusteringManifest
 
 app = typer.Typer(
-    help="Failures that nobody labelled: find clusters, look, rename, merge, split.", no_args_is_help=True
+    help="Failures that nobody labelled: find clusters, look, name, rename, merge, split.", no_args_is_help=True
 )
 Cluster = Annotated[str, typer.Argument(help="Name of a cluster.")]
 
@@ -100,17 +101,12 @@ def show_clusters(
     json: JsonFlag = False,
 ) -> None:
     """Show the clusters with a heat table of cluster and topic, or one with its most and least typical answers."""
-    from burnish.errors import NotFoundError
-
     with burnish_client.CuratorClient.from_settings() as client:
         run_log_id = client.find_run_log(run_log).id
         found = client.clustering(run_log_id, version)
         if cluster is None:
             return console.print_json(found) if json else cluster_text.show_clustering(found)
-        chosen = next((each for each in found.clusters if each.name == cluster), None)
-        if chosen is None:
-            names = ", ".join(each.name for each in found.clusters)
-            raise NotFoundError(f"no cluster {cluster!r}: there are {names}")
+        chosen = _cluster(found, cluster)
         shown = [*chosen.central, *chosen.odd]
         page = client.run_log_rows(run_log_id, line=shown)
         lines = dict(zip(page.line_numbers, page.rows, strict=True))
@@ -151,6 +147,104 @@ def split_cluster(
 ) -> None:
     """Make several clusters of one, by how its answers differ."""
     _edit(run_log, json, kind="split", clusters=[cluster], parts=into)
+
+
+@app.command("name")
+def name_clusters(
+    run_log: RunLog = None,
+    model: Annotated[
+        str | None,
+        typer.Option(metavar="URL#NAME", help="Model of an OpenAI-compatible endpoint that is asked for names."),
+    ] = None,
+    token: Annotated[
+        str | None, typer.Option(envvar="BURNISH_NAMER_TOKEN", help="Bearer token of that endpoint.")
+    ] = None,
+    cluster: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Ask for this cluster; repeat for more. Default: the largest that are not called by a signature."
+        ),
+    ] = None,
+    most: Annotated[int, typer.Option(help="Most clusters to ask for: the budget.", min=1)] = 20,
+    accept: Annotated[
+        list[str] | None,
+        typer.Option(metavar="CLUSTER", help="Rename this cluster as was proposed, and ask nobody; repeat for more."),
+    ] = None,
+    json: JsonFlag = False,
+) -> None:
+    """Let a model propose a label and a sentence for each cluster. They are stored and shown; a cluster keeps its name until --accept or `rename`.
+
+    The model is sent three typical and two odd questions and answers of a cluster, and what is said most in it.
+    """
+    if (model is None) == (accept is None):
+        raise InvalidInputError(
+            "give --model URL#NAME to ask for names, or --accept CLUSTER to take one", field="model"
+        )
+    if accept is not None:
+        return _accept(run_log, accept, json)
+    _propose(run_log, model or "", token, cluster or [], most, json)
+
+
+def _propose(run_log: str | None, model: str, token: str | None, names: list[str], most: int, json: bool) -> None:
+    import asyncio
+
+    from burnish_client.cli.views.evaluation import answers
+    from burnish_client.config.endpoints import ClientSettings
+    from burnish_client.evaluation.cluster_names import propose_names
+    from burnish_client.evaluation.request import endpoint_and_model
+
+    namer = endpoint_and_model(model, token, "model")
+    with burnish_client.CuratorClient.from_settings() as client:
+        found = client.clustering(client.find_run_log(run_log).id)
+        chosen = [_cluster(found, name) for name in dict.fromkeys(names)] or [
+            each for each in found.clusters if each.name != each.signature
+        ]
+        folder = ClientSettings().home / "naming"
+        folder.mkdir(parents=True, exist_ok=True)
+        replies = folder / f"{found.name}-{found.version}.replies.jsonl"
+        with answers.resumable("names", replies) as progress:
+            done = asyncio.run(propose_names(client, found, chosen[:most], namer, replies, progress))
+        replies.unlink(missing_ok=True)
+    if json:
+        return console.print_json(
+            {"clustering": done.clustering.version, "proposed": done.proposed, "refused": done.refused}
+        )
+    cluster_text.show_proposals(done.proposed, done.refused)
+    if len(chosen) > most:
+        console.note(f"[dim]{len(chosen) - most:,} smaller clusters were not asked for: --most[/]")
+    for name in list(done.proposed)[:1]:
+        console.next_step(f"burnish clusters name {found.name} --accept {shlex.quote(name)}")
+
+
+def _accept(run_log: str | None, names: list[str], json: bool) -> None:
+    from burnish.errors import PreconditionError
+    from burnish.schemas.clustering import Edit
+
+    with burnish_client.CuratorClient.from_settings() as client:
+        found = client.clustering(client.find_run_log(run_log).id)
+        for name in names:
+            if _cluster(found, name).proposed is None:
+                raise PreconditionError(
+                    f"no name was proposed for {name!r}: `burnish clusters name --model URL#NAME` asks"
+                )
+        for name in names:
+            proposed = _cluster(found, name).proposed
+            edit = Edit(kind="rename", clusters=[name], name=proposed.label if proposed else None)
+            found = client.edit_clustering(found.name, found.version, edit)
+    if json:
+        return console.print_json(found)
+    cluster_text.show_clustering(found)
+
+
+def _cluster(found: ClusteringManifest, name: str) -> ClusterModel:
+    from burnish.errors import NotFoundError
+
+    chosen = next((each for each in found.clusters if each.name == name), None)
+    if chosen is None:
+        raise NotFoundError(
+            f"no cluster {name!r}: there are {', '.join(each.name for each in found.clusters) or 'none'}"
+        )
+    return chosen
 
 
 @app.command("rm")

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from burnish_client.cli.views import console
 
 if TYPE_CHECKING:
-    from burnish.schemas.clustering import Cluster, ClusteringManifest
+    from burnish.schemas.clustering import Cluster, ClusteringManifest, ProposedName
     from burnish.schemas.runlog import RunLogLine
 
 SHOWN_CLUSTERS = 20
@@ -20,7 +20,7 @@ SHOWN_CHARACTERS = 400
 def row(manifest: ClusteringManifest) -> list[str]:
     edit = manifest.edit
     made_by = (
-        f"{edit.kind} {', '.join(edit.clusters)}"
+        f"{'names proposed for' if edit.kind == 'propose' else edit.kind} {', '.join(edit.clusters)}"
         if edit
         else f"find, like {manifest.spec.like}"
         if manifest.spec.like
@@ -60,12 +60,25 @@ def show_clustering(found: ClusteringManifest) -> None:
     console.show_table(table)
     if len(found.clusters) > SHOWN_CLUSTERS:
         console.note(f"[dim]… and {len(found.clusters) - SHOWN_CLUSTERS:,} smaller ones: --json has them all[/]")
+    show_proposals({cluster.name: cluster.proposed for cluster in found.clusters if cluster.proposed}, {})
     _show_heat(found)
+
+
+def show_proposals(proposed: Mapping[str, ProposedName], refused: Mapping[str, str]) -> None:
+    if proposed:
+        table = console.table("~cluster", "~proposed name", "~what it says of them")
+        for name, one in proposed.items():
+            table.add_row(*(console.one_line(text) for text in (name, one.label, one.sentence)))
+        console.show_table(table)
+    for name, reason in refused.items():
+        console.note(f"[yellow]no name for {console.one_line(name)}:[/] {console.one_line(reason)}")
 
 
 def _found_by(cluster: Cluster) -> str:
     if cluster.known:
         return "known"
+    if cluster.canned:
+        return "one text"
     return "signature" if cluster.signature else "a person" if cluster.stability is None else "answers"
 
 
@@ -88,13 +101,15 @@ def _show_heat(found: ClusteringManifest) -> None:
 
 def show_cluster(cluster: Cluster, lines: Mapping[int, RunLogLine]) -> None:
     out = console.out()
-    said = ", ".join(cluster.phrases)
+    said, one = ", ".join(cluster.phrases), cluster.proposed
+    proposed = f"{one.label}: {console.one_line(one.sentence)} ({console.one_line(one.model)})" if one else None
     topics = ", ".join(f"{console.one_line(topic)} {count:,}" for topic, count in list(cluster.topics.items())[:5])
     pairs = [
         ("cluster", console.one_line(cluster.name)),
         ("failures", f"{cluster.size:,} of {cluster.questions:,} questions, {cluster.distinct:,} distinct answers"),
         ("found by", f"signature {cluster.signature}" if cluster.signature else _found_by(cluster)),
         ("stable", None if cluster.stability is None else f"{console.percent(cluster.stability)} in subsamples"),
+        ("proposed", proposed),
         ("says", console.one_line(said) or None),
         ("topics", topics),
     ]

@@ -83,11 +83,12 @@ def _telling(counts: Counter[str], texts: Counter[str], of_all: Counter[str], to
     return chosen
 
 
-def name_of(phrases: Sequence[str], taken: Iterable[str], otherwise: str) -> str:
-    """A name that can be typed without quotes and that is not taken: the first phrase, and more of them while it is short."""
+def name_of(phrases: Sequence[str], taken: Iterable[str], otherwise: str, prefix: str = "") -> str:
+    """A name that can be typed without quotes and that is not taken: the first phrase, and more of them while it is short. prefix: comes first."""
     used = set(taken)
     slugs = [slug for count in range(1, len(phrases) + 1) if (slug := _slug(" ".join(phrases[:count])))]
     base = next((slug for slug in slugs if len(slug) >= SHORTEST_NAME), slugs[-1] if slugs else otherwise)
+    base = f"{prefix}-{base}" if prefix and base != prefix else base
     return next(name for name in chain([base], (f"{base}-{n}" for n in count_from(2))) if name not in used)
 
 
