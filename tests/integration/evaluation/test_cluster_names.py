@@ -52,7 +52,7 @@ def test_a_model_proposes_names_and_a_person_accepts_one(
 
         assert cli.run(["clusters", "name", "log"]) == 2
         assert "--model URL#NAME" in capsys.readouterr().err
-        assert cli.run(["clusters", "name", "log", "--accept", before.clusters[0].name]) == 2
+        assert cli.run(["clusters", "name", "log", "--accept", before.clusters[0].name]) == 1
         assert "no name was proposed" in capsys.readouterr().err
 
         done = json.loads(name("--model", model, "--most", "4", "--json"))

@@ -6,7 +6,6 @@ In a graph of few distinct answers such a text has neighbours only because it mu
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
 
 import numpy as np
 
@@ -14,7 +13,7 @@ from burnish.clustering.failures import Compared, Failures
 
 LEAST_TIMES, MOST_TIMES = 5, 200
 SHARE = 0.04  # of the failures
-ONE_TEXT = 0.5  # share of a group of near-duplicates that is one text, numbers apart: else it is a pattern with a topic filled in
+ONE_TEXT = 0.5  # share of a group of near-duplicates with the same words of topics, numbers apart: else it is a pattern with a topic filled in
 ALIKE = 0.8  # cosine of a variant, which has a name or a number of its own
 OPENING_WORDS, OPENING_SHARE = 5, 0.5
 
@@ -32,7 +31,7 @@ def canned(failures: Failures, compared: Compared, members: np.ndarray, least_qu
         if times[node] < needed:
             break
         inside = members[node_M == node]
-        if not is_open[node] or not _is_one_text(failures, inside, least_questions):
+        if not is_open[node] or not _is_one_text(failures, compared, inside, least_questions):
             continue
         same = is_open & (vectors @ vectors[node] >= ALIKE)
         same[node] = True  # also if it has no word, and so no direction
@@ -41,15 +40,19 @@ def canned(failures: Failures, compared: Compared, members: np.ndarray, least_qu
     return found
 
 
-def _is_one_text(failures: Failures, inside: np.ndarray, least_questions: int) -> bool:
+def _is_one_text(failures: Failures, compared: Compared, inside: np.ndarray, least_questions: int) -> bool:
     if len(np.unique(failures.question_R[inside])) < least_questions:
         return False
-    ((_, times),) = Counter(_without_numbers(failures.answers[i]) for i in inside).most_common(1)
+    filled = Counter(
+        " ".join(
+            word
+            for word, kept in zip(failures.answers[i], compared.kept[i], strict=True)
+            if kept is None and not any(sign.isdigit() for sign in word)
+        )
+        for i in inside
+    )
+    ((_, times),) = filled.most_common(1)
     return times >= ONE_TEXT * len(inside)
-
-
-def _without_numbers(answer: Sequence[str]) -> str:
-    return " ".join("0" if any(sign.isdigit() for sign in word) else word for word in answer)
 
 
 def opening(failures: Failures, inside: np.ndarray) -> str:

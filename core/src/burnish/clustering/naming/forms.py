@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import re
 from collections import Counter
 from collections.abc import Sequence
 from typing import Literal
 
 Form = Literal["json", "truncated-json", "numbers", "symbols", "one-word"]
+BROKEN_ESCAPE = re.compile(r"\\?u?[0-9a-fA-F]{0,3}")
 SURE = 0.9  # share of a cluster's answers that have the form it is named by
 BROKEN_OFF = ("true", "false", "null", "-")  # what a value may begin with when the text ends
 
@@ -34,9 +36,11 @@ def _json_form(text: str) -> Form | None:
         json.loads(text)
     except json.JSONDecodeError as error:
         rest = text[error.pos :]
-        is_open_string = rest[:1] in ('"', "\\") and error.msg.startswith(("Unterminated string", "Invalid \\u"))
+        is_open = error.msg.startswith("Unterminated string") or (
+            error.msg.startswith("Invalid \\u") and BROKEN_ESCAPE.fullmatch(rest) is not None
+        )
         ends_there = not rest or any(value.startswith(rest) for value in BROKEN_OFF)
-        return "truncated-json" if is_open_string or ends_there else None
+        return "truncated-json" if is_open or ends_there else None
     except (RecursionError, ValueError):  # nested too deep, or a number of too many digits
         return None
     return "json"
