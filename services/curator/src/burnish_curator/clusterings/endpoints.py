@@ -82,7 +82,9 @@ def get_clustering(run_log_id: str, version: str, clusterings: Clusterings) -> C
     return clusterings.find(run_log_id, version)
 
 
-@router.post("/{version}/edits", summary="Rename, merge, split, or propose names, as a new version", responses=BODY_RESPONSES)
+@router.post(
+    "/{version}/edits", summary="Rename, merge, split, or propose names, as a new version", responses=BODY_RESPONSES
+)
 def edit_clustering(
     run_log_id: str, version: str, service: Service, edit: Annotated[Edit, Body(examples=[EDIT_EXAMPLE])]
 ) -> ClusteringManifest:
