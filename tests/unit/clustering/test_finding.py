@@ -131,6 +131,10 @@ def test_a_person_renames_merges_and_splits(failures: Failures, found: Found) ->
     assert sum(c.size for c in parts.clusters) == sum(c.size for c in together.clusters)
 
 
+def proposal(label: str) -> dict[str, str]:
+    return {"label": label, "sentence": "They do it.", "model": "m"}
+
+
 @pytest.mark.parametrize(
     ("edit", "error", "said"),
     [
@@ -140,6 +144,17 @@ def test_a_person_renames_merges_and_splits(failures: Failures, found: Found) ->
         ({"kind": "rename", "clusters": ["A"], "name": "B"}, InvalidInputError, "merge them"),
         ({"kind": "rename", "clusters": ["A"], "name": "logged"}, InvalidInputError, "logged with"),
         ({"kind": "split", "clusters": ["A", "B"]}, InvalidInputError, "takes one cluster"),
+        ({"kind": "propose", "clusters": ["A"]}, InvalidInputError, "one proposal for each"),
+        (
+            {"kind": "propose", "clusters": ["A"], "proposals": [proposal("logged")]},
+            InvalidInputError,
+            "'logged' is taken",
+        ),
+        (
+            {"kind": "propose", "clusters": ["A", "B"], "proposals": [proposal("one")] * 2},
+            InvalidInputError,
+            "'one' is taken",
+        ),
     ],
 )
 def test_an_edit_that_cannot_be_made_says_why(

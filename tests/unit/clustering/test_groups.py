@@ -54,8 +54,8 @@ def test_a_canned_text_is_called_by_its_opening_and_marked(tmp_path: Path) -> No
 def test_a_name_in_a_canned_text_is_no_part_of_its_name(tmp_path: Path) -> None:
     names = ["Ana", "Luis", "Carmen", "Jorge"]
     made = [
-        Planted(f"On {n}?", f"Hola {names[n % 4]}, un agente se pondrá en contacto. Caso {n}.", "es", "x")
-        for n in range(20)
+        Planted(each.question, f"Hola {names[n % 4]}, un agente se pondrá en contacto. Caso {n}.", "es", each.topic)
+        for n, each in enumerate(planted("held", 20, seed=5))
     ]
     found = found_in(tmp_path, [*made, *planted("held", 80, seed=6)])
     (one,) = [cluster for cluster in found.clusters if cluster.canned]
