@@ -89,7 +89,12 @@ def _examples(client: CuratorClient, run_log_id: str, lines: Sequence[int]) -> l
 
 
 def _check_logged(client: CuratorClient, run_log_id: str, label: str) -> None:
-    if client.run_log_rows(run_log_id, label=label, limit=1).total:
-        raise InvalidInputError(
-            f"the label {label!r} is taken, by lines that were logged with it, which are other failures"
-        )
+    try:
+        client.run_log_rows(run_log_id, label=label, limit=1)
+    except InvalidInputError as error:
+        if error.metadata.get("field") == "label":  # no line has it
+            return
+        raise
+    raise InvalidInputError(
+        f"the label {label!r} is taken, by lines that were logged with it, which are other failures"
+    )
