@@ -80,6 +80,12 @@ def test_the_loop_up_to_training(run: Here, run_log: Path, tmp_path: Path) -> No
         "author",
         "version",
         "prompt_key",
+        "suggestion",
+        "suggested_by",
+        "suggestion_grade",
+        "answer_a",
+        "answer_b",
+        "preference",
     ]
     assert {item["failure_label"] for item in items} == {"not_json"}
     piped = run("review", "export", "--label", "not_json")

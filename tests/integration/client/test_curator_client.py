@@ -21,6 +21,7 @@ from burnish.schemas.dataset import DatasetSpec
 from burnish.schemas.evaluation import EvalManifest
 from burnish_client.sdk.curator import CuratorClient
 from burnish_client.sdk.dataset_diff import diff_datasets
+from burnish_client.sdk.review_files import to_csv
 
 
 @pytest.fixture(scope="module")
@@ -85,6 +86,7 @@ def test_from_run_log_to_dataset(curator: CuratorClient, tmp_path: Path) -> None
         "changed": 0,
         "empty": 1,
         "removed": 0,
+        "preferred": 0,
         "set_aside": 0,
         "rejected_lines": [],
     }
@@ -135,6 +137,44 @@ def test_two_versions_are_compared_row_by_row(curator: CuratorClient, tmp_path: 
     )
     with pytest.raises(InvalidInputError, match="compare versions of one format"):
         diff_datasets(curator, before, curator.build_dataset(spec.model_copy(update={"format": "dpo"})))
+
+
+def test_a_spreadsheet_of_preferences_comes_back_and_becomes_pairs(curator: CuratorClient, tmp_path: Path) -> None:
+    """Two models answered; a person fills the column `preference` in a table. The table goes in twice and changes nothing the second time."""
+    rows = [
+        row | {"answer": f"=it is {row['question_id']} ({model})", "model": model, "run_id": model}
+        for model in ("one", "two")
+        for row in lines("tabled")[:20]
+        if row["failure_label"]
+    ]
+    run_log = curator.import_run_log(write(tmp_path / "log.jsonl", rows), "tabled").manifest
+    items = curator.export_review(run_log.id, ["not_json"])
+    table = tmp_path / "review.csv"
+    prefers_two = {True: "A", False: "b"}
+    table.write_bytes(
+        to_csv(
+            item.model_copy(update={"preference": "tie" if n == 0 else prefers_two[item.answer_a.endswith("(two)")]})
+            for n, item in enumerate(items)
+        )
+    )
+    done = curator.import_review(run_log.id, table, "mia")
+    assert (done.preferred, done.rejected_lines) == (10, [])
+    again = tmp_path / "again.csv"
+    again.write_bytes(to_csv(curator.export_review(run_log.id, ["not_json"])))
+    assert curator.import_review(run_log.id, again, "tom").rejected_lines == []
+    events = list(curator.review_history(run_log.id))
+    assert (len(events), {event.author for event in events}) == (10, {"mia"})
+    spec = DatasetSpec(name="tabled", run_log_id=run_log.id, labels=["not_json"], format="dpo")
+    dataset = curator.build_dataset(spec)
+    assert dataset.counts.preferences == dataset.counts.train + dataset.counts.validation
+    assert dataset.counts.discarded == {"no preference: a person judged the two answers alike (tie)": 1}
+    for line in b"".join(curator.export_dataset("tabled", dataset.version, "rows")).splitlines():
+        row = json.loads(line)
+        assert (row["source"], row["chosen"][0]["content"][-5:], row["rejected"][0]["content"][-5:]) == (
+            "preference",
+            "(two)",
+            "(one)",
+        )
 
 
 def test_a_review_file_goes_in_as_it_is_and_its_bad_lines_are_named(curator: CuratorClient, tmp_path: Path) -> None:

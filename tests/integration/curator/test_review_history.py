@@ -14,10 +14,11 @@ from sqlalchemy import Engine, create_engine, text
 
 import burnish_curator.database
 from burnish.curation.review import Correction
-from burnish.schemas.review import ReviewState, TeacherSuggestion
+from burnish.schemas.review import Choice, Preference, ReviewState, TeacherSuggestion
 from burnish_curator.database import open_database
 from burnish_curator.database.tables import Base
 from burnish_curator.reviews.leases import LEASE_SECONDS, LeaseRepository
+from burnish_curator.reviews.opinions import agreement
 from burnish_curator.reviews.repository import CorrectionRepository, Decided
 from burnish_curator.reviews.suggestions.repository import SuggestionRepository
 
@@ -158,10 +159,66 @@ def test_second_opinions_agree_or_make_the_item_unsure(reviews: CorrectionReposi
     reviews.record("log", [decided("q2", "dismissed", "nobody knows")], "tom", second=True)
     assert (states(reviews)["q2"], "q2" in reviews.current("log")) == ("unsure", False)
     assert reviews.standing("log")["q2"].reason == "Reviewers disagree. mia: corrected; tom: dismissed (nobody knows)"
-    assert reviews.opinions("log") == [("q1", "corrected", "accepted", "tom"), ("q2", "corrected", "dismissed", "tom")]
+    assert [(a.question_id, a.state, b.state, b.author) for a, b in reviews.opinions("log")] == [
+        ("q1", "corrected", "accepted", "tom"),
+        ("q2", "corrected", "dismissed", "tom"),
+    ]
     reviews.undo("log", "tom")
     assert reviews.current("log")["q2"].corrected_output == "right"
     assert len(reviews.opinions("log")) == 1
+
+
+def preferred(question_id: str, choice: Choice, a: str = "ünï\x00 one", b: str = "two", **fields: object) -> Decided:
+    is_thumb = choice in ("up", "down")
+    preference = Preference(
+        choice=choice, a=a, b="" if is_thumb else b, a_source="m1", b_source="" if is_thumb else "m2"
+    )
+    state: ReviewState = "rated" if is_thumb else "compared"
+    return Decided(question_id, "not-json", state, preference=preference, **fields)  # type: ignore[arg-type]
+
+
+def test_preferences_are_decisions_like_all_others(reviews: CorrectionRepository) -> None:
+    """Kept as they are, once; with versions, undo, time and erasure; and no dataset takes them for corrections."""
+    done = reviews.record(
+        "log", [preferred("q1", "b", seconds=3.0), preferred("q2", "up"), preferred("q3", "tie")], "mia"
+    )
+    assert [event.preference for event in done.events] == [
+        preferred(*each).preference for each in (("q1", "b"), ("q2", "up"), ("q3", "tie"))
+    ]
+    assert {q: (j.failure_label, j.preference.pair) for q, j in reviews.judgements("log").items()} == {
+        "q1": ("not-json", ("two", "ünï\x00 one")),
+        "q2": ("not-json", None),
+        "q3": ("not-json", None),
+    }
+    assert (reviews.current("log"), reviews.counts()) == ({}, {"log": 3})
+    assert reviews.record("log", [preferred("q1", "b")], "tom").events == []
+    [(_, standing)] = reviews.record("log", [preferred("q1", "a", version=0)], "tom").conflicts
+    assert (standing.author, standing.preference) == ("mia", preferred("q1", "b").preference)
+    reviews.record("log", [decided("q1")], "mia")
+    assert set(reviews.judgements("log")) == {"q2", "q3"}
+    reviews.undo("log", "mia")
+    restored = reviews.standing("log")["q1"]
+    assert (restored.state, restored.preference) == ("compared", preferred("q1", "b").preference)
+    assert reviews.effort("log").items == 1
+    assert reviews.changes("log", 0, 0).states
+    reviews.undo("log", "mia")
+    assert (set(states(reviews).values()), reviews.judgements("log")) == ({"open"}, {})
+
+
+def test_second_opinions_about_preferences(reviews: CorrectionRepository) -> None:
+    """Which answer is preferred counts, not the side on which each saw it."""
+    reviews.record("log", [preferred(q, c) for q, c in (("q1", "a"), ("q2", "a"), ("q3", "tie"), ("q4", "up"))], "mia")  # type: ignore[arg-type]
+    swapped = preferred("q1", "b", a="two", b="ünï\x00 one")
+    reviews.record(
+        "log", [swapped, preferred("q2", "b"), preferred("q3", "neither"), preferred("q4", "up")], "tom", second=True
+    )
+    assert states(reviews) == {"q1": "compared", "q2": "unsure", "q3": "unsure", "q4": "rated"}
+    standing = reviews.standing("log")
+    assert standing["q2"].reason == "Reviewers disagree. mia: preferred A (m1); tom: preferred B (m2)"
+    assert standing["q3"].reason == "Reviewers disagree. mia: a tie of A and B; tom: neither A nor B"
+    found = agreement(reviews.opinions("log"))
+    assert found
+    assert (found.items, found.same) == (4, 2)
 
 
 def test_effort_counts_what_was_measured(reviews: CorrectionRepository) -> None:
@@ -244,9 +301,12 @@ def test_an_old_database_keeps_its_corrections(url: str) -> None:
     assert reviews.current("other")["q1"].corrected_output == "ünï 2"
     assert reviews.standing("log")["q1"].at == NOON
     assert reviews.record("log", [decided("q3")], "mia").events[0].sequence == 3
-    reviews.record("log", [decided("q2", "dismissed")], "mia")
+    reviews.record("log", [decided("q2", "dismissed"), preferred("q9", "a")], "mia")
     with migrated.begin() as connection:
         config.attributes["connection"] = connection
+        command.downgrade(config, "0002")
+        undone = connection.execute(text("SELECT question_id, state FROM review_items WHERE run_log_id = 'log'")).all()
+        assert ("q9", "open") in [tuple(row) for row in undone]
         command.downgrade(config, "0001")
         kept = connection.execute(text("SELECT run_log_id, question_id FROM corrections ORDER BY 1, 2")).all()
         assert [tuple(row) for row in kept] == [("log", "q1"), ("log", "q3"), ("other", "q1")]

@@ -26,6 +26,9 @@ ITEMS = st.builds(
     state=st.sampled_from(["open", "corrected", "dismissed"]),
     reason=TEXT,
     version=st.none() | st.integers(0, 2**53),
+    answer_a=TEXT,
+    answer_b=TEXT,
+    preference=st.sampled_from(["", "a", "tie", "up"]),
 )
 
 

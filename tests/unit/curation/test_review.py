@@ -15,14 +15,13 @@ from burnish.curation.review import (
     Correction,
     KnownFailure,
     KnownFailures,
-    ReviewedFile,
     choose_labels,
     known_failures,
     of_no_failure,
-    read_review,
     refusal,
     review_items,
 )
+from burnish.curation.review_reading import ReviewedFile, read_review
 from burnish.diagnosis import UNLABELLED, RunCodes, diagnose
 from burnish.errors import InvalidInputError
 from burnish.jsonl import to_jsonl
@@ -175,8 +174,8 @@ def test_two_corrections_of_one_question(tmp_path: Path) -> None:
     other = imported(tmp_path / "other", item(), item("q3"), item(corrected_output="otherwise"))
     assert [c.question_id for c in other.corrections] == ["q3"]
     assert [(r.line_number, r.reason) for r in other.rejected_lines] == [
-        (1, "corrected_output: 'q1' is corrected otherwise on line 3; keep one"),
-        (3, "corrected_output: 'q1' is corrected otherwise on line 1; keep one"),
+        (1, "corrected_output: 'q1' is decided otherwise on line 3; keep one"),
+        (3, "corrected_output: 'q1' is decided otherwise on line 1; keep one"),
     ]
 
 

@@ -34,6 +34,12 @@ FIELDS = [
     "author",
     "version",
     "prompt_key",
+    "suggestion",
+    "suggested_by",
+    "suggestion_grade",
+    "answer_a",
+    "answer_b",
+    "preference",
 ]
 
 

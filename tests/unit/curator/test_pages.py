@@ -306,7 +306,16 @@ async def test_a_second_opinion_does_not_see_the_first(
         await save(other, f"{page}?show=second", "not-json-004", action="reason:9")
     caller.headers["Authorization"] = f"Bearer {TOKEN}"
     progress = (await caller.get(f"/v1/runlogs{page.removeprefix('/review')}/review/progress")).json()
-    assert progress["states"] == {"open": 24, "corrected": 1, "accepted": 0, "unsure": 1, "dismissed": 0, "flagged": 0}
+    assert progress["states"] == {
+        "open": 24,
+        "corrected": 1,
+        "accepted": 0,
+        "compared": 0,
+        "rated": 0,
+        "unsure": 1,
+        "dismissed": 0,
+        "flagged": 0,
+    }
     assert (progress["agreement"]["items"], progress["agreement"]["same"]) == (2, 1)
     assert progress["effort"]["reviewers"] == 2
 

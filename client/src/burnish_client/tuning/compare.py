@@ -126,7 +126,9 @@ def plan_methods(
     built: dict[DatasetFormat, DatasetManifest] = {}
     for format in dict.fromkeys(METHODS[method].format for method in values):
         built[format] = curator.build_dataset(
-            spec.model_copy(update={"name": f"{spec.name}-{format}", "format": format, "uncorrected": False})
+            spec.model_copy(
+                update={"name": f"{spec.name}-{format}", "format": format, "uncorrected": False, "preferences": False}
+            )
         )
     check_same_split(list(built.values()))
     return [

@@ -6,6 +6,7 @@ from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 
@@ -29,7 +30,7 @@ from burnish.curation.gates.texts import TextGate, row_texts
 from burnish.curation.leakage import check_leaks, guarded_keys
 from burnish.curation.lengths import Lengths
 from burnish.curation.own_grader import benchmark_graders
-from burnish.curation.review import Correction
+from burnish.curation.review import Correction, Judgement
 from burnish.curation.rows import Rows, empty_wrong_answers, example_rows, make_rows
 from burnish.curation.sealing import LEFT_OUT, TRAIN, VALIDATION, BuiltDataset, measure, with_files
 from burnish.curation.splitting import Partition, Unit, partition_with_uncorrected, units
@@ -81,28 +82,34 @@ def build_dataset(
     lengths: Lengths,
     guard: Guard | None = None,
     suggestions: Suggestions | None = None,
+    judgements: Mapping[str, Judgement] | None = None,
 ) -> BuiltDataset:
     """Build what the spec asks for; spec.labels are taken as checked (burnish.curation.review.choose_labels).
 
     Held-out depends on labels, slices, corrections, shares and seed alone: not on format or anchors (KTO draws the questions that nobody
-    corrected apart). suggestions: teachers' answers by question; spec.source says whether those of undecided questions are taken. Raises PreconditionError
+    corrected apart, DPO those that have a preference instead). suggestions: teachers' answers by question; spec.source says whether those of
+    undecided questions are taken. judgements: the preferences that stand, by question. Raises PreconditionError
     where there is nothing to build from (it says which command comes first), LeakageError where a training row has the
     prompt of a held-out or guarded question.
     """
-    guard = guard or Guard()
-    targets = read_targets(log, codes, spec.labels, corrections, spec.slices)
+    guard, judgements = guard or Guard(), (judgements or {}) if spec.preferences else {}
+    reviewed: dict[str, Correction | Judgement] = {**judgements, **corrections}
+    targets = read_targets(log, codes, spec.labels, reviewed, spec.slices)
     own_graders, suggestions = benchmark_graders(guard.questions), suggestions or {}
     taken = Taken()
     if spec.source == "teacher":
         taken = take_answers(targets, corrections, suggestions, own_graders, ungraded=spec.take_ungraded)
         corrections = {**corrections, **taken.corrections}
+        reviewed |= taken.corrections
     examples = collect_examples(
         targets,
         corrections,
         guard.benchmark_only,
         own_graders=own_graders,
-        misplaced=misplaced_corrections(log, codes, targets, corrections),
+        misplaced=misplaced_corrections(log, codes, targets, reviewed),
         uncorrected=spec.format == "kto" and spec.uncorrected,
+        judgements=judgements,
+        dataset_format=spec.format,
     )
     examples.examples = attributed(examples.examples, taken, suggestions)
     ledger = examples.ledger
@@ -125,6 +132,7 @@ def build_dataset(
     anchors_by_slice = Counter(population.slice_of.get(anchor.question_id, NO_SLICE) for anchor in anchors)
     counts = DatasetCounts(
         corrections=sum(row.source == "correction" for row in rows.all),
+        preferences=sum(row.source == "preference" for row in rows.all),
         anchors=len(anchors),
         train=len(rows.train),
         validation=len(rows.validation),
@@ -151,7 +159,7 @@ def build_dataset(
         doubtful(ledger),
         *texts_kept(spec, texts),
     ]
-    return _seal(spec, rows, split, counts, corrections, lengths, [w for w in warnings if w], ledger, origins)
+    return _seal(spec, rows, split, counts, reviewed, lengths, [w for w in warnings if w], ledger, origins)
 
 
 def _partition(
@@ -302,7 +310,7 @@ def _seal(
     rows: Rows,
     split: Split,
     counts: DatasetCounts,
-    corrections: Mapping[str, Correction],
+    reviewed: Mapping[str, Correction | Judgement],
     lengths: Lengths,
     warnings: list[str],
     ledger: Ledger,
@@ -318,15 +326,15 @@ def _seal(
         counts=counts,
         split=split,
         lengths=lengths.summary(measure(rows.all, lengths)),
-        parents=_parents(spec, split, corrections),
+        parents=_parents(spec, split, reviewed),
         warnings=warnings,
         origins=origins,
     )
     return with_files(manifest, files)
 
 
-def _parents(spec: DatasetSpec, split: Split, corrections: Mapping[str, Correction]) -> list[Parent]:
-    used = {q: corrections[q].corrected_output for q in [*split.train, *split.validation] if q in corrections}
+def _parents(spec: DatasetSpec, split: Split, reviewed: Mapping[str, Correction | Judgement]) -> list[Parent]:
+    used = {q: _decided(reviewed[q]) for q in [*split.train, *split.validation] if q in reviewed}
     parents = [
         Parent(kind="runlog", name=spec.run_log_id, digest=spec.run_log_id),
         Parent(kind="review", name=spec.run_log_id, digest=version_of(canonical_json(used))),
@@ -337,3 +345,7 @@ def _parents(spec: DatasetSpec, split: Split, corrections: Mapping[str, Correcti
         name, _, version = spec.benchmark.partition("/")
         parents.append(Parent(kind="benchmark", name=name, digest=version))
     return parents
+
+
+def _decided(decision: Correction | Judgement) -> Any:
+    return decision.corrected_output if isinstance(decision, Correction) else decision.preference.model_dump()

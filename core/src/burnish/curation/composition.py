@@ -11,7 +11,11 @@ from burnish.curation.rows import Rows
 from burnish.curation.targets import Example
 from burnish.diagnosis.clusters import NO_SLICE
 
-OWN_ANSWERS = {"anchor": "the model's own passing answers", "logged": "the model's own wrong answers, as unwanted"}
+OWN_ANSWERS = {
+    "anchor": "the model's own passing answers",
+    "logged": "the model's own wrong answers, as unwanted",
+    "preference": "answers that were there, chosen or rated by a person",
+}
 
 
 def composition(trained: Sequence[Example], rows: Rows) -> dict[str, Any]:

@@ -1,18 +1,23 @@
-"""The review file: one item a question with its first failing answer, and what people decide, read back from it and checked."""
+"""What people review of a run log, as the items of a file: one a question with its failing answer; and what a decision must be.
+
+A file is read back by `burnish.curation.review_reading`.
+"""
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any, Literal, Protocol
 
 import numpy as np
 import orjson
 
-from burnish.curation.jsonl import read_jsonl, rejected
 from burnish.curation.own_grader import OwnGrader, logged_grader, objection
+from burnish.curation.preferences.answers import Answer, logged_answers
+from burnish.curation.preferences.checking import preference_refusal
+from burnish.curation.preferences.items import preferred_fields
 from burnish.diagnosis.clusters import UNLABELLED, RunCodes
 from burnish.errors import InvalidInputError
 from burnish.runlogs.columns import EXTRA
@@ -20,8 +25,17 @@ from burnish.runlogs.prompts import PROMPT_COLUMNS, prompt_of
 from burnish.runlogs.reader import RunLogReader
 from burnish.schemas.base import message_key, unstorable
 from burnish.schemas.logged import text_of
-from burnish.schemas.review import CORRECTIONS, SET_ASIDE, ReviewDecision, ReviewEvent, ReviewState, TeacherSuggestion
-from burnish.schemas.runlog import Diagnosis, RejectedLine, ReviewItem
+from burnish.schemas.review import (
+    CORRECTIONS,
+    PREFERENCES,
+    SET_ASIDE,
+    Preference,
+    ReviewDecision,
+    ReviewEvent,
+    ReviewState,
+    TeacherSuggestion,
+)
+from burnish.schemas.runlog import Diagnosis, ReviewItem
 
 _ITEM_COLUMNS = [
     "question_id",
@@ -37,6 +51,8 @@ _ITEM_COLUMNS = [
 ]
 _FAILURE_COLUMNS = ["question_id", "failure_label", "answer", "expected_answer", EXTRA]
 Prefill = Literal["expected", "suggestion", "any-suggestion"]
+Failure = tuple[str, str]  # question id, failure label
+AnswersOf = Callable[[Sequence[int]], Mapping[int, Sequence[Answer]]]  # rows -> the answers to the prompt of each
 
 
 @dataclass(frozen=True)
@@ -64,14 +80,25 @@ class Decided(Protocol):
 
 
 @dataclass(frozen=True)
+class Judgement:
+    """What a person prefers of the answers to a question, instead of a correction. prompt_key: as of a Correction."""
+
+    question_id: str
+    failure_label: str
+    preference: Preference
+    prompt_key: str | None = None
+
+
+@dataclass(frozen=True)
 class KnownFailure:
-    """The first failure of a question under one label: what its correction is checked against."""
+    """The first failure of a question under one label: what its correction is checked against. row: in the run log."""
 
     answer: str
     own_grader: OwnGrader | None = None
+    row: int = -1
 
 
-class KnownFailures(dict[tuple[str, str], KnownFailure]):
+class KnownFailures(dict[Failure, KnownFailure]):
     """(question_id, failure_label) -> the first failure. It does not change once something was looked up by question."""
 
     @cached_property
@@ -84,29 +111,6 @@ class KnownFailures(dict[tuple[str, str], KnownFailure]):
     def labels_of(self, question_id: str) -> list[str]:
         """Labels under which a question failed, ascending; all of them are sorted by question once, not for each question."""
         return sorted(self._labels.get(question_id, ()))
-
-
-@dataclass
-class ReviewedFile:
-    """What a review file came to: what it decides, count of items left empty, and lines refused. line_of: the line of each question."""
-
-    decisions: list[ReviewDecision] = field(default_factory=list)
-    line_of: dict[str, int] = field(default_factory=dict)
-    empty: int = 0
-    rejected_lines: list[RejectedLine] = field(default_factory=list)
-
-    @property
-    def corrections(self) -> list[Correction]:
-        return [
-            Correction(d.question_id, d.failure_label or "", d.output, d.prompt_key)
-            for d in self.decisions
-            if d.state in CORRECTIONS
-        ]
-
-    @property
-    def emptied(self) -> list[str]:
-        """Questions whose state is taken back."""
-        return [decision.question_id for decision in self.decisions if decision.state == "open"]
 
 
 def choose_labels(diagnosis: Diagnosis, labels: Sequence[str]) -> list[str]:
@@ -204,18 +208,25 @@ def review_items(
     prefill: Prefill | None = None,
     states: Sequence[ReviewState] = (),
     suggestions: Mapping[str, Sequence[TeacherSuggestion]] | None = None,
+    answers_of: AnswersOf | None = None,
 ) -> Iterator[ReviewItem]:
     """One item a question, in the order of the log, with what was decided about it; a correction is filled in, and named as such.
 
     suggestions: teachers' answers by question, the best first; that to the item's prompt stands beside it.
+    answers_of: of which answers two that may be compared stand in it, if there are two; None: of the log's.
     prefill: what is filled in where nothing was decided, to be read and kept or changed: the run log's expected answer, the suggestion if
     it passed its grader, or any suggestion that has not failed it.
     states: only questions that stand so; empty: all.
     """
     decided = standing or {}
     rows = decided_failures(log, codes, labels, slices, decided)
+    answers_of = answers_of or partial(logged_answers, log, codes)
+    start = 0
     for piece in log.pieces(rows, _ITEM_COLUMNS):
-        for row in piece.to_pylist():
+        places = rows[start : start + len(piece)].tolist()
+        start += len(piece)
+        answers = answers_of(places)
+        for place, row in zip(places, piece.to_pylist(), strict=True):
             event = decided.get(row["question_id"])
             state = event.state if event else "open"
             if states and state not in states:
@@ -225,26 +236,27 @@ def review_items(
             key = message_key(prompt_of(row))
             given = (suggestions or {}).get(row["question_id"], ())
             best = next((each for each in given if each.prompt_key == key), None)
-            yield ReviewItem(
-                question_id=row["question_id"],
-                question=row["question"],
-                evidence_files=row["evidence_files"],
-                original_answer=row["answer"],
-                failure_label=row["failure_label"],
-                corrected_output=earlier or (_prefilled(prefill, expected, best) if state == "open" else ""),
-                expected_answer=expected,
-                system_prompt=row["system_prompt"] or _system_of(row["messages"]),
-                slice=row["slice"],
-                earlier_correction=earlier,
-                state=state,
-                reason=event.reason if event else "",
-                author=event.author if event else "",
-                version=event.sequence if event else 0,
-                prompt_key=key,
-                suggestion=best.text if best else "",
-                suggested_by=best.teacher if best else "",
-                suggestion_grade=best.grade if best else None,
-            )
+            fields = {
+                "question_id": row["question_id"],
+                "question": row["question"],
+                "evidence_files": row["evidence_files"],
+                "original_answer": row["answer"],
+                "failure_label": row["failure_label"],
+                "corrected_output": earlier or (_prefilled(prefill, expected, best) if state == "open" else ""),
+                "expected_answer": expected,
+                "system_prompt": row["system_prompt"] or _system_of(row["messages"]),
+                "slice": row["slice"],
+                "earlier_correction": earlier,
+                "state": state,
+                "reason": event.reason if event else "",
+                "author": event.author if event else "",
+                "version": event.sequence if event else 0,
+                "prompt_key": key,
+                "suggestion": best.text if best else "",
+                "suggested_by": best.teacher if best else "",
+                "suggestion_grade": best.grade if best else None,
+            }
+            yield ReviewItem(**(fields | preferred_fields(row["question_id"], event, answers[place])))
 
 
 def _prefilled(prefill: Prefill | None, expected: str, best: TeacherSuggestion | None) -> str:
@@ -260,67 +272,8 @@ def _system_of(messages_json: str | None) -> str:
     return "\n".join(text_of(m.get("content")) for m in messages if m["role"] in ("system", "developer"))
 
 
-def read_review(chunks: Iterable[bytes], known: KnownFailures) -> ReviewedFile:
-    """Decisions from a review file. known: (question_id, failure_label) -> the failure that was shown for it.
-
-    A filled line is a correction, whatever its state says. A line is refused, with its number and the reason, when its
-    question or label is not in the log, when its correction is not text, repeats the wrong answer or fails the
-    question's own grader, when its state needs a reason, or when another line decides the same question otherwise (both
-    are refused). An empty line that was exported with an earlier correction takes that back; so does the state `open`.
-    """
-    result = ReviewedFile()
-    by_question: dict[str, list[tuple[int, ReviewDecision]]] = {}
-    emptied: list[tuple[int, ReviewDecision]] = []
-    for number, item in read_jsonl(chunks, ReviewItem):
-        if isinstance(item, RejectedLine):
-            result.rejected_lines.append(item)
-            continue
-        decision = _decision_of(item)
-        if decision is None or decision.state == "open":
-            result.empty += 1
-            if decision is not None:
-                emptied.append((number, decision))
-            continue
-        reason = refusal(decision, known)
-        if reason:
-            result.rejected_lines.append(rejected(number, item.model_dump_json().encode(), reason))
-            continue
-        by_question.setdefault(item.question_id, []).append((number, decision))
-    for question_id, given in by_question.items():
-        _settle(question_id, given, result)
-    for number, decision in emptied:
-        if decision.question_id not in result.line_of:
-            result.decisions.append(decision)
-            result.line_of[decision.question_id] = number
-    result.rejected_lines.sort(key=lambda line: line.line_number)
-    return result
-
-
-def _decision_of(item: ReviewItem) -> ReviewDecision | None:
-    """What a line decides; None: nothing."""
-    fields: dict[str, Any] = {
-        "question_id": item.question_id,
-        "failure_label": item.failure_label,
-        "version": item.version,
-        "prompt_key": item.prompt_key,
-    }
-    if item.corrected_output.strip():
-        if item.corrected_output == item.earlier_correction:
-            fields["prompt_key"] = (
-                None  # nobody wrote it for this prompt now: it stays with the one that it was written for
-            )
-        is_taken = item.state == "accepted" or item.corrected_output == item.suggestion
-        state: ReviewState = "accepted" if is_taken else "corrected"
-        return ReviewDecision(**fields, state=state, output=item.corrected_output)
-    if item.state in SET_ASIDE:
-        return ReviewDecision(**fields, state=item.state, reason=item.reason)
-    if item.earlier_correction or (item.state == "open" and item.version):
-        return ReviewDecision(**fields, state="open")
-    return None
-
-
-def refusal(decision: ReviewDecision, known: KnownFailures) -> str | None:
-    """Why nobody can decide that; None where they can. The label must be given."""
+def refusal(decision: ReviewDecision, known: KnownFailures, answers: Sequence[Answer] = ()) -> str | None:
+    """Why nobody can decide that; None where they can. The label must be given. answers: those that can be preferred."""
     texts = {
         "question_id": decision.question_id,
         "failure_label": decision.failure_label or "",
@@ -335,6 +288,11 @@ def refusal(decision: ReviewDecision, known: KnownFailures) -> str | None:
         if not labels:
             return f"question_id: {decision.question_id!r} has no model-attributed, labelled failure in this run log"
         return f"failure_label: {decision.question_id!r} failed as {' and '.join(labels)}, not as {decision.failure_label!r}"
+    if reason := preference_refusal(decision, answers):
+        return reason
+    if decision.preference and decision.preference.choice == "up":
+        failing = objection(failure.own_grader, decision.preference.a)
+        return f"preference: {failing}; if the grader is wrong, flag the item" if failing else None
     if decision.state not in CORRECTIONS:
         if decision.output:
             return f"corrected_output: an item that is {decision.state} has none"
@@ -351,7 +309,8 @@ def refusal(decision: ReviewDecision, known: KnownFailures) -> str | None:
 
 def of_no_failure(log: RunLogReader, codes: RunCodes, decisions: Iterable[ReviewDecision]) -> dict[str, str]:
     """Question -> why it is refused, where a correction names a prompt with which its question did not fail in this run log."""
-    named = {d.question_id: d.prompt_key for d in decisions if d.prompt_key is not None and d.state in CORRECTIONS}
+    tied = (*CORRECTIONS, *PREFERENCES)
+    named = {d.question_id: d.prompt_key for d in decisions if d.prompt_key is not None and d.state in tied}
     rows = codes.rows_of(named)
     found = {
         codes.questions[codes.question_R[row]]
@@ -371,26 +330,14 @@ def known_failures(log: RunLogReader, codes: RunCodes, question_ids: Iterable[st
     rows = rows[codes.attributed_R[rows] & (codes.label_R[rows] >= 0)]
     pairs = codes.question_R[rows] * (len(codes.labels) + 1) + codes.label_R[rows]
     _, first = np.unique(pairs, return_index=True)
+    places = rows[np.sort(first)]
+    read = (row for piece in log.pieces(places, _FAILURE_COLUMNS) for row in piece.to_pylist())
     return KnownFailures(
-        ((row["question_id"], row["failure_label"]), KnownFailure(row["answer"], _own_grader(row)))
-        for piece in log.pieces(rows[np.sort(first)], _FAILURE_COLUMNS)
-        for row in piece.to_pylist()
+        ((row["question_id"], row["failure_label"]), KnownFailure(row["answer"], _own_grader(row), place))
+        for place, row in zip(places.tolist(), read, strict=True)
     )
 
 
 def _own_grader(row: Mapping[str, Any]) -> OwnGrader | None:
     named = row[EXTRA] if row[EXTRA] and '"grader"' in row[EXTRA] else "{}"
     return logged_grader(orjson.loads(named), row["expected_answer"])
-
-
-def _settle(question_id: str, given: list[tuple[int, ReviewDecision]], result: ReviewedFile) -> None:
-    """Keep what all lines of a question agree on; refuse them all where they do not."""
-    if len({(decision.state in CORRECTIONS, decision.output, decision.reason) for _, decision in given}) == 1:
-        result.line_of[question_id], decision = given[0]
-        result.decisions.append(decision)
-        return
-    numbers = [number for number, _ in given]
-    for number, decision in given:
-        others = ", ".join(str(other) for other in numbers if other != number)
-        reason = f"corrected_output: {question_id!r} is corrected otherwise on line {others}; keep one"
-        result.rejected_lines.append(rejected(number, decision.output.encode(), reason))

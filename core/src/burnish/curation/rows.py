@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from burnish.curation.anchors import Anchor
 from burnish.curation.sealing import Row
@@ -11,6 +12,7 @@ from burnish.curation.splitting import Partition, Unit, hash_rank
 from burnish.curation.targets import Example
 from burnish.schemas.base import Message
 from burnish.schemas.dataset import DatasetSpec, DpoRow, KtoRow, SftRow
+from burnish.schemas.review import Preference
 
 
 @dataclass(frozen=True)
@@ -46,6 +48,8 @@ def _corrections(spec: DatasetSpec, chosen: Sequence[Unit]) -> list[Row]:
 
 def example_rows(spec: DatasetSpec, example: Example) -> list[Row]:
     """One row; for kto two, unless there is no correction, or the wrong answer is empty, of which there is nothing to unlearn."""
+    if example.preference is not None:
+        return [_preferred(example, example.preference)]
     if example.correction is None:
         return [_unwanted(example)]
     question_id, prompt = example.question_id, example.prompt
@@ -56,6 +60,14 @@ def example_rows(spec: DatasetSpec, example: Example) -> list[Row]:
         return [SftRow(question_id=question_id, source="correction", prompt=prompt, completion=right)]
     wanted = KtoRow(question_id=question_id, source="correction", prompt=prompt, completion=right, label=True)
     return [wanted, _unwanted(example)] if example.wrong_answer.strip() else [wanted]
+
+
+def _preferred(example: Example, preference: Preference) -> Row:
+    about: dict[str, Any] = {"question_id": example.question_id, "source": "preference", "prompt": example.prompt}
+    if preference.pair is None:
+        return KtoRow(**about, completion=_assistant(preference.a), label=preference.choice == "up")
+    better, worse = preference.pair
+    return DpoRow(**about, chosen=_assistant(better), rejected=_assistant(worse))
 
 
 def _unwanted(example: Example) -> KtoRow:

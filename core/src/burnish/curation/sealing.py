@@ -59,6 +59,7 @@ def without_rows(
     counts = manifest.counts.model_copy(
         update={
             "corrections": sum(row.source == "correction" for row in rows),
+            "preferences": sum(row.source == "preference" for row in rows),
             "anchors": len(split.anchors),
             "train": len(kept[0]),
             "validation": len(kept[1]),
@@ -108,7 +109,7 @@ def measure(rows: Sequence[Row], lengths: Lengths) -> list[int]:
 def _dataset_card(manifest: DatasetManifest) -> str:
     """README.md of the version, for a person who meets the folder; without a date, so that the same version has the same card."""
     counts = manifest.counts
-    unwanted = counts.train + counts.validation - counts.corrections - counts.anchors
+    unwanted = counts.train + counts.validation - counts.corrections - counts.anchors - counts.preferences
     share = round(100 * manifest.counts.held_out / len(manifest.split.targeted))
     template = _ENVIRONMENT.get_template("dataset_card.md.jinja")
     return template.render(m=manifest, wanted_anchors=counts.anchors_wanted or 0, unwanted=unwanted, share=share)

@@ -12,11 +12,15 @@ import numpy as np
 from burnish.curation.gates.ledger import Ledger
 from burnish.curation.gates.lookalikes import Asked
 from burnish.curation.own_grader import OwnGrader, logged_grader, objection, passes
-from burnish.curation.review import Correction, decided_failures, first_failures, keys_of_rows
+from burnish.curation.preferences.settling import CONFLICT as CONFLICTING_PREFERENCES
+from burnish.curation.preferences.settling import Settled, settle
+from burnish.curation.review import Correction, Judgement, decided_failures, first_failures, keys_of_rows
 from burnish.diagnosis.clusters import RunCodes
 from burnish.runlogs.prompts import PROMPT_COLUMNS, is_plain, prompt_messages, prompt_of
 from burnish.runlogs.reader import RunLogReader
 from burnish.schemas.base import Message, message_key, spoken_key
+from burnish.schemas.dataset import DatasetFormat
+from burnish.schemas.review import Preference
 from burnish.schemas.runlog import RunLogLine
 
 NO_CORRECTION = "no correction"
@@ -27,6 +31,7 @@ ANSWERED = "messages end with the model's own turn: log what it was sent, withou
 REPEATED = "the correction repeats the wrong answer"
 OTHER_PROMPT = "the correction was made for another prompt of this question"
 FAILS_ITS_GRADER = "the correction fails the question's own grader"
+UP_FAILS_ITS_GRADER = "the answer with a thumb up fails the question's own grader"
 NOT_PLAIN = "the run has tool calls, images or files, which a row cannot hold"
 NOTHING_SAID = "no correction, and the wrong answer is empty"
 BY_A_PERSON = "written by a person"
@@ -67,7 +72,7 @@ class Target:
 class Example:
     """One prompt with its one correction. question_ids: every targeted question that has this prompt, ascending.
 
-    correction: None if there is none, which only KTO has a use for.
+    correction: None if there is none, which only KTO has a use for. preference: instead of it, what the row is made of.
     """
 
     key: str
@@ -81,10 +86,22 @@ class Example:
     slice: str | None = None
     provenance: str = BY_A_PERSON
     is_verified: bool = False
+    preference: Preference | None = None
 
     @property
     def question_id(self) -> str:
         return self.question_ids[0]
+
+    @property
+    def taught(self) -> tuple[str, str]:
+        """(in which way, the answer) that its row teaches."""
+        if self.preference is not None:
+            return (
+                ("chosen", self.preference.pair[0])
+                if self.preference.pair
+                else (self.preference.choice, self.preference.a)
+            )
+        return ("correction", self.correction) if self.correction is not None else ("unwanted", self.wrong_answer)
 
 
 @dataclass
@@ -104,7 +121,7 @@ def read_targets(
     log: RunLogReader,
     codes: RunCodes,
     labels: Sequence[str],
-    corrections: Mapping[str, Correction],
+    corrections: Mapping[str, Correction | Judgement],
     slices: Sequence[str] = (),
 ) -> list[Target]:
     """The first model-attributed failure of every question under these labels (and slices; empty: all), in the order of the log.
@@ -136,7 +153,7 @@ def _proposals(line: RunLogLine) -> dict[str, str]:
 
 
 def misplaced_corrections(
-    log: RunLogReader, codes: RunCodes, targets: Iterable[Target], corrections: Mapping[str, Correction]
+    log: RunLogReader, codes: RunCodes, targets: Iterable[Target], corrections: Mapping[str, Correction | Judgement]
 ) -> set[str]:
     """Questions whose correction was made for another prompt than the target's.
 
@@ -184,15 +201,18 @@ def collect_examples(
     own_graders: Mapping[str, OwnGrader] | None = None,
     misplaced: Collection[str] = (),
     uncorrected: bool = False,
+    judgements: Mapping[str, Judgement] | None = None,
+    dataset_format: DatasetFormat = "sft",
 ) -> Examples:
     """Group the targets by prompt and settle each group's correction.
 
     A group with two corrections that differ is discarded whole; so is one without any, unless `uncorrected`. Of a group with
     one correction the corrected question with the smallest id gives the row; the others count as duplicates but follow
     it into its split. own_graders: question id -> its grader in the benchmark, which goes before the run log's; a correction that it
-    fails is discarded, as are those of `misplaced` questions.
+    fails is discarded, as are those of `misplaced` questions. judgements: what people prefer of the questions without a correction; a
+    group takes the first that the format can use.
     """
-    result = Examples()
+    result, graders, judgements = Examples(), own_graders or {}, judgements or {}
     groups: dict[str, list[Target]] = defaultdict(list)
     for target in targets:
         if target.question_id in benchmark_only:
@@ -208,9 +228,12 @@ def collect_examples(
     for key, group in groups.items():
         corrected = sorted((t for t in group if t.question_id in corrections), key=lambda t: t.question_id)
         outputs = {corrections[t.question_id].corrected_output for t in corrected}
-        first = (corrected or sorted(group, key=lambda t: t.question_id))[0]
+        judged = {t.question_id: judgements[t.question_id].preference for t in group if t.question_id in judgements}
+        settled = Settled() if corrected else settle(judged, dataset_format)
+        preferred = [t for t in group if t.question_id == settled.question_id]
+        first = (corrected or preferred or sorted(group, key=lambda t: t.question_id))[0]
         output = outputs.pop() if len(outputs) == 1 else None
-        reason = CONFLICT if outputs else _objection(first, output, own_graders or {}, uncorrected)
+        reason = CONFLICT if outputs else _objection(first, output, graders, uncorrected, settled)
         if reason:
             result.ledger.leave_out(reason, sorted(t.question_id for t in group))
             continue
@@ -229,23 +252,30 @@ def collect_examples(
                 first.asked,
                 first.slice,
                 first.proposals.get((output or "").strip(), BY_A_PERSON),
-                passes((own_graders or {}).get(first.question_id, first.own_grader), output),
+                passes(graders.get(first.question_id, first.own_grader), output),
+                settled.preference,
             )
         )
     return result
 
 
 def _objection(
-    target: Target, output: str | None, own_graders: Mapping[str, OwnGrader], uncorrected: bool
+    target: Target, output: str | None, own_graders: Mapping[str, OwnGrader], uncorrected: bool, settled: Settled
 ) -> str | None:
     """Why the target cannot be trained on; None if it can."""
+    grader = own_graders.get(target.question_id, target.own_grader)
+    if settled.preference is not None:
+        is_up = settled.preference.choice == "up"
+        return UP_FAILS_ITS_GRADER if is_up and objection(grader, settled.preference.a) else None
+    if settled.reason == CONFLICTING_PREFERENCES:
+        return settled.reason
     if output is None:
         if not uncorrected:
-            return NO_CORRECTION
+            return settled.reason or NO_CORRECTION
         return None if target.wrong_answer.strip() else NOTHING_SAID
     if output.strip() == target.wrong_answer.strip():
         return REPEATED
-    return FAILS_ITS_GRADER if objection(own_graders.get(target.question_id, target.own_grader), output) else None
+    return FAILS_ITS_GRADER if objection(grader, output) else None
 
 
 def prompt_keys(log: RunLogReader, codes: RunCodes, question_ids: Iterable[str]) -> dict[str, set[str]]:

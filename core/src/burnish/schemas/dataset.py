@@ -19,7 +19,7 @@ class DatasetSpec(Frozen):
 
     name: str
     run_log_id: str
-    labels: list[str] = Field(min_length=1, description="failure labels whose corrected questions are targeted")
+    labels: list[str] = Field(min_length=1, description="failure labels whose reviewed questions are targeted")
     format: DatasetFormat = "sft"
     held_out_share: float = Field(default=0.3, gt=0, lt=1, description="share of targeted questions never trained on")
     validation_share: float = Field(
@@ -41,6 +41,10 @@ class DatasetSpec(Frozen):
     uncorrected: bool = Field(
         default=True,
         description="KTO: bad answers without a correction are kept as unwanted; the other formats need one",
+    )
+    preferences: bool = Field(
+        default=True,
+        description="DPO and KTO: questions without a correction that have a preference (DPO) or a thumb (KTO) give rows of it",
     )
     near_duplicates: Literal["drop", "keep"] = Field(
         default="drop",
@@ -79,10 +83,13 @@ class SftRow(Frozen):
 
 
 class DpoRow(Frozen):
-    """A line of train.jsonl or validation.jsonl, format dpo: correction chosen, the model's own wrong answer rejected."""
+    """A line of train.jsonl or validation.jsonl, format dpo.
+
+    source: correction, chosen over the model's own wrong answer; preference, two answers that a person compared.
+    """
 
     question_id: str
-    source: Literal["correction"]
+    source: Literal["correction", "preference"]
     prompt: list[Message]
     chosen: list[Message]
     rejected: list[Message]
@@ -91,11 +98,12 @@ class DpoRow(Frozen):
 class KtoRow(Frozen):
     """A line of train.jsonl or validation.jsonl, format kto: one answer, and whether it is wanted (thumbs up or down).
 
-    source: correction, wanted; logged, the model's own wrong answer, unwanted; anchor, its own passing answer, wanted.
+    source: correction, wanted; logged, the model's own wrong answer, unwanted; anchor, its own passing answer, wanted; preference, an
+    answer with a person's thumb up or down.
     """
 
     question_id: str
-    source: Literal["correction", "logged", "anchor"]
+    source: Literal["correction", "logged", "anchor", "preference"]
     prompt: list[Message]
     completion: list[Message]
     label: bool
@@ -129,6 +137,9 @@ class Split(Frozen):
 class DatasetCounts(Frozen):
     corrections: int
     anchors: int
+    preferences: int = Field(
+        default=0, description="rows of two answers that a person compared, or of one with a thumb"
+    )
     train: int = Field(description="lines of train.jsonl")
     validation: int = Field(description="lines of validation.jsonl")
     held_out: int = Field(description="targeted questions kept for evaluation")

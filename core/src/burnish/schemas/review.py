@@ -8,9 +8,22 @@ from pydantic import AwareDatetime, Field
 
 from burnish.schemas.base import Frozen, Message
 
-ReviewState = Literal["open", "corrected", "accepted", "unsure", "dismissed", "flagged"]
-STATES: tuple[ReviewState, ...] = ("open", "corrected", "accepted", "unsure", "dismissed", "flagged")
+ReviewState = Literal["open", "corrected", "accepted", "compared", "rated", "unsure", "dismissed", "flagged"]
+STATES: tuple[ReviewState, ...] = (
+    "open",
+    "corrected",
+    "accepted",
+    "compared",
+    "rated",
+    "unsure",
+    "dismissed",
+    "flagged",
+)
 CORRECTIONS: tuple[ReviewState, ...] = ("corrected", "accepted")  # a dataset may use these
+PREFERENCES: tuple[ReviewState, ...] = ("compared", "rated")  # DPO uses compared ones, KTO rated ones
+Choice = Literal["a", "b", "tie", "neither", "up", "down"]
+COMPARISONS: tuple[Choice, ...] = ("a", "b", "tie", "neither")
+THUMBS: tuple[Choice, ...] = ("up", "down")
 MOST_EVENTS = 2**53
 PROMPT_KEY = r"^[0-9a-f]{64}$"
 SuggestionGrade = Literal["passed", "failed", "ungraded"]
@@ -18,14 +31,32 @@ SUGGESTION_GRADES: tuple[SuggestionGrade, ...] = ("passed", "ungraded", "failed"
 SET_ASIDE: tuple[ReviewState, ...] = ("unsure", "dismissed", "flagged")  # these have a reason
 
 
+class Preference(Frozen):
+    """What a person thinks of two answers to one prompt, shown as A (on the left) and B; or of one alone: `a`, with a thumb up or down."""
+
+    choice: Choice
+    a: str
+    b: str = Field(default="", description="empty with a thumb")
+    a_source: str = Field(
+        default="", description="whose answer it is: a model, or what proposed it; the curator fills it in"
+    )
+    b_source: str = ""
+
+    @property
+    def pair(self) -> tuple[str, str] | None:
+        """(better, worse); None of a tie, of neither, and of a thumb."""
+        return {"a": (self.a, self.b), "b": (self.b, self.a)}.get(self.choice)
+
+
 class ReviewDecision(Frozen):
     """What somebody decides about a question."""
 
     question_id: str
     state: ReviewState = Field(
-        description="corrected: written or edited; accepted: a suggestion as it is; unsure, dismissed, flagged: with a reason; open: taken back"
+        description="corrected: written or edited; accepted: a suggestion as it is; compared, rated: with a preference; unsure, dismissed, flagged: with a reason; open: taken back"
     )
     output: str = Field(default="", description="the right answer; of corrected and accepted only")
+    preference: Preference | None = Field(default=None, description="needed for compared and rated")
     reason: str = Field(default="", description="needed for unsure, dismissed and flagged")
     failure_label: str | None = Field(
         default=None, description="the failure that was looked at; default: the question's first"
@@ -57,6 +88,7 @@ class ReviewEvent(Frozen):
     author: str
     at: AwareDatetime
     seconds: float | None = None
+    preference: Preference | None = None
     undoes: int | None = Field(default=None, description="first event of the action that this one takes back")
     restores: int | None = Field(default=None, description="the event whose content stands again; 0: nothing stood")
     second: bool = Field(default=False, description="a second reviewer's opinion, which does not stand by itself")

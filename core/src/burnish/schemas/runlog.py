@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from burnish.schemas.base import Frozen, Manifest
 from burnish.schemas.logged import UNGRADED, LoggedMessage, reshaped
@@ -202,8 +202,13 @@ class Diagnosis(Frozen):
     )
 
 
+def _typed(choice: Any) -> Any:
+    """As people type it into a spreadsheet."""
+    return choice.strip().casefold() if isinstance(choice, str) else choice
+
+
 class ReviewItem(Frozen):
-    """One line of the review file, in this field order. A person fills `corrected_output`; empty means not reviewed.
+    """One line of the review file, in this field order. A person fills `corrected_output` or `preference`; both empty means not reviewed.
 
     The fields after it are for the reader, and are not needed for an import.
     """
@@ -244,6 +249,12 @@ class ReviewItem(Frozen):
     suggestion_grade: SuggestionGrade | None = Field(
         default=None, description="what a grader says of it; not read back"
     )
+    answer_a: str = Field(default="", description="one of two answers to the prompt; empty where there are no two")
+    answer_b: str = ""
+    preference: Annotated[Literal["", "a", "b", "tie", "neither", "up", "down"], BeforeValidator(_typed)] = Field(
+        default="",
+        description="a, b, tie or neither, of answer_a and answer_b; or up or down, of original_answer. Emptied, it is taken back",
+    )
 
 
 class ReviewImport(Frozen):
@@ -253,6 +264,7 @@ class ReviewImport(Frozen):
     changed: int
     empty: int = Field(description="lines whose corrected_output is still empty: not an error")
     removed: int = Field(default=0, description="earlier corrections that were taken back by emptying them")
+    preferred: int = Field(default=0, description="lines with a preference or a thumb")
     set_aside: int = Field(default=0, description="lines that are unsure, dismissed or flagged")
     rejected_lines: list[RejectedLine] = []
 

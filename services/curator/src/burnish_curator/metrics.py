@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 from fastapi import APIRouter, Depends, Response
 from prometheus_client import CollectorRegistry, Counter, Histogram
 
-from burnish.schemas.review import CORRECTIONS, ReviewState
+from burnish.schemas.review import CORRECTIONS, PREFERENCES, ReviewState
 from burnish.schemas.runlog import ReviewImport, RunLogImport
 from burnish.telemetry import metrics
 from burnish_curator.errors import Responses
@@ -42,12 +42,14 @@ class CuratorMetrics:
     def reviewed(self, done: ReviewImport) -> None:
         self._corrections.labels("accepted").inc(done.accepted)
         self._corrections.labels("rejected").inc(len(done.rejected_lines))
+        self._corrections.labels("preferred").inc(done.preferred)
         self._corrections.labels("set_aside").inc(done.set_aside)
 
     def decided(self, state: ReviewState, count: int = 1) -> None:
         """Decisions about single questions, or about many at once."""
-        result = "accepted" if state in CORRECTIONS else "removed" if state == "open" else "set_aside"
-        self._corrections.labels(result).inc(count)
+        results: dict[ReviewState, str] = {"open": "removed"}
+        results |= dict.fromkeys(CORRECTIONS, "accepted") | dict.fromkeys(PREFERENCES, "preferred")
+        self._corrections.labels(results.get(state, "set_aside")).inc(count)
 
     def part(self, is_cached: bool) -> None:
         self._parts.labels("hit" if is_cached else "miss").inc()

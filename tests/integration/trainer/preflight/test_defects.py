@@ -201,6 +201,14 @@ def chosen_is_verbose(rows: Rows) -> list[str]:
     ]
 
 
+def preferred_is_verbose(rows: Rows) -> list[str]:
+    """Pairs of a person's preferences are checked as any other."""
+    found = chosen_is_verbose(rows)
+    for place in range(len(rows)):
+        change(rows, place, source="preference")
+    return found
+
+
 def all_up(rows: Rows) -> list[str]:
     for place in range(len(rows)):
         change(rows, place, label=True)
@@ -272,6 +280,7 @@ DEFECTS = [
     Defect("conflicting-corrections", both_thumbs, "kto"),
     Defect("chosen-equals-rejected", same_chosen_and_rejected, "dpo"),
     Defect("chosen-longer-throughout", chosen_is_verbose, "dpo", "warning"),
+    Defect("chosen-longer-throughout", preferred_is_verbose, "dpo", "warning"),
     Defect("one-label-only", all_up, "kto"),
     Defect("labels-unbalanced", nearly_all_up, "kto", "warning"),
     *(Defect("secret-in-text", key_in_prompt, method) for method in ("sft", "dpo", "kto")),

@@ -151,10 +151,11 @@ def _without(keys: set[str]) -> Callable[[Example], Example | None]:
 
 
 def _answer_alike(one: Example, other: Example) -> bool:
-    """Both corrected the same, or both uncorrected with the same wrong answer."""
-    if (one.correction is None) != (other.correction is None):
+    """Both corrected the same, both uncorrected with the same wrong answer, or the same preferred or rated alike."""
+    (kind, text), (other_kind, other_text) = one.taught, other.taught
+    if kind != other_kind:
         return False
-    first, second = (fold(e.correction if e.correction is not None else e.wrong_answer) for e in (one, other))
+    first, second = fold(text), fold(other_text)
     if first == second:
         return True
     return (

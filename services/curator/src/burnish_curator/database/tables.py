@@ -34,6 +34,7 @@ class ReviewEventRow(Base):
     action: the sequence of the first event that was decided with it. previous: of the event that stood before (0: none).
     undoes: the action that this event takes back; restores: the event whose content stands again (0: none). second: a second reviewer's opinion, which does not stand by itself.
     prompt_key: of the prompt that was looked at; None: not recorded.
+    preference: JSON of burnish.schemas.review.Preference.
     """
 
     __tablename__ = "review_events"
@@ -59,6 +60,7 @@ class ReviewEventRow(Base):
     restores: Mapped[int | None] = mapped_column(BigInteger)
     second: Mapped[bool]
     prompt_key: Mapped[str | None] = mapped_column(String(64))
+    preference: Mapped[str | None] = mapped_column(Text)
 
 
 class ReviewItemRow(Base):

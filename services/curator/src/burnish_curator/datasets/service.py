@@ -66,7 +66,9 @@ class DatasetService:
         check_slices(log.codes, spec.slices)
         corrections = self._corrections.current(spec.run_log_id)
         suggestions = self._undecided(spec, self._suggestions.of(spec.run_log_id), corrections)
-        return build_dataset(spec, log.reader, log.codes, corrections, self._lengths, self._guard(spec), suggestions)
+        judgements = self._corrections.judgements(spec.run_log_id)
+        guard = self._guard(spec)
+        return build_dataset(spec, log.reader, log.codes, corrections, self._lengths, guard, suggestions, judgements)
 
     def _undecided(
         self, spec: DatasetSpec, suggestions: Suggestions, corrections: Mapping[str, Correction]

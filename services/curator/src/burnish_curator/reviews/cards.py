@@ -54,10 +54,10 @@ class Suggestion:
 
 
 def read_card(log: RunLogReader, row: int) -> dict[str, Any]:
-    """The columns of one row, and `prompt_key`."""
+    """The columns of one row, `prompt_key`, and `row` itself."""
     [card] = log.table([row], _COLUMNS).to_pylist()
     found: dict[str, Any] = card
-    return found | {"prompt_key": message_key(prompt_of(card))}
+    return found | {"prompt_key": message_key(prompt_of(card)), "row": int(row)}
 
 
 def suggestions_of(card: dict[str, Any], taught: Iterable[TeacherSuggestion] = ()) -> list[Suggestion]:

@@ -10,25 +10,26 @@ from typing import Any
 
 import numpy as np
 
+from burnish.curation.preferences.answers import Answer
+from burnish.curation.preferences.checking import with_known_answers
 from burnish.curation.review import known_failures, of_no_failure, refusal, seen_failures
 from burnish.digests import sha256_hex
 from burnish.errors import ConflictError, InvalidInputError, NotFoundError
 from burnish.runlogs.reader import RunLogReader
 from burnish.schemas.review import (
-    CORRECTIONS,
     SET_ASIDE,
     STATES,
-    Agreement,
     ReviewDecision,
     ReviewEvent,
     ReviewProgress,
     ReviewState,
 )
 from burnish.schemas.runlog import FailureCluster
-from burnish.statistics.agreement import krippendorff_alpha
 from burnish_curator.metrics import CuratorMetrics
 from burnish_curator.reviews.cards import Suggestion, read_card, suggestions_of
+from burnish_curator.reviews.comparing import AnswerBook, Choices, choices_of
 from burnish_curator.reviews.leases import LEASE_SECONDS, Lease, LeaseRepository
+from burnish_curator.reviews.opinions import agreement, conflict
 from burnish_curator.reviews.queue import LogQueue, LogQueues, View, count_states, find_next
 from burnish_curator.reviews.repository import CorrectionRepository, Decided, Recorded
 from burnish_curator.reviews.suggestions.repository import SuggestionRepository
@@ -56,11 +57,15 @@ class Filters:
 
 @dataclass(frozen=True)
 class Item:
-    """One question as a reviewer sees it. card: columns of its row. standing: what was decided; lease: another's that has not ended."""
+    """One question as a reviewer sees it. card: columns of its row. standing: what was decided; lease: another's that has not ended.
+
+    choices: the answers that may be preferred.
+    """
 
     card: dict[str, Any]
     position: int
     suggestions: list[Suggestion]
+    choices: Choices
     standing: ReviewEvent | None
     history: list[ReviewEvent]
     lease: Lease | None
@@ -131,9 +136,17 @@ class QueueService:
         self._queues = LogQueues()
 
     def page(
-        self, filters: Filters, reviewer: str, question_id: str | None = None, after: str | None = None
+        self,
+        filters: Filters,
+        reviewer: str,
+        question_id: str | None = None,
+        after: str | None = None,
+        pair: int | None = None,
     ) -> ReviewPage:
-        """The question asked for, else the next one that nobody has open, after the one just left. It is leased to the reviewer."""
+        """The question asked for, else the next one that nobody has open, after the one just left. It is leased to the reviewer.
+
+        pair: number of the two answers to compare; None: those that were compared before, else the first.
+        """
         queue, view, state_Q = self._view(filters)
         codes = queue.log.codes
         states = count_states(view, state_Q)
@@ -145,7 +158,7 @@ class QueueService:
                 queue, view, state_Q, filters, reviewer, int(view.position_Q[start]) if start >= 0 else -1
             )
             place = -1 if found is None else found
-        item = self._item(queue, view, state_Q, filters, reviewer, place) if place >= 0 else None
+        item = self._item(queue, view, state_Q, filters, reviewer, place, pair) if place >= 0 else None
         name = self._run_logs.read(filters.run_log_id).name
         return ReviewPage(name, view.clusters, states, self._pace(filters.run_log_id, states["open"]), item)
 
@@ -158,8 +171,10 @@ class QueueService:
             decision = decision.model_copy(update={"failure_label": label})
         if decision.state == "open":
             decision = decision.model_copy(update={"output": "", "reason": ""})
+        answers = self.answers(run_log_id, decision) if decision.preference else []
+        decision = with_known_answers(decision, answers)
         elsewhere = of_no_failure(log.reader, log.codes, [decision])
-        reason = refusal(decision, known) or elsewhere.get(decision.question_id)
+        reason = refusal(decision, known, answers) or elsewhere.get(decision.question_id)
         if reason:
             raise InvalidInputError(reason, question_id=decision.question_id)
         lease = self._leases.held(run_log_id).get(decision.question_id)
@@ -229,7 +244,7 @@ class QueueService:
             states=states,
             effort=self._corrections.effort(filters.run_log_id),
             median_seconds=round(median(recent), 1) if recent else None,
-            agreement=_agreement(self._corrections.opinions(filters.run_log_id)),
+            agreement=agreement(self._corrections.opinions(filters.run_log_id)),
             suggestions=self._suggestions.counts(filters.run_log_id),
         )
 
@@ -266,6 +281,13 @@ class QueueService:
         wanted = np.isin(state_Q[view.question_N], [STATES.index(state) for state in filters.states])
         return queue.log.reader, view.row_N[wanted]
 
+    def answers(self, run_log_id: str, decision: ReviewDecision) -> list[Answer]:
+        """What can be preferred of the failure that a decision is about; empty if the log has no such failure."""
+        log = self._run_logs.open(run_log_id)
+        known = known_failures(log.reader, log.codes, [decision.question_id])
+        [answers] = AnswerBook(log, self._corrections, self._suggestions).of_decisions(known, [decision])
+        return answers
+
     def _view(self, filters: Filters) -> tuple[LogQueue, View, np.ndarray]:
         queue = self._queues.of(self._run_logs.open(filters.run_log_id))
         return queue, queue.view(filters.labels, filters.slices), queue.states(self._corrections)
@@ -289,7 +311,14 @@ class QueueService:
         return find_next(view, state_Q, filters.states, after, avoid)
 
     def _item(
-        self, queue: LogQueue, view: View, state_Q: np.ndarray, filters: Filters, reviewer: str, place: int
+        self,
+        queue: LogQueue,
+        view: View,
+        state_Q: np.ndarray,
+        filters: Filters,
+        reviewer: str,
+        place: int,
+        pair: int | None,
     ) -> Item:
         log = queue.log
         question_id = log.codes.questions[view.question_N[place]]
@@ -299,11 +328,14 @@ class QueueService:
         history = self._corrections.history(filters.run_log_id, question_id, None, HISTORY_SHOWN)
         following = self._next(queue, view, state_Q, filters, reviewer, place)
         back = find_next(view, state_Q, STATES, place, back=True)
+        answers = AnswerBook(log, self._corrections, self._suggestions).of_rows([card["row"]])[card["row"]]
+        stood = standing.preference if standing else None
         ids = [None if p is None else log.codes.questions[view.question_N[p]] for p in (back, following)]
         return Item(
             card=card,
             position=place + 1,
             suggestions=self._suggestions_of(filters.run_log_id, card),
+            choices=choices_of(question_id, answers, stood, pair),
             standing=standing,
             history=history,
             lease=lease if lease.holder != reviewer else None,
@@ -340,6 +372,7 @@ def as_decided(decision: ReviewDecision) -> Decided:
         decision.version,
         decision.seconds,
         decision.prompt_key,
+        decision.preference,
     )
 
 
@@ -348,25 +381,6 @@ def _seconds(decision: ReviewDecision, lease: Lease | None) -> float | None:
     leased = (datetime.now(UTC) - lease.since).total_seconds() if lease else None
     known = [seconds for seconds in (decision.seconds, leased) if seconds is not None]
     return round(min(*known, LEASE_SECONDS), 2) if known else None
-
-
-def conflict(standing: ReviewEvent) -> ConflictError:
-    """Somebody was there meanwhile: who, when and what."""
-    return ConflictError(
-        f"{what_happened(standing)}, after you had opened it: compare both, then decide again",
-        question_id=standing.question_id,
-        author=standing.author,
-        at=standing.at.isoformat(),
-        state=standing.state,
-        version=str(standing.sequence),
-    )
-
-
-def what_happened(event: ReviewEvent) -> str:
-    """`mia dismissed it at 2026-11-29 12:03 UTC (the grade is wrong)`."""
-    done = {"open": "reopened it", "unsure": "marked it as unsure"}.get(event.state, f"{event.state} it")
-    reason = f" ({event.reason})" if event.reason else ""
-    return f"{event.author or 'somebody'} {done} at {event.at:%Y-%m-%d %H:%M} UTC{reason}"
 
 
 def _nothing(decision: ReviewDecision) -> ReviewEvent:
@@ -381,14 +395,3 @@ def _nothing(decision: ReviewDecision) -> ReviewEvent:
         author="",
         at=datetime.now(UTC),
     )
-
-
-def _agreement(opinions: Sequence[tuple[str, str, str, str]]) -> Agreement | None:
-    """Whether a suggestion was taken or a text written makes no difference."""
-    if not opinions:
-        return None
-    pairs = [
-        ["correction" if state in CORRECTIONS else state for state in (first, second)]
-        for _, first, second, _ in opinions
-    ]
-    return Agreement(items=len(pairs), same=sum(a == b for a, b in pairs), alpha=krippendorff_alpha(pairs))

@@ -9,8 +9,8 @@ from typing import Any
 
 from sqlalchemy import Connection, Engine, Row, Select, func, select
 
-from burnish.curation.review import Correction
-from burnish.schemas.review import CORRECTIONS, ReviewEffort, ReviewEvent, ReviewState
+from burnish.curation.review import Correction, Judgement
+from burnish.schemas.review import CORRECTIONS, PREFERENCES, Preference, ReviewEffort, ReviewEvent, ReviewState
 from burnish_curator.database import (
     ReviewEventRow,
     ReviewItemRow,
@@ -51,6 +51,17 @@ class ReviewHistory:
         ).where(ITEMS.c.run_log_id == run_log_id, ITEMS.c.state.in_(CORRECTIONS))
         with transaction(self._database) as connection:
             return {row.question_id: Correction(*row) for row in connection.execute(query)}
+
+    def judgements(self, run_log_id: str) -> dict[str, Judgement]:
+        """The preferences that stand, by question id."""
+        query = standing_events(EVENTS).where(ITEMS.c.run_log_id == run_log_id, ITEMS.c.state.in_(PREFERENCES))
+        with transaction(self._database) as connection:
+            events = [event_of(row) for row in connection.execute(query)]
+        return {
+            e.question_id: Judgement(e.question_id, e.failure_label, e.preference, e.prompt_key)
+            for e in events
+            if e.preference
+        }
 
     def counts(self) -> dict[str, int]:
         """How many questions of each run log are decided, by its id; one without any is left out."""
@@ -115,11 +126,11 @@ class ReviewHistory:
         with transaction(self._database) as connection:
             return [row[0] for row in connection.execute(query)]
 
-    def opinions(self, run_log_id: str) -> list[tuple[str, str, str, str]]:
-        """(question id, first reviewer's state, second reviewer's, who that was) of every second opinion that was not taken back."""
+    def opinions(self, run_log_id: str) -> list[tuple[ReviewEvent, ReviewEvent]]:
+        """(what the first reviewer decided, what the second) of every second opinion that was not taken back."""
         first, undone = EVENTS.alias(), EVENTS.alias()
         query = (
-            select(EVENTS.c.question_id, first.c.state, EVENTS.c.state, EVENTS.c.author)
+            select(EVENTS, *(column.label(f"first_{column.name}") for column in first.c))
             .join(first, (first.c.run_log_id == EVENTS.c.run_log_id) & (first.c.sequence == EVENTS.c.previous))
             .where(EVENTS.c.run_log_id == run_log_id, EVENTS.c.second)
             .where(
@@ -130,7 +141,9 @@ class ReviewHistory:
             .order_by(EVENTS.c.sequence)
         )
         with transaction(self._database) as connection:
-            return [(row[0], row[1], row[2], row[3]) for row in connection.execute(query)]
+            rows = [dict(row._mapping) for row in connection.execute(query)]
+        names = [column.name for column in EVENTS.c]
+        return [(event_of({name: row[f"first_{name}"] for name in names}), event_of(row)) for row in rows]
 
     def not_for(self, run_log_id: str, reviewer: str) -> set[str]:
         """Questions that this reviewer has decided, or that have a second opinion already."""
@@ -169,8 +182,13 @@ def standing_events(*columns: Any) -> Select[Any]:
 def event_of(row: Row[Any] | dict[str, Any]) -> ReviewEvent:
     values = row if isinstance(row, dict) else row._mapping
     at: datetime = values["at"]
-    known = {name: values[name] for name in ReviewEvent.model_fields if name != "at"}
-    return ReviewEvent(**known, at=at if at.tzinfo else at.replace(tzinfo=UTC))  # SQLite keeps no time zone
+    stored = values["preference"]
+    known = {name: values[name] for name in ReviewEvent.model_fields if name not in ("at", "preference")}
+    return ReviewEvent(
+        **known,
+        at=at if at.tzinfo else at.replace(tzinfo=UTC),  # SQLite keeps no time zone
+        preference=Preference.model_validate_json(stored) if stored else None,
+    )
 
 
 def pieces(question_ids: Collection[str] | None) -> Iterator[list[str] | None]:

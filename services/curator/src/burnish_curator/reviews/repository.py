@@ -11,9 +11,10 @@ from typing import Any
 from sqlalchemy import Connection, delete, func, insert, select
 from sqlalchemy.dialects import postgresql, sqlite
 
-from burnish.schemas.review import CORRECTIONS, ReviewEvent, ReviewState
+from burnish.schemas.review import CORRECTIONS, PREFERENCES, Preference, ReviewEvent, ReviewState
 from burnish_curator.database import transaction
 from burnish_curator.reviews.history import EVENTS, ITEMS, LEASES, LOGS, SUGGESTIONS, ReviewHistory, event_of, pieces
+from burnish_curator.reviews.opinions import in_words, meant
 
 
 @dataclass(frozen=True)
@@ -31,6 +32,7 @@ class Decided:
     version: int | None = None
     seconds: float | None = None
     prompt_key: str | None = None
+    preference: Preference | None = None
 
     def repeats(self, standing: ReviewEvent | None) -> bool:
         """Whether nothing would change."""
@@ -38,13 +40,15 @@ class Decided:
             return self.state == "open"
         if self.state == standing.state == "open":
             return True
-        ours = (self.state, self.failure_label, self.output, self.reason)
-        is_same = ours == (standing.state, standing.failure_label, standing.output, standing.reason)
-        return is_same and (self.state not in CORRECTIONS or self.prompt_key in (None, standing.prompt_key))
+        ours = (self.state, self.failure_label, self.output, self.reason, self.preference)
+        theirs = (standing.state, standing.failure_label, standing.output, standing.reason, standing.preference)
+        is_text = self.state in (*CORRECTIONS, *PREFERENCES)
+        return ours == theirs and (not is_text or self.prompt_key in (None, standing.prompt_key))
 
     def tied(self, standing: ReviewEvent | None) -> Decided:
-        """For the prompt of what stands, if it is the same text and does not say for which it is."""
-        if self.prompt_key is None and self.output and standing is not None and standing.output == self.output:
+        """For the prompt of what stands, if it says the same of answers and does not say for which it is."""
+        says = self.output, self.preference
+        if self.prompt_key is None and any(says) and standing and says == (standing.output, standing.preference):
             return replace(self, prompt_key=standing.prompt_key)
         return self
 
@@ -250,6 +254,7 @@ class CorrectionRepository(ReviewHistory):
                     "restores": restores[number] if restores else None,
                     "second": second,
                     "prompt_key": each.prompt_key,
+                    "preference": each.preference.model_dump_json() if each.preference else None,
                 }
             )
         done.events += [event_of(row) for row in rows]
@@ -273,14 +278,13 @@ def _is_replaced(standing: ReviewEvent | None, decided: Decided) -> bool:
 
 
 def _differs(opinion: Decided, before: dict[str, ReviewEvent]) -> bool:
-    """Whether a second reviewer means something else. How a right answer was found makes no difference; which one it is does not either."""
-    first = before[opinion.question_id].state
-    return first != opinion.state and not (first in CORRECTIONS and opinion.state in CORRECTIONS)
+    """Whether a second reviewer means something else."""
+    first, second = meant(before[opinion.question_id], opinion)
+    return first != second
 
 
 def _disputed(opinion: Decided, first: ReviewEvent, author: str) -> Decided:
-    second = f"{author}: {opinion.state}" + (f" ({opinion.reason})" if opinion.reason else "")
-    reason = f"Reviewers disagree. {first.author or 'somebody'}: {first.state}{f' ({first.reason})' if first.reason else ''}; {second}"
+    reason = f"Reviewers disagree. {first.author or 'somebody'}: {in_words(first)}; {author}: {in_words(opinion)}"
     return Decided(opinion.question_id, first.failure_label, "unsure", reason=reason, prompt_key=first.prompt_key)
 
 
@@ -297,6 +301,7 @@ def _as_decided(event: ReviewEvent) -> Decided:
         event.output,
         event.reason,
         prompt_key=event.prompt_key,
+        preference=event.preference,
     )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import islice
 from typing import TypeVar
 
@@ -14,9 +15,9 @@ from burnish.curation.review import (
     first_failures,
     known_failures,
     of_no_failure,
-    read_review,
     review_items,
 )
+from burnish.curation.review_reading import read_review
 from burnish.diagnosis import UNLABELLED
 from burnish.errors import BurnishError, PreconditionError
 from burnish.jsonl import to_jsonl
@@ -24,10 +25,12 @@ from burnish.ports import ObjectStore
 from burnish.registry.holding import Thing
 from burnish.registry.removal import check_free
 from burnish.schemas.base import BrokenObject
-from burnish.schemas.review import CORRECTIONS, SET_ASIDE, ReviewState
+from burnish.schemas.review import CORRECTIONS, PREFERENCES, SET_ASIDE, ReviewState
 from burnish.schemas.runlog import Diagnosis, FailureCluster, ReviewImport, RunLogManifest
 from burnish_curator.metrics import CuratorMetrics
-from burnish_curator.reviews.deciding import as_decided, conflict
+from burnish_curator.reviews.comparing import AnswerBook
+from burnish_curator.reviews.deciding import as_decided
+from burnish_curator.reviews.opinions import conflict
 from burnish_curator.reviews.repository import CorrectionRepository
 from burnish_curator.reviews.suggestions.repository import SuggestionRepository
 from burnish_curator.runlogs.repository import RunLogRepository
@@ -100,14 +103,17 @@ class ReviewService:
                 run_log_id=run_log_id,
             )
         standing = self._corrections.standing(run_log_id)
+        answers = AnswerBook(log, self._corrections, self._suggestions).of_rows
         suggestions = self._suggestions.of(run_log_id)
-        items = review_items(log.reader, log.codes, chosen, standing, slices, prefill, states, suggestions)
+        items = review_items(log.reader, log.codes, chosen, standing, slices, prefill, states, suggestions, answers)
         return iter(lambda: to_jsonl(islice(items, ITEMS_AT_ONCE)), b"")
 
     def import_review(self, run_log_id: str, chunks: Iterator[bytes], author: str = "") -> ReviewImport:
         """Keep every good decision and name each refused line; also those about which another person decided since the export."""
         log = self._run_logs.open(run_log_id)
-        reviewed = read_review(chunks, known_failures(log.reader, log.codes))
+        known = known_failures(log.reader, log.codes)
+        answers = AnswerBook(log, self._corrections, self._suggestions)
+        reviewed = read_review(chunks, known, partial(answers.of_decisions, known))
         elsewhere = of_no_failure(log.reader, log.codes, reviewed.decisions)
         decisions = [decision for decision in reviewed.decisions if decision.question_id not in elsewhere]
         decided = [as_decided(decision) for decision in decisions]
@@ -125,6 +131,7 @@ class ReviewService:
             changed=recorded.replaced,
             empty=reviewed.empty,
             removed=recorded.removed,
+            preferred=sum(decision.state in PREFERENCES for decision in kept),
             set_aside=sum(decision.state in SET_ASIDE for decision in kept),
             rejected_lines=sorted([*reviewed.rejected_lines, *refused], key=lambda line: line.line_number),
         )

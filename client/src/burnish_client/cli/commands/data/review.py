@@ -29,6 +29,8 @@ class State(StrEnum):
     OPEN = "open"
     CORRECTED = "corrected"
     ACCEPTED = "accepted"
+    COMPARED = "compared"
+    RATED = "rated"
     UNSURE = "unsure"
     DISMISSED = "dismissed"
     FLAGGED = "flagged"
@@ -73,8 +75,9 @@ def export_review(
             f"[bold green]wrote[/] {output}: {len(items):,} questions of {', '.join(labels)}; {decided:,} are decided already"
         )
         console.note(
-            "Fill `corrected_output` with the answer that the model should have given, or set `state` to dismissed, unsure or "
-            "flagged with a `reason`; leave a line as it is to skip it. Emptying an earlier correction takes it back."
+            "Fill `corrected_output` with the answer that the model should have given, or `preference` (a, b, tie or neither of "
+            "`answer_a` and `answer_b`; up or down of `original_answer`), or set `state` to dismissed, unsure or "
+            "flagged with a `reason`; leave a line as it is to skip it. Emptying an earlier correction or preference takes it back."
         )
         console.next_step(f"burnish review import {output} --run-log {run_log_id}")
         console.note(f"[dim]or in a browser:[/] {client.review_page_url(run_log_id, labels, slice or [])}")
@@ -97,19 +100,19 @@ def import_review(
         return console.print_json(answer)
     console.out().print(
         f"[bold green]{answer.accepted:,} corrections[/] for run log {run_log_id}: "
-        f"{answer.changed:,} changed earlier ones; {answer.removed:,} taken back, {answer.set_aside:,} set aside; {answer.empty:,} lines still empty, {len(answer.rejected_lines):,} rejected"
+        f"{answer.changed:,} changed earlier ones; {answer.preferred:,} preferences, {answer.removed:,} taken back, {answer.set_aside:,} set aside; {answer.empty:,} lines still empty, {len(answer.rejected_lines):,} rejected"
     )
     for line in answer.rejected_lines[:SHOWN_REJECTED]:
         console.note(
             f"[yellow]{file}, {'item' if file.suffix.lower() == '.csv' else 'line'} {line.line_number}:[/] {console.one_line(line.reason)}"
         )
-    if answer.accepted:
+    if answer.accepted or answer.preferred:
         labels = "".join(f" --label {label}" for label in _corrected_labels(file, answer))
         console.next_step(f"burnish dataset build NAME --run-log {run_log_id}{labels}")
 
 
 def _corrected_labels(file: Path, answer: ReviewImport) -> list[str]:
-    """The failure labels of the corrections that were accepted, in the file's order."""
+    """The failure labels of the corrections and preferences that were accepted, in the file's order."""
     from burnish.schemas.runlog import ReviewItem
     from burnish_client.sdk.review_files import from_csv, is_csv
 
@@ -122,7 +125,7 @@ def _corrected_labels(file: Path, answer: ReviewImport) -> list[str]:
         items = [
             ReviewItem.model_validate_json(line) for number, line in numbered if line.strip() and number not in rejected
         ]
-    return list(dict.fromkeys(item.failure_label for item in items if item.corrected_output))
+    return list(dict.fromkeys(item.failure_label for item in items if item.corrected_output or item.preference))
 
 
 def _user_name() -> str:

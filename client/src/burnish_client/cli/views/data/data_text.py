@@ -158,7 +158,7 @@ def show_dataset(manifest: DatasetManifest) -> None:
         ("format", manifest.spec.format),
         ("labels", ", ".join(manifest.spec.labels)),
         ("rows", f"{counts.train:,} to train on, {counts.validation:,} for validation loss"),
-        ("made of", f"{counts.corrections:,} corrections, {counts.anchors:,} anchor examples"),
+        ("made of", _made_of(counts)),
         ("clusters", _shares(counts.by_label, counts.effective_clusters)),
         ("written by", ", ".join(f"{who}: {count:,}" for who, count in counts.provenance.items())),
         ("behind", _behind(manifest.origins)),
@@ -175,6 +175,11 @@ def show_dataset(manifest: DatasetManifest) -> None:
     pairs += [("from", f"{parent.kind} {parent.name} {parent.digest[:23]}") for parent in manifest.parents]
     console.out().print(console.facts(pairs))
     show_warnings(manifest)
+
+
+def _made_of(counts: DatasetCounts) -> str:
+    preferred = f", {counts.preferences:,} preferences" if counts.preferences else ""
+    return f"{counts.corrections:,} corrections, {counts.anchors:,} anchor examples{preferred}"
 
 
 def _shares(by_label: dict[str, int], effective: float | None) -> str:

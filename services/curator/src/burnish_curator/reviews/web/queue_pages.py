@@ -5,17 +5,29 @@ Every call is a plain form. The page's script sends the same forms and asks for 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Form, Query, Request, Response
 from fastapi.responses import JSONResponse, RedirectResponse
 
+from burnish.curation.preferences.answers import Answer
+from burnish.curation.preferences.pairs import Pair
 from burnish.errors import BurnishError, ConflictError, InvalidInputError
-from burnish.schemas.review import MOST_EVENTS, PROMPT_KEY, SET_ASIDE, ReviewDecision, ReviewState
+from burnish.schemas.review import (
+    MOST_EVENTS,
+    PROMPT_KEY,
+    SET_ASIDE,
+    THUMBS,
+    Preference,
+    ReviewDecision,
+    ReviewState,
+)
 from burnish_curator.access import REVIEW
 from burnish_curator.requests import state
-from burnish_curator.reviews.deciding import Item, QueueService, ReviewPage, what_happened
+from burnish_curator.reviews.deciding import Item, QueueService, ReviewPage
+from burnish_curator.reviews.opinions import what_happened
 from burnish_curator.reviews.web.page_filters import PageFilters, page_filters
 from burnish_curator.reviews.web.pages import LABELS_SHOWN, Browser, Sender, SignedIn, sign_in_form
 from burnish_curator.reviews.web.reasons import REASONS
@@ -25,6 +37,7 @@ router = APIRouter(prefix=f"{REVIEW}/{{run_log_id}}", include_in_schema=False)
 View = Annotated[PageFilters, Depends(page_filters)]
 Queue = Annotated[QueueService, Depends(state("review_queue"))]
 MORE_LABELS = 100
+ACTION = r"^(save|prefer:(a|b|tie|neither|up|down)|use:[0-9a-f]{12}|reason:[1-9]|unsure|dismissed|flagged|open)$"
 
 
 @dataclass(frozen=True)
@@ -38,14 +51,17 @@ class Attempt:
 
 @dataclass(frozen=True)
 class SentDecision:
-    """The fields of the item's form. action: save, use:KEY (a suggestion), reason:N (one of REASONS), a state to set aside, or open."""
+    """The fields of the item's form. action: save, use:KEY (a suggestion), prefer:CHOICE, reason:N (one of REASONS), a state to set aside, or open.
+
+    a, b: ids of the answers that were shown as A and B.
+    """
 
     question_id: Annotated[str, Form()]
     failure_label: Annotated[str, Form()]
     prompt_key: Annotated[str | None, Form(pattern=PROMPT_KEY)] = None
-    action: Annotated[str, Form(pattern=r"^(save|use:[0-9a-f]{12}|reason:[1-9]|unsure|dismissed|flagged|open)$")] = (
-        "save"
-    )
+    action: Annotated[str, Form(pattern=ACTION)] = "save"
+    a: Annotated[str, Form()] = ""
+    b: Annotated[str, Form()] = ""
     version: Annotated[int | None, Form(ge=0, le=MOST_EVENTS)] = None
     corrected_output: Annotated[str, Form()] = ""
     reason: Annotated[str, Form()] = ""
@@ -66,11 +82,12 @@ def review_page(
     item: Annotated[str | None, Query()] = None,
     after: Annotated[str | None, Query()] = None,
     edit: Annotated[int | None, Query(ge=0)] = None,
+    pair: Annotated[int | None, Query(ge=0)] = None,
     done: Annotated[str | None, Query(pattern=r"^(unsure|dismissed|flagged|undone)-\d{1,9}$")] = None,
 ) -> Response:
     if browser is None:
         return sign_in_form(filters.url(item=item), reason=None)
-    return _answer(request, filters, browser, queue, item=item, after=after, edit=edit, said=_said(done))
+    return _answer(request, filters, browser, queue, item=item, after=after, edit=edit, pair=pair, said=_said(done))
 
 
 @router.post("/corrections")
@@ -101,7 +118,7 @@ def undo(request: Request, filters: View, browser: Sender, queue: Queue) -> Resp
         return problem(error.message, error.code.http_status)
     done = f"undone-{len(taken.events)}"
     first = taken.events[0].question_id if taken.events else None
-    everywhere = PageFilters(filters.run_log_id, show=filters.show)
+    everywhere = PageFilters(filters.run_log_id, show=filters.show, mode=filters.mode)
     if not _by_script(request):
         return RedirectResponse(everywhere.url(item=first, done=done), status_code=303)
     return _answer(request, everywhere, browser, queue, item=first, said=_said(done))
@@ -170,6 +187,9 @@ def _decision(sent: SentDecision, browser: SignedIn, queue: QueueService, filter
         return ReviewDecision(**known, state=reason.state, reason=reason.words)
     if kind in SET_ASIDE:
         return ReviewDecision(**known, state=kind, reason=sent.reason.strip())
+    if kind == "prefer":
+        asked = ReviewDecision(**known, state="open")
+        return _preferred(asked, number, sent, queue.answers(filters.run_log_id, asked))
     suggestions = {suggestion.key: suggestion.text for suggestion in queue.suggestions(filters, sent.question_id)}
     if kind == "use":
         if number not in suggestions:
@@ -181,6 +201,18 @@ def _decision(sent: SentDecision, browser: SignedIn, queue: QueueService, filter
     return ReviewDecision(**known, state=state, output=sent.text)
 
 
+def _preferred(decision: ReviewDecision, choice: str, sent: SentDecision, answers: Sequence[Answer]) -> ReviewDecision:
+    """InvalidInputError if an answer that was shown is not there any more."""
+    by_id = {answer.id: answer for answer in answers}
+    shown = [each for each in (sent.a, sent.b) if each]
+    if any(each not in by_id for each in shown) or len(shown) != (1 if choice in THUMBS else 2):
+        raise InvalidInputError("the answers of this item have changed: look at them again", field="action")
+    texts = dict(zip("ab", (by_id[each].text for each in shown), strict=False))
+    preference = Preference.model_validate({"choice": choice} | texts)
+    state: ReviewState = "rated" if choice in THUMBS else "compared"
+    return decision.model_copy(update={"state": state, "preference": preference})
+
+
 def _answer(
     request: Request,
     filters: PageFilters,
@@ -190,13 +222,14 @@ def _answer(
     item: str | None = None,
     after: str | None = None,
     edit: int | None = None,
+    pair: int | None = None,
     said: str = "",
     attempt: Attempt | None = None,
     error: BurnishError | None = None,
 ) -> Response:
     """The page with an item, or for the script its part that changes."""
     try:
-        page = queue.page(filters, browser.reviewer, item, after)
+        page = queue.page(filters, browser.reviewer, item, after, pair)
     except BurnishError as failure:
         if _by_script(request):
             raise
@@ -215,6 +248,7 @@ def _answer(
         "links": _links(filters, page),
         "what_happened": what_happened,
         "is_blind": filters.show == "second",
+        "pair": _pair(page.item, filters, attempt),
     }
     status = error.code.http_status if error else 200
     if not _by_script(request):
@@ -236,6 +270,14 @@ def _text(item: Item | None, filters: PageFilters, attempt: Attempt | None, edit
     return item.standing.output if item.standing and filters.show != "second" else ""
 
 
+def _pair(item: Item | None, filters: PageFilters, attempt: Attempt | None) -> Pair | None:
+    """The two answers to show side by side; None if the item shows its own answer and the right one."""
+    if item is None or not item.choices.pairs or (attempt and attempt.output):
+        return None
+    was_compared = filters.show == "second" and item.standing is not None and item.standing.state == "compared"
+    return item.choices.pair if filters.mode == "compare" or was_compared else None
+
+
 def _links(filters: PageFilters, page: ReviewPage) -> dict[str, Any]:
     item = page.item
     question_id = item.card["question_id"] if item else None
@@ -252,12 +294,21 @@ def _links(filters: PageFilters, page: ReviewPage) -> dict[str, Any]:
         "second": filters.url(show="second"),
         "back": filters.url(item=item.back) if item and item.back else None,
         "next": filters.url(item=item.next) if item and item.next else None,
+        "modes": {mode: filters.url(item=question_id, mode=mode) for mode in (None, "compare")},
+        "pairs": _pair_links(filters, item) if item else [],
         "edit": [filters.url(item=question_id, edit=n) for n in range(len(item.suggestions))] if item else [],
         "save": filters.url("/corrections"),
         "undo": filters.url("/undo"),
         "lease": filters.url("/lease"),
         "bulk": filters.url("/bulk"),
     }
+
+
+def _pair_links(filters: PageFilters, item: Item) -> list[str]:
+    """To the pair before and after the one that is shown; none if there is one only."""
+    count, number = len(item.choices.pairs), item.choices.number
+    nearby = ((number - 1) % count, (number + 1) % count) if count > 1 else ()
+    return [filters.url(item=item.card["question_id"], pair=other) for other in nearby]
 
 
 def _said(done: str | None) -> str:

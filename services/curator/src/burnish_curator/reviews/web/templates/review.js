@@ -35,7 +35,7 @@ function say(words) {
 }
 
 function keepDraft() {
-  if (!card()) return;
+  if (!card() || !text()) return;
   if (isDirty()) drafts.set(question(), text().value);
   else drafts.delete(question());
 }
@@ -45,7 +45,7 @@ function begin() {
   since = performance.now();
   find("#show-keys").hidden = false;
   const draft = card() && drafts.get(question());
-  if (draft !== undefined && draft !== null) text().value = draft;
+  if (draft !== undefined && draft !== null && text()) text().value = draft;
   check();
 }
 
@@ -194,24 +194,33 @@ function check() {
 }
 
 function edit(suggestion) {
+  if (!text()) return find("#write")?.click();
   const source = suggestion?.querySelector(".source");
   if (source && (!isDirty() || text().value.trim() === "")) text().value = source.value;
   text().focus();
   text().setSelectionRange(0, 0);
-  check();
+  return check();
 }
 
 // Keys
 
+function prefer(choice) {
+  if (press(`#decision [value="prefer:${choice}"]`)) return;
+  if (["up", "down"].includes(choice)) say("There is no answer here that a thumb could be about.");
+  else say(find("#compare") ? "Press c to see two answers side by side first." : "There are no two answers here to compare.");
+}
+
 function choose(step) {
+  const pair = find(step > 0 ? "#pair-next" : "#pair-before");
+  if (pair) return pair.click();
   const all = [...work.querySelectorAll(".suggestion")];
   const at = all.indexOf(chosen());
   const next = all[at + step];
-  if (!next) return;
+  if (!next) return undefined;
   all[at].classList.remove("chosen");
   next.classList.add("chosen");
   next.scrollIntoView({ block: "nearest" });
-  say(next.querySelector("h3").textContent.trim().replace(/\s+/g, " "));
+  return say(next.querySelector("h3").textContent.trim().replace(/\s+/g, " "));
 }
 
 function because(state) {
@@ -224,7 +233,7 @@ function because(state) {
 function enter() {
   if (isDirty()) return press('#decision [value="save"]');
   if (chosen()) return press(".suggestion.chosen .accept");
-  say("There is no suggestion: press e and write the right answer.");
+  say(text() ? "There is no suggestion: press e and write the right answer." : "Press a or b for the better answer, t for a tie, x for neither.");
   return true;
 }
 
@@ -240,6 +249,13 @@ const KEYS = {
   f: () => because("flagged"),
   d: () => because("dismissed"),
   n: () => because("unsure"),
+  c: () => (find("#compare, #write") ? find("#compare, #write").click() : say("There are no two answers here to compare.")),
+  a: () => prefer("a"),
+  b: () => prefer("b"),
+  t: () => prefer("tie"),
+  x: () => prefer("neither"),
+  "+": () => prefer("up"),
+  "-": () => prefer("down"),
   "?": () => help.showModal(),
 };
 
@@ -257,7 +273,7 @@ function onKey(event) {
   }
   if (!keysOn.checked || event.ctrlKey || event.metaKey || event.altKey) return;
   if (event.key === "Enter" && event.target.closest("a, button, summary")) return;
-  if (["ArrowUp", "ArrowDown"].includes(event.key) && (event.target.closest("pre") || work.querySelectorAll(".suggestion").length < 2)) return;
+  if (["ArrowUp", "ArrowDown"].includes(event.key) && (event.target.closest("pre") || (work.querySelectorAll(".suggestion").length < 2 && !find("#pair-next")))) return;
   const isReason = /^[1-9]$/.test(event.key);
   const act = Object.hasOwn(KEYS, event.key) ? KEYS[event.key] : isReason ? () => press(`#aside [value="reason:${event.key}"]`) : null;
   const needsItem = !["u", "?"].includes(event.key);
@@ -284,7 +300,7 @@ document.addEventListener("click", (event) => {
     event.preventDefault();
     return edit(link.closest(".suggestion"));
   }
-  if (link?.matches("#back, #next, .filters a")) {
+  if (link?.matches("#back, #next, .mode, .filters a")) {
     event.preventDefault();
     return go(link.href);
   }
