@@ -7,16 +7,18 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from runlog_making import open_log
 from unit.curation.gates.making import build, corrected, failures, left_out, prose, question, rows, run
 
 from burnish.curation.exports import parse_rows
 from burnish.curation.lengths import CharacterLengths
+from burnish.curation.review import Prefill, known_failures, read_review, review_items
 from burnish.curation.sealing import without_rows
 from burnish.errors import PreconditionError
 from burnish.runlogs.prompts import prompt_messages
 from burnish.schemas.base import message_key
 from burnish.schemas.review import SuggestionGrade, TeacherSuggestion
-from burnish.schemas.runlog import RunLogLine
+from burnish.schemas.runlog import ReviewItem, RunLogLine
 
 NOON = datetime(2026, 11, 29, 12, tzinfo=UTC)
 TEACHER = "big at api.example.org"
@@ -161,3 +163,24 @@ def test_a_version_of_fewer_rows_says_who_is_behind_those(tmp_path: Path) -> Non
     less = without_rows(built.manifest, (kept, []), built.files["left-out.jsonl"], gone, CharacterLengths())
     assert [each.kind for each in less.manifest.origins] == ["grader-verified"]
     assert less.manifest.origins[0].questions == sorted(row.question_id for row in kept)
+
+
+def test_a_review_file_is_filled_with_what_has_not_failed(tmp_path: Path) -> None:
+    lines = failures(4)
+    grades: tuple[SuggestionGrade, ...] = ("passed", "ungraded", "failed")
+    given = {f"q{n:02d}": [suggested(lines[n], grade=grade)] for n, grade in enumerate(grades)}
+    given["q03"] = [suggested(lines[3], prompt_key="0" * 64)]
+    reader, codes = open_log(tmp_path / "log", lines)
+
+    def filled(prefill: Prefill | None) -> list[ReviewItem]:
+        return list(review_items(reader, codes, ["not-json"], prefill=prefill, suggestions=given))
+
+    assert [item.corrected_output for item in filled("suggestion")] == ["taught q00", "", "", ""]
+    items = filled("any-suggestion")
+    assert [item.corrected_output for item in items] == ["taught q00", "taught q01", "", ""]
+    assert [item.suggestion for item in filled(None)] == ["taught q00", "taught q01", "taught q02", ""]
+    assert [item.suggestion_grade for item in items] == [*grades, None]
+    edited = items[1].model_copy(update={"corrected_output": "taught q01, and more"})
+    body = [item.model_dump_json().encode() + b"\n" for item in (items[0], edited)]
+    decided = read_review(body, known_failures(reader, codes)).decisions
+    assert [(each.question_id, each.state) for each in decided] == [("q00", "accepted"), ("q01", "corrected")]
