@@ -197,8 +197,9 @@ def test_closing_ends_it_and_whoever_waits(base_model_dir: Path, environment: di
         checker.check(spec)
 
 
-def test_it_ends_with_its_parent(base_model_dir: Path, environment: dict[str, str]) -> None:
-    """The parent is killed, so nothing is closed in order."""
+@pytest.mark.parametrize("is_stopped", [False, True])
+def test_it_ends_with_its_parent(base_model_dir: Path, environment: dict[str, str], is_stopped: bool) -> None:
+    """The parent is killed, so nothing is closed in order. A stopped child cannot see its input close."""
     code = (
         "import sys, time; from pathlib import Path; from burnish_trainer.preflight.process import CheckerProcess\n"
         f"print(CheckerProcess(Path({str(base_model_dir)!r}), {{}}).pid, flush=True); time.sleep(60)"
@@ -209,6 +210,30 @@ def test_it_ends_with_its_parent(base_model_dir: Path, environment: dict[str, st
     assert parent.stdout is not None
     pid = int(parent.stdout.readline())
     assert is_alive(pid)
+    if is_stopped:
+        wait_until_it_reads(pid)
+        os.kill(pid, signal.SIGSTOP)
     parent.kill()
     parent.communicate()
     wait_until_gone(pid)
+
+
+def wait_until_it_reads(pid: int, seconds: float = 60.0) -> None:
+    """Its second thread reads requests; all that it asks of the kernel comes before."""
+    deadline = time.monotonic() + seconds
+    while len(list(Path(f"/proc/{pid}/task").iterdir())) < 2:
+        assert time.monotonic() < deadline, f"{pid} has one thread"
+        time.sleep(0.05)
+
+
+def test_it_outlives_the_thread_that_asked_for_it(base_model_dir: Path, environment: dict[str, str]) -> None:
+    """The kernel ends a child with the thread that started it, and threads that ask come and go."""
+    checker = CheckerProcess(base_model_dir, environment)
+    os.kill(checker.pid, signal.SIGKILL)
+    wait_until_gone(checker.pid)
+    with ThreadPoolExecutor(1) as pool:
+        pool.submit(checker._living_child).result()
+    wait_until_it_reads(checker.pid)
+    time.sleep(0.5)
+    assert is_alive(checker.pid)
+    checker.close()

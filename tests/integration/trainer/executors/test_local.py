@@ -181,6 +181,35 @@ def test_a_workers_heartbeat_says_what_its_training_thread_last_did(tmp_path: Pa
     worker.kill()
 
 
+ORPHANED = f"""
+import subprocess, sys, time
+child = subprocess.Popen([sys.executable, "-c", {HANGING!r}, sys.argv[1]], stdin=subprocess.PIPE, start_new_session=True)
+print(child.pid, flush=True)
+time.sleep(60)
+"""
+
+
+def states_of_threads(pid: int) -> list[str]:
+    """A letter each, as /proc has it. A thread that has not stopped yet may still see its input close."""
+    return [stat.read_text().rpartition(")")[2].split()[0] for stat in Path(f"/proc/{pid}/task").glob("*/stat")]
+
+
+@pytest.mark.parametrize("is_stopped", [False, True])
+def test_a_worker_ends_with_its_trainer_even_while_it_is_stopped(tmp_path: Path, is_stopped: bool) -> None:
+    """One that stayed would hold its device, and its job's lock against the next attempt."""
+    trainer = subprocess.Popen([sys.executable, "-c", ORPHANED, str(tmp_path)], stdout=subprocess.PIPE)
+    assert trainer.stdout is not None
+    worker = psutil.Process(int(trainer.stdout.readline()))
+    until((tmp_path / "heartbeat").exists)
+    if is_stopped:
+        worker.suspend()
+        until(lambda: set(states_of_threads(worker.pid)) == {"T"})
+    trainer.kill()
+    trainer.wait()
+    trainer.stdout.close()
+    until(lambda: not worker.is_running() or worker.status() == psutil.STATUS_ZOMBIE)
+
+
 @pytest.mark.parametrize(
     ("line", "words"),
     [

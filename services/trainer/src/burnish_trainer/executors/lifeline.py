@@ -1,8 +1,8 @@
 """What ties a worker to its trainer, and to its job: the pipe that is its standard input, and the heartbeat in its attempt folder.
 
 The trainer holds the pipe open: when it closes, the trainer is gone and the worker ends itself at once, so that no orphan
-trains. A waiting worker is told its attempt through it. The heartbeat tells the trainer of a worker that has stopped, and by
-what it says, of one that lives and gets nowhere.
+trains; one that is stopped is ended by the kernel. A waiting worker is told its attempt through it. The heartbeat tells the
+trainer of a worker that has stopped, and by what it says, of one that lives and gets nowhere.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from queue import SimpleQueue
 from typing import IO
 
 from burnish_trainer.executors.assignment import HEARTBEAT, LOG, Phase
+from burnish_trainer.parent import end_with_parent
 
 LOCK_SECONDS = 60.0
 BEAT_SECONDS = 1.0
@@ -29,6 +30,7 @@ class Lifeline:
     """Reads standard input from now on, in a thread. process: this one's number if several train a job together."""
 
     def __init__(self, process: int = 0) -> None:
+        end_with_parent()
         self._beat_file = HEARTBEAT if process == 0 else f"{HEARTBEAT}.{process}"
         self._folders: SimpleQueue[Path] = SimpleQueue()
         self._progress: tuple[Phase, int] = ("starting", 0)

@@ -1,7 +1,7 @@
 """The preflight process: `python -m burnish_trainer.preflight.checker <base model folder>`. One JSON line in, one out.
 
 Started and held by process.py. Standard output carries answers alone, the log goes to standard error. When standard input
-closes, the trainer is gone and this process ends at once.
+closes, the trainer is gone and this process ends at once; if it is stopped, the kernel ends it.
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from burnish.errors import BurnishError, InternalError, ResourceExhaustedError
 from burnish.telemetry import logs, tracing
+from burnish_trainer.parent import end_with_parent
 
 if TYPE_CHECKING:
     from burnish.schemas.training.job import JobSpec
@@ -37,6 +38,7 @@ HIDDEN = ("torch", "tensorflow", "jax")
 
 
 def main() -> None:
+    end_with_parent()
     answers = os.fdopen(os.dup(sys.stdout.fileno()), "wb")
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # whatever a library prints must not look like an answer
     logs.configure(sys.stderr, ("urllib3", "httpx"))

@@ -16,6 +16,7 @@ import sys
 import threading
 import time
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from queue import Empty, SimpleQueue
@@ -79,7 +80,9 @@ class CheckerProcess:
         self._memory_bytes = memory_bytes
         self._turn = threading.Lock()
         self._is_closed = False
-        self._child = _Child(self._command, self._environment, self._memory_bytes)
+        # The kernel ends a child with the thread that started it, and threads that ask come and go.
+        self._starter = ThreadPoolExecutor(1, "preflight-starter")
+        self._child = self._new_child()
 
     @property
     def pid(self) -> int:
@@ -130,8 +133,11 @@ class CheckerProcess:
             raise UnavailableError("preflight is closed: the trainer is stopping")
         if not self._child.is_alive():
             self._child.end()
-            self._child = _Child(self._command, self._environment, self._memory_bytes)
+            self._child = self._new_child()
         return self._child
+
+    def _new_child(self) -> _Child:
+        return self._starter.submit(_Child, self._command, self._environment, self._memory_bytes).result()
 
 
 class _Child:
