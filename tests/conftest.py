@@ -32,7 +32,7 @@ USE_THE_STACK = (
     "integration/inference/",
     *(
         f"integration/client/test_{name}"
-        for name in ("command_loop", "eval_command", "training_commands", "tuning_commands")
+        for name in ("command_loop", "eval_command", "hosted_loop", "training_commands", "tuning_commands")
     ),
 )
 SLOWEST = 20

@@ -6,6 +6,7 @@ own for what it makes, and leaves every part healthy. Who kills a part waits unt
 
 from __future__ import annotations
 
+import json
 import os
 import time
 from collections.abc import Iterator
@@ -14,6 +15,9 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import psutil
+from hosted_fakes.openai_tuning import OpenAITuning
+from hosted_fakes.server import FakeServer, serving
+from hosted_fakes.together_tuning import TogetherTuning
 from inference_server import InferenceServer
 from integration.client.homes import Home
 from otlp_receiver import Receiver, receiving
@@ -28,14 +32,21 @@ INFERENCE = {
     "BURNISH_INFERENCE_MAX_CPU_LORAS": "2",
 }
 BUCKET = "burnish"
+HOSTED = {f"BURNISH_TRAINER_HOSTED_{name}_SECONDS": "0.2" for name in ("POLL", "LONGEST_POLL", "SETTLE")}
+PRICE = {"provider": "openai", "model": "*", "usd_per_million_tokens": {"sft": 1.5}, "date": "2026-11-01"}
 START_LIMIT_SECONDS = 900
 
 
 @dataclass(frozen=True)
 class WholeStack(Home):
-    """A home whose four parts run. receiver: takes the spans of all of them; told_by_up: what `burnish up` printed."""
+    """A home whose four parts run. receiver: takes the spans of all of them; told_by_up: what `burnish up` printed.
+
+    openai, together: providers that its trainer may have train; a test puts a fake of its own into one.
+    """
 
     receiver: Receiver = field(kw_only=True)
+    openai: FakeServer = field(kw_only=True)
+    together: FakeServer = field(kw_only=True)
     told_by_up: str = ""
 
     def store(self) -> S3ObjectStore:
@@ -80,13 +91,21 @@ class WholeStack(Home):
 @contextmanager
 def running(folder: Path) -> Iterator[WholeStack]:
     """Up on entry, down on exit: with `burnish down`, unless a test has done that already."""
-    with receiving() as receiver:
-        stack = WholeStack(folder / "home", receiver=receiver)
+    openai, together, prices = OpenAITuning(), TogetherTuning(), folder / "prices.json"
+    prices.write_text(json.dumps({"prices": [PRICE]}))
+    with receiving() as receiver, serving(openai) as at_openai, serving(together) as at_together:
+        stack = WholeStack(folder / "home", receiver=receiver, openai=at_openai, together=at_together)
         # Its parts take all cores, as a user's do, though tests that run side by side hold to one thread each.
-        settings = INFERENCE | {
-            "OTEL_EXPORTER_OTLP_ENDPOINT": receiver.endpoint,
-            "OMP_NUM_THREADS": str(os.cpu_count()),
-        }
+        hosted = HOSTED | openai.access(at_openai.url, openai.token) | together.access(at_together.url, together.token)
+        settings = (
+            INFERENCE
+            | hosted
+            | {
+                "BURNISH_TRAINER_PRICES": str(prices),
+                "OTEL_EXPORTER_OTLP_ENDPOINT": receiver.endpoint,
+                "OMP_NUM_THREADS": str(os.cpu_count()),
+            }
+        )
         started = stack.burnish("up", timeout_seconds=START_LIMIT_SECONDS, **settings)
         try:
             assert started.returncode == 0, started.stdout + started.stderr

@@ -5,51 +5,46 @@ A job goes one state further with each look at it.
 
 from __future__ import annotations
 
-import json
 import re
-import time
+from collections.abc import Iterable
 from typing import Any
 
+from hosted_fakes.frame import FakeTuning, Route, copied, token_page
 from hosted_fakes.server import Reply, Request
 
 STATES = tuple(
     f"JOB_STATE_{word}" for word in ("CREATING", "VALIDATING", "RUNNING", "HIBERNATING", "WRITING_RESULTS", "COMPLETED")
 )  # one that no client knows is among them
 ENDS = {"succeeded": "JOB_STATE_COMPLETED", "failed": "JOB_STATE_FAILED", "cancelled": "JOB_STATE_CANCELLED"}
+SIGNATURE = "5ec4e7f00d"
 ACCOUNT = r"/v1/accounts/me"
 JOBS = rf"{ACCOUNT}/(supervisedFineTuningJobs|dpoJobs)"
-PAGE = 2
 
 
-class FireworksTuning:
-    """paid: names of the jobs that were taken, each of which costs money. clock: seconds that its clock is ahead."""
+class FireworksTuning(FakeTuning):
+    """price_usd: that it estimates of each job. adapter: the files of each tuned model, by name. A job's own id is its name, which it keeps.
+
+    storage_url: where the store is that takes large files, by https alone. encrypted: datasets would have to be encrypted by who uploads.
+    """
 
     provider, model = "fireworks", "accounts/fireworks/models/llama-v3p1-8b-instruct"
     create, search = f"POST {JOBS}$", f"GET {JOBS}$"
     look = f"GET {JOBS}/[^/]+$"
+    cancel = f"POST {JOBS}/[^/]+:cancel$"
     upload, file = f"POST {ACCOUNT}/datasets$", f"GET {ACCOUNT}/datasets/"
     weights = f"GET {ACCOUNT}/models/[^/]+:getDownloadEndpoint"
-    running_state, unknown_state, pair = "JOB_STATE_RUNNING", "JOB_STATE_HIBERNATING", b"non_preferred_output"
-    failure = "line 3: no role"
-    steps: tuple[int, ...] = ()  # that it shows the loss of
-    open_paths: tuple[str, ...] = ("/signed/",)
+    state_field, states, ends = "state", STATES, ENDS
+    running_state, unknown_state = "JOB_STATE_RUNNING", "JOB_STATE_HIBERNATING"
+    open_paths = ("/signed/", "/store/")
 
-    def __init__(self, token: str = "fireworks-secret", clock: float = 0.0) -> None:
-        self.token = token
-        self.clock = clock
-        self.files: dict[str, dict[str, Any]] = {}
-        self.contents: dict[str, bytes] = {}
-        self.jobs: dict[str, dict[str, Any]] = {}
-        self.paid: list[str] = []
-        self.ends_as = "succeeded"
-        self.holds_at = ""
-        self.keeps_own_id = True  # a job's own id is its name, which it cannot lose
+    def __init__(self, token: str = "", clock: float = 0.0) -> None:
+        super().__init__(token, clock)
         self.adapter: dict[str, bytes] = {}
         self.price_usd = 0.25
-
-    @property
-    def running(self) -> list[str]:
-        return [name for name, job in self.jobs.items() if job["state"] not in ENDS.values()]
+        self.storage_url = ""
+        self.encrypted = False
+        self._registered: dict[str, dict[str, str]] = {}
+        self._stored: dict[str, dict[str, bytes]] = {}
 
     def access(self, url: str, token: str) -> dict[str, str]:
         return {"FIREWORKS_API_KEY": token, "FIREWORKS_ACCOUNT_ID": "me", "FIREWORKS_BASE_URL": url}
@@ -64,10 +59,13 @@ class FireworksTuning:
     def error(message: str, code: str | None = None) -> dict[str, Any]:
         return {"error": {"code": code, "message": message}}
 
-    def answer(self, request: Request) -> Reply:
-        for method, pattern, answer in (
+    def routes(self) -> Iterable[Route]:
+        return (
             ("POST", rf"{ACCOUNT}/datasets", self._name),
             ("POST", rf"{ACCOUNT}/datasets/([^/:]+):upload", self._fill),
+            ("POST", rf"{ACCOUNT}/datasets/([^/:]+):getUploadEndpoint", self._register),
+            ("PUT", r"/store/([^/]+)/([^/]+)", self._store),
+            ("POST", rf"{ACCOUNT}/datasets/([^/:]+):validateUpload", self._validate),
             ("GET", rf"{ACCOUNT}/datasets", self._list),
             ("GET", rf"{ACCOUNT}/datasets/([^/:]+)", self._dataset),
             ("DELETE", rf"{ACCOUNT}/datasets/([^/:]+)", self._delete),
@@ -76,11 +74,7 @@ class FireworksTuning:
             ("POST", rf"{JOBS}/([^/:]+):cancel", self._cancel),
             ("GET", rf"{ACCOUNT}/models/([^/:]+):getDownloadEndpoint", self._addresses),
             ("GET", r"/signed/(.+)", self._signed),
-        ):
-            match = re.fullmatch(pattern, request.path)
-            if request.method == method and match:
-                return answer(request, *match.groups())
-        return Reply(404, self.error(f"Invalid URL ({request.name})"))
+        )
 
     def _name(self, request: Request) -> Reply:
         asked = request.json()
@@ -89,6 +83,8 @@ class FireworksTuning:
             return Reply(409, self.error(f"{own} exists already"))
         assert re.fullmatch(r"[a-z][a-z0-9-]{0,62}", own)
         self.files[own] = asked["dataset"] | {"name": f"accounts/me/datasets/{own}", "state": "UPLOADING"}
+        if self.encrypted:
+            self.files[own]["encryptionState"] = "ENCRYPTION_STATE_CMEK"
         return Reply(200, self.files[own])
 
     def _fill(self, request: Request, own: str) -> Reply:
@@ -101,11 +97,43 @@ class FireworksTuning:
         self.contents[own] = content
         return Reply(200, {"filename": own, "object": "file"})
 
+    def _register(self, request: Request, own: str) -> Reply:
+        """Of a dataset that waits for its rows; the files that were registered before are forgotten."""
+        if own not in self.files:
+            return Reply(404, self.error(f"{own} not found"))
+        if self.files[own]["state"] != "UPLOADING":
+            return Reply(400, self.error(f"{own} has its rows already"))
+        self._registered[own], self._stored[own] = request.json()["filenameToSize"], {}
+        urls = {
+            name: f"{self.storage_url}/store/{own}/{name}?X-Goog-Signature={SIGNATURE}"
+            for name in self._registered[own]
+        }
+        return Reply(200, {"filenameToSignedUrls": urls})
+
+    def _store(self, request: Request, own: str, name: str) -> Reply:
+        """As a store behind a signed address: it knows no key, and the length is part of what was signed."""
+        assert "authorization" not in request.headers
+        size = self._registered[own][name]
+        if request.query.get("X-Goog-Signature") != SIGNATURE:
+            return Reply(403, b"<Error><Code>SignatureDoesNotMatch</Code></Error>")
+        if request.headers["x-goog-content-length-range"] != f"{size},{size}" or len(request.body) != int(size):
+            return Reply(400, b"<Error><Code>EntityTooLarge</Code></Error>")
+        self._stored[own][name] = request.body
+        return Reply(200, b"")
+
+    def _validate(self, request: Request, own: str) -> Reply:
+        if own not in self.files:
+            return Reply(404, self.error(f"{own} not found"))
+        stored = self._stored.get(own, {})
+        rows = b"".join(stored.values())
+        if set(stored) != set(self._registered.get(own, {})) or not rows:
+            return Reply(400, self.error(f"{own} lacks files"))
+        assert len(rows.splitlines()) == int(self.files[own]["exampleCount"])
+        self.files[own]["state"], self.contents[own] = "READY", rows
+        return Reply(200, {})
+
     def _list(self, request: Request) -> Reply:
-        start = int(request.query.get("pageToken", 0))
-        every = list(self.files.values())
-        more = {"nextPageToken": str(start + PAGE)} if start + PAGE < len(every) else {}
-        return Reply(200, {"datasets": every[start : start + PAGE], **more})
+        return token_page(list(self.files.values()), "datasets", request)
 
     def _dataset(self, request: Request, own: str) -> Reply:
         found = self.files.get(own)
@@ -125,35 +153,27 @@ class FireworksTuning:
         for dataset in (asked["dataset"], asked.get("evaluationDataset")):
             if dataset and dataset.rpartition("/")[2] not in self.files:
                 return Reply(400, self.error(f"{dataset} does not exist"))
-        made = {**asked, "name": name, "state": STATES[0], "createTime": self._now()}
+        made = {**asked, "name": name, "createTime": self.now()}
         units, nanos = divmod(round(self.price_usd * 1e9), 10**9)
         made["estimatedCost"] = {"currencyCode": "USD", "units": str(units), "nanos": nanos}
         config = made.get("trainingConfig", made)
         config["outputModel"] = f"accounts/me/models/{config['outputModel']}"
-        self.jobs[name] = made
-        self.paid.append(name)
-        return Reply(200, made)
-
-    def _now(self) -> str:
-        return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(time.time() + self.clock))
+        self.take(name, made)
+        return Reply(200, self.jobs[name])
 
     def _look(self, request: Request, collection: str, own: str) -> Reply:
-        job = self.jobs.get(f"accounts/me/{collection}/{own}")
-        if job is None:
+        name = f"accounts/me/{collection}/{own}"
+        if name not in self.jobs:
             return Reply(404, self.error(f"{own} not found"))
-        if job["state"] not in (*ENDS.values(), self.holds_at):
-            job["state"] = STATES[STATES.index(job["state"]) + 1]
-            if job["state"] == STATES[-1]:
-                job["state"] = ENDS[self.ends_as]
-                if self.ends_as == "failed":
-                    job["status"] = {"code": "INVALID_ARGUMENT", "message": self.failure}
-        return Reply(200, json.loads(json.dumps(job)))
+        if self.look_at(name) and self.ends_as == "failed":
+            self.jobs[name]["status"] = {"code": "INVALID_ARGUMENT", "message": self.failure}
+        return Reply(200, copied(self.jobs[name]))
 
     def _cancel(self, request: Request, collection: str, own: str) -> Reply:
-        job = self.jobs[f"accounts/me/{collection}/{own}"]
-        if job["state"] in ENDS.values():
+        name = f"accounts/me/{collection}/{own}"
+        if self.has_ended(name):
             return Reply(400, self.error(f"{own} has ended already"))
-        job["state"] = ENDS["cancelled"]
+        self.jobs[name]["state"] = ENDS["cancelled"]
         return Reply(200, {})
 
     def _addresses(self, request: Request, own: str) -> Reply:

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-import json
-import re
 import time
+from collections.abc import Iterable
 from typing import Any
 
+from hosted_fakes.frame import FakeTuning, Route, copied
 from hosted_fakes.server import Reply, Request
 
 STATES = ("validating_files", "queued", "running", "hibernating", "succeeded")  # one that no client knows is among them
 STEPS = 3
 
 
-class OpenAITuning:
-    """paid: ids of the jobs that passed validation, each of which costs money. clock: seconds that its clock is ahead."""
+class OpenAITuning(FakeTuning):
+    """A job is paid for once it has passed validation."""
 
     provider, model = "openai", "gpt-4.1-nano"
     create, search, look = (
@@ -22,28 +22,12 @@ class OpenAITuning:
         "GET /v1/fine_tuning/jobs$",
         "GET /v1/fine_tuning/jobs/ftjob-[^/]+$",
     )
+    cancel = "POST /v1/fine_tuning/jobs/[^/]+/cancel$"
     upload, file = "POST /v1/files$", "GET /v1/files/file-"
-    weights = ""  # it gives none
-    running_state, unknown_state, pair = "running", "hibernating", b"non_preferred_output"
+    states, ends = STATES, {word: word for word in ("succeeded", "failed", "cancelled")}
+    running_state, unknown_state = "running", "hibernating"
     failure = "invalid_training_file: training_file: line 3: no role"
-    steps: tuple[int, ...] = (1, 2, 3)  # that it shows the loss of
-    open_paths: tuple[str, ...] = ()
-
-    def __init__(self, token: str = "sk-openai-secret", clock: float = 0.0) -> None:
-        self.token = token
-        self.clock = clock
-        self.files: dict[str, dict[str, Any]] = {}
-        self.contents: dict[str, bytes] = {}
-        self.jobs: dict[str, dict[str, Any]] = {}
-        self.paid: list[str] = []
-        self.ends_as: str = "succeeded"
-        self.holds_at: str = ""  # the state in which jobs stay
-        self.keeps_own_id = True
-        self._numbers = 0
-
-    @property
-    def running(self) -> list[str]:
-        return [job["id"] for job in self.jobs.values() if job["status"] not in ("succeeded", "failed", "cancelled")]
+    steps = (1, 2, 3)
 
     def access(self, url: str, token: str) -> dict[str, str]:
         return {"OPENAI_API_KEY": token, "OPENAI_BASE_URL": f"{url}/v1"}
@@ -53,12 +37,8 @@ class OpenAITuning:
         name: str = self.jobs[job_id]["fine_tuned_model"]
         return name
 
-    @staticmethod
-    def error(message: str, code: str | None = None, param: str | None = None) -> dict[str, Any]:
-        return {"error": {"message": message, "type": "invalid_request_error", "param": param, "code": code}}
-
-    def answer(self, request: Request) -> Reply:
-        for method, pattern, answer in (
+    def routes(self) -> Iterable[Route]:
+        return (
             ("POST", r"/v1/files", self._upload),
             ("GET", r"/v1/files", self._list_files),
             ("GET", r"/v1/files/([^/]+)", self._file),
@@ -67,18 +47,11 @@ class OpenAITuning:
             ("GET", r"/v1/fine_tuning/jobs", self._list_jobs),
             ("GET", r"/v1/fine_tuning/jobs/([^/]+)", self._look),
             ("GET", r"/v1/fine_tuning/jobs/([^/]+)/events", self._events),
+            ("GET", r"/v1/fine_tuning/jobs/([^/]+)/checkpoints", self._checkpoints),
             ("POST", r"/v1/fine_tuning/jobs/([^/]+)/cancel", self._cancel),
-        ):
-            match = re.fullmatch(pattern, request.path)
-            if request.method == method and match:
-                return answer(request, *match.groups())
-        return Reply(404, self.error(f"Invalid URL ({request.name})", "unknown_url"))
+        )
 
-    def _id(self, prefix: str) -> str:
-        self._numbers += 1
-        return f"{prefix}-{self._numbers:06d}"
-
-    def _now(self) -> int:
+    def _seconds(self) -> int:
         return int(time.time() + self.clock)
 
     def _upload(self, request: Request) -> Reply:
@@ -86,10 +59,10 @@ class OpenAITuning:
         assert parts["purpose"].get_content().strip() == "fine-tune"
         content = parts["file"].get_payload(decode=True)
         made = {
-            "id": self._id("file"),
+            "id": self.new_id("file"),
             "object": "file",
             "bytes": len(content),
-            "created_at": self._now(),
+            "created_at": self._seconds(),
             "filename": parts["file"].get_filename(),
             "purpose": "fine-tune",
             "status": "processed",
@@ -113,17 +86,16 @@ class OpenAITuning:
         asked = request.json()
         for name in ("training_file", "validation_file"):
             if asked.get(name) and asked[name] not in self.files:
-                return Reply(400, self.error(f"{asked[name]} does not exist", "invalid_file", name))
+                return Reply(400, self.error(f"{asked[name]} does not exist", "invalid_file"))
         made = {
-            "id": self._id("ftjob"),
+            "id": self.new_id("ftjob"),
             "object": "fine_tuning.job",
-            "created_at": self._now(),
+            "created_at": self._seconds(),
             "finished_at": None,
             "estimated_finish": None,
             "model": asked["model"],
             "fine_tuned_model": None,
             "organization_id": "org-1",
-            "status": STATES[0],
             "training_file": asked["training_file"],
             "validation_file": asked.get("validation_file"),
             "result_files": [],
@@ -135,29 +107,23 @@ class OpenAITuning:
             "suffix": asked.get("suffix"),
             "metadata": asked.get("metadata") if self.keeps_own_id else None,
         }
-        self.jobs[made["id"]] = made
-        self.paid.append(made["id"])
-        return Reply(200, _shown(made))
+        self.take(made["id"], made)
+        return Reply(200, copied(self.jobs[made["id"]]))
 
     def _list_jobs(self, request: Request) -> Reply:
-        return _page([_shown(job) for job in reversed(self.jobs.values())], request)
+        return _page([copied(job) for job in reversed(self.jobs.values())], request)
 
     def _look(self, request: Request, job_id: str) -> Reply:
         job = self.jobs.get(job_id)
         if job is None:
             return Reply(404, self.error(f"Could not find fine tune: {job_id}", "fine_tune_not_found"))
-        if job["status"] in STATES[:-1] and job["status"] != self.holds_at:
-            job["status"] = STATES[STATES.index(job["status"]) + 1]
-        if job["status"] == "succeeded" and job["fine_tuned_model"] is None:
-            self._end(job)
-        return Reply(200, _shown(job))
-
-    def _end(self, job: dict[str, Any]) -> None:
-        job["status"], job["finished_at"] = self.ends_as, self._now()
-        if self.ends_as == "succeeded":
-            job["fine_tuned_model"] = f"ft:{job['model']}:org-1:{job['suffix']}:{job['id'][-6:]}"
-        elif self.ends_as == "failed":
-            job["error"] = {"code": "invalid_training_file", "param": "training_file", "message": "line 3: no role"}
+        if self.look_at(job_id):
+            job["finished_at"] = self._seconds()
+            if self.ends_as == "succeeded":
+                job["fine_tuned_model"] = f"ft:{job['model']}:org-1:{job['suffix']}:{job_id[-6:]}"
+            elif self.ends_as == "failed":
+                job["error"] = {"code": "invalid_training_file", "param": "training_file", "message": "line 3: no role"}
+        return Reply(200, copied(job))
 
     def _events(self, request: Request, job_id: str) -> Reply:
         status = self.jobs[job_id]["status"]
@@ -166,7 +132,7 @@ class OpenAITuning:
             {
                 "id": f"ftevent-{step}",
                 "object": "fine_tuning.job.event",
-                "created_at": self._now(),
+                "created_at": self._seconds(),
                 "level": "info",
                 "message": f"Step {step}/{STEPS}",
                 "type": "metrics",
@@ -176,17 +142,15 @@ class OpenAITuning:
         ]
         return _page(events, request)
 
+    def _checkpoints(self, request: Request, job_id: str) -> Reply:
+        return _page([], request)
+
     def _cancel(self, request: Request, job_id: str) -> Reply:
         job = self.jobs[job_id]
-        if job["id"] not in self.running:
+        if self.has_ended(job_id):
             return Reply(400, self.error(f"Job has already completed: {job_id}", "invalid_request"))
-        job["status"], job["finished_at"] = "cancelled", self._now()
-        return Reply(200, _shown(job))
-
-
-def _shown(job: dict[str, Any]) -> dict[str, Any]:
-    shown: dict[str, Any] = json.loads(json.dumps(job))
-    return shown
+        job["status"], job["finished_at"] = "cancelled", self._seconds()
+        return Reply(200, copied(job))
 
 
 def _page(entries: list[dict[str, Any]], request: Request) -> Reply:

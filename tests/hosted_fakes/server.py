@@ -12,6 +12,7 @@ import os
 import re
 import signal
 import socket
+import ssl
 import struct
 import threading
 import time
@@ -97,13 +98,13 @@ class Answers(Protocol):
 
 
 class FakeServer:
-    """Serves `answers` under url. victim: asked for the pid that a kill ends. asked: names of all requests that came."""
+    """Serves `answers` under url, over TLS with a context. victim: asked for the pid that a kill ends, if it has not ended it itself. asked: names of all requests that came."""
 
-    def __init__(self, answers: Answers) -> None:
+    def __init__(self, answers: Answers, tls: ssl.SSLContext | None = None) -> None:
         self.answers = answers
         self.faults: list[Fault] = []
         self.asked: list[str] = []
-        self.victim: Callable[[], int] = os.getpid
+        self.victim: Callable[[], int | None] = lambda: None
         self._lock = threading.Lock()
         self._late: list[threading.Timer] = []
         outer = self
@@ -121,12 +122,15 @@ class FakeServer:
 
         class Server(ThreadingHTTPServer):
             daemon_threads = True
+            request_queue_size = 128  # an evaluation opens many connections at once
             block_on_close = False
 
             def handle_error(self, request: Any, client_address: Any) -> None: ...
 
         self._server = Server(("127.0.0.1", 0), Handler)
-        self.url = f"http://127.0.0.1:{self._server.server_address[1]}"
+        if tls:
+            self._server.socket = tls.wrap_socket(self._server.socket, server_side=True)
+        self.url = f"{'https' if tls else 'http'}://127.0.0.1:{self._server.server_address[1]}"
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.01,), daemon=True)
         self._thread.start()
 
@@ -164,8 +168,8 @@ class FakeServer:
                 reply = fault.reply
         if fault is not None:
             time.sleep(fault.seconds)
-            if fault.action == "kill":
-                os.kill(self.victim(), signal.SIGKILL)
+            if fault.action == "kill" and (pid := self.victim()) is not None:
+                os.kill(pid, signal.SIGKILL)
             if fault.action != "reply":
                 handler.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
                 handler.connection.close()
@@ -199,8 +203,8 @@ class FakeServer:
 
 
 @contextmanager
-def serving(answers: Answers) -> Iterator[FakeServer]:
-    server = FakeServer(answers)
+def serving(answers: Answers, tls: ssl.SSLContext | None = None) -> Iterator[FakeServer]:
+    server = FakeServer(answers, tls)
     try:
         yield server
     finally:

@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import hashlib
 import io
-import re
 import tarfile
 import time
+from collections.abc import Iterable
 from typing import Any
 
+from hosted_fakes.frame import FakeTuning, Route
 from hosted_fakes.server import Reply, Request
 
 STATES = (
@@ -22,46 +23,33 @@ STATES = (
     "uploading",
     "completed",
 )  # one that no client knows is among them
-ENDED = ("completed", "error", "cancelled")
 STEPS = 3
 
 
-class TogetherTuning:
-    """paid: ids of the jobs that were taken, each of which costs money. clock: seconds that its clock is ahead.
+class TogetherTuning(FakeTuning):
+    """price_usd: that it estimates for each job. adapter: the files that a job's archive holds, by name.
 
-    price_usd: that it estimates for each job. adapter: the files that a job's archive holds, by name.
+    user_limit_usd: what the account may spend. invalid: what validation says of every file. archive: instead of the adapter's.
     """
 
     provider, model = "together", "meta-llama/Llama-3.2-1B-Instruct"
     create, search, look = "POST /v1/fine-tunes$", "GET /v1/fine-tunes$", "GET /v1/fine-tunes/ft-[^/]+$"
+    cancel = "POST /v1/fine-tunes/[^/]+/cancel$"
     upload, file = "POST /v1/files$", "GET /v1/files/file-"
     weights = "GET /v1/finetune/download"
-    running_state, unknown_state, pair = "running", "hibernating", b"non_preferred_output"
-    failure = "line 3: no role"
-    steps: tuple[int, ...] = (1, 2, 3)  # that it shows the loss of
-    open_paths: tuple[str, ...] = ("/storage/",)
+    states, ends = STATES, {"succeeded": "completed", "failed": "error", "cancelled": "cancelled"}
+    running_state, unknown_state = "running", "hibernating"
+    steps = (1, 2, 3)
+    open_paths = ("/storage/",)
 
-    def __init__(self, token: str = "together-secret", clock: float = 0.0) -> None:
-        self.token = token
-        self.clock = clock
-        self.files: dict[str, dict[str, Any]] = {}
-        self.contents: dict[str, bytes] = {}
-        self.jobs: dict[str, dict[str, Any]] = {}
-        self.paid: list[str] = []
-        self.ends_as = "succeeded"
-        self.holds_at = ""
-        self.keeps_own_id = True
+    def __init__(self, token: str = "", clock: float = 0.0) -> None:
+        super().__init__(token, clock)
         self.price_usd = 0.25
         self.user_limit_usd = 100.0
-        self.invalid = ""  # what validation says of every file
+        self.invalid = ""
         self.adapter: dict[str, bytes] = {}
-        self.archive: bytes | None = None  # instead of the adapter
+        self.archive: bytes | None = None
         self._checksums: dict[str, str] = {}
-        self._numbers = 0
-
-    @property
-    def running(self) -> list[str]:
-        return [job["id"] for job in self.jobs.values() if job["status"] not in ENDED]
 
     def access(self, url: str, token: str) -> dict[str, str]:
         return {"TOGETHER_API_KEY": token, "TOGETHER_BASE_URL": url}
@@ -71,12 +59,8 @@ class TogetherTuning:
         name: str = self.jobs[job_id]["model_output_name"]
         return name
 
-    @staticmethod
-    def error(message: str, code: str | None = None) -> dict[str, Any]:
-        return {"error": {"message": message, "type": "invalid_request_error", "param": None, "code": code}}
-
-    def answer(self, request: Request) -> Reply:
-        for method, pattern, answer in (
+    def routes(self) -> Iterable[Route]:
+        return (
             ("POST", r"/v1/files", self._offer),
             ("PUT", r"/storage/([^/]+)", self._store),
             ("POST", r"/v1/files/([^/]+)/preprocess", self._file),
@@ -92,15 +76,7 @@ class TogetherTuning:
             ("GET", r"/v1/fine-tunes/([^/]+)/metrics", self._metrics),
             ("POST", r"/v1/fine-tunes/([^/]+)/cancel", self._cancel),
             ("GET", r"/v1/finetune/download", self._download),
-        ):
-            match = re.fullmatch(pattern, request.path)
-            if request.method == method and match:
-                return answer(request, *match.groups())
-        return Reply(404, self.error(f"Invalid URL ({request.name})", "unknown_url"))
-
-    def _id(self, prefix: str) -> str:
-        self._numbers += 1
-        return f"{prefix}-{self._numbers:06d}"
+        )
 
     def _offer(self, request: Request) -> Reply:
         """Where to put a file. One whose content is known is not taken again."""
@@ -109,7 +85,7 @@ class TogetherTuning:
         if known in self.files:
             return Reply(409, {"file_id": known})
         made: dict[str, Any] = {
-            "id": self._id("file"),
+            "id": self.new_id("file"),
             "object": "file",
             "bytes": 0,
             "created_at": int(time.time() + self.clock),
@@ -207,20 +183,15 @@ class TogetherTuning:
         assert len(asked["suffix"]) <= 40
         made = {
             **asked,
-            "id": self._id("ft"),
-            "status": STATES[0],
+            "id": self.new_id("ft"),
             "user_id": "user-1",
-            "created_at": self._now(),
-            "updated_at": self._now(),
+            "created_at": self.now(),
+            "updated_at": self.now(),
             "model_output_name": None,
             "suffix": asked["suffix"] if self.keeps_own_id else None,
         }
-        self.jobs[made["id"]] = made
-        self.paid.append(made["id"])
-        return Reply(200, made)
-
-    def _now(self) -> str:
-        return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(time.time() + self.clock))
+        self.take(made["id"], made)
+        return Reply(200, self.jobs[made["id"]])
 
     def _list_jobs(self, request: Request) -> Reply:
         return Reply(200, {"data": list(reversed(self.jobs.values()))})
@@ -229,16 +200,9 @@ class TogetherTuning:
         job = self.jobs.get(job_id)
         if job is None:
             return Reply(404, self.error(f"{job_id} not found"))
-        if job["status"] not in (*ENDED, self.holds_at):
-            job["status"] = STATES[STATES.index(job["status"]) + 1]
-            if job["status"] == "completed":
-                self._end(job)
+        if self.look_at(job_id) and self.ends_as == "succeeded":
+            job["model_output_name"] = f"me/{job['model'].rpartition('/')[2]}-{job['suffix']}-{job_id[-6:]}"
         return Reply(200, job)
-
-    def _end(self, job: dict[str, Any]) -> None:
-        job["status"] = {"succeeded": "completed", "failed": "error", "cancelled": "cancelled"}[self.ends_as]
-        if self.ends_as == "succeeded":
-            job["model_output_name"] = f"me/{job['model'].rpartition('/')[2]}-{job['suffix']}-{job['id'][-6:]}"
 
     def _events(self, request: Request, job_id: str) -> Reply:
         kinds = ["JOB_PENDING", *(["JOB_USER_ERROR"] if self.jobs[job_id]["status"] == "error" else [])]
@@ -247,7 +211,7 @@ class TogetherTuning:
             200,
             {
                 "data": [
-                    {"object": "fine-tune-event", "created_at": self._now(), "type": kind, "message": words[kind]}
+                    {"object": "fine-tune-event", "created_at": self.now(), "type": kind, "message": words[kind]}
                     for kind in kinds
                 ]
             },
@@ -265,7 +229,7 @@ class TogetherTuning:
 
     def _cancel(self, request: Request, job_id: str) -> Reply:
         job = self.jobs[job_id]
-        if job["status"] in ENDED:
+        if self.has_ended(job_id):
             return Reply(400, self.error(f"{job_id} has ended already"))
         job["status"] = "cancelled"
         return Reply(200, job)

@@ -9,9 +9,8 @@ import base64
 import functools
 import hashlib
 import json
-import re
 import tempfile
-import time
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
@@ -19,6 +18,7 @@ from urllib.parse import unquote
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 
+from hosted_fakes.frame import FakeTuning, Route, copied, token_page
 from hosted_fakes.server import Reply, Request
 
 STATES = tuple(f"JOB_STATE_{word}" for word in ("QUEUED", "PENDING", "RUNNING", "HIBERNATING", "UPDATING", "SUCCEEDED"))
@@ -26,35 +26,16 @@ ENDS = {"succeeded": "JOB_STATE_SUCCEEDED", "failed": "JOB_STATE_FAILED", "cance
 PLACE = "projects/me/locations/here"
 JOBS = rf"/v1beta1/{PLACE}/tuningJobs"
 OBJECTS = r"/storage/v1/b/rows/o"
-PAGE = 2
 
 
-class VertexTuning:
-    """paid: names of the jobs that were taken, each of which costs money. clock: seconds that its clock is ahead."""
-
+class VertexTuning(FakeTuning):
     provider, model = "vertex", "gemini-2.5-flash"
     create, search, look = f"POST {JOBS}$", f"GET {JOBS}$", f"GET {JOBS}/[^/:]+$"
+    cancel = f"POST {JOBS}/[^/]+:cancel$"
     upload, file = "POST /upload/storage/v1/b/rows/o$", f"GET {OBJECTS}/"
-    weights = ""  # it gives none
+    state_field, states, ends = "state", STATES, ENDS
     running_state, unknown_state, pair = "JOB_STATE_RUNNING", "JOB_STATE_HIBERNATING", b'"completions"'
-    failure = "line 3: no role"
-    steps: tuple[int, ...] = ()
-    open_paths: tuple[str, ...] = ("/token/",)
-
-    def __init__(self, token: str = "vertex-secret", clock: float = 0.0) -> None:
-        self.token = token
-        self.clock = clock
-        self.files: dict[str, dict[str, Any]] = {}
-        self.contents: dict[str, bytes] = {}
-        self.jobs: dict[str, dict[str, Any]] = {}
-        self.paid: list[str] = []
-        self.ends_as = "succeeded"
-        self.holds_at = ""
-        self.keeps_own_id = True
-
-    @property
-    def running(self) -> list[str]:
-        return [name for name, job in self.jobs.items() if job["state"] not in ENDS.values()]
+    open_paths = ("/token/",)
 
     def access(self, url: str, token: str) -> dict[str, str]:
         account = {
@@ -84,8 +65,8 @@ class VertexTuning:
     def error(message: str, code: str | None = None) -> dict[str, Any]:
         return {"error": {"code": 400, "message": message, "status": code}}
 
-    def answer(self, request: Request) -> Reply:
-        for method, pattern, answer in (
+    def routes(self) -> Iterable[Route]:
+        return (
             ("POST", r"/token/(.+)", self._grant),
             ("POST", r"/upload/storage/v1/b/rows/o", self._upload),
             ("GET", OBJECTS, self._list_objects),
@@ -95,11 +76,7 @@ class VertexTuning:
             ("GET", JOBS, self._list_jobs),
             ("GET", rf"{JOBS}/([^/:]+)", self._look),
             ("POST", rf"{JOBS}/([^/:]+):cancel", self._cancel),
-        ):
-            match = re.fullmatch(pattern, request.path)
-            if request.method == method and match:
-                return answer(request, *match.groups())
-        return Reply(404, self.error(f"Invalid URL ({request.name})"))
+        )
 
     def _grant(self, request: Request, token: str) -> Reply:
         assert b"jwt-bearer" in request.body
@@ -120,7 +97,7 @@ class VertexTuning:
 
     def _list_objects(self, request: Request) -> Reply:
         every = [made for made in self.files.values() if made["name"].startswith(request.query.get("prefix", ""))]
-        return _page(every, "items", request)
+        return token_page(every, "items", request)
 
     def _object(self, request: Request, name: str) -> Reply:
         found = self.files.get(f"gs://rows/{unquote(name)}")
@@ -138,45 +115,33 @@ class VertexTuning:
             if spec.get(name) and spec[name] not in self.files:
                 return Reply(400, self.error(f"{spec[name]} does not exist"))
         name = f"{PLACE}/tuningJobs/{len(self.jobs) + 1}"
-        made = {**asked, "name": name, "state": STATES[0], "createTime": self._now()}
+        made = {**asked, "name": name, "createTime": self.now()}
         if not self.keeps_own_id:
             made.pop("labels", None)
-        self.jobs[name] = made
-        self.paid.append(name)
-        return Reply(200, made)
-
-    def _now(self) -> str:
-        return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(time.time() + self.clock))
+        self.take(name, made)
+        return Reply(200, self.jobs[name])
 
     def _list_jobs(self, request: Request) -> Reply:
-        return _page(list(reversed(self.jobs.values())), "tuningJobs", request)
+        return token_page(list(reversed(self.jobs.values())), "tuningJobs", request)
 
     def _look(self, request: Request, number: str) -> Reply:
-        job = self.jobs.get(f"{PLACE}/tuningJobs/{number}")
-        if job is None:
+        name = f"{PLACE}/tuningJobs/{number}"
+        if name not in self.jobs:
             return Reply(404, self.error(f"{number} not found"))
-        if job["state"] not in (*ENDS.values(), self.holds_at):
-            job["state"] = STATES[STATES.index(job["state"]) + 1]
-            if job["state"] == STATES[-1]:
-                job["state"] = ENDS[self.ends_as]
-                if self.ends_as == "failed":
-                    job["error"] = {"code": 3, "message": self.failure}
-                elif self.ends_as == "succeeded":
-                    job["tunedModel"] = {"model": f"{PLACE}/models/7@1", "endpoint": f"{PLACE}/endpoints/{number}7"}
-        return Reply(200, json.loads(json.dumps(job)))
+        if self.look_at(name):
+            job = self.jobs[name]
+            if self.ends_as == "failed":
+                job["error"] = {"code": 3, "message": self.failure}
+            elif self.ends_as == "succeeded":
+                job["tunedModel"] = {"model": f"{PLACE}/models/7@1", "endpoint": f"{PLACE}/endpoints/{number}7"}
+        return Reply(200, copied(self.jobs[name]))
 
     def _cancel(self, request: Request, number: str) -> Reply:
-        job = self.jobs[f"{PLACE}/tuningJobs/{number}"]
-        if job["state"] in ENDS.values():
+        name = f"{PLACE}/tuningJobs/{number}"
+        if self.has_ended(name):
             return Reply(400, self.error(f"{number} has ended already"))
-        job["state"] = ENDS["cancelled"]
+        self.jobs[name]["state"] = ENDS["cancelled"]
         return Reply(200, {})
-
-
-def _page(every: list[dict[str, Any]], name: str, request: Request) -> Reply:
-    start = int(request.query.get("pageToken", 0))
-    more = {"nextPageToken": str(start + PAGE)} if start + PAGE < len(every) else {}
-    return Reply(200, {name: every[start : start + PAGE], **more})
 
 
 @functools.cache

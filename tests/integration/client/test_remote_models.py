@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -21,13 +22,16 @@ FOUND = RemoteModelManifest(name="fix", version=REMOTE.version, remote=REMOTE, j
 
 
 class Gateway:
-    """Has one remote model, fix, and no adapter."""
+    """Has one remote model, fix, and no adapter. expires_at: of the model."""
+
+    expires_at: datetime | None = None
 
     token = "the-token"
     open_paths = ()
 
     def answer(self, request: Request) -> Reply:
-        manifest = FOUND.model_dump(mode="json")
+        remote = REMOTE.model_copy(update={"expires_at": self.expires_at})
+        manifest = FOUND.model_copy(update={"remote": remote}).model_dump(mode="json")
         if request.path == "/v1/models":
             return Reply(200, {"data": [{"id": "base", "root": "base", "parent": None}]})
         if request.path == "/v1/remote-models":
@@ -83,3 +87,14 @@ def test_lists_show_it_with_its_provider(gateway: FakeServer) -> None:
     assert listed["remote"]["model"] == "ft:nano:1"
     one = CliRunner().invoke(app, ["adapters", "show", "fix@latest"])
     assert "gpt-4.1-nano, the provider's own" in one.stdout
+
+
+@pytest.mark.parametrize(("days", "says"), [(30, "answers at openai until"), (-1, "ft:nano:1 has expired")])
+def test_one_that_expires_says_so_wherever_it_is_used(
+    gateway: FakeServer, days: int, says: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    gateway.answers.expires_at = datetime.now(UTC) + timedelta(days=days)  # type: ignore[attr-defined]
+    _compared(options("fix@latest"), ClientSettings())
+    assert says in " ".join(capsys.readouterr().err.split())
+    assert says in " ".join(CliRunner().invoke(app, ["adapters", "ls", "fix"]).stderr.split())
+    assert "expires" in CliRunner().invoke(app, ["adapters", "show", "fix@latest"]).stdout

@@ -80,9 +80,9 @@ class TrainerProcess:
             self.process.send_signal(number)
         self.process.wait(timeout=90)
 
-    def worker_pids(self) -> list[int]:
-        """Processes that train: those that log into an attempt's folder, wherever their parent is."""
-        attempts = str(self.work_dir / "jobs")
+    def worker_pids(self, job_id: str = "") -> list[int]:
+        """Processes that train, of one job or all: those that log into an attempt's folder, wherever their parent is."""
+        attempts = str(self.work_dir / "jobs" / job_id)
         return [pid for pid in _processes() if _stderr_of(pid).startswith(attempts)]
 
     def spare_pids(self) -> list[int]:

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from burnish.objectstores import seaweedfs
 from burnish.objectstores.s3 import S3ObjectStore
+from burnish.schemas.hosted import VARIABLES
 from burnish_client.stack import gpus, health
 from burnish_client.stack.settings import StackSettings
 from burnish_client.stack.state import PART_NAMES, PartName, StackState
@@ -190,10 +191,11 @@ def _service(
         ready = health.http(f"{address}/readyz", layout.certificate)
         alive = health.http(f"{address}/healthz", layout.certificate)
     settings = {"HOST": HOST, "PORT": layout.ports[name], **own}
+    secret = frozenset[str]() if name == "trainer" else VARIABLES  # it alone speaks to the providers
     environment = {
         "OMP_WAIT_POLICY": "PASSIVE",
         "HF_HUB_OFFLINE": "1",
-        **os.environ,
+        **{variable: value for variable, value in os.environ.items() if variable not in secret},
         **gpus.apart(name, os.environ),
         "PYTHONUNBUFFERED": "1",
         "BURNISH_S3_ENDPOINT": layout.s3_ports.endpoint,

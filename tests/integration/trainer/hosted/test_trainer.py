@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import sqlite3
-import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -149,50 +148,6 @@ def assert_no_secret(running: TrainerProcess, token: str, store: S3ObjectStore) 
     objects = [info.key for info in store.list("")]
     assert any(key.startswith("hosted/") for key in objects)
     assert [key for key in objects if token.encode() in store.get(key)] == []
-
-
-@pytest.mark.parametrize("who", ["worker", "trainer"])
-@pytest.mark.parametrize(
-    ("name", "when"),
-    [
-        ("POST /v1/files", "after"),
-        (CREATE, "before"),
-        (CREATE, "after"),
-        ("GET /v1/fine_tuning/jobs/", "after"),
-    ],
-)
-def test_a_kill_buys_no_second_job_and_forgets_none(
-    running: TrainerProcess,
-    provider: FakeServer,
-    calls: TrainerCalls,
-    fake: OpenAITuning,
-    rows: VersionRef,
-    name: str,
-    when: str,
-    who: str,
-) -> None:
-    killed = threading.Event()
-
-    def victim() -> int:
-        killed.set()
-        assert running.process is not None
-        return running.worker_pids()[0] if who == "worker" else running.process.pid
-
-    provider.victim = victim
-    provider.faults = [Fault(name, when, "kill")]  # type: ignore[arg-type]
-    job_id = calls.create(rows, hosted=HOSTED).job_id
-    assert killed.wait(60)
-    if who == "trainer":
-        assert running.process is not None
-        running.process.wait(30)
-        until(lambda: running.worker_pids() == [], 30)
-        running.start()
-    list(calls.watch(job_id))
-    job = released(calls, job_id)
-    assert job.state == pb.TuningJob.STATE_SUCCEEDED, job.error
-    assert [job.remote_model.model] == [fake.jobs[paid]["fine_tuned_model"] for paid in fake.paid]
-    assert job.attempts == 2
-    assert fake.files == {}
 
 
 def test_weights_that_come_back_are_a_version_whoever_dies_meanwhile(

@@ -59,6 +59,12 @@ def test_a_file_that_the_provider_does_not_take_is_refused(monkeypatch: pytest.M
     assert found(rows[:10], rows[:1]) == {"provider-file-too-large": []}
 
 
+def test_more_rows_than_the_provider_takes_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(hosted, "PROVIDERS", {"openai": replace(PROVIDERS["openai"], most_rows=11)})
+    rows = [record_of(row) for row in sft_rows(12)]
+    assert (found(rows), found(rows[:11])) == ({"provider-too-many-rows": []}, {})
+
+
 def test_rows_that_are_too_long_are_named() -> None:
     rows = [record_of(row) for row in sft_rows(10)]
     rows[2] = replace(rows[2], prompt=tuple(user("word " * 140_000)))

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any, Literal, get_args
 
 from pydantic import AwareDatetime, Field
@@ -51,6 +52,15 @@ class RemoteModel(Frozen):
         """For people: who answers, and where."""
         return f"{self.provider} ({self.endpoint})"
 
+    def expiry(self, now: datetime) -> str | None:
+        """For people: until when it answers, or since when it does no more; None if the provider says nothing of it."""
+        if self.expires_at is None:
+            return None
+        day = f"{self.expires_at:%Y-%m-%d}"
+        if now < self.expires_at:
+            return f"{self.model} answers at {self.provider} until {day}, and not after that"
+        return f"{self.model} has expired: {self.provider} has said that it answers until {day}"
+
 
 class RemoteModelManifest(Manifest):
     """remote-models/<name>/<version>/manifest.json: a remote model as a version of a named adapter that has no weights here.
@@ -76,7 +86,8 @@ class Provider:
     methods: with the form of its rows. parameters: paths in a JobSpec that it takes; any other one that a caller sets is
     refused. least_rows and largest_file_bytes: of an upload. gives_weights: the adapter comes back as files. estimates: it says
     the price of a job itself, once it has the rows. settings: further variables that it must have; optional: and may have.
-    key_is_file: of the credential, which calls themselves do not carry. longest_row_tokens: of a training row, if there is a limit.
+    key_is_file: of the credential, which calls themselves do not carry. longest_row_tokens: of a training row, if there is a limit; most_rows: of an upload, if there is one.
+    answers_until: when what was tuned at the usual address stops to answer, as far as the provider has said so.
     """
 
     title: str
@@ -94,6 +105,8 @@ class Provider:
     optional: tuple[str, ...] = ()
     key_is_file: bool = False
     longest_row_tokens: int | None = None
+    most_rows: int | None = None
+    answers_until: datetime | None = None
 
     @property
     def variables(self) -> tuple[str, ...]:
@@ -123,6 +136,7 @@ PROVIDERS: Mapping[ProviderName, Provider] = {
         parameters=frozenset({"optimizer.epochs", "optimizer.batch_size", "params.beta", "seed"}),
         least_rows=10,
         largest_file_bytes=512_000_000,
+        answers_until=datetime(2027, 1, 14, tzinfo=UTC),
     ),
     "together": Provider(
         title="Together AI",
@@ -147,7 +161,8 @@ PROVIDERS: Mapping[ProviderName, Provider] = {
         methods={"sft": "together", "dpo": "together"},
         parameters=LORA_PARAMETERS,
         least_rows=3,
-        largest_file_bytes=150_000_000,
+        most_rows=3_000_000,
+        largest_file_bytes=5_000_000_000_000,  # of one object in the store that takes its files
         gives_weights=True,
         settings=("FIREWORKS_ACCOUNT_ID",),
     ),

@@ -19,6 +19,7 @@ from burnish_trainer.hosted.provider import Missing, NotDone, Refused, Unanswere
 
 UNKNOWN_OUTCOME = (408, 409)  # beside 5xx
 NO_MONEY = 402
+LONGEST_RETRY_AFTER_SECONDS = 86_400.0
 
 
 @dataclass(frozen=True)
@@ -92,14 +93,14 @@ def named(thing: Any, attribute: str = "id") -> str:
 
 
 def retry_after(headers: Mapping[str, str]) -> float | None:
-    """Seconds or a date, as HTTP has it; a date is held against the provider's own clock."""
+    """Seconds or a date, as HTTP has it; a date is held against the provider's own clock. A day at most: a slip there is no end here."""
     text = headers.get("retry-after", "")
     try:
-        return max(0.0, float(text))
+        return min(max(0.0, float(text)), LONGEST_RETRY_AFTER_SECONDS)
     except ValueError:
         pass
     try:
         now = parsedate_to_datetime(headers["date"]) if "date" in headers else datetime.now(UTC)
-        return max(0.0, (parsedate_to_datetime(text) - now).total_seconds())
+        return min(max(0.0, (parsedate_to_datetime(text) - now).total_seconds()), LONGEST_RETRY_AFTER_SECONDS)
     except (ValueError, TypeError):
         return None

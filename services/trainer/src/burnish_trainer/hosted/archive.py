@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import tarfile
 import zlib
+from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, Any
 
@@ -12,7 +13,9 @@ import zstandard
 
 from burnish.errors import CorruptDataError
 from burnish_trainer.artifacts.adapters import CONFIG, WEIGHTS
+from burnish_trainer.hosted.held import write_at_most
 
+CHUNK_BYTES = 1 << 20
 ZSTANDARD, GZIP = b"\x28\xb5\x2f\xfd", b"\x1f\x8b"
 
 
@@ -26,22 +29,15 @@ def unpack(archive: Path, folder: Path, limit_bytes: int) -> None:
             for member in tar:
                 name = Path(member.name).name
                 if member.isfile() and name in (CONFIG, WEIGHTS):
-                    _write(tar.extractfile(member), folder / name, limit_bytes)
+                    write_at_most(_chunks(tar.extractfile(member)), folder / name, limit_bytes)
     except (tarfile.TarError, EOFError, gzip.BadGzipFile, zlib.error, zstandard.ZstdError) as error:
         raise CorruptDataError(f"the archive cannot be read: {error}") from error
 
 
-def _write(source: IO[bytes] | None, target: Path, limit_bytes: int) -> None:
+def _chunks(source: IO[bytes] | None) -> Iterator[bytes]:
     assert source is not None
-    left = limit_bytes
-    with target.open("wb") as file:
-        while chunk := source.read(1 << 20):
-            left -= len(chunk)
-            if left < 0:
-                raise CorruptDataError(
-                    f"{target.name} has more than {limit_bytes:,} bytes, which no adapter of this base has"
-                )
-            file.write(chunk)
+    while chunk := source.read(CHUNK_BYTES):
+        yield chunk
 
 
 def _decompressed(raw: IO[bytes]) -> Any:

@@ -14,7 +14,6 @@ from pathlib import Path
 
 from burnish.errors import PreconditionError
 from burnish.schemas.base import VersionRef
-from burnish.schemas.training.hosted import PROVIDERS
 from burnish_trainer.executors.assignment import Phase
 from burnish_trainer.executors.events import Event, Failed, Metrics, Note, Succeeded
 from burnish_trainer.hosted.provider import Missing, NotDone, NotYet, Provider, Refused, RemoteJob, Unanswered
@@ -241,8 +240,6 @@ class HostedRun:
 
     def _fetched(self, record: Record) -> VersionRef | None:
         """The adapter version, if the provider gives the weights and they fit the base model here."""
-        if not PROVIDERS[record.provider].gives_weights:
-            return None
         self._out.progress("publishing")
         assert record.remote_id is not None
         return self._out.adopt(record, self._provider.poll(record.remote_id).metrics)

@@ -82,6 +82,7 @@ _ALL = (
     _acceptable("disk-full", "The job's folder is estimated to need more room than the disk has."),
     # providers: of hosted jobs alone
     _refusal("provider-too-few-rows", "The provider wants more training rows."),
+    _refusal("provider-too-many-rows", "The dataset has more rows than the provider takes."),
     _refusal("provider-role-unknown", "A message has a role that the provider does not know."),
     _refusal("provider-several-answers", "A row has more than one message to learn, and the provider takes one."),
     _warning("provider-learns-earlier-answers", "The provider learns the answers that stand in a row's prompt, too."),

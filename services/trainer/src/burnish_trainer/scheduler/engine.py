@@ -34,7 +34,7 @@ from burnish_trainer.serving import Serving
 log = logging.getLogger(__name__)
 
 IDLE_POLL_SECONDS = 1.0  # for jobs that came in through another process; this one's own notify the engine
-THREADS_BESIDE_JOBS = 4  # claiming, preparing, retention, one to spare
+THREADS_BESIDE_JOBS = 4  # and releases, one at each provider: claiming, preparing, retention, one to spare
 
 
 class Engine:
@@ -69,7 +69,7 @@ class Engine:
         self._pool = DevicePool(devices, policy.workers)
         self._stopping = asyncio.Event()
         self._providers = providers
-        threads = self._pool.slots + policy.hosted_jobs + THREADS_BESIDE_JOBS
+        threads = self._pool.slots + policy.hosted_jobs + len(providers) + THREADS_BESIDE_JOBS
         self._leases = Leases(engine_id, repository, notifier, policy, threads, self._metrics)
         ttl_seconds = policy.device_lease_seconds
         device_leases = DeviceLeases(self._leases, serving, device_names or {}, ttl_seconds)

@@ -36,38 +36,44 @@ class _Failed:
 
 
 class Releases:
-    """One at a time: none of them is urgent beside the first. stopping: set once the engine is told to stop."""
+    """One at a time at each provider: one that is silent keeps none at another waiting, which may cost money by the hour.
+
+    stopping: set once the engine is told to stop.
+    """
 
     def __init__(self, leases: Leases, executor: Executor, providers: Sequence[str], stopping: asyncio.Event) -> None:
         self._leases = leases
         self._executor = executor
-        self._providers = providers
         self._stopping = stopping
-        self._ended = asyncio.Event()
+        self._ended = {provider: asyncio.Event() for provider in providers}
         self._failed: dict[str, _Failed] = {}
 
     def job_ended(self) -> None:
         """Look now, and not at the next turn."""
-        self._ended.set()
+        for ended in self._ended.values():
+            ended.set()
 
     async def run(self) -> None:
         """Until the engine stops."""
+        await asyncio.gather(*(self._run_at(provider, ended) for provider, ended in self._ended.items()))
+
+    async def _run_at(self, provider: str, job_ended: asyncio.Event) -> None:
         stopped = asyncio.create_task(self._stopping.wait())
-        while self._providers and not self._stopping.is_set():
-            self._ended.clear()
+        while not self._stopping.is_set():
+            job_ended.clear()
             try:
-                for job in await self._due():
+                for job in await self._due(provider):
                     if not self._stopping.is_set():
                         await self._release(job)
             except UnavailableError as error:
                 log.warning("%s; what ended jobs left at providers waits", error)
-            ended = asyncio.create_task(self._ended.wait())
+            ended = asyncio.create_task(job_ended.wait())
             await asyncio.wait({ended, stopped}, timeout=LOOK_SECONDS, return_when=asyncio.FIRST_COMPLETED)
             ended.cancel()
         stopped.cancel()
 
-    async def _due(self) -> list[Job]:
-        jobs = await self._leases.in_thread(self._leases.repository.unreleased, self._providers, AT_ONCE)
+    async def _due(self, provider: str) -> list[Job]:
+        jobs = await self._leases.in_thread(self._leases.repository.unreleased, [provider], AT_ONCE)
         return [job for job in jobs if self._failed.get(job.job_id, _Failed()).again_at <= time.monotonic()]
 
     async def _release(self, job: Job) -> None:

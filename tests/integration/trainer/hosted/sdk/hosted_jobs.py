@@ -111,8 +111,8 @@ class HostedJob:
         dataset = put_dataset(self.store, rows(12), rows(4, "v"))
         self.spec = job_spec(dataset, method=method, hosted=hosted, **spec)
         self.base = folder / "base"
+        make_base(self.base)
         if self.fake.weights:
-            make_base(self.base)
             self.fake.adapter = adapter_files(rank=8)
         self.events: list[Event] = []
         self.waits: list[float] = []

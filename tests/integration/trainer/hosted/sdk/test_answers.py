@@ -65,6 +65,14 @@ def test_a_busy_provider_is_asked_again_when_it_says(job: HostedJob, name: str, 
     assert job.server.times(job.fake.search) == 0, "a request that was not taken is not searched for"
 
 
+@pytest.mark.parametrize("says", ["inf", "1e300", "Fri, 31 Dec 9999 23:59:59 GMT", "nan", "-5", "soon"])
+def test_a_retry_after_that_is_none_holds_no_job_for_ever(job: HostedJob, says: str) -> None:
+    busy = Reply(429, job.fake.error("slow down", "rate_limit_exceeded"), {"Retry-After": says})
+    job.server.faults = [Fault(job.fake.look, "before", "reply", busy)]
+    assert isinstance(job.run(), Succeeded)
+    assert max(job.waits) <= 86_400
+
+
 def test_a_silent_provider_is_asked_less_and_less_often(job: HostedJob) -> None:
     job.server.faults = [Fault(job.fake.look, "before", times=12)]
     assert isinstance(job.run(), Succeeded)

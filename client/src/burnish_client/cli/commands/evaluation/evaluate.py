@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import ExitStack
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import typer
+from rich.markup import escape
 from typer.core import TyperCommand
 
 import burnish_client
@@ -255,6 +257,8 @@ def _at_provider(found: RemoteModelManifest, at: Callable[..., Endpoint]) -> Com
     from burnish_client.config.providers import key_for
 
     remote = found.remote
+    if expiry := remote.expiry(datetime.now(UTC)):
+        console.note(f"[yellow]note:[/] {escape(expiry)}")
     endpoint = at(remote.endpoint, key_for(remote))
     return Compared(remote.base_model, remote.model, f"{found.name}@{found.version}", endpoint, remote=found)
 

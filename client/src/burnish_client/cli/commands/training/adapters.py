@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+from rich.markup import escape
 
 import burnish_client
 from burnish.errors import NotFoundError
@@ -73,6 +75,8 @@ def list_adapters(
             at = one.remote.provider
             shown.add_row(one.name, one.version, one.method, at, one.remote.model, console.when(one.created_at))
         console.show_table(shown)
+        for expiry in filter(None, (one.remote.expiry(datetime.now(UTC)) for one in remote)):
+            console.note(f"[yellow]{escape(console.fold(expiry))}[/]")
         if not manifests:
             return console.show_broken(manifests)
     columns = ("~name", "version", "method", ">rank", ">steps", ">val. loss", "made")

@@ -128,7 +128,8 @@ def _is_remote(job: TuningJob) -> bool:
 
 
 def remote_model_text(model: RemoteModel) -> str:
-    return f"{console.fold(model.model)} at {model.endpoint}"
+    until = f" until {model.expires_at.ToDatetime():%Y-%m-%d}" if model.HasField("expires_at") else ""
+    return f"{console.fold(model.model)} at {model.endpoint}{until}"
 
 
 def remote_reference(job: TuningJob) -> str:

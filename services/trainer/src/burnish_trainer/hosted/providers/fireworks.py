@@ -12,17 +12,20 @@ from typing import Any
 
 import fireworks
 import httpx
+from fireworks.lib.dataset_upload import DatasetUploadError, count_dataset_examples, upload_dataset_shards
 
-from burnish.errors import CorruptDataError, InvalidInputError
+from burnish.errors import InvalidInputError, PreconditionError
 from burnish.schemas.training.hosted import PROVIDERS, ProviderName, RemoteModel
 from burnish.schemas.training.job import JobSpec
 from burnish_trainer.artifacts.adapters import CONFIG, WEIGHTS
 from burnish_trainer.hosted.answers import Answers, answer_of, named
+from burnish_trainer.hosted.held import is_shown, remote_model, remove, write_at_most
 from burnish_trainer.hosted.provider import Missing, Refused, RemoteJob, Unanswered
 from burnish_trainer.hosted.record import Outcome, Record
 
 TIMEOUT_SECONDS = 60.0
 TRANSFER_SECONDS = 900.0
+AT_ONCE_BYTES = 150_000_000
 PAGE = 200
 MOST_BETA = 0.5
 READY = "READY"  # of a dataset whose rows have arrived
@@ -38,18 +41,22 @@ def connect(access: Mapping[str, str]) -> FireworksTuning:
 
 
 class FireworksTuning:
-    """burnish_trainer.hosted.provider.Provider. A job's remote id is its whole name: accounts/…/<collection>/<id>."""
+    """burnish_trainer.hosted.provider.Provider. A job's remote id is its whole name: accounts/…/<collection>/<id>.
+
+    at_once_bytes: the largest file that one request takes; larger ones go to an address that Fireworks signs.
+    """
 
     name: ProviderName = "fireworks"
 
-    def __init__(self, key: str, account: str, base_url: str | None) -> None:
+    def __init__(self, key: str, account: str, base_url: str | None, at_once_bytes: int = AT_ONCE_BYTES) -> None:
         self._client = fireworks.Fireworks(
             api_key=key, account_id=account, base_url=base_url, max_retries=0, timeout=TIMEOUT_SECONDS
         )
         self._parent = f"accounts/{account}"
+        self._at_once_bytes = at_once_bytes
         self._base = str(self._client.base_url).rstrip("/")
         self.endpoint = f"{self._base}/v1/{self._parent}"
-        silent = (fireworks.APIError, httpx.HTTPError)
+        silent = (fireworks.APIError, httpx.HTTPError, httpx.InvalidURL)
         self._answers = Answers("fireworks", self.endpoint, lambda: key, fireworks.APIStatusError, answer_of, silent)
 
     def prepare(self, spec: JobSpec) -> Mapping[str, object]:
@@ -79,8 +86,7 @@ class FireworksTuning:
     def upload(self, name: str, file: Path) -> str:
         """A dataset is named first and filled then. One that was named before, by a call whose answer was lost, is filled."""
         own = name.removesuffix(".jsonl")
-        with file.open("rb") as content:
-            rows = sum(1 for _ in content)
+        rows = count_dataset_examples(str(file))
         try:
             with self._answers.translated():
                 self._client.datasets.create(
@@ -89,24 +95,34 @@ class FireworksTuning:
         except Unanswered:
             if not self.has_upload(own):
                 raise
-        client = self._client.with_options(timeout=TRANSFER_SECONDS)
-        with self._answers.translated(), file.open("rb") as content:
-            client.datasets.upload(own, file=(name, content))
+        if file.stat().st_size > self._at_once_bytes:
+            self._fill_by_address(own, file)
+        else:
+            client = self._client.with_options(timeout=TRANSFER_SECONDS)
+            with self._answers.translated(), file.open("rb") as content:
+                client.datasets.upload(own, file=(name, content))
         return own
 
-    def has_upload(self, upload_id: str) -> bool:
+    def _fill_by_address(self, own: str, file: Path) -> None:
+        """By an address of the store behind Fireworks, which whoever knows it may write to: no message has it."""
         try:
             with self._answers.translated():
-                return _id(self._client.datasets.get(upload_id)) == upload_id
-        except Missing:
-            return False
+                upload_dataset_shards(self._client, own, str(file))
+        except Unanswered as error:
+            cause = error.__cause__
+            if isinstance(cause, httpx.HTTPStatusError):
+                raise Unanswered(f"HTTP {cause.response.status_code} from the store that takes the rows") from None
+            raise
+        except DatasetUploadError as error:
+            if "returned no signed URL" in str(error):  # else it is encryption, or an address without TLS
+                raise Unanswered(f"its answer cannot be read: {error}") from error
+            raise Refused(self._answers.refusal(PreconditionError, str(error))) from error
+
+    def has_upload(self, upload_id: str) -> bool:
+        return is_shown(self._answers.translated, lambda: _id(self._client.datasets.get(upload_id)) == upload_id)
 
     def discard(self, upload_id: str) -> None:
-        try:
-            with self._answers.translated():
-                self._client.datasets.delete(upload_id)
-        except Missing:
-            return
+        remove(self._answers.translated, lambda: self._client.datasets.delete(upload_id))
 
     def estimate(self, record: Record) -> float | None:
         """It says a price only of a job that it has."""
@@ -159,14 +175,7 @@ class FireworksTuning:
         self._client.close()
 
     def result(self, record: Record) -> RemoteModel:
-        assert record.outcome is not None
-        assert record.outcome.model is not None
-        return RemoteModel(
-            provider=self.name,
-            endpoint=f"{self._base}/inference/v1",
-            model=record.outcome.model,
-            base_model=record.request.model,
-        )
+        return remote_model(record, f"{self._base}/inference/v1")
 
     def fetch(self, record: Record, folder: Path, limit_bytes: int) -> bool:
         """From signed addresses, which take no credential and are shown to nobody."""
@@ -183,17 +192,10 @@ class FireworksTuning:
         return True
 
     def _download(self, client: httpx.Client, url: str, target: Path, limit_bytes: int) -> None:
-        left = limit_bytes
-        with client.stream("GET", url) as answer, target.open("wb") as file:
+        with client.stream("GET", url) as answer:
             if answer.status_code != 200:
                 raise Unanswered(f"HTTP {answer.status_code} for {target.name}")
-            for chunk in answer.iter_bytes():
-                left -= len(chunk)
-                if left < 0:
-                    raise CorruptDataError(
-                        f"{target.name} has more than {limit_bytes:,} bytes, which no adapter of this base has"
-                    )
-                file.write(chunk)
+            write_at_most(answer.iter_bytes(), target, limit_bytes)
 
     def _jobs(self, remote_id: str) -> Any:
         client = self._client

@@ -12,11 +12,14 @@ from typing import Any
 
 import openai
 
+from burnish.errors import InvalidInputError
 from burnish.schemas.training.hosted import PROVIDERS, ProviderName, RemoteModel
 from burnish.schemas.training.job import JobSpec
+from burnish_trainer.artifacts.adapters import CONFIG, WEIGHTS
 from burnish_trainer.executors.events import Metrics
 from burnish_trainer.hosted.answers import Answers, answer_of, named
-from burnish_trainer.hosted.provider import Missing, RemoteJob
+from burnish_trainer.hosted.held import is_shown, remote_model, remove, write_at_most
+from burnish_trainer.hosted.provider import Missing, NotYet, Refused, RemoteJob
 from burnish_trainer.hosted.record import Outcome, Record
 
 OWN_ID = "burnish_job"  # in a job's metadata
@@ -24,6 +27,8 @@ TIMEOUT_SECONDS = 60.0
 UPLOAD_SECONDS = 900.0
 PAGE = 100
 METHODS = {"sft": "supervised", "dpo": "dpo"}
+SUCCEEDED = "succeeded"
+READING_IN, UNREADABLE = ("pending", "running", "processing"), ("error", "failed")  # states of a file
 
 
 def connect(access: Mapping[str, str]) -> OpenAITuning:
@@ -59,20 +64,21 @@ class OpenAITuning:
             return named(client.files.create(file=(name, content), purpose="fine-tune"))
 
     def has_upload(self, upload_id: str) -> bool:
-        try:
-            with self._answers.translated():
-                return named(self._client.files.retrieve(upload_id)) == upload_id
-        except Missing:
-            return False
+        return is_shown(self._answers.translated, lambda: named(self._client.files.retrieve(upload_id)) == upload_id)
 
     def discard(self, upload_id: str) -> None:
-        try:
-            with self._answers.translated():
-                self._client.files.delete(upload_id)
-        except Missing:
-            return
+        remove(self._answers.translated, lambda: self._client.files.delete(upload_id))
 
     def estimate(self, record: Record) -> float | None:
+        """It says no price. NotYet while a file is being read in: some servers of this shape refuse a job on one that is."""
+        for upload_id in record.uploads.values():
+            with self._answers.translated():
+                file = self._client.files.retrieve(upload_id)
+            if file.status in READING_IN:
+                raise NotYet(f"it is still reading {upload_id} in")
+            if file.status in UNREADABLE:
+                said = self._answers.without_secret(file.status_details or "it says no more")
+                raise Refused(self._answers.refusal(InvalidInputError, f"the rows are invalid: {said}"))
         return None
 
     def create(self, record: Record) -> RemoteJob:
@@ -101,7 +107,11 @@ class OpenAITuning:
             job = self._job(self._client.fine_tuning.jobs.retrieve(remote_id))
             events = self._client.fine_tuning.jobs.list_events(remote_id, limit=PAGE)
             metrics = [found for event in events.data or () if (found := _metrics(event))]
-            return RemoteJob(job.remote_id, job.says, job.outcome, job.uploads, metrics[::-1])
+        outcome = job.outcome
+        if job.says == SUCCEEDED and outcome is None and (last := self._last_checkpoint(remote_id)):
+            name = last.fine_tuned_model_checkpoint or f"{remote_id}:{named(last)}"
+            outcome = Outcome(state="succeeded", model=name)
+        return RemoteJob(job.remote_id, job.says, outcome, job.uploads, metrics[::-1])
 
     def cancel(self, remote_id: str) -> None:
         with self._answers.translated():
@@ -111,14 +121,32 @@ class OpenAITuning:
         self._client.close()
 
     def result(self, record: Record) -> RemoteModel:
-        assert record.outcome is not None
-        assert record.outcome.model is not None
-        return RemoteModel(
-            provider=self.name, endpoint=self.endpoint, model=record.outcome.model, base_model=record.request.model
-        )
+        declared = PROVIDERS["openai"]
+        expires_at = declared.answers_until if self.endpoint == declared.usual_address else None
+        return remote_model(record, self.endpoint, expires_at)
 
     def fetch(self, record: Record, folder: Path, limit_bytes: int) -> bool:
-        return False
+        """OpenAI gives none; a server of its shape may, as the files of the last checkpoint."""
+        assert record.remote_id is not None
+        checkpoint = self._last_checkpoint(record.remote_id)
+        files = getattr(checkpoint, "result_files", None) or ()
+        client = self._client.with_options(timeout=UPLOAD_SECONDS)
+        for file_id in files:
+            with self._answers.translated():
+                name = Path(named(client.files.retrieve(file_id), "filename")).name
+                if name in (CONFIG, WEIGHTS):
+                    with client.files.with_streaming_response.content(file_id) as answer:
+                        write_at_most(answer.iter_bytes(), folder / name, limit_bytes)
+        return bool(files)
+
+    def _last_checkpoint(self, remote_id: str) -> Any:
+        """None if there is none, or if the server knows no checkpoints."""
+        try:
+            with self._answers.translated():
+                found = _all(self._client.fine_tuning.jobs.checkpoints.list(remote_id))
+                return max(found, key=lambda one: one.step_number or 0, default=None)
+        except Missing:
+            return None
 
     def _job(self, job: Any) -> RemoteJob:
         """SDK objects are not validated, so a body of another kind is found here."""
@@ -126,7 +154,7 @@ class OpenAITuning:
         if not isinstance(status, str):
             raise ValueError("a job without a status")
         outcome = None
-        if status == "succeeded" and isinstance(job.fine_tuned_model, str) and job.fine_tuned_model:
+        if status == SUCCEEDED and isinstance(job.fine_tuned_model, str) and job.fine_tuned_model:
             outcome = Outcome(state="succeeded", model=job.fine_tuned_model)
         elif status == "failed":
             outcome = Outcome(state="failed", message=self._answers.without_secret(_failure(job.error)))

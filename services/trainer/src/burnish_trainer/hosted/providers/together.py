@@ -25,7 +25,8 @@ from burnish.schemas.training.job import JobSpec
 from burnish_trainer.executors.events import Metrics
 from burnish_trainer.hosted.answers import UNKNOWN_OUTCOME, Answers, answer_of, named
 from burnish_trainer.hosted.archive import unpack
-from burnish_trainer.hosted.provider import Missing, NotDone, NotYet, Refused, RemoteJob
+from burnish_trainer.hosted.held import is_shown, remote_model, remove
+from burnish_trainer.hosted.provider import NotDone, NotYet, Refused, RemoteJob
 from burnish_trainer.hosted.record import Outcome, Record
 
 TIMEOUT_SECONDS = 60.0
@@ -112,18 +113,10 @@ class TogetherTuning:
                 ) from error
 
     def has_upload(self, upload_id: str) -> bool:
-        try:
-            with self._answers.translated():
-                return named(self._client.files.retrieve(upload_id)) == upload_id
-        except Missing:
-            return False
+        return is_shown(self._answers.translated, lambda: named(self._client.files.retrieve(upload_id)) == upload_id)
 
     def discard(self, upload_id: str) -> None:
-        try:
-            with self._answers.translated():
-                self._client.files.delete(upload_id)
-        except Missing:
-            return
+        remove(self._answers.translated, lambda: self._client.files.delete(upload_id))
 
     def estimate(self, record: Record) -> float | None:
         """In dollars, once the files are validated: NotDone until then."""
@@ -185,14 +178,7 @@ class TogetherTuning:
         self._client.close()
 
     def result(self, record: Record) -> RemoteModel:
-        assert record.outcome is not None
-        assert record.outcome.model is not None
-        return RemoteModel(
-            provider=self.name,
-            endpoint=f"{self.endpoint}/v1",
-            model=record.outcome.model,
-            base_model=record.request.model,
-        )
+        return remote_model(record, f"{self.endpoint}/v1")
 
     def fetch(self, record: Record, folder: Path, limit_bytes: int) -> bool:
         assert record.remote_id is not None

@@ -27,7 +27,8 @@ from burnish.errors import PreconditionError, UnauthenticatedError
 from burnish.schemas.training.hosted import PROVIDERS, ProviderName, RemoteModel
 from burnish.schemas.training.job import JobSpec
 from burnish_trainer.hosted.answers import Answer, Answers
-from burnish_trainer.hosted.provider import Missing, Refused, RemoteJob
+from burnish_trainer.hosted.held import is_shown, remote_model, remove
+from burnish_trainer.hosted.provider import Refused, RemoteJob
 from burnish_trainer.hosted.record import Outcome, Record
 
 OWN_ID = "burnish_job"  # a label of a job
@@ -104,15 +105,10 @@ class VertexTuning:
             return self._address(blob.name)
 
     def has_upload(self, upload_id: str) -> bool:
-        with self._calls():
-            return bool(self._blob(upload_id).exists(retry=None, timeout=TIMEOUT_SECONDS))
+        return is_shown(self._calls, lambda: bool(self._blob(upload_id).exists(retry=None, timeout=TIMEOUT_SECONDS)))
 
     def discard(self, upload_id: str) -> None:
-        try:
-            with self._calls():
-                self._blob(upload_id).delete(retry=None, timeout=TIMEOUT_SECONDS)
-        except Missing:
-            return
+        remove(self._calls, lambda: self._blob(upload_id).delete(retry=None, timeout=TIMEOUT_SECONDS))
 
     def estimate(self, record: Record) -> float | None:
         return None
@@ -153,14 +149,7 @@ class VertexTuning:
 
     def result(self, record: Record) -> RemoteModel:
         """model: the endpoint, by which Vertex's OpenAI-shaped API knows it."""
-        assert record.outcome is not None
-        assert record.outcome.model is not None
-        return RemoteModel(
-            provider=self.name,
-            endpoint=f"{self._base}/v1/{self._place}/endpoints/openapi",
-            model=record.outcome.model,
-            base_model=record.request.model,
-        )
+        return remote_model(record, f"{self._base}/v1/{self._place}/endpoints/openapi")
 
     def fetch(self, record: Record, folder: Path, limit_bytes: int) -> bool:
         return False

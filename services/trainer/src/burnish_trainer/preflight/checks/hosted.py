@@ -46,6 +46,11 @@ def check_rows(hosted: HostedSpec, records: Records) -> Iterable[Finding]:
             earlier,
         )
     for split, rows in (("training", records.train), ("validation", records.validation)):
+        if provider.most_rows and len(rows) > provider.most_rows:
+            yield finding(
+                "provider-too-many-rows",
+                f"{name} takes {provider.most_rows:,} {split} rows and the dataset has {len(rows):,}: train on fewer",
+            )
         size_bytes = _size_bytes(rows)
         if size_bytes > provider.largest_file_bytes:
             yield finding(
