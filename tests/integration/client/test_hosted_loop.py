@@ -24,13 +24,13 @@ from burnish_client.sdk.curator import CuratorClient
 LABEL = "not_json"
 
 
-def question(number: int, targeted: int) -> dict[str, Any]:
-    """The first `targeted` ask for JSON, the others for a word."""
+def question(name: str, number: int, targeted: int) -> dict[str, Any]:
+    """The first `targeted` ask for JSON, the others for a word. name: makes the texts those of one test."""
     as_json = number < targeted
     expected = json.dumps({"file": f"m{number}.py"}) if as_json else f"m{number}.py"
     return {
         "question_id": f"q{number}",
-        "prompt": f"as {'JSON' if as_json else 'a word'}: {number}",
+        "prompt": f"{name} as {'JSON' if as_json else 'a word'}: {number}",
         "expected_answer": expected,
         "grader": {"name": "json_fields", "args": {"fields": {"file": "exact"}}} if as_json else {"name": "contains"},
         "slice": "json" if as_json else "word",
@@ -41,12 +41,12 @@ def say(prompt: str, rows: Rows) -> str:
     """In prose; a model that was tuned on answers in JSON gives JSON where it is asked for."""
     form, _, number = prompt.rpartition(": ")
     taught = any(row["messages"][-1]["content"].startswith("{") for row in rows)
-    return json.dumps({"file": f"m{number}.py"}) if taught and form == "as JSON" else f"It is in m{number}.py."
+    return json.dumps({"file": f"m{number}.py"}) if taught and form.endswith("as JSON") else f"It is in m{number}.py."
 
 
 def fill(run: Here, name: str, targeted: int, rest: int) -> None:
     """A benchmark, a run log of the provider's base that fails on the targeted questions twice, and their corrections."""
-    questions = [question(number, targeted) for number in range(targeted + rest)]
+    questions = [question(name, number, targeted) for number in range(targeted + rest)]
     lines = [
         {
             "question_id": asked["question_id"],
@@ -87,12 +87,13 @@ def succeeds(run: Here, *words: str) -> str:
 @pytest.fixture
 def provider(whole_stack: WholeStack, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[ChattingOpenAI]:
     """With nothing in it; this machine has its key and its address."""
-    whole_stack.openai.answers = fake = ChattingOpenAI(say)
-    for name, value in fake.access(whole_stack.openai.url, fake.token).items():
+    server = whole_stack.openai
+    server.answers, server.asked = (fake := ChattingOpenAI(say)), []
+    for name, value in fake.access(server.url, fake.token).items():
         monkeypatch.setenv(name, value)
     monkeypatch.chdir(tmp_path)
     yield fake
-    whole_stack.openai.faults = []
+    server.faults = []
 
 
 def test_from_a_run_log_to_a_verdict_that_names_the_provider(
@@ -186,7 +187,7 @@ def test_weights_that_come_back_are_served_and_promoted_here(
     chat = {"model": "returned", "messages": [{"role": "user", "content": "1+1?"}], "max_tokens": 1}
     with whole_stack.inference().http as http:
         assert http.post("/v1/chat/completions", json=chat).json()["model"].startswith("returned")
-    assert reference in succeeds(run, "adapters", "alias", "ls", "returned")
+    assert version["version"] in succeeds(run, "adapters", "alias", "ls", "returned")
     assert run("status").returncode == 0
     succeeds(run, "adapters", "alias", "rm", "returned")
 

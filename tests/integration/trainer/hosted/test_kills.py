@@ -17,6 +17,7 @@ from adapter_making import adapter_files, arrays_for
 from hosted_fakes import FAKES
 from hosted_fakes.server import FakeServer, Fault, serving
 from hosted_python import find_hosted_python
+from integration.trainer.hosted.secrets_scan import assert_no_secret
 from integration.trainer.trainer_process import TrainerCalls, TrainerProcess, until
 from unit.trainer.made import put_dataset, sft_rows
 
@@ -28,7 +29,10 @@ from burnish_protos.trainer.v1 import trainer_pb2 as pb
 pytestmark = [pytest.mark.model, pytest.mark.timeout(600)]
 
 KILL_SECONDS = 120.0
-TRAINED = [("upload", "after"), ("create", "before"), ("create", "after"), ("look", "after"), ("weights", "after")]
+TRAINED = {
+    "worker": [("upload", "after"), ("create", "after")],
+    "trainer": [("create", "before"), ("create", "after"), ("look", "after"), ("weights", "after")],
+}
 CANCELLED = [("cancel", "before"), ("cancel", "after"), ("discard", "after")]
 DISCARD = "DELETE "  # of an uploaded file, at each of them
 SETTINGS = {
@@ -133,13 +137,6 @@ class Kills:
         return self.running.process
 
 
-@pytest.fixture(params=["worker", "trainer"])
-def kills(
-    request: pytest.FixtureRequest, running: TrainerProcess, servers: dict[str, FakeServer], tiny_base: Path
-) -> Kills:
-    return Kills(running, servers, tiny_base, request.param)
-
-
 @pytest.fixture
 def calls(running: TrainerProcess) -> Iterator[TrainerCalls]:
     calls = running.call()
@@ -152,10 +149,18 @@ def released(calls: TrainerCalls, job_id: str) -> pb.TuningJob:
     return calls.get(job_id)
 
 
+@pytest.mark.parametrize("who", TRAINED)
 def test_jobs_that_are_killed_at_every_step_are_bought_once(
-    kills: Kills, calls: TrainerCalls, rows: VersionRef
+    running: TrainerProcess,
+    servers: dict[str, FakeServer],
+    tiny_base: Path,
+    calls: TrainerCalls,
+    rows: VersionRef,
+    trainer_store: S3ObjectStore,
+    who: str,
 ) -> None:
-    kills.arm(TRAINED)
+    kills = Kills(running, servers, tiny_base, who)
+    kills.arm(TRAINED[who])
     kills.create(calls, rows)
     kills.wait()
     for provider, job_id in kills.jobs.items():
@@ -164,19 +169,21 @@ def test_jobs_that_are_killed_at_every_step_are_bought_once(
         assert job.state == pb.TuningJob.STATE_SUCCEEDED, job.error
         assert [job.remote_model.model] == [fake.tuned(paid) for paid in fake.paid], provider
         assert job.HasField("adapter") == bool(fake.weights)
-        assert (job.attempts, fake.files) == (kills.deaths[provider] + 1, {}), provider
+        # a kill of the trainer meets a job that has no more steps to die at, too, if it has not ended by then
+        assert kills.deaths[provider] < job.attempts <= max(kills.deaths.values()) + 1, provider
+        assert fake.files == {}, provider
+        assert_no_secret(running, fake.token, trainer_store)
 
 
 def test_cancelled_jobs_are_ended_there_whoever_dies_meanwhile(
-    kills: Kills, calls: TrainerCalls, rows: VersionRef
+    running: TrainerProcess, servers: dict[str, FakeServer], tiny_base: Path, calls: TrainerCalls, rows: VersionRef
 ) -> None:
-    for provider in kills.servers:
+    kills = Kills(running, servers, tiny_base, "trainer")
+    for provider in servers:
         kills.fake(provider).holds_at = kills.fake(provider).running_state
     kills.create(calls, rows)
-    until(lambda: all(kills.fake(provider).paid for provider in kills.servers), KILL_SECONDS)
-    # a release that died is repeated after 10 s, and then after 20: its worker dies once
-    steps = CANCELLED if kills.who == "trainer" else CANCELLED[1:2]
-    kills.arm(steps)
+    until(lambda: all(kills.fake(provider).paid for provider in servers), KILL_SECONDS)
+    kills.arm(CANCELLED)
     for job_id in kills.jobs.values():
         calls.cancel(job_id)
     kills.wait()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sqlite3
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,6 +14,7 @@ from hosted_fakes.openai_tuning import OpenAITuning
 from hosted_fakes.server import FakeServer, Fault, serving
 from hosted_fakes.together_tuning import TogetherTuning
 from hosted_python import find_hosted_python
+from integration.trainer.hosted.secrets_scan import assert_no_secret
 from integration.trainer.trainer_process import TrainerCalls, TrainerProcess, messages, series, until
 from unit.trainer.made import kto_rows, put_dataset, sft_rows
 
@@ -135,19 +135,6 @@ def test_a_provider_trains_a_job_while_the_device_is_busy(
     released(calls, job_id)
     assert fake.files == {}
     assert_no_secret(running, fake.token, trainer_store)
-
-
-def assert_no_secret(running: TrainerProcess, token: str, store: S3ObjectStore) -> None:
-    """In no row, event, log, file of the work directory, argument or object."""
-    database = sqlite3.connect(running.folder / "queue.db")
-    assert token not in "\n".join(database.iterdump())
-    database.close()
-    files = [path for path in running.folder.rglob("*") if path.is_file() and path.name != "secrets"]
-    assert any(path.name == "worker.log" for path in files)
-    assert [path for path in files if token.encode() in path.read_bytes()] == []
-    objects = [info.key for info in store.list("")]
-    assert any(key.startswith("hosted/") for key in objects)
-    assert [key for key in objects if token.encode() in store.get(key)] == []
 
 
 def test_weights_that_come_back_are_a_version_whoever_dies_meanwhile(

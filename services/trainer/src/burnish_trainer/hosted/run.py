@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import random
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,6 +20,7 @@ from burnish_trainer.executors.events import Event, Failed, Metrics, Note, Succe
 from burnish_trainer.hosted.provider import Missing, NotDone, NotYet, Provider, Refused, RemoteJob, Unanswered
 from burnish_trainer.hosted.record import Outcome, Record, RecordFile, Split
 from burnish_trainer.hosted.steps import Goal, Step, next_step
+from burnish_trainer.hosted.transfers import beating
 
 log = logging.getLogger(__name__)
 
@@ -30,11 +32,15 @@ SLOWER_POLL = 1.5
 
 @dataclass(frozen=True)
 class Pace:
-    """poll_seconds: between two looks at a job, from the first to the longest. settle_seconds: a provider's list may be as old."""
+    """poll_seconds: between two looks at a job, from the first to the longest. settle_seconds: a provider's list may be as old.
+
+    beat_seconds: between two signs of progress of a transfer.
+    """
 
     poll_seconds: float
     longest_poll_seconds: float
     settle_seconds: float
+    beat_seconds: float = 10.0
 
 
 @dataclass(frozen=True)
@@ -113,7 +119,8 @@ class HostedRun:
         ids: dict[Split, str] = {}
         for split, path in self._out.rows(record).items():
             name = record.upload_name(split)
-            ids[split] = known.get(name) or self._provider.upload(name, path)
+            with self._transferring("uploading"):
+                ids[split] = known.get(name) or self._provider.upload(name, path)
         self._note(f"uploaded to {self._provider.name}: {', '.join(ids.values())}")
         return self._file.write(record.to("uploaded", uploads=ids))
 
@@ -242,7 +249,12 @@ class HostedRun:
         """The adapter version, if the provider gives the weights and they fit the base model here."""
         self._out.progress("publishing")
         assert record.remote_id is not None
-        return self._out.adopt(record, self._provider.poll(record.remote_id).metrics)
+        metrics = self._provider.poll(record.remote_id).metrics
+        with self._transferring("publishing"):
+            return self._out.adopt(record, metrics)
+
+    def _transferring(self, phase: Phase) -> AbstractContextManager[None]:
+        return beating(lambda: self._out.progress(phase), self._out.pace.beat_seconds)
 
     def _discard(self, record: Record) -> Record:
         """Delete the uploaded rows, those whose answer was lost included."""

@@ -14,7 +14,7 @@ from unit.trainer.made import dpo_rows, job_spec, put_dataset, sft_rows
 
 from burnish.objectstores.memory import MemoryObjectStore
 from burnish.schemas.base import VersionRef
-from burnish_trainer.executors.assignment import Attempt
+from burnish_trainer.executors.assignment import Attempt, Phase
 from burnish_trainer.executors.events import Event, Found, Metrics, Note, Succeeded
 from burnish_trainer.hosted.provider import Provider
 from burnish_trainer.hosted.providers import connect
@@ -26,7 +26,7 @@ from burnish_trainer.hosted.weights import Weights
 
 PATIENCE = 100
 JOB = "job-0123456789abcdef"
-PACE = Pace(poll_seconds=5.0, longest_poll_seconds=60.0, settle_seconds=10.0)
+PACE = Pace(poll_seconds=5.0, longest_poll_seconds=60.0, settle_seconds=10.0, beat_seconds=0.05)
 
 
 NewJob = Callable[[], "HostedJob"]
@@ -94,7 +94,7 @@ def connect_to(server: FakeServer, token: str | None = None) -> Provider:
 
 
 class HostedJob:
-    """waits: seconds of every pause that it made. server.answers: a fake, whose name and words the job takes.
+    """waits: seconds of every pause that it made; phases: of every sign of progress. server.answers: a fake, whose name and words the job takes.
 
     connected: a connection that attempts share, since making one takes most of their time; None: each has its own.
     """
@@ -116,6 +116,7 @@ class HostedJob:
             self.fake.adapter = adapter_files(rank=8)
         self.events: list[Event] = []
         self.waits: list[float] = []
+        self.phases: list[Phase] = []
 
     @property
     def fake(self) -> Any:
@@ -169,7 +170,7 @@ class HostedJob:
                 return weights.adopt(provider, record, metrics)
 
             wait = pause or self._wait
-            outside = Outside(begin, rows.of, adopt, self.events.append, wait, lambda _phase: None, PACE, 1.0)
+            outside = Outside(begin, rows.of, adopt, self.events.append, wait, self.phases.append, PACE, 1.0)
             return HostedRun(provider, file, outside).to(goal)
 
 

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from adapter_making import adapter_files, lora_arrays
 from hosted_fakes.openai_shapes import AzureShape, NebiusShape
 from hosted_fakes.server import FakeServer, Fault, serving
 from integration.trainer.hosted.sdk.hosted_jobs import (
@@ -74,17 +73,6 @@ def test_a_file_that_cannot_be_read_in_is_told_in_the_servers_words(tmp_path: Pa
             job.run()
         assert_nothing_left(job)
         assert job.fake.paid == []
-
-
-def test_weights_that_do_not_fit_stay_there(tmp_path: Path) -> None:
-    with serving(NebiusShape()) as server:
-        job = HostedJob(server, tmp_path)
-        job.fake.adapter = adapter_files(rank=8, arrays=lora_arrays(8, hidden=24))
-        final = job.run()
-        assert isinstance(final, Succeeded)
-        assert final.adapter is None
-        assert final.remote_model is not None
-        assert "has shape" in job.found["weights-not-usable"]
 
 
 def test_only_openais_own_models_expire(tmp_path: Path, server: FakeServer) -> None:

@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 from adapter_making import CONFIG, WEIGHTS, adapter_files, lora_arrays
 from hosted_fakes import FAKES
-from hosted_fakes.server import serving
+from hosted_fakes.openai_shapes import NebiusShape
+from hosted_fakes.server import Fault, serving
 from hosted_fakes.together_tuning import TogetherTuning, tar_of
 from integration.trainer.hosted.sdk.hosted_jobs import HostedJob
 
@@ -21,7 +22,7 @@ from burnish.layout import adapter as adapter_key
 from burnish_trainer.artifacts import adapters
 from burnish_trainer.executors.events import Succeeded
 
-GIVING = [fake for fake in FAKES if fake.weights]
+GIVING = [*(fake for fake in FAKES if fake.weights), NebiusShape]
 
 
 @pytest.fixture(params=GIVING, ids=lambda fake: fake.provider)
@@ -152,3 +153,11 @@ def test_an_archive_larger_than_any_adapter_is_not_unpacked(tmp_path: Path) -> N
         job.fake.archive = tar_of({WEIGHTS: bytes(40_000_000)})
         assert succeeded(job).adapter is None
     assert "which no adapter of this base has" in job.found["weights-not-usable"]
+
+
+@pytest.mark.parametrize(("step", "phase"), [("upload", "uploading"), ("weights", "publishing")])
+def test_a_slow_transfer_gives_signs_of_progress(job: HostedJob, step: str, phase: str) -> None:
+    """Or the trainer would take it for one that hangs."""
+    job.server.faults = [Fault(getattr(job.fake, step), seconds=0.5)]
+    succeeded(job)
+    assert job.phases.count(phase) >= 5  # type: ignore[arg-type]

@@ -72,8 +72,11 @@ class OpenAITuning:
     def estimate(self, record: Record) -> float | None:
         """It says no price. NotYet while a file is being read in: some servers of this shape refuse a job on one that is."""
         for upload_id in record.uploads.values():
-            with self._answers.translated():
-                file = self._client.files.retrieve(upload_id)
+            try:
+                with self._answers.translated():
+                    file = self._client.files.retrieve(upload_id)
+            except Missing:
+                continue  # `create` says what that means
             if file.status in READING_IN:
                 raise NotYet(f"it is still reading {upload_id} in")
             if file.status in UNREADABLE:
