@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from importlib import import_module
+from pathlib import Path
 from typing import Any
 
 import pytest
-from hosted_fakes.server import Fault, Reply
-from integration.trainer.hosted.sdk.hosted_jobs import NewJob, assert_nothing_left, assert_one_result
+from hosted_fakes.server import FakeServer, Fault, Reply
+from integration.trainer.hosted.sdk.hosted_jobs import HostedJob, NewJob, assert_nothing_left, assert_one_result
 
 LOST: list[dict[str, Any]] = [
     {"action": "reset"},
@@ -30,6 +32,19 @@ def test_every_lost_answer_to_the_job_is_looked_for(new_job: NewJob, lost: dict[
     final = job.run()
     job.server.settle()
     assert_one_result(job, final)
+    assert_nothing_left(job)
+
+
+def test_an_answer_that_is_too_slow_is_a_lost_one(
+    server: FakeServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each SDK gives up by the limit that it was given, and does not ask again by itself."""
+    job = HostedJob(server, tmp_path)
+    provider = import_module(f"burnish_trainer.hosted.providers.{job.fake.provider}")
+    monkeypatch.setattr(provider, "TIMEOUT_SECONDS", 0.5)
+    server.faults = [Fault(job.fake.create, seconds=1.5)]
+    assert_one_result(job, job.run())
+    assert server.times(job.fake.create) == 1
     assert_nothing_left(job)
 
 
