@@ -124,7 +124,7 @@ def test_the_providers_clock_may_be_wrong(job: HostedJob, days: int) -> None:
 def test_a_key_that_fails_for_a_while_fails_no_job_that_runs(job: HostedJob, status: int) -> None:
     job.server.faults = [Fault(job.fake.look, "before", "reply", refusal(job, status), times=3)]
     if status == 404:
-        job.server.faults.append(Fault(job.fake.file, "before", "reply", refusal(job, 404), times=3))
+        job.server.faults.append(Fault(job.fake.file, "before", "reply", refusal(job, 404), times=9))
     assert isinstance(job.run(), Succeeded)
     assert len(job.fake.paid) == 1
 

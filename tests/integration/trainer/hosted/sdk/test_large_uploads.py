@@ -21,6 +21,8 @@ REGISTER, PUT, VALIDATE = "POST .*:getUploadEndpoint$", "PUT /store/", "POST .*:
 AT_ONCE = "POST .*/datasets/[^/]+:upload$"
 AT_ONCE_BYTES = 100  # so that a test's rows are above it
 
+UPLOADING = Reply(200, {"name": "accounts/me/datasets/any", "state": "UPLOADING"})
+
 
 class Stopped(Exception):
     pass
@@ -115,6 +117,25 @@ def test_another_process_goes_on(job: HostedJob, store: FakeServer, tmp_path: Pa
     assert datasets == list(job.fake.files)[: len(datasets)], "no dataset was made anew"
     assert len(job.fake.files) == 2
     assert store.times(PUT) <= 3
+
+
+def test_rows_that_a_stale_list_does_not_show_are_not_sent_again(job: HostedJob, store: FakeServer) -> None:
+    stale = Reply(200, {"datasets": []})
+    job.server.faults = [Fault(VALIDATE), Fault("GET .*/datasets$", "before", "reply", stale, skip=1)]
+    assert_one_result(job, job.run())
+    assert store.times(PUT) == 2
+
+
+def test_rows_that_arrive_while_they_are_sent_again_are_there(job: HostedJob, store: FakeServer) -> None:
+    """A call to fill the dataset takes effect late, and what comes after it is refused."""
+    job.server.faults = [
+        Fault(VALIDATE),
+        Fault("GET .*/datasets$", "before", "reply", Reply(200, {"datasets": []}), skip=1),
+    ]
+    job.server.faults.append(Fault("GET .*/datasets/[^/]+-train$", "before", "reply", UPLOADING, skip=1))
+    assert_one_result(job, job.run())
+    assert job.server.times(REGISTER) == 3
+    assert store.times(PUT) == 2
 
 
 def test_an_address_that_is_refused_is_not_shown(job: HostedJob, store: FakeServer) -> None:

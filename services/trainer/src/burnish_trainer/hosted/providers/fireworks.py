@@ -93,15 +93,32 @@ class FireworksTuning:
                     dataset_id=own, dataset={"user_uploaded": {}, "example_count": str(rows), "display_name": own}
                 )
         except Unanswered:
-            if not self.has_upload(own):
+            state = self._state_of(own)
+            if state is None:
                 raise
-        if file.stat().st_size > self._at_once_bytes:
-            self._fill_by_address(own, file)
-        else:
-            client = self._client.with_options(timeout=TRANSFER_SECONDS)
-            with self._answers.translated(), file.open("rb") as content:
-                client.datasets.upload(own, file=(name, content))
+            if state == READY:  # though the list did not show it yet
+                return own
+        try:
+            self._fill(own, file)
+        except Refused:  # also if a call whose answer was lost has filled it meanwhile
+            if self._state_of(own) != READY:
+                raise
         return own
+
+    def _fill(self, own: str, file: Path) -> None:
+        if file.stat().st_size > self._at_once_bytes:
+            return self._fill_by_address(own, file)
+        client = self._client.with_options(timeout=TRANSFER_SECONDS)
+        with self._answers.translated(), file.open("rb") as content:
+            client.datasets.upload(own, file=(f"{own}.jsonl", content))
+
+    def _state_of(self, own: str) -> str | None:
+        """Of a dataset; None if there is none of that name."""
+        try:
+            with self._answers.translated():
+                return named(self._client.datasets.get(own), "state")
+        except Missing:
+            return None
 
     def _fill_by_address(self, own: str, file: Path) -> None:
         """By an address of the store behind Fireworks, which whoever knows it may write to: no message has it."""
