@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from burnish.schemas.hosted import PROVIDERS
+from burnish.schemas.training.hosted import PROVIDERS
 from burnish_client.stack.parts import make_layout, make_parts
 from burnish_client.stack.settings import StackSettings
 

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from burnish.objectstores import seaweedfs
 from burnish.objectstores.s3 import S3ObjectStore
-from burnish.schemas.hosted import VARIABLES
+from burnish.schemas.training.hosted import VARIABLES
 from burnish_client.stack import gpus, health
 from burnish_client.stack.settings import StackSettings
 from burnish_client.stack.state import PART_NAMES, PartName, StackState

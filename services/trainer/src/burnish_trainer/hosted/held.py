@@ -8,7 +8,7 @@ from datetime import datetime
 from pathlib import Path
 
 from burnish.errors import CorruptDataError
-from burnish.schemas.hosted import RemoteModel
+from burnish.schemas.training.hosted import RemoteModel
 from burnish_trainer.hosted.provider import Missing
 from burnish_trainer.hosted.record import Record
 

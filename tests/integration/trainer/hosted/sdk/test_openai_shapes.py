@@ -20,7 +20,7 @@ from integration.trainer.hosted.sdk.test_deaths import calls_of_a_run, dies
 from integration.trainer.hosted.sdk.test_lost_answers import LOST
 
 from burnish.errors import InvalidInputError
-from burnish.schemas.hosted import PROVIDERS
+from burnish.schemas.training.hosted import PROVIDERS
 from burnish_trainer.executors.events import Succeeded
 from burnish_trainer.hosted.provider import Provider
 from burnish_trainer.hosted.providers import connect
