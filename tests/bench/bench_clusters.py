@@ -13,7 +13,7 @@ import numpy as np
 from cluster_making import FOLDER, Planted, agreement, canned, intents, open_planted, planted, signed
 
 from burnish.clustering.communities import NEAR_DUPLICATE, communities
-from burnish.clustering.embedding import WordLlama
+from burnish.embedding.vectors import WordLlama
 from burnish.clustering.failures import compare, failing_rows, read_failures
 from burnish.clustering.finding import find
 from burnish.clustering.groups import parts_of_signature

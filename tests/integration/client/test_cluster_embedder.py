@@ -15,7 +15,7 @@ from cluster_making import planted
 from curator_thread import TOKEN, curator_thread
 from runlog_making import jsonl, run
 
-from burnish.clustering.embedding import WordLlama
+from burnish.embedding.vectors import WordLlama
 from burnish.errors import InvalidInputError, UnavailableError
 from burnish.schemas.clustering import ClusteringSpec, Edit
 from burnish_client.sdk import embeddings

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from runlog_making import open_log, run
 
-from burnish.clustering.embedding import WordLlama
+from burnish.embedding.vectors import WordLlama
 from burnish.clustering.failures import failing_rows, read_failures
 from burnish.clustering.finding import find
 from burnish.clustering.naming.forms import form_of

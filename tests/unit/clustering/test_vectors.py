@@ -7,8 +7,8 @@ import pytest
 
 from burnish.clustering import neighbours
 from burnish.clustering.communities import communities
-from burnish.clustering.embedding import WordLlama, unit, without_common
 from burnish.clustering.neighbours import leaders, nearest
+from burnish.embedding.vectors import WordLlama, unit, without_common
 
 
 def made(count: int, width: int = 16, seed: int = 0) -> np.ndarray:

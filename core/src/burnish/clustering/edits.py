@@ -9,9 +9,9 @@ from dataclasses import replace
 import numpy as np
 
 from burnish.clustering.communities import communities
-from burnish.clustering.embedding import unit
 from burnish.clustering.failures import Compared, Failures
 from burnish.clustering.finding import ALONE, SHOWN_CENTRAL, SHOWN_ODD, Draft, Found, describe
+from burnish.embedding.vectors import unit
 from burnish.errors import InvalidInputError, NotFoundError, PreconditionError
 from burnish.schemas.clustering import Cluster, Edit
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from burnish.clustering.communities import NEAR_DUPLICATE, communities
-from burnish.clustering.embedding import Embedder, without_common
+from burnish.embedding.vectors import Embedder, without_common
 from burnish.clustering.naming.forms import Form, form_of
 from burnish.clustering.neighbours import leaders, nearest
 from burnish.clustering.texts import LONGEST, Kept, joined, topic_words, without_topic, words

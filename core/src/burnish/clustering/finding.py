@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from burnish.clustering.canned import opening
-from burnish.clustering.embedding import Embedder
+from burnish.embedding.vectors import Embedder
 from burnish.clustering.failures import Compared, Failures, compare
 from burnish.clustering.groups import groups, parts_of_signature
 from burnish.clustering.naming.forms import form_of_all

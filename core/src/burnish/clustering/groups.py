@@ -9,7 +9,7 @@ import numpy as np
 
 from burnish.clustering.canned import canned
 from burnish.clustering.communities import SUBSAMPLE_SHARE, SUBSAMPLES, communities, louvain_groups, neighbour_graph
-from burnish.clustering.embedding import unit
+from burnish.embedding.vectors import unit
 from burnish.clustering.failures import Compared, Failures
 
 LEAST_QUESTIONS = 3  # with fewer nothing repeats

@@ -6,10 +6,10 @@ from collections.abc import Iterable
 
 import numpy as np
 
-from burnish.clustering.embedding import Embedder
 from burnish.clustering.failures import Compared, Failures, compare
 from burnish.clustering.finding import ALONE, Draft, Found, add, describe, topics_of
 from burnish.clustering.neighbours import nearest
+from burnish.embedding.vectors import Embedder
 from burnish.errors import PreconditionError
 
 ASKED = 5  # neighbours of a failure

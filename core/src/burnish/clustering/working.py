@@ -12,12 +12,12 @@ import numpy as np
 import orjson
 
 from burnish.clustering.edits import check_edit, split
-from burnish.clustering.embedding import Embedder, Given, WordLlama
 from burnish.clustering.failures import compare, failing_rows, mask, read_failures
 from burnish.clustering.finding import Found, find
 from burnish.clustering.placing import place
 from burnish.clustering.storage import ROWS, read_rows, seal
 from burnish.diagnosis import read_codes
+from burnish.embedding.vectors import Embedder, Given, WordLlama
 from burnish.errors import BurnishError
 from burnish.runlogs.reader import RunLogReader
 from burnish.schemas.base import Frozen

@@ -66,6 +66,7 @@ class AnchorRules:
     rest: Mapping[str, int] = field(default_factory=dict)
     drops_contaminated: bool = True
     drops_near_duplicates: bool = True
+    drops_suspected: bool = False
 
 
 def choose_anchors(
@@ -163,6 +164,10 @@ class _Gate:
         asked = anchor.asked
         if self._rules.drops_contaminated:
             found = self._screen.contamination([anchor.question_id], asked, frozenset())
+            if found:
+                return f"anchor: {found.reason}", found.like
+        if self._rules.drops_suspected:
+            found = self._screen.suspicion([anchor.question_id], asked, frozenset())
             if found:
                 return f"anchor: {found.reason}", found.like
         if not self._rules.drops_near_duplicates:

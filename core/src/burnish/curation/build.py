@@ -20,6 +20,7 @@ from burnish.curation.foresight import (
     other_models,
     out_of_reach,
     replay_shortfall,
+    suspected,
     texts_kept,
     unsaid_prompts,
 )
@@ -116,7 +117,7 @@ def build_dataset(
     ledger.explain(NO_CORRECTION, taken.refused)
     _check_some(spec, examples)
     keys = prompt_keys(log, codes, (target.question_id for target in targets))
-    screen = Screen(examples.examples, guard.questions)
+    screen = Screen(examples.examples, guard.questions, by_meaning=spec.paraphrases != "off")
     parts, all_alike = _partition(spec, examples.examples, keys, screen, ledger)
     _check_leaks([(e.question_id, e.prompt) for e in parts.trained], _split(parts, []), keys, guard)
     texts = TextGate(spec)
@@ -124,6 +125,7 @@ def build_dataset(
     population = _population(log, codes, guard)
     rules = _anchor_rules(spec, targets, keys, parts, guard, population)
     anchors = choose_anchors(log, codes, rules, screen, texts, ledger)
+    screen.doubt_replay([(anchor.question_id, anchor.asked) for anchor in anchors], ledger)
     rows, split = make_rows(spec, parts, anchors), _split(parts, anchors)
     ledger.leave_out(EMPTY_WRONG, empty_wrong_answers(spec, parts))
     _check_leaks([(row.question_id, row.prompt) for row in rows.all], split, keys, guard)
@@ -156,6 +158,7 @@ def build_dataset(
         _without_wanted(spec, rows),
         ALL_ALIKE if all_alike else None,
         kept_though_contaminated(ledger),
+        suspected(ledger),
         doubtful(ledger),
         *texts_kept(spec, texts),
     ]
@@ -189,17 +192,30 @@ def _gated(
     parts = texts.without(
         parts, lambda example: [text for row in example_rows(spec, example) for text in row_texts(row)], ledger
     )
-    parts = screen.without_contaminated(parts, guard.benchmark_only, ledger, drop=spec.contamination == "drop")
+    parts = _uncontaminated(spec, parts, screen, guard, ledger)
     if spec.near_duplicates == "drop":
         parts = screen.without_near_duplicates(parts, ledger)
     if not parts.train:
         found = "; ".join(f"{count} × {reason}" for reason, count in ledger.left_out.items())
         raise PreconditionError(
             f"{NOTHING_LEFT} ({found}). Correct other failures, or keep such rows with --contamination warn, "
-            "--secrets mask or --personal-data mask",
+            "--paraphrases warn, --secrets mask or --personal-data mask",
             run_log_id=spec.run_log_id,
         )
     return parts
+
+
+def _uncontaminated(spec: DatasetSpec, parts: Partition, screen: Screen, guard: Guard, ledger: Ledger) -> Partition:
+    """By words, then by meaning; again if meaning left rows out, since what is left out guards in its turn."""
+    while True:
+        by_words = screen.without_contaminated(
+            parts, guard.benchmark_only, ledger, spec.contamination == "drop", screen.contamination
+        )
+        parts = screen.without_contaminated(
+            by_words, guard.benchmark_only, ledger, spec.paraphrases == "drop", screen.suspicion
+        )
+        if spec.contamination == "warn" or len(parts.trained) == len(by_words.trained):
+            return parts
 
 
 @dataclass(frozen=True)
@@ -272,6 +288,7 @@ def _anchor_rules(
         rest=Counter(slice for question_id, slice, _ in population.questions if question_id not in targeted),
         drops_contaminated=spec.contamination == "drop",
         drops_near_duplicates=spec.near_duplicates == "drop",
+        drops_suspected=spec.paraphrases == "drop",
     )
 
 

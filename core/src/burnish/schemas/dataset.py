@@ -53,6 +53,10 @@ class DatasetSpec(Frozen):
     contamination: Literal["drop", "warn"] = Field(
         default="drop", description="training rows that ask nearly what a benchmark question asks"
     )
+    paraphrases: Literal["warn", "drop", "off"] = Field(
+        default="warn",
+        description="training rows that may ask a benchmark question in other words, by an embedding; warn: they stay and are named",
+    )
     secrets: Literal["drop", "mask", "keep"] = Field(
         default="drop", description="training rows with keys, tokens or passwords in their text; mask: `[SECRET]`"
     )

@@ -1,6 +1,7 @@
 """The gates that compare questions: near-duplicates among the targeted ones, and contamination by a benchmark's.
 
 What is asked is compared, not the evidence beside it. Texts and numbers that most questions share do not count (lookalikes.py).
+Meaning is compared last, and gives a suspicion (paraphrases.py).
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from burnish.curation.gates.lookalikes import (
     shingles,
     template_of,
 )
+from burnish.curation.gates.paraphrases import Paraphrases
 from burnish.curation.splitting import Partition
 from burnish.curation.targets import Example
 from burnish.schemas.benchmark import BenchmarkQuestion
@@ -28,6 +30,7 @@ from burnish.schemas.benchmark import BenchmarkQuestion
 NEAR_DUPLICATE = "near-duplicate: another row asks nearly the same and has the same answer"
 SAME_TURN = "contamination: its last user turn is a benchmark question's"
 NEAR_BENCHMARK = "contamination: it asks nearly what a benchmark question asks"
+SUSPECTED = "suspected contamination: it may ask a benchmark question in other words"
 LONG_TURN = 30  # characters; a shorter last turn ("yes, please") says nothing without those before it
 LONG_ANSWER, ANSWER_SIMILARITY = 200, 0.85  # shorter answers must be the same words
 
@@ -39,9 +42,14 @@ class Contaminated:
 
 
 class Screen:
-    """Compares what is asked with the targeted questions and with the benchmark's. Built once for a dataset."""
+    """Compares what is asked with the targeted questions and with the benchmark's. Built once for a dataset.
 
-    def __init__(self, examples: Sequence[Example], questions: Sequence[BenchmarkQuestion]) -> None:
+    by_meaning: whether paraphrases of benchmark questions are looked for.
+    """
+
+    def __init__(
+        self, examples: Sequence[Example], questions: Sequence[BenchmarkQuestion], by_meaning: bool = False
+    ) -> None:
         asked = [Asked.of(question.question, question.prompt_messages()) for question in questions]
         everything = [*(example.asked for example in examples), *asked]
         self._template = template_of(text for each in everything for text in {each.question, each.turn})
@@ -56,6 +64,11 @@ class Screen:
             self._benchmark.add(question.question_id, each)
         self._turns = _long_turns((q.question_id, each.turn) for q, each in zip(questions, asked, strict=True))
         self._own_turns = _long_turns((example.key, example.asked.turn) for example in examples)
+
+        self._paraphrases = None
+        if by_meaning and questions and examples:
+            of_benchmark = {q.question_id: each for q, each in zip(questions, asked, strict=True)}
+            self._paraphrases = Paraphrases(of_benchmark, [example.asked for example in examples])
 
     def index(self) -> Lookalikes:
         return Lookalikes(self._template)
@@ -84,15 +97,37 @@ class Screen:
         like = next(iter(self._benchmark.find(asked, but=own)), None)
         return Contaminated(NEAR_BENCHMARK, like) if like else None
 
+    def suspicion(self, question_ids: Iterable[str], asked: Asked, unguarded: frozenset[str]) -> Contaminated | None:
+        """As `contamination`, by meaning; None where that one has found something."""
+        own = unguarded.union(question_ids)
+        like = self._paraphrases.find(asked, but=own) if self._paraphrases else None
+        if like is None or self.contamination(own, asked, unguarded):
+            return None
+        return Contaminated(SUSPECTED, like)
+
+    def doubt_replay(self, replayed: Sequence[tuple[str, Asked]], ledger: Ledger) -> None:
+        """Name the replay rows (question id, what it asks) that may ask a benchmark question in other words."""
+        if self._paraphrases:
+            self._paraphrases.prepare(asked for _, asked in replayed)
+        for question_id, asked in replayed:
+            found = self.suspicion([question_id], asked, frozenset())
+            if found:
+                ledger.doubt(found.reason, [question_id], found.like)
+
     def targeted(self, asked: Asked) -> Like | None:
         """The targeted question that asks nearly this."""
         found = next(iter(self._targeted.find(asked)), None)
         return Like(self._ids[found.key], found.similarity) if found else None
 
     def without_contaminated(
-        self, parts: Partition, benchmark_only: frozenset[str], ledger: Ledger, drop: bool
+        self,
+        parts: Partition,
+        benchmark_only: frozenset[str],
+        ledger: Ledger,
+        drop: bool,
+        check: Callable[[Iterable[str], Asked, frozenset[str]], Contaminated | None],
     ) -> Partition:
-        """Parts without the training examples that a benchmark guards. drop: False if they are to stay, doubted.
+        """Parts without the training examples that a benchmark guards. drop: False if they are to stay, doubted. check: by which tier.
 
         A question that is left out is not trained on, so it guards in its turn: until nothing changes.
         """
@@ -100,7 +135,7 @@ class Screen:
             trained = frozenset(q for example in parts.trained for q in example.question_ids) - benchmark_only
             bad: set[str] = set()
             for example in parts.trained:
-                found = self.contamination(example.question_ids, example.asked, trained)
+                found = check(example.question_ids, example.asked, trained)
                 if found:
                     bad.add(example.key)
                     write = ledger.leave_out if drop else ledger.doubt

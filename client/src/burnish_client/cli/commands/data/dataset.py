@@ -45,6 +45,9 @@ class BuildOptions(SplitOptions):
         "drop", "Questions that ask nearly the same: on one side of the split, and of rows with one answer, one."
     )
     contamination: Literal["drop", "warn"] = option("drop", "Rows that ask nearly what the benchmark asks.")
+    paraphrases: Literal["warn", "drop", "off"] = option(
+        "warn", "Rows that may ask what the benchmark asks in other words."
+    )
     secrets: Literal["drop", "mask", "keep"] = option("drop", "Rows with keys, tokens or passwords in their text.")
     personal_data: Literal["keep", "mask", "drop"] = option(
         "keep", "Rows with e-mail addresses, IBANs, cards, telephone numbers or IP addresses in their text."
@@ -75,6 +78,7 @@ def build_dataset(
             take_ungraded=options.take_ungraded,
             near_duplicates=options.near_duplicates,
             contamination=options.contamination,
+            paraphrases=options.paraphrases,
             secrets=options.secrets,
             personal_data=options.personal_data,
         )

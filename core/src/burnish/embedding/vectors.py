@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import base64
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Protocol
@@ -59,18 +60,57 @@ class WordLlama:
         return without_common(self.plain(texts))
 
     def plain(self, texts: Sequence[str]) -> np.ndarray:
+        tokens = self._tokens(texts)
+        return self._weighted(tokens).of(tokens)
+
+    def fitted(self, texts: Sequence[str]) -> Fitted:
+        """An embedder whose weights and common direction stay those of these texts, whatever it is asked for."""
+        tokens = self._tokens(texts)
+        plain = self._weighted(tokens)
+        return replace(plain, common=common_direction(plain.of(tokens)))
+
+    def _tokens(self, texts: Sequence[str]) -> Tokens:
         ids: list[np.ndarray] = []
         for start in range(0, len(texts), TEXTS_AT_ONCE):
             piece = list(texts[start : start + TEXTS_AT_ONCE])
             encoded = self._model.tokenizer.encode_batch(piece, add_special_tokens=False)
             ids += [np.array(each.ids, dtype=np.int32) for each in encoded]
         rows = np.repeat(np.arange(len(texts)), [len(each) for each in ids])
-        columns = np.concatenate([*ids, np.empty(0, dtype=np.int32)])
+        return Tokens(len(texts), rows, np.concatenate([*ids, np.empty(0, dtype=np.int32)]))
+
+    def _weighted(self, tokens: Tokens) -> Fitted:
         table = np.asarray(self._model.embedding, dtype=np.float32)
-        share = np.bincount(columns, minlength=len(table)) / max(1, len(columns))
+        share = np.bincount(tokens.column, minlength=len(table)) / max(1, len(tokens.column))
         weights = (RARITY / (RARITY + share)).astype(np.float32)
-        tokens = sparse.csr_matrix((weights[columns], (rows, columns)), shape=(len(texts), len(table)))
-        return unit(tokens @ table)
+        return Fitted(self._tokens, table, weights, None)
+
+
+@dataclass(frozen=True)
+class Tokens:
+    """Of some texts: which text (row) has which token (column), one entry a token."""
+
+    texts: int
+    row: np.ndarray
+    column: np.ndarray
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """table: a vector a token. weights: of each token. common: the direction that is taken out; None: there were too few texts to know it."""
+
+    tokens: Callable[[Sequence[str]], Tokens]
+    table: np.ndarray
+    weights: np.ndarray
+    common: np.ndarray | None
+
+    def vectors(self, texts: Sequence[str]) -> np.ndarray:
+        """As Embedder has it."""
+        return self.of(self.tokens(texts))
+
+    def of(self, tokens: Tokens) -> np.ndarray:
+        places = (self.weights[tokens.column], (tokens.row, tokens.column))
+        means = unit(sparse.csr_matrix(places, shape=(tokens.texts, len(self.table))) @ self.table)
+        return means if self.common is None else _without(means, self.common)
 
 
 class Given:
@@ -129,8 +169,18 @@ def unit(vectors: np.ndarray) -> np.ndarray:
 
 def without_common(vectors: np.ndarray) -> np.ndarray:
     """Rows without their share of the direction that is strongest over all of them, at length 1 again."""
+    common = common_direction(vectors)
+    return vectors if common is None else _without(vectors, common)
+
+
+def common_direction(vectors: np.ndarray) -> np.ndarray | None:
+    """(D, 1): the direction that is strongest over all rows; None if there are too few to tell."""
     if len(vectors) < ENOUGH:
-        return vectors
+        return None
     _, directions = np.linalg.eigh(vectors.T @ vectors)
-    strongest = directions[:, -1:].astype(np.float32)
-    return unit(vectors - (vectors @ strongest) @ strongest.T)
+    strongest: np.ndarray = directions[:, -1:].astype(np.float32)
+    return strongest
+
+
+def _without(vectors: np.ndarray, direction: np.ndarray) -> np.ndarray:
+    return unit(vectors - (vectors @ direction) @ direction.T)
