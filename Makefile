@@ -1,5 +1,5 @@
 # `make demo` does the main job, `make test` passes the tests; both set everything up first.
-.PHONY: demo test test-containers test-unsloth gpu-check gpu-check-bundle setup check format protos bench bench-clusters bench-paraphrases bench-review bench-eval bench-verdict bench-train bench-rate bench-families bench-demo chaos chaos-lease hostile lm-eval secrets up down clean
+.PHONY: demo test test-containers test-unsloth gpu-check gpu-check-bundle setup check format protos bench bench-clusters bench-lists bench-paraphrases bench-review bench-eval bench-verdict bench-train bench-rate bench-families bench-demo chaos chaos-lease hostile lm-eval secrets up down clean
 PY := .venv/bin/python
 export HF_HUB_OFFLINE := 1
 export OMP_WAIT_POLICY := PASSIVE
@@ -57,6 +57,9 @@ bench-eval: setup ## the eval client's speed beside its endpoint's best and a tr
 
 bench-clusters: setup ## how well and how fast failures without labels are clustered, against the bars
 	PYTHONPATH=tests $(PY) tests/bench/bench_clusters.py $(ARGS)
+
+bench-lists: setup ## how long the first list of 2,000 dataset versions takes
+	$(PY) tests/bench/bench_lists.py $(ARGS)
 
 bench-paraphrases: setup ## how well paraphrases of benchmark questions are told from questions that only look so, and how fast
 	PYTHONPATH=tests $(PY) tests/bench/bench_paraphrases.py $(ARGS)

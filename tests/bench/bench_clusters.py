@@ -17,7 +17,7 @@ from burnish.embedding.vectors import WordLlama
 from burnish.clustering.failures import compare, failing_rows, read_failures
 from burnish.clustering.finding import find
 from burnish.clustering.groups import parts_of_signature
-from burnish.clustering.neighbours import leaders
+from burnish.embedding.neighbours import leaders
 
 BARS = {"intents": 0.70, "modes": 0.80}
 CANNED_SHARE, SEEDS = 0.04, 10

@@ -13,10 +13,10 @@ from burnish.clustering.communities import NEAR_DUPLICATE, communities
 from burnish.clustering.edits import check_edit, merge, rename, split
 from burnish.clustering.failures import Failures, compare, failing_rows, read_failures
 from burnish.clustering.finding import ALONE, Found, find
-from burnish.clustering.neighbours import leaders
 from burnish.clustering.placing import place
 from burnish.clustering.storage import given_labels, read_rows, seal
 from burnish.diagnosis import diagnose, read_codes
+from burnish.embedding.neighbours import leaders
 from burnish.embedding.vectors import WordLlama
 from burnish.erasure.parts import rewrite
 from burnish.errors import InvalidInputError, NotFoundError, PreconditionError

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from burnish.clustering import neighbours
 from burnish.clustering.communities import communities
-from burnish.clustering.neighbours import leaders, nearest
+from burnish.embedding import neighbours
+from burnish.embedding.neighbours import leaders, nearest
 from burnish.embedding.vectors import WordLlama, unit, without_common
 
 

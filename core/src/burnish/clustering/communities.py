@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from burnish.clustering.neighbours import nearest
+from burnish.embedding.neighbours import nearest
 from burnish.extras import Late
 
 sparse = Late("scipy.sparse")

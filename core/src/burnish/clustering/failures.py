@@ -10,7 +10,7 @@ import numpy as np
 from burnish.clustering.communities import NEAR_DUPLICATE, communities
 from burnish.embedding.vectors import Embedder, without_common
 from burnish.clustering.naming.forms import Form, form_of
-from burnish.clustering.neighbours import leaders, nearest
+from burnish.embedding.neighbours import leaders, nearest
 from burnish.clustering.texts import LONGEST, Kept, joined, topic_words, without_topic, words
 from burnish.diagnosis import RunCodes
 from burnish.errors import InvalidInputError

@@ -8,7 +8,7 @@ import numpy as np
 
 from burnish.clustering.failures import Compared, Failures, compare
 from burnish.clustering.finding import ALONE, Draft, Found, add, describe, topics_of
-from burnish.clustering.neighbours import nearest
+from burnish.embedding.neighbours import nearest
 from burnish.embedding.vectors import Embedder
 from burnish.errors import PreconditionError
 

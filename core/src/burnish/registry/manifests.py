@@ -11,7 +11,7 @@ from pydantic import ValidationError
 from burnish import layout
 from burnish.errors import CorruptDataError, validation_problems
 from burnish.objectstores.manifests import read_listing
-from burnish.ports import ObjectStore
+from burnish.ports import ObjectInfo, ObjectStore
 from burnish.schemas.base import Listing
 from burnish.schemas.evaluation import EvalManifest
 
@@ -20,7 +20,12 @@ Document = tuple[str, dict[str, Any]]
 
 def manifest_keys(store: ObjectStore, folder: str) -> Iterator[str]:
     """Of every manifest below a folder."""
-    return (info.key for info in store.list(folder) if info.key.endswith(f"/{layout.MANIFEST}"))
+    return (info.key for info in listed_manifests(store, folder))
+
+
+def listed_manifests(store: ObjectStore, folder: str) -> Iterator[ObjectInfo]:
+    """Every manifest below a folder, in ascending order of the keys."""
+    return (info for info in store.list(folder) if info.key.endswith(f"/{layout.MANIFEST}"))
 
 
 def read_object(store: ObjectStore, key: str) -> dict[str, Any]:

@@ -119,7 +119,8 @@ def create_app(deps: Deps) -> FastAPI:
     clusterings = ClusteringRepository(deps.store)
     run_logs = RunLogRepository(deps.store, deps.cache_dir, spool, deps.metrics, deps.cache_bytes, clusterings)
     corrections, suggestions = CorrectionRepository(deps.database), SuggestionRepository(deps.database)
-    datasets, benchmarks = DatasetRepository(deps.store), BenchmarkRepository(deps.store)
+    datasets = DatasetRepository(deps.store, deps.cache_dir)
+    benchmarks = BenchmarkRepository(deps.store, deps.cache_dir)
     app.state.access = access
     app.state.spool = spool
     app.state.spool_writes = anyio.CapacityLimiter(SPOOL_WRITES_AT_ONCE)
@@ -141,7 +142,7 @@ def create_app(deps: Deps) -> FastAPI:
     )
     app.state.benchmarks = benchmarks
     app.state.traces = TraceService(deps.store, run_logs, spool, deps.traces_seconds, deps.traces_rules)
-    app.state.evals = EvalRepository(deps.store, spool)
+    app.state.evals = EvalRepository(deps.store, spool, deps.cache_dir)
     app.state.erasures = ErasureService(
         deps.store,
         run_logs,

@@ -23,6 +23,7 @@ FOUND = [
     ("call (555) 234-5678", "phone", "call [PHONE]"),
     ("Tel. 030/1234 5678", "phone", "Tel. [PHONE]"),
     ("from 8.8.4.4.", "IP address", "from [IP ADDRESS]."),
+    ("at 2a00:1450:4001:82a::200e.", "IP address", "at [IP ADDRESS]."),
 ]
 NOT_FOUND = [
     "user@example.com and admin@mail.example.org",
@@ -30,6 +31,7 @@ NOT_FOUND = [
     "4111 1111 1111 1112",
     "order 5187523894412345",
     "127.0.0.1, 10.0.0.7, 192.168.1.1 and version 1.2.3.4.5",
+    "10:20:30, aa:bb:cc:dd:ee:ff, ::1, 2001:db8::1, fe80::1, dead::beef, std::move, a::b, 12::30",
     "2026-11-29 12:40:01.123456 and 3.14159265358979",
     "sha256:9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08",
     "@decorator def f(a @ b): ...",

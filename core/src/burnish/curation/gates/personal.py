@@ -1,4 +1,4 @@
-"""Personal data that has a form: e-mail addresses, IBANs, payment cards, telephone numbers, public IPv4 addresses. Used by the gates.
+"""Personal data that has a form: e-mail addresses, IBANs, payment cards, telephone numbers, public IP addresses. Used by the gates.
 
 Names and addresses of streets have no form and are not found. Numbers count only with their check digits (ISO 13616, ISO/IEC 7812).
 """
@@ -23,6 +23,7 @@ CARD_FORMS = re.compile(
     r"4(?:\d{12}|\d{15}|\d{18})|5[1-5]\d{14}|2(?:22[1-9]|2[3-9]\d|[3-6]\d\d|7[01]\d|720)\d{12}|3[47]\d{13}"
     r"|3(?:0[0-5]|[68]\d)\d{11}|35\d{14}|6(?:011|5\d\d)\d{12}"
 )
+GLOBAL_UNICAST = ipaddress.IPv6Network("2000::/3")  # RFC 4291; what else has the form of an address is seldom one
 RESERVED = re.compile(
     r"@(?:[\w-]+\.)*(?:example(?:\.(?:com|org|net))?|test|invalid|localhost)$", re.IGNORECASE
 )  # RFC 2606
@@ -95,7 +96,8 @@ def _is_phone(text: str) -> int:
 
 def _is_public_address(text: str) -> int:
     try:
-        return len(text) if ipaddress.IPv4Address(text).is_global else 0
+        address = ipaddress.ip_address(text)
+        return len(text) if address.is_global and (address.version == 4 or address in GLOBAL_UNICAST) else 0
     except ValueError:
         return 0
 
@@ -121,4 +123,9 @@ FORMS: tuple[tuple[str, re.Pattern[str], Callable[[str], int]], ...] = (
         _is_phone,
     ),
     ("IP address", re.compile(r"(?<![\w.-])\d{1,3}(?:\.\d{1,3}){3}(?![\w-]|\.\d)"), _is_public_address),
+    (
+        "IP address",
+        re.compile(r"(?<![\w:.-])(?=[0-9A-Fa-f]*:[0-9A-Fa-f]*:)[0-9A-Fa-f:]{2,39}(?<=[0-9A-Fa-f:])(?![\w:-]|\.\d)"),
+        _is_public_address,
+    ),
 )

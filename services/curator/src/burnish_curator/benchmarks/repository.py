@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from burnish import layout
 from burnish.curation.benchmarks import QUESTIONS, BuiltBenchmark
 from burnish.digests import version_of
@@ -12,9 +14,9 @@ from burnish_curator.manifests import Versions
 
 
 class BenchmarkRepository(Versions[BenchmarkManifest]):
-    def __init__(self, store: ObjectStore) -> None:
+    def __init__(self, store: ObjectStore, cache_dir: Path | None = None) -> None:
         hint = "GET /v1/benchmarks lists them"
-        super().__init__(store, BenchmarkManifest, layout.benchmark, "benchmark", hint, "benchmarks/")
+        super().__init__(store, BenchmarkManifest, layout.benchmark, "benchmark", hint, "benchmarks/", cache_dir)
 
     def save(self, built: BuiltBenchmark) -> BenchmarkManifest:
         """Questions first, manifest last. The same questions under the same name are the version that exists already."""

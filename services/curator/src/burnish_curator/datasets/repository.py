@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Literal
 
 from burnish import layout
@@ -17,9 +18,9 @@ from burnish_curator.manifests import Versions
 
 
 class DatasetRepository(Versions[DatasetManifest]):
-    def __init__(self, store: ObjectStore) -> None:
+    def __init__(self, store: ObjectStore, cache_dir: Path | None = None) -> None:
         hint = "`burnish dataset ls` lists them"
-        super().__init__(store, DatasetManifest, layout.dataset, "dataset", hint, "datasets/")
+        super().__init__(store, DatasetManifest, layout.dataset, "dataset", hint, "datasets/", cache_dir)
 
     def save(self, built: BuiltDataset) -> DatasetManifest:
         """Files first, manifest last. A version that exists already is returned as it is."""

@@ -18,8 +18,8 @@ from burnish_curator.manifests import Manifests
 class EvalRepository(Manifests[EvalManifest]):
     """spool: a folder for uploads that have not ended."""
 
-    def __init__(self, store: ObjectStore, spool: Path) -> None:
-        super().__init__(store, EvalManifest, layout.evaluation, "eval", "eval", "GET /v1/evals lists them")
+    def __init__(self, store: ObjectStore, spool: Path, cache_dir: Path | None = None) -> None:
+        super().__init__(store, EvalManifest, layout.evaluation, "eval", "eval", "GET /v1/evals lists them", cache_dir)
         self._spool = spool
 
     def put_file(self, eval_id: str, file: str, chunks: Iterator[bytes]) -> None:

@@ -102,7 +102,9 @@ class RunLogRepository(Manifests[RunLogManifest]):
         cache_bytes: int = CACHE_BYTES,
         clusterings: ClusteringRepository | None = None,
     ) -> None:
-        super().__init__(store, RunLogManifest, layout.runlog, "runlog", "run log", "`burnish runs ls` lists them")
+        super().__init__(
+            store, RunLogManifest, layout.runlog, "runlog", "run log", "`burnish runs ls` lists them", cache_dir
+        )
         self._metrics = metrics
         self._clusterings = clusterings or ClusteringRepository(store)
         self._cache_dir = cache_dir / "runlogs"
