@@ -28,7 +28,7 @@ def test_a_label_that_no_similar_question_has_is_doubted(tmp_path: Path) -> None
     found = [line for line in left_out(built) if line.reason == OTHERS_AGREE]
     hits = [line for line in found if line.question_id in planted]
     assert len(hits) >= len(found) - 1
-    assert len(hits) >= 0.4 * len(planted) > 5
+    assert len(hits) >= 0.3 * len(planted) > 5
     for line in hits:
         assert line.action == "doubted"
         assert labels[int(line.question_id[1:])] == given[line.like or ""]
