@@ -13,11 +13,11 @@ import numpy as np
 from cluster_making import FOLDER, Planted, agreement, canned, intents, open_planted, planted, signed
 
 from burnish.clustering.communities import NEAR_DUPLICATE, communities
-from burnish.embedding.vectors import WordLlama
 from burnish.clustering.failures import compare, failing_rows, read_failures
 from burnish.clustering.finding import find
 from burnish.clustering.groups import parts_of_signature
 from burnish.embedding.neighbours import leaders
+from burnish.embedding.vectors import WordLlama
 
 BARS = {"intents": 0.70, "modes": 0.80}
 CANNED_SHARE, SEEDS = 0.04, 10

@@ -10,10 +10,10 @@ import pytest
 from cluster_making import Planted, agreement, canned, open_planted, planted, signed
 from runlog_making import open_log, run
 
-from burnish.embedding.vectors import WordLlama
 from burnish.clustering.failures import failing_rows, read_failures
 from burnish.clustering.finding import Found, find
 from burnish.clustering.placing import place
+from burnish.embedding.vectors import WordLlama
 
 EMBEDDER = WordLlama()
 

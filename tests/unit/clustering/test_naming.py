@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 from runlog_making import open_log, run
 
-from burnish.embedding.vectors import WordLlama
 from burnish.clustering.failures import failing_rows, read_failures
 from burnish.clustering.finding import find
 from burnish.clustering.naming.forms import form_of
 from burnish.clustering.naming.proposals import naming_messages, quotation, read_proposal
+from burnish.embedding.vectors import WordLlama
 from burnish.errors import InvalidInputError
 from burnish.schemas.clustering import Cluster, ProposedName
 

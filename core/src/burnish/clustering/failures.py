@@ -8,11 +8,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from burnish.clustering.communities import NEAR_DUPLICATE, communities
-from burnish.embedding.vectors import Embedder, without_common
 from burnish.clustering.naming.forms import Form, form_of
-from burnish.embedding.neighbours import leaders, nearest
 from burnish.clustering.texts import LONGEST, Kept, joined, topic_words, without_topic, words
 from burnish.diagnosis import RunCodes
+from burnish.embedding.neighbours import leaders, nearest
+from burnish.embedding.vectors import Embedder, without_common
 from burnish.errors import InvalidInputError
 from burnish.grading.line_signatures import line_signature
 from burnish.runlogs.columns import LINE_NUMBER

@@ -9,12 +9,12 @@ from dataclasses import dataclass
 import numpy as np
 
 from burnish.clustering.canned import opening
-from burnish.embedding.vectors import Embedder
 from burnish.clustering.failures import Compared, Failures, compare
 from burnish.clustering.groups import groups, parts_of_signature
 from burnish.clustering.naming.forms import form_of_all
 from burnish.clustering.naming.phrases import name_of, phrases_of
 from burnish.clustering.texts import Kept, words
+from burnish.embedding.vectors import Embedder
 from burnish.errors import PreconditionError
 from burnish.schemas.clustering import Cluster
 

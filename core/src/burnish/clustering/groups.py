@@ -9,8 +9,8 @@ import numpy as np
 
 from burnish.clustering.canned import canned
 from burnish.clustering.communities import SUBSAMPLE_SHARE, SUBSAMPLES, communities, louvain_groups, neighbour_graph
-from burnish.embedding.vectors import unit
 from burnish.clustering.failures import Compared, Failures
+from burnish.embedding.vectors import unit
 
 LEAST_QUESTIONS = 3  # with fewer nothing repeats
 MANY = 40  # failures with a signature, from which on it may be several ways to fail
