@@ -22,7 +22,7 @@ from hypothesis import strategies as st
 
 from burnish import grading, layout
 from burnish.curation.benchmarks import build_benchmark
-from burnish.curation.review_reading import read_review
+from burnish.curation.review.reading import read_review
 from burnish.errors import BurnishError
 from burnish.objectstores.manifests import read_listing, read_manifest
 from burnish.objectstores.memory import MemoryObjectStore

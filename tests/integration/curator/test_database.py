@@ -11,7 +11,7 @@ from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
 from sqlalchemy import Engine, text
 
-from burnish.curation.review import Correction
+from burnish.curation.review.items import Correction
 from burnish.errors import InvalidInputError, UnavailableError
 from burnish_curator.database import open_database
 from burnish_curator.database.tables import Base

@@ -9,8 +9,8 @@ import datasets
 import pytest
 from unit.curation.gates.making import build, failures
 
-from burnish.curation.exports import parse_rows
-from burnish.curation.folder import folder_files, zipped
+from burnish.curation.output.exports import parse_rows
+from burnish.curation.output.folder import folder_files, zipped
 
 FORMATS = ["sft", "dpo", "kto"]
 

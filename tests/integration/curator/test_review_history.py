@@ -13,7 +13,7 @@ from alembic.config import Config
 from sqlalchemy import Engine, create_engine, text
 
 import burnish_curator.database
-from burnish.curation.review import Correction
+from burnish.curation.review.items import Correction
 from burnish.schemas.review import Choice, Preference, ReviewState, TeacherSuggestion
 from burnish_curator.database import open_database
 from burnish_curator.database.tables import Base

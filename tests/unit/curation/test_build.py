@@ -12,8 +12,8 @@ from runlog_making import open_log, passing, repeated_failures, run
 from burnish.curation.build import Guard, build_dataset
 from burnish.curation.leakage import check_leaks
 from burnish.curation.lengths import CharacterLengths
-from burnish.curation.review import Correction
-from burnish.curation.sealing import BuiltDataset
+from burnish.curation.output.sealing import BuiltDataset
+from burnish.curation.review.items import Correction
 from burnish.curation.targets import OTHER_PROMPT
 from burnish.errors import LeakageError, PreconditionError
 from burnish.schemas.base import Message, message_key

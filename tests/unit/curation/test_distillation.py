@@ -10,10 +10,10 @@ import pytest
 from runlog_making import open_log
 from unit.curation.gates.making import build, corrected, failures, left_out, prose, question, rows, run
 
-from burnish.curation.exports import parse_rows
 from burnish.curation.lengths import CharacterLengths
-from burnish.curation.review import Prefill, known_failures, read_review, review_items
-from burnish.curation.sealing import without_rows
+from burnish.curation.output.exports import parse_rows
+from burnish.curation.output.sealing import without_rows
+from burnish.curation.review.items import Prefill, known_failures, read_review, review_items
 from burnish.errors import PreconditionError
 from burnish.runlogs.prompts import prompt_messages
 from burnish.schemas.base import message_key

@@ -7,7 +7,7 @@ from typing import Any, get_args
 
 import pytest
 
-from burnish.curation.exports import FORMS, export, parse_rows
+from burnish.curation.output.exports import FORMS, export, parse_rows
 from burnish.errors import InvalidInputError
 from burnish.schemas.base import Message
 from burnish.schemas.dataset import DpoRow, ExportForm, KtoRow, SftRow

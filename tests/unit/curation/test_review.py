@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from runlog_making import open_log, passing, repeated_failures, run
 
-from burnish.curation.review import (
+from burnish.curation.review.items import (
     Correction,
     KnownFailure,
     KnownFailures,
@@ -21,7 +21,7 @@ from burnish.curation.review import (
     refusal,
     review_items,
 )
-from burnish.curation.review_reading import ReviewedFile, read_review
+from burnish.curation.review.reading import ReviewedFile, read_review
 from burnish.diagnosis import UNLABELLED, RunCodes, diagnose
 from burnish.errors import InvalidInputError
 from burnish.jsonl import to_jsonl

@@ -7,7 +7,7 @@ from typing import Any
 
 from runlog_making import open_log, open_older_log, passing, run
 
-from burnish.curation.review_queue import queue_rows
+from burnish.curation.review.queue import queue_rows
 
 
 def order(folder: Path, lines: list[dict[str, Any]], *labels: str, slices: tuple[str, ...] = ()) -> list[str]:

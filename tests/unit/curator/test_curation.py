@@ -11,7 +11,7 @@ import pytest
 from runlog_making import jsonl, repeated_failures
 
 from burnish import layout
-from burnish.curation.sealing import LEFT_OUT
+from burnish.curation.output.sealing import LEFT_OUT
 from burnish.objectstores.memory import MemoryObjectStore
 from burnish.schemas.dataset import DatasetManifest, LeftOut
 from burnish.schemas.evaluation import EvalManifest

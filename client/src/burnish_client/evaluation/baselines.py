@@ -16,8 +16,8 @@ from typing import Any, get_args
 
 import numpy as np
 
-from burnish.curation.exports import parse_rows
 from burnish.curation.leakage import check_leaks, guarded_keys
+from burnish.curation.output.exports import parse_rows
 from burnish.errors import InvalidInputError
 from burnish.extras import Late
 from burnish.schemas.base import Message, spoken_key

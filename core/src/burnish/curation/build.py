@@ -30,10 +30,10 @@ from burnish.curation.gates.screen import Screen
 from burnish.curation.gates.texts import TextGate, row_texts
 from burnish.curation.leakage import check_leaks, guarded_keys
 from burnish.curation.lengths import Lengths
+from burnish.curation.output.sealing import LEFT_OUT, TRAIN, VALIDATION, BuiltDataset, measure, with_files
 from burnish.curation.own_grader import benchmark_graders
-from burnish.curation.review import Correction, Judgement
+from burnish.curation.review.items import Correction, Judgement
 from burnish.curation.rows import Rows, empty_wrong_answers, example_rows, make_rows
-from burnish.curation.sealing import LEFT_OUT, TRAIN, VALIDATION, BuiltDataset, measure, with_files
 from burnish.curation.splitting import Partition, Unit, partition_with_uncorrected, units
 from burnish.curation.targets import (
     NO_CORRECTION,
@@ -85,7 +85,7 @@ def build_dataset(
     suggestions: Suggestions | None = None,
     judgements: Mapping[str, Judgement] | None = None,
 ) -> BuiltDataset:
-    """Build what the spec asks for; spec.labels are taken as checked (burnish.curation.review.choose_labels).
+    """Build what the spec asks for; spec.labels are taken as checked (burnish.curation.review.items.choose_labels).
 
     Held-out depends on labels, slices, corrections, shares and seed alone: not on format or anchors (KTO draws the questions that nobody
     corrected apart, DPO those that have a preference instead). suggestions: teachers' answers by question; spec.source says whether those of

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from burnish.curation.anchors import Anchor
-from burnish.curation.sealing import Row
+from burnish.curation.output.sealing import Row
 from burnish.curation.splitting import Partition, Unit, hash_rank
 from burnish.curation.targets import Example
 from burnish.schemas.base import Message

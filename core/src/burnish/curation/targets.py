@@ -14,7 +14,7 @@ from burnish.curation.gates.lookalikes import Asked
 from burnish.curation.own_grader import OwnGrader, logged_grader, objection, passes
 from burnish.curation.preferences.settling import CONFLICT as CONFLICTING_PREFERENCES
 from burnish.curation.preferences.settling import Settled, settle
-from burnish.curation.review import Correction, Judgement, decided_failures, first_failures, keys_of_rows
+from burnish.curation.review.items import Correction, Judgement, decided_failures, first_failures, keys_of_rows
 from burnish.diagnosis.clusters import RunCodes
 from burnish.runlogs.prompts import PROMPT_COLUMNS, is_plain, prompt_messages, prompt_of
 from burnish.runlogs.reader import RunLogReader

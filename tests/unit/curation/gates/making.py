@@ -11,8 +11,8 @@ from runlog_making import open_log, passing, run
 
 from burnish.curation.build import Guard, build_dataset
 from burnish.curation.lengths import CharacterLengths
-from burnish.curation.review import Correction
-from burnish.curation.sealing import BuiltDataset
+from burnish.curation.output.sealing import BuiltDataset
+from burnish.curation.review.items import Correction
 from burnish.schemas.benchmark import BenchmarkQuestion, GraderSpec
 from burnish.schemas.dataset import DatasetSpec, LeftOut
 from burnish.schemas.review import TeacherSuggestion

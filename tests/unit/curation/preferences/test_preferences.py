@@ -13,12 +13,12 @@ from runlog_making import open_log, run
 
 from burnish.curation.build import build_dataset
 from burnish.curation.lengths import CharacterLengths
+from burnish.curation.output.sealing import BuiltDataset
 from burnish.curation.preferences.answers import Answer, distinct, logged_answers
 from burnish.curation.preferences.pairs import pairs_of
 from burnish.curation.preferences.settling import CONFLICT, NEITHER, RATED, TIE, settle
-from burnish.curation.review import Correction, Judgement, known_failures, review_items
-from burnish.curation.review_reading import ReviewedFile, read_review
-from burnish.curation.sealing import BuiltDataset
+from burnish.curation.review.items import Correction, Judgement, known_failures, review_items
+from burnish.curation.review.reading import ReviewedFile, read_review
 from burnish.jsonl import to_jsonl
 from burnish.schemas.dataset import DatasetSpec
 from burnish.schemas.review import Choice, Preference, ReviewDecision, ReviewEvent

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
 from burnish.curation.distillation.taken import Suggestions, Taken
-from burnish.curation.review import Correction
+from burnish.curation.review.items import Correction
 from burnish.curation.targets import BY_A_PERSON, Example
 from burnish.schemas.dataset import RowOrigin, RowOriginKind
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 from burnish.curation.distillation.graded import best_first
 from burnish.curation.own_grader import OwnGrader, objection, passes
-from burnish.curation.review import Correction
+from burnish.curation.review.items import Correction
 from burnish.curation.targets import Target
 from burnish.schemas.review import SuggestionGrade, TeacherSuggestion
 

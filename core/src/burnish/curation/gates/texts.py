@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Sequence
 from burnish.curation.gates import personal
 from burnish.curation.gates.ledger import Ledger
 from burnish.curation.gates.secrets import SecretScanner
-from burnish.curation.sealing import Row
+from burnish.curation.output.sealing import Row
 from burnish.curation.splitting import Partition
 from burnish.curation.targets import Example
 from burnish.schemas.base import Message

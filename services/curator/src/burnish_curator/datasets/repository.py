@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import Literal
 
 from burnish import layout
-from burnish.curation.exports import export, parse_rows
-from burnish.curation.folder import folder_files, zipped
-from burnish.curation.sealing import CARD, LEFT_OUT, TRAIN, VALIDATION, BuiltDataset
+from burnish.curation.output.exports import export, parse_rows
+from burnish.curation.output.folder import folder_files, zipped
+from burnish.curation.output.sealing import CARD, LEFT_OUT, TRAIN, VALIDATION, BuiltDataset
 from burnish.digests import dataset_version
 from burnish.errors import NotFoundError
 from burnish.objectstores.verified import require_version

@@ -10,8 +10,8 @@ from burnish import layout
 from burnish.curation.build import Guard, build_dataset
 from burnish.curation.distillation.taken import Suggestions
 from burnish.curation.lengths import Lengths
-from burnish.curation.review import Correction, choose_labels
-from burnish.curation.sealing import BuiltDataset
+from burnish.curation.output.sealing import BuiltDataset
+from burnish.curation.review.items import Correction, choose_labels
 from burnish.diagnosis import check_slices
 from burnish.errors import BurnishError, InvalidInputError
 from burnish.schemas.dataset import DatasetManifest, DatasetSpec

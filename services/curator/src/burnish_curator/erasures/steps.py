@@ -13,9 +13,9 @@ from tempfile import TemporaryDirectory
 import orjson
 
 from burnish import layout
-from burnish.curation.exports import parse_rows
 from burnish.curation.lengths import Lengths
-from burnish.curation.sealing import LEFT_OUT, TRAIN, VALIDATION, BuiltDataset, Row, without_rows
+from burnish.curation.output.exports import parse_rows
+from burnish.curation.output.sealing import LEFT_OUT, TRAIN, VALIDATION, BuiltDataset, Row, without_rows
 from burnish.digests import sha256_hex
 from burnish.erasure.documents import answers_to, redacted
 from burnish.erasure.parts import rewrite

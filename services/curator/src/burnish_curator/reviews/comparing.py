@@ -9,7 +9,7 @@ import numpy as np
 
 from burnish.curation.preferences.answers import Answer, distinct, logged_answers
 from burnish.curation.preferences.pairs import Pair, pairs_of
-from burnish.curation.review import KnownFailures, seen_failures
+from burnish.curation.review.items import KnownFailures, seen_failures
 from burnish.schemas.review import Preference, ReviewDecision
 from burnish_curator.reviews.history import ReviewHistory
 from burnish_curator.reviews.suggestions.repository import SuggestionRepository

@@ -12,7 +12,7 @@ import numpy as np
 
 from burnish.curation.preferences.answers import Answer
 from burnish.curation.preferences.checking import with_known_answers
-from burnish.curation.review import known_failures, of_no_failure, refusal, seen_failures
+from burnish.curation.review.items import known_failures, of_no_failure, refusal, seen_failures
 from burnish.digests import sha256_hex
 from burnish.errors import ConflictError, InvalidInputError, NotFoundError
 from burnish.runlogs.reader import RunLogReader

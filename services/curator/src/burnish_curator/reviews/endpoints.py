@@ -7,7 +7,7 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Query, Request, Response
 from fastapi.responses import StreamingResponse
 
-from burnish.curation.review import Prefill
+from burnish.curation.review.items import Prefill
 from burnish.schemas.base import Frozen, StorableText
 from burnish.schemas.review import MOST_EVENTS, ReviewDecision, ReviewEvent, ReviewProgress, ReviewState
 from burnish.schemas.runlog import ReviewImport

@@ -9,7 +9,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Engine, Row, Select, func, select
 
-from burnish.curation.review import Correction, Judgement
+from burnish.curation.review.items import Correction, Judgement
 from burnish.schemas.review import CORRECTIONS, PREFERENCES, Preference, ReviewEffort, ReviewEvent, ReviewState
 from burnish_curator.database import (
     ReviewEventRow,

@@ -13,8 +13,8 @@ from threading import Lock
 
 import numpy as np
 
-from burnish.curation.review import choose_labels
-from burnish.curation.review_queue import queue_rows
+from burnish.curation.review.items import choose_labels
+from burnish.curation.review.queue import queue_rows
 from burnish.diagnosis import UNLABELLED
 from burnish.schemas.review import STATES, ReviewState
 from burnish.schemas.runlog import FailureCluster

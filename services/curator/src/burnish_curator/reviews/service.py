@@ -9,7 +9,7 @@ from itertools import islice
 from typing import TypeVar
 
 from burnish.curation.jsonl import rejected
-from burnish.curation.review import (
+from burnish.curation.review.items import (
     Prefill,
     choose_labels,
     first_failures,
@@ -17,7 +17,7 @@ from burnish.curation.review import (
     of_no_failure,
     review_items,
 )
-from burnish.curation.review_reading import read_review
+from burnish.curation.review.reading import read_review
 from burnish.diagnosis import UNLABELLED
 from burnish.errors import BurnishError, PreconditionError
 from burnish.jsonl import to_jsonl

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from burnish.curation.exports import export, parse_rows
+from burnish.curation.output.exports import export, parse_rows
 from burnish.digests import file_sha256
 from burnish.errors import CorruptDataError
 from burnish.layout import dataset as dataset_key

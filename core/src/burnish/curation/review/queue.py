@@ -9,7 +9,7 @@ import orjson
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from burnish.curation.review import first_failures
+from burnish.curation.review.items import first_failures
 from burnish.diagnosis.clusters import RunCodes
 from burnish.runlogs.reader import RunLogReader
 

@@ -14,7 +14,7 @@ import orjson
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from burnish.curation.sealing import Row
+from burnish.curation.output.sealing import Row
 from burnish.digests import sha256_hex
 from burnish.schemas.base import Message
 from burnish.schemas.dataset import DatasetFormat, DatasetManifest, DpoRow, KtoRow

@@ -1,6 +1,6 @@
 """What people review of a run log, as the items of a file: one a question with its failing answer; and what a decision must be.
 
-A file is read back by `burnish.curation.review_reading`.
+A file is read back by `burnish.curation.review.reading`.
 """
 
 from __future__ import annotations

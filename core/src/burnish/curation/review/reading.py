@@ -10,7 +10,7 @@ from burnish.curation.jsonl import read_jsonl, rejected
 from burnish.curation.preferences.answers import Answer
 from burnish.curation.preferences.checking import with_known_answers
 from burnish.curation.preferences.items import preference_of
-from burnish.curation.review import Correction, KnownFailures, refusal
+from burnish.curation.review.items import Correction, KnownFailures, refusal
 from burnish.schemas.review import CORRECTIONS, PREFERENCES, SET_ASIDE, THUMBS, ReviewDecision, ReviewState
 from burnish.schemas.runlog import RejectedLine, ReviewItem
 
