@@ -13,7 +13,8 @@ from unit.curation.gates.making import build, corrected, failures, left_out, pro
 from burnish.curation.lengths import CharacterLengths
 from burnish.curation.output.exports import parse_rows
 from burnish.curation.output.sealing import without_rows
-from burnish.curation.review.items import Prefill, known_failures, read_review, review_items
+from burnish.curation.review.items import Prefill, known_failures, review_items
+from burnish.curation.review.reading import read_review
 from burnish.errors import PreconditionError
 from burnish.runlogs.prompts import prompt_messages
 from burnish.schemas.base import message_key
