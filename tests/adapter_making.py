@@ -61,9 +61,9 @@ def lora_arrays(rank: int = 4, layers: int = LAYERS, hidden: int = HIDDEN, seed:
     return arrays
 
 
-def arrays_for(linears: Mapping[str, tuple[int, int]], rank: int = 4) -> Arrays:
+def arrays_for(linears: Mapping[str, tuple[int, int]], rank: int = 4, seed: int = 0) -> Arrays:
     """A and B for layers of any base, by their (output, input) features; B is zero, so that it changes nothing."""
-    random = np.random.default_rng(0)
+    random = np.random.default_rng(seed)
     arrays: Arrays = {}
     for module, (out, inp) in linears.items():
         arrays[f"base_model.model.{module}.lora_A.weight"] = random.normal(size=(rank, inp)).astype(np.float32)

@@ -146,7 +146,8 @@ def test_weights_that_come_back_are_a_version_whoever_dies_meanwhile(
     tiny_base: Path,
 ) -> None:
     fake = TogetherTuning()
-    fake.adapter = adapter_files(arrays=arrays_for(BaseModel.open(tiny_base).linears))
+    # Weights of its own: the same ones are the version that another test of this store has published.
+    fake.adapter = adapter_files(arrays=arrays_for(BaseModel.open(tiny_base).linears, seed=1))
     together.answers, together.victim = fake, lambda: running.worker_pids()[0]
     together.faults = [Fault(fake.weights, "after", "kill")]
     place = pb.HostedSpec(provider="together", model=fake.model, spend_limit_usd=1)

@@ -52,5 +52,9 @@ async def test_bytes_that_are_no_message_are_an_invalid_argument(
 
 @pytest.mark.parametrize("method", [method for method in METHODS if "Health" not in method])
 async def test_a_strangers_bytes_are_not_read(service: Service, method: str) -> None:
-    error = await ended(service, method, JUNK[0], ())
+    """A refusal may come before the client has sent its message, which grpc.aio then tells instead of the answer: the call is made again."""
+    for _ in range(5):
+        error = await ended(service, method, JUNK[0], ())
+        if error.details() != "Internal error from Core":
+            break
     assert error.code() is grpc.StatusCode.UNAUTHENTICATED
