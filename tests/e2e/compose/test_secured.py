@@ -35,6 +35,7 @@ PARTS = (
 )  # not Grafana, whose image is pulled
 ROTATED = ("BURNISH_TOKEN", "BURNISH_S3_ACCESS_KEY", "BURNISH_S3_SECRET_KEY")
 STEPS, INTERVAL = 12, 3
+RESTARTED = "sum(increase(burnish_trainer_restarts_total[10m]))"
 # What has no series until it happens, and did not happen since these containers started.
 QUIET = {"Cache hits", "Run log lines and corrections", "Dataset builds"}
 
@@ -170,6 +171,8 @@ def test_two_trainers_share_the_queue_and_one_takes_over_when_the_other_is_kille
         for job_id in jobs:
             told = [event.metrics.step for event in client.events(job_id) if event.WhichOneof("event") == "metrics"]
             assert set(told) == set(range(1, STEPS + 1)), "a step is missing"
+    # Its counter begins with the first restart, and ends with the trainer's container: a rate needs two scrapes of it.
+    until(lambda: asked(secured, [RESTARTED])[0], 90, "Prometheus has the restart of the orphan's worker")
     assert {adapter["name"] for adapter in listed(logged_in, "adapters", secured.folder)} >= {"one", "other"}
     secured.compose("up", "--wait", "--no-build", *PARTS)
 
