@@ -106,6 +106,10 @@ async def test_calls_are_counted_by_the_status_in_which_they_end(watched: Watche
     watched.planner.error = ZeroDivisionError("a defect")
     with pytest.raises(grpc.aio.AioRpcError):
         await watched.stub.PreviewTuningJob(pb.CreateTuningJobRequest(spec=watched.spec), metadata=ALLOWED)
+    for _ in range(100):  # it is counted after it was answered
+        if watched.count(f"{SERVICE}/PreviewTuningJob", "INTERNAL") is not None:
+            break
+        await asyncio.sleep(0.02)
     assert watched.count(f"{SERVICE}/PreviewTuningJob", "INTERNAL") == 1
     refused, forbidden, defect = (span.status.is_ok for span in watched.ended.get_finished_spans())
     assert (refused, forbidden, defect) == (True, True, False)
