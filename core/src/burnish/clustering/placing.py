@@ -50,25 +50,25 @@ def _placed(both: Failures, compared: Compared, cluster_O: np.ndarray) -> np.nda
     old = np.array(["" if each is None else each for each in both.signatures[:count]])
     placed = np.full(len(new), ALONE)
     for signature in np.unique(new):
-        asking, known = np.flatnonzero(new == signature), (old == signature) & (cluster_O >= 0)
+        query, known = np.flatnonzero(new == signature), (old == signature) & (cluster_O >= 0)
         if not known.any():
             continue
         vector_R = compared.plain_R if signature else compared.vector_R
-        voted, likeness, least = _voted(vector_R[:count][known], cluster_O[known], vector_R[count:][asking])
+        voted, likeness, least = _voted(vector_R[:count][known], cluster_O[known], vector_R[count:][query])
         is_near = True if signature else likeness >= least
-        placed[asking] = np.where(is_near, voted, ALONE)
+        placed[query] = np.where(is_near, voted, ALONE)
     return placed
 
 
-def _voted(known: np.ndarray, cluster_K: np.ndarray, asking: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Of each that asks: the cluster of its neighbours, how much like these it is, and how much nearly all of the cluster's own are like theirs."""
+def _voted(known: np.ndarray, cluster_K: np.ndarray, query: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Of each query: the cluster of its neighbours, how much like these it is, and how much nearly all of the cluster's own are like theirs."""
     numbers = np.unique(cluster_K)
     indices, cosines = nearest(known, ASKED)
     likeness = (
         (cosines * (cluster_K[indices] == cluster_K[:, None])).mean(axis=1) if indices.size else np.ones(len(known))
     )
     least = np.array([np.percentile(likeness[cluster_K == number], STRICTNESS) for number in numbers])
-    indices, cosines = nearest(known, ASKED, asking)
+    indices, cosines = nearest(known, ASKED, query)
     votes = np.stack([(cosines * (cluster_K[indices] == number)).sum(axis=1) for number in numbers], axis=1)
     best = votes.argmax(axis=1)
-    return numbers[best], votes[np.arange(len(asking)), best] / indices.shape[1], least[best]
+    return numbers[best], votes[np.arange(len(query)), best] / indices.shape[1], least[best]
