@@ -120,6 +120,7 @@ def test_a_provider_trains_a_job_while_the_device_is_busy(
     events = list(calls.watch(job_id))
     assert calls.get(here).state == pb.TuningJob.STATE_RUNNING
     calls.cancel(here)
+    calls.reaches_state(here, pb.TuningJob.STATE_CANCELLED, 60)
     job = calls.get(job_id)
     assert job.state == pb.TuningJob.STATE_SUCCEEDED, job.error
     assert not job.HasField("adapter")

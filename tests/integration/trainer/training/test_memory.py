@@ -5,7 +5,10 @@ from __future__ import annotations
 import subprocess
 import sys
 
+import pytest
+
 from burnish_trainer.executors.launch import base_environment
+from burnish_trainer.hardware.machine import cpu_dtype
 
 PRODUCTS = """
 import re
@@ -31,6 +34,10 @@ print(held_megabytes() - before)
 """
 
 
+@pytest.mark.skipif(
+    cpu_dtype() == "float32",
+    reason="a processor without products in bfloat16 trains in float32, whose products keep nothing",
+)
 def test_products_of_other_lengths_are_not_kept() -> None:
     """80 lengths grew by 740 MB, and a run has hundreds; the products of one step and of the next few may stay."""
     command = [sys.executable, "-c", PRODUCTS]
