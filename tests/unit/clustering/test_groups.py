@@ -10,8 +10,8 @@ import pytest
 from cluster_making import Planted, agreement, canned, open_planted, planted, signed
 from runlog_making import open_log, run
 
-from burnish.clustering.failures import failing_rows, read_failures
-from burnish.clustering.finding import Found, find
+from burnish.clustering.failures import compare, failing_rows, read_failures
+from burnish.clustering.finding import Draft, Found, describe, find, topics_of
 from burnish.clustering.placing import place
 from burnish.embedding.vectors import WordLlama
 
@@ -60,6 +60,47 @@ def test_a_name_in_a_canned_text_is_no_part_of_its_name(tmp_path: Path) -> None:
     found = found_in(tmp_path, [*made, *planted("held", 80, seed=6)])
     (one,) = [cluster for cluster in found.clusters if cluster.canned]
     assert (one.name, one.size) == ("hola-un-agente-se-pondrá", 20)
+
+
+TOPICS = [
+    "billing",
+    "refunds",
+    "shipping",
+    "returns",
+    "orders",
+    "invoices",
+    "taxes",
+    "stock",
+    "colours",
+    "sizes",
+    "prices",
+    "offers",
+]
+
+
+@pytest.mark.parametrize("seed", [0, 1])
+def test_answers_of_one_template_are_called_by_its_opening(tmp_path: Path, seed: int) -> None:
+    """No word sets them apart, since there are no others. Twice the same opening is two names."""
+    answers = [f"Your question about {topic} is not one that we answer." for topic in TOPICS]
+    log, codes = open_log(tmp_path, [run(f"q{n}", answer=each, failure_label=None) for n, each in enumerate(answers)])
+    failures = read_failures(log, codes, failing_rows(codes))
+    assert [cluster.name for cluster in find(failures, EMBEDDER, seed).clusters] == ["your-question-about-is-not"]
+    compared = compare(failures, EMBEDDER, seed)
+    halves = np.arange(len(failures)) % 2
+    found = describe(failures, compared, [Draft(), Draft()], halves, topics_of(failures, compared))
+    assert [cluster.name for cluster in found.clusters] == [
+        "your-question-about-is-not",
+        "your-question-about-is-not-2",
+    ]
+
+
+def test_what_is_said_to_one_question_alone_is_no_name(tmp_path: Path) -> None:
+    """A clustering holds no person's text, so that an erasure need not look there."""
+    log, codes = open_log(tmp_path, [run("q", answer="Dear Anna Kowalska, no.", failure_label=None)] * 3)
+    failures = read_failures(log, codes, failing_rows(codes))
+    compared = compare(failures, EMBEDDER, 0)
+    found = describe(failures, compared, [Draft()], np.zeros(3, dtype=int), topics_of(failures, compared))
+    assert [cluster.name for cluster in found.clusters] == ["unnamed"]
 
 
 def test_a_pattern_with_the_topic_filled_in_is_not_canned(tmp_path: Path) -> None:

@@ -5,7 +5,7 @@ In a graph of few distinct answers such a text has neighbours only because it mu
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, defaultdict
 
 import numpy as np
 
@@ -56,8 +56,17 @@ def _is_one_text(failures: Failures, compared: Compared, inside: np.ndarray, lea
 
 
 def opening(failures: Failures, inside: np.ndarray) -> str:
-    """The first words of the commonest text that half of the answers have, too: what a canned text is called by. Empty if it has no word."""
+    """The first words of the commonest text that half of the answers have, too: what a canned text is called by, or a cluster without a telling phrase.
+
+    Empty if there is no such word. What is said to one question alone may be a person's, and is no name.
+    """
     ((common, _),) = Counter(tuple(failures.answers[i]) for i in inside).most_common(1)
-    seen = Counter(word for i in inside for word in set(failures.answers[i]))
-    shared = [word for word in common if word[0].isalpha() and seen[word] >= OPENING_SHARE * len(inside)]
+    seen: Counter[str] = Counter()
+    asked: dict[str, set[int]] = defaultdict(set)
+    for i in inside:
+        for word in set(failures.answers[i]):
+            seen[word] += 1
+            asked[word].add(int(failures.question_R[i]))
+    least = OPENING_SHARE * len(inside)
+    shared = [word for word in common if word[0].isalpha() and seen[word] >= least and len(asked[word]) > 1]
     return " ".join(shared[:OPENING_WORDS])

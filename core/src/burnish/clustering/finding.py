@@ -131,8 +131,10 @@ def _name(
 ) -> str:
     if not draft.by_phrases:
         return name_of([], mine, draft.signature or "unnamed")
-    form = form_of_all([failures.forms[i] for i in inside]) or "unnamed"
-    return name_of(phrases, taken | mine, form, prefix=draft.signature or "")
+    form = form_of_all([failures.forms[i] for i in inside])
+    if not phrases and form is None and (text := opening(failures, inside)):
+        phrases = [text]
+    return name_of(phrases, taken | mine, form or "unnamed", prefix=draft.signature or "")
 
 
 def _cluster(
