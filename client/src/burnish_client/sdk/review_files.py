@@ -9,6 +9,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -16,10 +17,13 @@ from typing import Any
 from pydantic import ValidationError
 
 from burnish.errors import InvalidInputError
+from burnish.schemas.dataset import DatasetFormat
 from burnish.schemas.runlog import ReviewItem
 
 COLUMNS = list(ReviewItem.model_fields)
 _FORMULA = ("=", "+", "-", "@", "\t", "\r", "'")
+_FORMAT_OF: dict[str, DatasetFormat] = {"a": "dpo", "b": "dpo", "up": "kto", "down": "kto"}
+_ORDER: tuple[DatasetFormat, ...] = ("sft", "dpo", "kto")
 _BOM = "\ufeff"  # tells Excel that the file is UTF-8
 
 
@@ -53,6 +57,20 @@ def from_csv(content: bytes) -> list[ReviewItem]:
         raise InvalidInputError(f"column {unknown[0]!r} is not known: there are {', '.join(COLUMNS)}", field=unknown[0])
     csv.field_size_limit(len(text) + 1)
     return [_item(row, rows.line_num) for row in rows if any(row.values())]
+
+
+def formats_of(items: Iterable[ReviewItem]) -> dict[DatasetFormat, int]:
+    """The formats of a dataset that the items make rows of, and how many do, the most first.
+
+    A correction counts for sft, though dpo and kto take it too; a comparison for dpo; a thumb for kto. Ties and `neither` make no row.
+    """
+    found: Counter[DatasetFormat] = Counter()
+    for item in items:
+        if item.corrected_output.strip():
+            found["sft"] += 1
+        elif item.preference in _FORMAT_OF:
+            found[_FORMAT_OF[item.preference]] += 1
+    return dict(sorted(found.items(), key=lambda each: (-each[1], _ORDER.index(each[0]))))
 
 
 def _cell(value: Any) -> str:

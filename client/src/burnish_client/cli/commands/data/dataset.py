@@ -41,6 +41,9 @@ class BuildOptions(SplitOptions):
     take_ungraded: bool = option(
         False, "With --source teacher: also answers that nothing has graded.", names=["--take-ungraded"]
     )
+    preferences: Literal["keep", "drop"] = option(
+        "keep", "Comparisons (dpo) and thumbs (kto), as rows where there is no correction."
+    )
     near_duplicates: Literal["drop", "keep"] = option(
         "drop", "Questions that ask nearly the same: on one side of the split, and of rows with one answer, one."
     )
@@ -76,6 +79,7 @@ def build_dataset(
             seed=options.seed,
             source=options.source,
             take_ungraded=options.take_ungraded,
+            preferences=options.preferences == "keep",
             near_duplicates=options.near_duplicates,
             contamination=options.contamination,
             paraphrases=options.paraphrases,

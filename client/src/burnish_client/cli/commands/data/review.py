@@ -5,6 +5,7 @@ from __future__ import annotations
 import getpass
 from enum import StrEnum
 from pathlib import Path
+from shlex import quote
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
@@ -16,7 +17,7 @@ from burnish_client.cli.views import console
 from burnish_client.cli.views.console import JsonFlag
 
 if TYPE_CHECKING:
-    from burnish.schemas.runlog import ReviewImport
+    from burnish.schemas.runlog import ReviewImport, ReviewItem
 
 app = typer.Typer(help="Reviews: where they stand, and as files for other tools.", no_args_is_help=True)
 SHOWN_REJECTED = 10
@@ -107,12 +108,29 @@ def import_review(
             f"[yellow]{file}, {'item' if file.suffix.lower() == '.csv' else 'line'} {line.line_number}:[/] {console.one_line(line.reason)}"
         )
     if answer.accepted or answer.preferred:
-        labels = "".join(f" --label {label}" for label in _corrected_labels(file, answer))
-        console.next_step(f"burnish dataset build NAME --run-log {run_log_id}{labels}")
+        _say_what_to_build(run_log_id, _taken_items(file, answer))
 
 
-def _corrected_labels(file: Path, answer: ReviewImport) -> list[str]:
-    """The failure labels of the corrections and preferences that were accepted, in the file's order."""
+def _say_what_to_build(run_log_id: str, items: list[ReviewItem]) -> None:
+    """The dataset that most of the items make rows of, and which other format has a use for the rest."""
+    from burnish_client.sdk.review_files import formats_of
+
+    formats = formats_of(items)
+    if not formats:
+        return console.note("Ties and `neither` make no rows of a dataset: somebody must prefer, rate or correct.")
+    first = next(iter(formats))
+    useful = {each.failure_label: None for each in items if formats_of([each]).keys() & {"sft", first}}
+    labels = "".join(f" --label {quote(label)}" for label in useful)
+    chosen = "" if first == "sft" else f" --format {first}"
+    console.next_step(f"burnish dataset build NAME --run-log {run_log_id}{labels}{chosen}")
+    for other in formats:
+        if other not in (first, "sft"):
+            what = "Comparisons" if other == "dpo" else "Thumbs"
+            console.note(f"{what} ({formats[other]:,}) make rows with --format {other} only.")
+
+
+def _taken_items(file: Path, answer: ReviewImport) -> list[ReviewItem]:
+    """The corrections and preferences that were accepted, in the file's order."""
     from burnish.schemas.runlog import ReviewItem
     from burnish_client.sdk.review_files import from_csv, is_csv
 
@@ -125,7 +143,7 @@ def _corrected_labels(file: Path, answer: ReviewImport) -> list[str]:
         items = [
             ReviewItem.model_validate_json(line) for number, line in numbered if line.strip() and number not in rejected
         ]
-    return list(dict.fromkeys(item.failure_label for item in items if item.corrected_output or item.preference))
+    return [item for item in items if item.corrected_output.strip() or item.preference]
 
 
 def _user_name() -> str:

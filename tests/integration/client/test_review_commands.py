@@ -1,0 +1,115 @@
+"""`burnish review import` points to the dataset that what was imported makes, and a build can leave preferences out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from itertools import count
+from pathlib import Path
+
+import pytest
+from curator_thread import TOKEN, curator_thread
+from runlog_making import jsonl, run
+
+from burnish.schemas.runlog import ReviewItem
+from burnish_client.cli import app as cli
+from burnish_client.sdk.curator import CuratorClient
+from burnish_client.sdk.review_files import from_csv, is_csv, to_csv
+
+Burnish = Callable[..., str]
+
+
+@pytest.fixture(scope="module")
+def curator(tmp_path_factory: pytest.TempPathFactory) -> Iterator[CuratorClient]:
+    folder = tmp_path_factory.mktemp("curator")
+    with curator_thread(folder) as url, CuratorClient(url, TOKEN) as client, pytest.MonkeyPatch.context() as patch:
+        for name, value in (("HOME", str(folder / "home")), ("CURATOR_URL", url), ("TOKEN", TOKEN)):
+            patch.setenv(f"BURNISH_{name}", value)
+        yield client
+
+
+@pytest.fixture
+def asked(curator: CuratorClient, tmp_path: Path) -> str:
+    """The id of a run log of its own: nine questions that two models failed, so that there are two answers to each."""
+    lines = [
+        run(
+            f"p{n}",
+            answer=f"-answer of {model} to {n}",
+            model=model,
+            run_id=model,
+            failure_label="not json",
+            test=tmp_path.name,
+        )
+        for n in range(9)
+        for model in ("one", "two")
+    ]
+    (tmp_path / "log.jsonl").write_bytes(jsonl(lines))
+    return curator.import_run_log(tmp_path / "log.jsonl", "asked").manifest.id
+
+
+@pytest.fixture
+def burnish(curator: CuratorClient, capsys: pytest.CaptureFixture[str]) -> Burnish:
+    def said(*words: str, code: int = 0) -> str:
+        assert cli.run(list(words)) == code, capsys.readouterr().err
+        printed = capsys.readouterr()
+        return " ".join((printed.out + printed.err).split())
+
+    return said
+
+
+def read(file: Path) -> dict[str, ReviewItem]:
+    content = file.read_bytes()
+    items = from_csv(content) if is_csv(file) else map(ReviewItem.model_validate_json, content.splitlines())
+    return {item.question_id: item for item in items}
+
+
+def write(file: Path, items: list[ReviewItem]) -> None:
+    file.write_bytes(to_csv(items) if is_csv(file) else jsonl([item.model_dump(mode="json") for item in items]))
+
+
+def exported(burnish: Burnish, asked: str, file: Path) -> dict[str, ReviewItem]:
+    burnish("review", "export", asked, "--label", "not json", "--out", str(file))
+    return read(file)
+
+
+def import_filled(burnish: Burnish, asked: str, file: Path, filled: dict[str, dict[str, str]]) -> str:
+    items = exported(burnish, asked, file)
+    write(file, [items[question].model_copy(update=fields) for question, fields in filled.items()])
+    return burnish("review", "import", str(file), "--run-log", asked, "--author", "mia")
+
+
+COMPARED, RATED, CORRECTED = {"preference": "a"}, {"preference": "up"}, {"corrected_output": "{}"}
+
+
+def test_the_next_command_builds_what_was_imported(burnish: Burnish, asked: str, tmp_path: Path) -> None:
+    """Of several formats that which most items make rows of; the other is named."""
+    questions = (f"p{n % 9}" for n in count())
+    build = f"next: burnish dataset build NAME --run-log {asked} --label 'not json'"
+    for filled, ending in (
+        ([RATED], f"{build} --format kto"),
+        ([COMPARED, CORRECTED, COMPARED, RATED], f"{build} --format dpo Thumbs (1) make rows with --format kto only."),
+        ([CORRECTED, CORRECTED, COMPARED], f"{build} Comparisons (1) make rows with --format dpo only."),
+        ([CORRECTED], build),
+        (
+            [{"preference": "tie"}],
+            "Ties and `neither` make no rows of a dataset: somebody must prefer, rate or correct.",
+        ),
+    ):
+        numbered = {next(questions): fields for fields in filled}
+        assert import_filled(burnish, asked, tmp_path / "review.csv", numbered).endswith(ending)
+
+
+def test_a_build_can_leave_preferences_out(
+    curator: CuratorClient, burnish: Burnish, asked: str, tmp_path: Path
+) -> None:
+    compared, corrected = (
+        dict.fromkeys(["p0", "p1", "p2", "p3", "p4", "p5"], COMPARED),
+        dict.fromkeys(["p6", "p7"], CORRECTED),
+    )
+    import_filled(burnish, asked, tmp_path / "review.jsonl", compared | corrected)
+    build = ("dataset", "build", "chosen", "--run-log", asked, "--label", "not json", "--format", "dpo")
+    burnish(*build)
+    assert curator.dataset("chosen").counts.preferences > 0
+    burnish(*build, "--preferences", "drop")
+    without = curator.dataset("chosen")
+    assert (without.spec.preferences, without.counts.preferences) == (False, 0)
+    assert set(without.split.targeted) == {"p6", "p7"}
