@@ -1,10 +1,11 @@
-"""`burnish review import` points to the dataset that what was imported makes, and a build can leave preferences out."""
+"""`burnish review export|import` with everything that a person can decide, as a file and as a table, and which dataset the import points to."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from itertools import count
 from pathlib import Path
+from typing import Any
 
 import pytest
 from curator_thread import TOKEN, curator_thread
@@ -15,6 +16,18 @@ from burnish_client.cli import app as cli
 from burnish_client.sdk.curator import CuratorClient
 from burnish_client.sdk.review_files import from_csv, is_csv, to_csv
 
+FILLED: dict[str, dict[str, str]] = {
+    "p0": {"preference": "a"},
+    "p1": {"preference": "b"},
+    "p2": {"preference": "tie"},
+    "p3": {"preference": "neither"},
+    "p4": {"preference": "up"},
+    "p5": {"preference": "down"},
+    "p6": {"corrected_output": "=the right answer,\n\"quoted\" 'so'"},
+    "p7": {"state": "dismissed", "reason": "asked twice"},
+    "p8": {},
+}
+STATES = ["compared"] * 4 + ["rated", "rated", "corrected", "dismissed", "open"]
 Burnish = Callable[..., str]
 
 
@@ -77,6 +90,34 @@ def import_filled(burnish: Burnish, asked: str, file: Path, filled: dict[str, di
     return burnish("review", "import", str(file), "--run-log", asked, "--author", "mia")
 
 
+@pytest.mark.parametrize("suffix", ["jsonl", "csv"])
+def test_every_state_goes_out_and_comes_back(
+    curator: CuratorClient, burnish: Burnish, asked: str, tmp_path: Path, suffix: str
+) -> None:
+    said = import_filled(burnish, asked, tmp_path / f"filled.{suffix}", FILLED)
+    assert "1 corrections" in said
+    assert "6 preferences, 0 taken back, 1 set aside; 1 lines still empty, 0 rejected" in said
+    first = exported(burnish, asked, tmp_path / f"first.{suffix}")
+    assert [item.state for item in first.values()] == STATES
+    for question, fields in FILLED.items():
+        assert first[question].model_dump(include=fields.keys()) == fields
+    # The file changes nothing where it stands already, and restores all of it where it was removed.
+    events = len(list(curator.review_history(asked)))
+    burnish("review", "import", str(tmp_path / f"first.{suffix}"), "--run-log", asked, "--author", "tom")
+    assert len(list(curator.review_history(asked))) == events == 8
+    burnish("review", "rm", asked)
+    assert {item.state for item in exported(burnish, asked, tmp_path / "none.jsonl").values()} == {"open"}
+    burnish("review", "import", str(tmp_path / f"first.{suffix}"), "--run-log", asked, "--author", "mia")
+    second = exported(burnish, asked, tmp_path / f"second.{suffix}")
+    assert [_kept(item) for item in second.values()] == [_kept(item) for item in first.values()]
+    sources = {event.question_id: event.preference for event in curator.review_history(asked) if event.preference}
+    assert {sources["p0"].a_source, sources["p0"].b_source} == {"one", "two"}
+
+
+def _kept(item: ReviewItem) -> dict[str, Any]:
+    return item.model_dump(exclude={"version"})
+
+
 COMPARED, RATED, CORRECTED = {"preference": "a"}, {"preference": "up"}, {"corrected_output": "{}"}
 
 
@@ -101,10 +142,7 @@ def test_the_next_command_builds_what_was_imported(burnish: Burnish, asked: str,
 def test_a_build_can_leave_preferences_out(
     curator: CuratorClient, burnish: Burnish, asked: str, tmp_path: Path
 ) -> None:
-    compared, corrected = (
-        dict.fromkeys(["p0", "p1", "p2", "p3", "p4", "p5"], COMPARED),
-        dict.fromkeys(["p6", "p7"], CORRECTED),
-    )
+    compared, corrected = dict.fromkeys(list(FILLED)[:6], COMPARED), dict.fromkeys(["p6", "p7"], CORRECTED)
     import_filled(burnish, asked, tmp_path / "review.jsonl", compared | corrected)
     build = ("dataset", "build", "chosen", "--run-log", asked, "--label", "not json", "--format", "dpo")
     burnish(*build)
