@@ -1,7 +1,8 @@
-"""`burnish review export|import` with everything that a person can decide, as a file and as a table, and which dataset the import points to."""
+"""`burnish review export|import` with everything that a person can decide, as a file and as a table, and which dataset the import points to. What other models suggested is listed and removed."""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterator
 from itertools import count
 from pathlib import Path
@@ -11,8 +12,11 @@ import pytest
 from curator_thread import TOKEN, curator_thread
 from runlog_making import jsonl, run
 
+from burnish.schemas.review import TeacherAnswer
 from burnish.schemas.runlog import ReviewItem
+from burnish_client import ClientSettings
 from burnish_client.cli import app as cli
+from burnish_client.evaluation.suggesting import replies_file
 from burnish_client.sdk.curator import CuratorClient
 from burnish_client.sdk.review_files import from_csv, is_csv, to_csv
 
@@ -116,6 +120,43 @@ def test_every_state_goes_out_and_comes_back(
 
 def _kept(item: ReviewItem) -> dict[str, Any]:
     return item.model_dump(exclude={"version"})
+
+
+def test_a_teachers_suggestions_are_listed_and_removed(
+    curator: CuratorClient, burnish: Burnish, asked: str, tmp_path: Path
+) -> None:
+    assert "no suggestions yet" in burnish("review", "suggestions", "ls", asked)
+    answers = [
+        TeacherAnswer(
+            question_id=prompt.question_id,
+            failure_label=prompt.failure_label,
+            prompt_key=prompt.prompt_key,
+            text="yes",
+            model=model,
+            host="a.example.org",
+        )
+        for prompt in curator.review_prompts(asked)
+        for model in ("big", "small")
+    ]
+    curator.suggest(asked, answers)
+    import_filled(burnish, asked, tmp_path / "review.jsonl", {"p0": {"corrected_output": "yes"}})
+    listed = json.loads(burnish("review", "suggestions", "ls", asked, "--json"))
+    assert [(one["model"], one["grades"], one["accepted"]) for one in listed] == [
+        ("big", {"ungraded": 9}, 1),
+        ("small", {"ungraded": 9}, 1),
+    ]
+    assert "a.example.org 9 0 9 0 1" in burnish("review", "suggestions", "ls", asked)
+    # What a call that was cut short left behind would come back with the next call.
+    left = replies_file(ClientSettings().home, asked, "a.example.org", "big")
+    left.parent.mkdir(parents=True)
+    left.write_text("{}")
+    said = burnish("review", "suggestions", "rm", asked, "--model", "big")
+    assert "removed 9 suggestions of big" in said
+    assert "corrections have the text of 1 of them, and stay" in said
+    assert not left.exists()
+    assert {each.model for each in curator.suggestions(asked)} == {"small"}
+    assert curator.review_progress(asked).states["accepted"] == 1
+    assert "those of small at a.example.org" in burnish("review", "suggestions", "rm", asked, "--model", "big", code=1)
 
 
 COMPARED, RATED, CORRECTED = {"preference": "a"}, {"preference": "up"}, {"corrected_output": "{}"}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -13,9 +14,11 @@ from sqlalchemy import Engine, text
 
 from burnish.curation.review.items import Correction
 from burnish.errors import InvalidInputError, UnavailableError
+from burnish.schemas.review import SuggestionRemoval, TeacherSuggestion
 from burnish_curator.database import open_database
 from burnish_curator.database.tables import Base
 from burnish_curator.reviews.repository import CorrectionRepository, Decided
+from burnish_curator.reviews.suggestions.repository import SuggestionRepository
 
 
 @pytest.fixture(params=["sqlite", "postgres"])
@@ -60,6 +63,30 @@ def test_writers_wait_for_each_other(engine: Engine) -> None:
         assert sorted(pool.map(save, range(6))) == [0, 20, 20, 20, 20, 20]
     saved = repository.current("log")
     assert len({c.corrected_output for c in saved.values()}) == 1
+
+
+def test_suggestions_of_a_teacher_are_removed_but_for_whose_a_correction_is(engine: Engine) -> None:
+    suggestions, at = SuggestionRepository(engine), datetime(2026, 11, 30, 12, tzinfo=UTC)
+    common = {"failure_label": "odd", "prompt_key": "0" * 64, "text": "right", "at": at}
+    suggestions.keep(
+        "log",
+        [
+            TeacherSuggestion(question_id=question, model=model, host="a.example.org", grade=grade, **common)
+            for model in ("big", "small")
+            for question, grade in (("q1", "passed"), ("q2", "failed"))
+        ],
+    )
+    CorrectionRepository(engine).record("log", [correction("q1")], "mia")
+    [big, small] = suggestions.teachers("log")
+    assert (big.model, big.grades, big.accepted, big.newest) == ("big", {"passed": 1, "failed": 1}, 1, at)
+    assert suggestions.remove("log", "big") == SuggestionRemoval(removed=2, accepted=1)
+    assert suggestions.remove("log", "small", "b.example.org").removed == 0
+    assert suggestions.teachers("log") == [small]
+    assert [len(given) for given in suggestions.of("log").values()] == [1, 1]
+    assert {q: [s.model for s in given] for q, given in suggestions.of("log", withdrawn=True).items()} == {
+        "q1": ["big", "small"],
+        "q2": ["small"],
+    }
 
 
 def test_several_processes_may_open_a_new_database_at_once(url: str, engine: Engine) -> None:

@@ -163,3 +163,49 @@ async def test_the_page_shows_who_suggested_what_those_that_pass_first(
     assert places == sorted(places), "the last one fails"
     assert [body.count(words) for words in ("✓ passes", "✕ fails", "not graded")] == [2, 1, 0]
     assert "not graded" in (await anonymous.get(f"{page}?item=q3")).text
+
+
+async def test_a_teachers_suggestions_are_removed_and_corrections_still_say_whose_they_were(
+    caller: httpx.AsyncClient, review: str
+) -> None:
+    """Of what it suggested one text stands as a correction, one did before it was taken back, and one nobody has decided about."""
+    await suggest(caller, review, {"q1": "yes, I think", "q2": "no, never", "q3": "Perhaps."})
+    await suggest(caller, review, {"q3": "Surely."}, host="other.example.org")
+    await suggest(caller, review, {"q3": "Never."}, model="small")
+    for question, text in (("q1", "yes, I think"), ("q2", "no, never")):
+        await decide(caller, review, question, "accepted", text, author=question)
+    await caller.post(f"{review}/undo", json={"author": "q1"})
+    await decide(caller, review, "q2", "corrected", "no", author="tom")
+    listed = (await caller.get(f"{review}/teachers")).json()["teachers"]
+    assert [(one["model"], one["host"], one["grades"], one["accepted"]) for one in listed] == [
+        ("big", "api.example.org", {"passed": 2, "ungraded": 1}, 2),
+        ("big", "other.example.org", {"ungraded": 1}, 0),
+        ("small", "api.example.org", {"ungraded": 1}, 0),
+    ]
+    assert (await remove(caller, review, model="big", host="other.example.org")).json() == {"removed": 1, "accepted": 0}
+    assert (await remove(caller, review, model="big")).json() == {"removed": 3, "accepted": 2}
+    again = await remove(caller, review, model="big")
+    assert (again.status_code, again.json()["error"]["message"]) == (
+        404,
+        "no suggestion of 'big' in this review: there are those of small at api.example.org",
+    )
+    assert [one["model"] for one in await kept(caller, review)] == ["small"]
+    assert (await caller.get(f"{review}/progress")).json()["suggestions"] == {"ungraded": 1}
+    assert {"q1", "q3"} <= (await prompts(caller, review, **TEACHER)).keys(), "the teacher can be asked again"
+    # Not even what is kept for the corrections is taken; and it says whose the correction is that stands again.
+    await caller.post(f"{review}/undo", json={"author": "tom"})
+    spec = {"name": "d", "run_log_id": review.split("/")[3], "labels": ["not-json", "vague"], "held_out_share": 0.01}
+    built = (await caller.post("/v1/datasets", json=spec | {"source": "teacher", "take_ungraded": True})).json()
+    assert built["split"]["targeted"] == ["q2", "q3"]
+    await decide(caller, review, "q1", "corrected", "yes", author="tom")
+    built = (await caller.post("/v1/datasets", json=spec | {"labels": ["not-json"]})).json()
+    assert built["origins"] == [{"kind": "accepted", "teacher": "big at api.example.org", "questions": ["q2"]}]
+
+
+async def decide(caller: httpx.AsyncClient, review: str, question: str, state: str, output: str, author: str) -> None:
+    decision = {"question_id": question, "state": state, "output": output, "author": author}
+    assert (await caller.post(f"{review}/decisions", json=decision)).status_code == 200
+
+
+async def remove(caller: httpx.AsyncClient, review: str, **query: str) -> httpx.Response:
+    return await caller.delete(f"{review}/suggestions", params=query)

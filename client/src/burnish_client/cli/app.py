@@ -23,6 +23,7 @@ from burnish_client.cli.commands.data import (
     review,
     runs,
     suggest,
+    suggestions,
 )
 from burnish_client.cli.commands.evaluation import eval_plan, evaluate, judge, probe, stored, try_cluster, verdict
 from burnish_client.cli.commands.training import adapters, compare, jobs, sweep, train
@@ -45,6 +46,7 @@ evaluation.command("plan")(eval_plan.plan)
 evaluation.command("ls")(stored.list_evals)
 evaluation.command("rm")(stored.remove_eval)
 review.app.command("suggest")(suggest.suggest)
+review.app.add_typer(suggestions.app, name="suggestions")
 train.app.command("compare")(compare.compare)
 train.app.add_typer(sweep.app, name="sweep")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -58,6 +59,12 @@ class Suggested:
     @property
     def kept(self) -> int:
         return self.grades.total()
+
+
+def replies_file(home: Path, run_log_id: str, host: str, model: str) -> Path:
+    """Where a teacher's replies are until the curator has them all, so that a call that was cut short goes on. home: of the client."""
+    key = hashlib.sha256(f"{host}\0{model}".encode()).hexdigest()[:16]
+    return home / "suggesting" / f"{run_log_id}-{key}.jsonl"
 
 
 def plan(prompts: Sequence[ReviewPrompt], teacher: Teacher, out: Path, most_tokens: int | None = None) -> Plan:

@@ -28,6 +28,8 @@ from burnish.schemas.review import (
     ReviewProgress,
     ReviewPrompt,
     ReviewState,
+    SuggestionRemoval,
+    SuggestionTeacher,
     TeacherAnswer,
     TeacherSuggestion,
 )
@@ -262,6 +264,20 @@ class CuratorClient(HttpClient):
         query = [("question_id", question_id) for question_id in question_ids]
         response = self._get(f"/v1/runlogs/{segment(run_log_id)}/review/suggestions", query)
         return [TeacherSuggestion.model_validate_json(line) for line in response.content.splitlines() if line]
+
+    def suggestion_teachers(self, run_log_id: str) -> list[SuggestionTeacher]:
+        """Who suggested how much, by model and host."""
+        answer = self._get(f"/v1/runlogs/{segment(run_log_id)}/review/teachers").json()
+        return [SuggestionTeacher.model_validate(teacher) for teacher in answer["teachers"]]
+
+    def remove_suggestions(self, run_log_id: str, model: str, host: str | None = None) -> SuggestionRemoval:
+        """Remove what this teacher suggested; host None: on all hosts. Corrections stay, and say whose their text is.
+
+        Raises NotFoundError, which names the teachers that there are, if it suggested nothing.
+        """
+        path = f"/v1/runlogs/{segment(run_log_id)}/review/suggestions"
+        query = {"model": model} | ({"host": host} if host is not None else {})
+        return SuggestionRemoval.model_validate_json(self._send("DELETE", path, params=query).content)
 
     def import_review(self, run_log_id: str, items: Iterable[ReviewItem] | Path, author: str = "") -> ReviewImport:
         """Send decisions, from items or from a review file (JSONL, or CSV by its suffix); the answer names its bad lines.

@@ -163,3 +163,23 @@ class TeacherSuggestion(TeacherAnswer):
     grader: str | None = Field(default=None, description="who graded it")
     detail: str = Field(default="", description="how it fails")
     at: AwareDatetime
+    withdrawn: bool = Field(
+        default=False, description="removed; it stays where a correction has its text, to say whose that is"
+    )
+
+
+class SuggestionTeacher(Frozen):
+    """A teacher of a run log's review, and what it suggested."""
+
+    model: str
+    host: str
+    grades: dict[SuggestionGrade, int]
+    accepted: int = Field(description="of them: those whose text a person's correction has, word for word")
+    newest: AwareDatetime
+
+
+class SuggestionRemoval(Frozen):
+    """What a removal of suggestions came to. They are shown and taken no more; the corrections stay."""
+
+    removed: int
+    accepted: int = Field(description="of them: those whose text a correction has, which still say whose that is")

@@ -63,7 +63,7 @@ def _take(
 ) -> None:
     """The first question of one prompt that has an answer to take; else why each has none."""
     for target in group:
-        given = suggestions.get(target.question_id, ())
+        given = [each for each in suggestions.get(target.question_id, ()) if not each.withdrawn]
         own = own_graders.get(target.question_id, target.own_grader)
         fitting = [each for each in given if each.prompt_key == target.key]
         graded = best_first(each.model_copy(update={"grade": _grade(each, target, own)}) for each in fitting)

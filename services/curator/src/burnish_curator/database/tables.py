@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from sqlalchemy import BigInteger, DateTime, Float, Index, Integer, String, Text
+from sqlalchemy import BigInteger, DateTime, Float, Index, Integer, String, Text, false
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 
@@ -88,7 +88,10 @@ class ReviewLeaseRow(Base):
 
 
 class ReviewSuggestionRow(Base):
-    """What a teacher answered to a question's prompt, the newest; nobody has decided it. sampling: JSON of the request's parameters."""
+    """What a teacher answered to a question's prompt, the newest; nobody has decided it. sampling: JSON of the request's parameters.
+
+    withdrawn: removed by a person, but a correction has its text. It stays to say whose the text was, and is shown and taken no more.
+    """
 
     __tablename__ = "review_suggestions"
 
@@ -107,3 +110,4 @@ class ReviewSuggestionRow(Base):
     grader: Mapped[str | None] = mapped_column(Text)
     detail: Mapped[str] = mapped_column(Text)
     at: Mapped[datetime] = mapped_column(DateTime(timezone=True))
+    withdrawn: Mapped[bool] = mapped_column(default=False, server_default=false())

@@ -65,7 +65,7 @@ class DatasetService:
         choose_labels(log.diagnosis, spec.labels)
         check_slices(log.codes, spec.slices)
         corrections = self._corrections.current(spec.run_log_id)
-        suggestions = self._undecided(spec, self._suggestions.of(spec.run_log_id), corrections)
+        suggestions = self._undecided(spec, self._suggestions.of(spec.run_log_id, withdrawn=True), corrections)
         judgements = self._corrections.judgements(spec.run_log_id)
         guard = self._guard(spec)
         return build_dataset(spec, log.reader, log.codes, corrections, self._lengths, guard, suggestions, judgements)

@@ -86,7 +86,7 @@ class CorrectionRepository(ReviewHistory):
         second: opinions, which are kept beside what stands.
         """
         with transaction(self._database) as connection:
-            start = self._lock(connection, run_log_id, len(decided))
+            start = lock_log(connection, run_log_id, len(decided))
             before = self.read(connection, run_log_id, [each.question_id for each in decided])
             done = Recorded()
             kept: list[Decided] = []
@@ -106,7 +106,7 @@ class CorrectionRepository(ReviewHistory):
                 disputed = [
                     _disputed(each, before[each.question_id], author) for each in kept if _differs(each, before)
                 ]
-                more = self._lock(connection, run_log_id, len(disputed))
+                more = lock_log(connection, run_log_id, len(disputed))
                 self._add(connection, run_log_id, disputed, author, more, before, done, action=start)
             return done
 
@@ -128,7 +128,7 @@ class CorrectionRepository(ReviewHistory):
             .limit(1)
         )
         with transaction(self._database) as connection:
-            self._lock(connection, run_log_id, 0)
+            lock_log(connection, run_log_id, 0)
             action = connection.execute(newest).scalar_one_or_none()
             if action is None:
                 return None
@@ -168,14 +168,6 @@ class CorrectionRepository(ReviewHistory):
                 plain.connection.driver_connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")  # type: ignore[union-attr]
         return removed[ITEMS.name], removed[SUGGESTIONS.name]
 
-    def _lock(self, connection: Connection, run_log_id: str, count: int) -> int:
-        """Hold the run log's row until the transaction ends, and take `count` numbers; the first of them."""
-        statement = _insert(connection, LOGS).values(run_log_id=run_log_id, sequence=count, generation=0)
-        statement = statement.on_conflict_do_update(
-            index_elements=["run_log_id"], set_={"sequence": LOGS.c.sequence + count}
-        ).returning(LOGS.c.sequence)
-        return int(connection.execute(statement).scalar_one()) - count + 1
-
     def _next_generation(self, connection: Connection, run_log_id: str) -> None:
         statement = _insert(connection, LOGS).values(run_log_id=run_log_id, sequence=0, generation=1)
         connection.execute(
@@ -200,7 +192,7 @@ class CorrectionRepository(ReviewHistory):
             before = now if event.second else previous.get(event.question_id)
             kept.append(_as_decided(before) if before else Decided(event.question_id, event.failure_label, "open"))
             restores.append(_content(before) if before else 0)
-        start = self._lock(connection, run_log_id, len(kept))
+        start = lock_log(connection, run_log_id, len(kept))
         self._add(connection, run_log_id, kept, author, start, standing, done, undoes=action, restores=restores)
         return done
 
@@ -270,6 +262,15 @@ class CorrectionRepository(ReviewHistory):
         )
         names = ("run_log_id", "question_id", "state", "sequence")
         connection.execute(statement, [{name: row[name] for name in names} for row in rows])
+
+
+def lock_log(connection: Connection, run_log_id: str, count: int = 0) -> int:
+    """Hold the run log's row until the transaction ends, and take `count` numbers; the first of them."""
+    statement = _insert(connection, LOGS).values(run_log_id=run_log_id, sequence=count, generation=0)
+    statement = statement.on_conflict_do_update(
+        index_elements=["run_log_id"], set_={"sequence": LOGS.c.sequence + count}
+    ).returning(LOGS.c.sequence)
+    return int(connection.execute(statement).scalar_one()) - count + 1
 
 
 def _is_replaced(standing: ReviewEvent | None, decided: Decided) -> bool:

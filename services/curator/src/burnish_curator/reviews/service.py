@@ -153,7 +153,7 @@ class ReviewService:
         return len(self._corrections.standing(run_log_id, questions))
 
     def count_suggestions(self, run_log_id: str, questions: Collection[str]) -> int:
-        return sum(map(len, self._suggestions.of(run_log_id, questions).values()))
+        return sum(map(len, self._suggestions.of(run_log_id, questions, withdrawn=True).values()))
 
     def erase(self, run_log_id: str, questions: Sequence[str]) -> tuple[int, int]:
         """Remove everything that was written about these questions; of how many something was decided, and how many suggestions."""

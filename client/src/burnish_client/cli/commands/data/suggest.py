@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -77,8 +76,7 @@ def suggest(
         prompts = curator.review_prompts(
             run_log_id, labels, slices, model=model, host=teacher.host, again=options.again, limit=options.limit
         )
-        key = hashlib.sha256(f"{teacher.host}\0{model}".encode()).hexdigest()[:16]
-        replies = settings.home / "suggesting" / f"{run_log_id}-{key}.jsonl"
+        replies = suggesting.replies_file(settings.home, run_log_id, teacher.host, model)
         planned = suggesting.plan(prompts, teacher, replies, options.most_tokens)
         suggest_text.show_plan(planned, teacher, price)
         if options.dry_run:

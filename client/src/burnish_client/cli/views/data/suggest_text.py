@@ -8,10 +8,12 @@ from typing import TYPE_CHECKING, Any
 from burnish_client.cli.views import console
 
 if TYPE_CHECKING:
+    from burnish.schemas.review import SuggestionTeacher
     from burnish_client.evaluation.request import Prices
     from burnish_client.evaluation.suggesting import Plan, Suggested, Teacher
 
 SHOWN_PROBLEMS = 5
+TEACHER_COLUMNS = ("model", "host", ">all", ">passed", ">ungraded", ">failed", ">accepted")
 TOKENS_A_PRICE = 1_000_000
 
 
@@ -72,6 +74,14 @@ def show(done: Suggested, plan: Plan, run_log_id: str, page: str, price: Prices 
         )
         console.note(f"[dim]in a browser:[/] {page}")
         console.next_step(f"burnish review export {run_log_id} --prefill suggestion --out review.jsonl")
+
+
+def teacher_row(teacher: SuggestionTeacher) -> list[str]:
+    from burnish.schemas.review import SUGGESTION_GRADES
+
+    counts = [teacher.grades.get(grade, 0) for grade in SUGGESTION_GRADES]
+    numbers = [f"{number:,}" for number in (sum(counts), *counts, teacher.accepted)]
+    return [console.one_line(teacher.model), teacher.host, *numbers]
 
 
 def _money(price: Prices, prompt_tokens: int, completion_tokens: int) -> str:

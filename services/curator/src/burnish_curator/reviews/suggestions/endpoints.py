@@ -7,8 +7,8 @@ from typing import Annotated, Literal
 from fastapi import APIRouter, Depends, Query, Request, Response
 from fastapi.responses import StreamingResponse
 
-from burnish.schemas.base import StorableText
-from burnish.schemas.review import ReviewState
+from burnish.schemas.base import Frozen, StorableText
+from burnish.schemas.review import ReviewState, SuggestionRemoval, SuggestionTeacher
 from burnish.schemas.runlog import SuggestionImport
 from burnish_curator.errors import BODY_RESPONSES
 from burnish_curator.requests import JSONL, in_thread, jsonl_answer, jsonl_body, state
@@ -17,6 +17,10 @@ from burnish_curator.reviews.suggestions.service import SuggestionService
 
 router = APIRouter(prefix="/v1/runlogs/{run_log_id}/review", tags=["review"])
 Service = Annotated[SuggestionService, Depends(state("suggestions"))]
+
+
+class TeacherList(Frozen):
+    teachers: list[SuggestionTeacher]
 
 
 @router.get(
@@ -74,3 +78,20 @@ def get_suggestions(
 ) -> Response:
     """JSONL of TeacherSuggestion, by question, those that passed first."""
     return StreamingResponse(service.kept(run_log_id, question_id), media_type=JSONL)
+
+
+@router.get("/teachers", summary="Who suggested how much")
+def get_teachers(run_log_id: str, service: Service) -> TeacherList:
+    """Every model and host with suggestions, by grade, and how many of them a correction has word for word."""
+    return TeacherList(teachers=service.teachers(run_log_id))
+
+
+@router.delete("/suggestions", summary="Remove a teacher's suggestions")
+def remove_suggestions(
+    run_log_id: str,
+    service: Service,
+    model: Annotated[StorableText, Query(examples=["big-model"])],
+    host: Annotated[StorableText | None, Query(description="default: on all hosts")] = None,
+) -> SuggestionRemoval:
+    """They are shown and taken no more, and the teacher is asked again. Corrections stay, and say whose their text is."""
+    return service.remove(run_log_id, model, host)

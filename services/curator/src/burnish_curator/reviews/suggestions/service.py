@@ -10,11 +10,11 @@ from itertools import islice
 from burnish.curation.distillation.asked import review_prompts
 from burnish.curation.distillation.graded import read_answers
 from burnish.curation.log_grading import LogGrader
-from burnish.errors import InvalidInputError
+from burnish.errors import InvalidInputError, NotFoundError
 from burnish.grading.registry import describe
 from burnish.jsonl import to_jsonl
 from burnish.schemas.benchmark import BenchmarkQuestion, GraderSpec
-from burnish.schemas.review import SUGGESTION_GRADES
+from burnish.schemas.review import SUGGESTION_GRADES, SuggestionRemoval, SuggestionTeacher
 from burnish.schemas.runlog import SuggestionImport
 from burnish_curator.benchmarks.repository import BenchmarkRepository
 from burnish_curator.reviews.deciding import Filters, QueueService
@@ -69,6 +69,20 @@ class SuggestionService:
         found = self._suggestions.of(run_log_id, question_ids)
         every = (each for given in found.values() for each in given)
         return iter(lambda: to_jsonl(islice(every, ITEMS_AT_ONCE)), b"")
+
+    def teachers(self, run_log_id: str) -> list[SuggestionTeacher]:
+        self._run_logs.read(run_log_id)
+        return self._suggestions.teachers(run_log_id)
+
+    def remove(self, run_log_id: str, model: str, host: str | None) -> SuggestionRemoval:
+        """NotFoundError names the teachers that there are. What a dataset has taken stays in it."""
+        self._run_logs.read(run_log_id)
+        done = self._suggestions.remove(run_log_id, model, host)
+        if not done.removed:
+            teachers = ", ".join(f"{each.model} at {each.host}" for each in self._suggestions.teachers(run_log_id))
+            asked = model if host is None else f"{model} at {host}"
+            raise NotFoundError(f"no suggestion of {asked!r} in this review: there are those of {teachers or 'nobody'}")
+        return done
 
     def _questions(self, benchmark: str | None) -> list[BenchmarkQuestion]:
         if benchmark is None:
