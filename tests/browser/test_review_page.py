@@ -266,6 +266,60 @@ def test_many_at_once_are_previewed_and_taken_back(page: Page, site: str) -> Non
     expect(page.locator("#decided")).to_have_text("0")
 
 
+def suggest(review: str, expected: dict[str, str], answers: dict[str, dict[str, str]]) -> None:
+    """What teachers (by name) answer to these questions, kept by the curator and graded by a benchmark that expects these texts."""
+    site, _, log = review.partition("/review/")
+    headers = {"Authorization": f"Bearer {TOKEN}"}
+    with httpx.Client(base_url=f"{site}/v1", headers=headers, trust_env=False, timeout=60) as curator:
+        questions = [
+            {"question_id": q, "prompt": f"What is {q}?", "expected_answer": text, "grader": {"name": "contains"}}
+            for q, text in expected.items()
+        ]
+        version = curator.post("/benchmarks", params={"name": "teams"}, content=jsonl(questions)).json()["version"]
+        prompts = curator.get(f"/runlogs/{log}/review/prompts").text.splitlines()
+        given = [
+            {name: prompt[name] for name in ("question_id", "failure_label", "prompt_key")}
+            | {"model": model, "host": "teacher.example.org", "text": text}
+            for prompt in map(json.loads, prompts)
+            for model, text in answers[prompt["question_id"]].items()
+        ]
+        kept = curator.post(
+            f"/runlogs/{log}/review/suggestions", params={"benchmark": f"teams/{version}"}, content=jsonl(given)
+        )
+        assert (kept.status_code, kept.json()["rejected_lines"]) == (200, [])
+
+
+def test_a_teachers_suggestion_has_its_name_and_grade_and_is_taken_by_key(page: Page, site: str) -> None:
+    """The one that passes comes first. Enter accepts it; e edits the chosen one, here the other; nothing is accepted unasked."""
+    review = new_review(site, [run(f"t{n}", answer="sales") for n in range(3)])
+    right, wrong = "It is for billing.", "It is for shipping."
+    both = {"small": wrong, "big": right}
+    suggest(review, {"t0": "billing", "t1": "billing"}, {"t0": both, "t1": both, "t2": {"small": wrong}})
+    sign_in(page, review)
+    at(page, "t0")
+    expect(page.locator(".suggestion h3")).to_have_text(
+        [
+            "Suggestion: big at teacher.example.org ✓ passes the question’s grader",
+            "Suggestion: small at teacher.example.org ✕ fails the question’s grader",
+        ]
+    )
+    expect(page.get_by_text("✕ fails")).to_have_attribute("title", re.compile("'billing' is not in the answer"))
+    expect(page.locator("#decided")).to_have_text("0")
+    press(page, "Enter")
+    at(page, "t1")
+    press(page, "ArrowDown", "e")
+    expect(page.get_by_label("Right answer")).to_have_value(wrong)
+    page.keyboard.type("No: ")
+    press(page, "Control+Enter")
+    at(page, "t2")
+    expect(page.locator(".suggestion h3")).to_have_text("Suggestion: small at teacher.example.org not graded")
+    accessible(page)
+    for question, state, text in (("t0", "accepted", right), ("t1", "corrected", f"No: {wrong}")):
+        page.goto(f"{review}?item={question}")
+        expect(page.locator(".state-now")).to_have_text(state)
+        expect(page.get_by_label("Right answer")).to_have_value(text)
+
+
 def test_the_overview_leads_to_a_review_and_back(page: Page, site: str) -> None:
     sign_in(page, new_review(site, failures(4, failure_label="not-json")))
     page.get_by_role("link", name="all run logs").click()
