@@ -16,7 +16,8 @@ from typing import Any
 
 import pytest
 from e2e.command import Run
-from e2e.console_blocks import Step, steps, words_of
+from e2e.console_blocks import steps
+from e2e.walking import walk
 from whole_stack import WholeStack
 
 from burnish.schemas.evaluation import EXIT_CODES
@@ -58,31 +59,8 @@ def walked(whole_stack: WholeStack, stack: Run, tmp_path_factory: pytest.TempPat
     """After the last command of the page; each did what the page shows."""
     folder = tmp_path_factory.mktemp("walk") / "support-tickets"
     shutil.copytree(REPO / "examples/support-tickets", folder)
-    for step in WALK:
-        if step.words == ("burnish", "up"):
-            assert_shown(step, whole_stack.told_by_up)
-        elif step.words == ("burnish", "down"):
-            assert step is WALK[-1]
-        elif step.words[0] == "burnish":
-            done = stack(*step.words[1:], cwd=folder)
-            assert done.returncode == step.exit_code, f"{step.words}: {done.stdout}{done.stderr}"
-            assert_shown(step, (done.stdout + done.stderr).replace(f"{folder}/", ""))  # paths relative to that folder
-        else:
-            run_aside(step, folder)
+    walk(WALK, folder, stack, whole_stack.told_by_up)
     return Walked(folder, stack)
-
-
-def assert_shown(step: Step, printed: str) -> None:
-    missing = words_of(step.shown) - words_of(printed)
-    assert not missing, f"{step.words}: the page shows {sorted(missing)}, the command printed\n{printed}"
-
-
-def run_aside(step: Step, folder: Path) -> None:
-    """A step that is not ours: `python script arguments > file`, without a shell."""
-    *words, arrow, target = step.words
-    assert (words[0], arrow) == ("python", ">"), step.words
-    with (folder / target).open("wb") as output:
-        subprocess.run([sys.executable, *words[1:]], cwd=folder, stdout=output, check=True, timeout=60)
 
 
 @pytest.mark.vllm

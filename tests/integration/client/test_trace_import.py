@@ -45,6 +45,7 @@ def test_a_preview_says_what_it_would_come_to_and_imports_nothing(burnish: Here)
     assert "3: 1 correct, 1 incorrect, 1 ungraded" in shown.stdout
     assert "tenant (3), in `metadata`" in shown.stdout
     assert "score user-feedback, 2: True (1), False (1): rule true=correct,false=incorrect" in shown.stderr
+    assert "nothing was imported; the same command without --preview imports it" in shown.stderr
     found = burnish.json("runs", "import", *LANGFUSE, "--preview")
     assert [row["answer"] for row in found["rows"]][1] == "Sure! Ticket 7 is open."
     assert found["unmapped"] == {"tenant": 3}
@@ -68,6 +69,8 @@ def test_a_score_without_a_rule_stops_before_anything_is_sent(burnish: Here, tmp
     refused = burnish("runs", "import", str(FIXTURES / "helicone.jsonl"), "--name", "helicone")
     assert (refused.returncode, refused.stdout) == (2, "")
     assert "--score 'length:>=12=correct'" in " ".join(refused.stderr.split())
+    seen = burnish("runs", "import", str(FIXTURES / "helicone.jsonl"), "--preview")
+    assert "set what passes: --score 'length:>=12=correct'" in " ".join(seen.stderr.split())
     assert burnish.json("runs", "ls") == before
     rules = str(written(tmp_path / "rules.json", [{"length": "ignore"}]))
     made = burnish("runs", "import", str(FIXTURES / "helicone.jsonl"), "--name", "helicone", "--scores", rules)
@@ -223,6 +226,30 @@ def test_from_an_export_to_a_dataset(
     assert built["counts"]["held_out"] > 0
     rows = burnish("dataset", "export", name, "--form", "openai-messages").stdout.splitlines()
     assert len(rows) == built["counts"]["train"]
+
+
+def test_thumbs_alone_become_a_dataset_and_a_benchmark_draft(burnish: Here, tmp_path: Path) -> None:
+    rows = [row | {"id": f"thumbs-{row['id']}"} for row in map(json.loads, chats(tmp_path)[0].read_text().splitlines())]
+    file = str(written(tmp_path / "thumbs.jsonl", rows))
+    assert burnish("runs", "import", file, "--name", "thumbs").returncode == 0
+    assert burnish("clusters", "find", "thumbs").returncode == 0
+    asked = ("dataset", "build", "thumbs", "--run-log", "thumbs", "--label", "refusal")
+    refused = burnish(*asked)
+    assert refused.returncode != 0
+    assert "`--format kto` takes wrong answers as unwanted" in " ".join(refused.stderr.split())
+    built = burnish(*asked, "--format", "kto")
+    assert "no benchmark yet? burnish benchmark draft" in " ".join(built.stderr.split())
+    draft = tmp_path / "benchmark.jsonl"
+    made = burnish("benchmark", "draft", "thumbs", "--dataset", "thumbs", "--grader", "exact", "--out", str(draft))
+    assert made.returncode == 0, made.stderr
+    questions = [json.loads(line) for line in draft.read_text().splitlines()]
+    held_out = burnish.json("dataset", "show", "thumbs")["split"]["held_out"]
+    assert sorted(q["question_id"] for q in questions if not q["expected_answer"]) == held_out
+    assert {q["grader"]["name"] for q in questions} == {"exact"}
+    assert f"20 with the answer of a run that passed, {len(held_out)} open" in " ".join(made.stderr.split())
+    assert "expected_answer of" in burnish("benchmark", "import", str(draft)).stderr
+    unknown = burnish("benchmark", "draft", "thumbs", "--grader", '{"args": {}}')
+    assert (unknown.returncode, "--grader" in unknown.stderr) == (2, True)
 
 
 def test_waiting_traces_are_listed_and_cut(burnish: Here, curator_url: str) -> None:

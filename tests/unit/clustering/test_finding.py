@@ -80,6 +80,29 @@ def test_signatures_come_first_and_share_the_names_of_runs_grade(tmp_path: Path)
     assert found.cluster_R[found.row_R == 15].tolist() == [ALONE]
 
 
+def test_examples_are_of_different_questions_where_a_log_has_several_runs_of_each(tmp_path: Path) -> None:
+    things = [
+        "a loan",
+        "the weather in Oslo",
+        "my tax",
+        "a poem on bees",
+        "two bikes",
+        "this lock",
+        "old maps",
+        "a fever",
+    ]
+    lines = [
+        run(f"q{n}", answer=f"I'm sorry, but I can't help with {thing}.", failure_label=None, run_id=f"r{again}")
+        for n, thing in enumerate(things)
+        for again in range(2)
+    ]
+    log, codes = open_log(tmp_path, lines)
+    [cluster] = find(read_failures(log, codes, failing_rows(codes)), EMBEDDER, 0).clusters
+    for examples in (cluster.central, cluster.odd):
+        questions = [lines[line - 1]["question_id"] for line in examples]
+        assert len(set(questions)) == len(questions) > 1
+
+
 def test_a_log_without_unlabelled_failures_says_what_to_do(tmp_path: Path) -> None:
     log, codes = open_log(tmp_path, [run("a")])
     with pytest.raises(PreconditionError, match="--label"):

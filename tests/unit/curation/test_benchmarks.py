@@ -103,6 +103,7 @@ def test_the_version_is_of_the_questions_not_of_their_spelling() -> None:
             (question("q1", expected_answer="{}", grader=fields("a")),),
             "line 1: .*field 'a' is not in the expected answer",
         ),
+        ((question("q1"), question("q2", expected_answer=" ")), "line 2: expected_answer of 'q2' is empty"),
         ((), "the file has no question"),
         (tuple("x" * 13), "line 10: not JSON.*; and 3 more"),
     ],

@@ -263,7 +263,8 @@ def test_a_correction_that_is_wrong_under_another_label_is_not_trained_on(worksh
 
 
 def test_nothing_to_build_from_says_what_to_do(workshop: Workshop) -> None:
-    with pytest.raises(PreconditionError, match=r"20 × no correction.*burnish review export log1 --label 'not-json'"):
+    told = r"20 × no correction.*burnish review export log1 --label 'not-json'.*`burnish review import FILE --run-log log1`.*--format kto"
+    with pytest.raises(PreconditionError, match=told):
         workshop.build(given={})
     with pytest.raises(PreconditionError, match="at least 2 questions"):
         workshop.build(given={"not-json-000": Correction("not-json-000", "not-json", "right")})

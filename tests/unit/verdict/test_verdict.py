@@ -41,6 +41,12 @@ def test_table(targeted: tuple[list[str], list[str]], rest: tuple[list[str], lis
     assert verdict_on(targeted, rest).verdict == expected
 
 
+def test_nothing_is_told_as_less_than_nothing() -> None:
+    told = " ".join(verdict_on(UNMOVED, HELD).reasons)
+    assert "brings back 0.0 %" in told
+    assert "-0.0" not in told
+
+
 def test_four_gains_are_too_few_and_five_are_enough() -> None:
     four, five = ((["F"] * n, ["P"] * n) for n in (4, 5))
     assert verdict_on(four, HELD).verdict == "inconclusive"

@@ -171,17 +171,22 @@ def _distinct(compared: Compared, inside: np.ndarray) -> np.ndarray:
 
 
 def _examples(failures: Failures, compared: Compared, inside: np.ndarray) -> tuple[list[int], list[int]]:
-    """(nearest to the middle, each of another question; farthest from it)."""
+    """(nearest to the middle, farthest from it), each of another question: the runs of one often say the same."""
     vectors = compared.vector_R[inside]
     cosines = vectors @ vectors.mean(axis=0)
     ranked = inside[np.argsort(-cosines, kind="stable")].tolist()
-    central: list[int] = []
-    asked: set[int] = set()
+    central = _of_different_questions(failures, ranked, SHOWN_CENTRAL)
+    odd = _of_different_questions(failures, ranked[::-1], SHOWN_ODD)
+    return central, [i for i in odd if i not in central]
+
+
+def _of_different_questions(failures: Failures, ranked: Sequence[int], most: int) -> list[int]:
+    first: dict[int, int] = {}
     for i in ranked:
-        if len(central) < SHOWN_CENTRAL and int(failures.question_R[i]) not in asked:
-            asked.add(int(failures.question_R[i]))
-            central.append(i)
-    return central, [i for i in ranked[::-1][:SHOWN_ODD] if i not in central]
+        if len(first) == most:
+            break
+        first.setdefault(int(failures.question_R[i]), i)
+    return list(first.values())
 
 
 def topics_of(failures: Failures, compared: Compared) -> Topics:

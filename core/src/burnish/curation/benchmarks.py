@@ -40,6 +40,10 @@ def build_benchmark(chunks: Iterable[bytes], name: str) -> BuiltBenchmark:
         earlier = first_line.setdefault(row.question_id, number)
         if earlier != number:
             faults.append(f"line {number}: question_id {row.question_id!r} is already on line {earlier}")
+        if not row.expected_answer.strip():
+            faults.append(
+                f"line {number}: expected_answer of {row.question_id!r} is empty: write the right answer, or take the line out"
+            )
         try:
             grading.check(row.grader, row.expected_answer)
         except InvalidInputError as error:

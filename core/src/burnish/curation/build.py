@@ -260,7 +260,8 @@ def _check_some(spec: DatasetSpec, examples: Examples) -> None:
         )
     raise PreconditionError(
         f"nothing to train on for {', '.join(spec.labels)} ({found}). First `burnish review export {spec.run_log_id} {labels}`, "
-        f"fill corrected_output, and `burnish review import {spec.run_log_id} FILE`; or correct them on the review page",
+        f"fill corrected_output, and `burnish review import FILE --run-log {spec.run_log_id}`; or correct them on the review page. "
+        "`--format kto` takes wrong answers as unwanted, without corrections",
         run_log_id=spec.run_log_id,
     )
 

@@ -18,14 +18,13 @@ import pyarrow.compute as pc
 from burnish.diagnosis.problems import MINIMUM_QUESTIONS, SAMPLE, Sample, advise, retrieval_advice
 from burnish.errors import InvalidInputError
 from burnish.runlogs.reader import RunLogReader
-from burnish.schemas.runlog import FAILING_GRADES, PASSING_GRADES, Advice, Diagnosis, FailureCluster
+from burnish.schemas.runlog import FAILING_GRADES, PASSING_GRADES, UNLABELLED, Advice, Diagnosis, FailureCluster
 
 MINIMUM_RUNS = 2
 EXAMPLES = 3
 CLUSTERS_WITH_EXAMPLES = 100
 CLUSTERS_WITH_ADVICE = 20
 RUNS_LOOKED_AT = 4  # of each question
-UNLABELLED = "(unlabelled)"
 NO_SLICE = "(none)"
 _ABSENT = -1
 _EXAMPLE_COLUMNS = ["line_number", "question_id", "question", "answer", "expected_answer", "slice"]

@@ -24,6 +24,7 @@ FAILING_GRADES = (
     "false",
 )
 NO_GRADE = "(none)"
+UNLABELLED = "(unlabelled)"  # what failures without a label are listed under
 
 
 class GradedBy(Frozen):

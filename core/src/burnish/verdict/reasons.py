@@ -250,11 +250,11 @@ def _overall_change(found: Overall) -> str:
 
 
 def _percent(share: float | None) -> str:
-    return "—" if share is None else f"{100 * share:.1f} %"
+    return "—" if share is None else f"{100 * share:z.1f} %"
 
 
 def _points(share: float | None) -> str:
-    return f"{100 * (share or 0.0):+.1f}".replace("-", "−")
+    return f"{100 * (share or 0.0):+z.1f}".replace("-", "−")
 
 
 def _size(share: float) -> str:

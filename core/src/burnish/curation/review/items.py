@@ -18,7 +18,7 @@ from burnish.curation.own_grader import OwnGrader, logged_grader, objection
 from burnish.curation.preferences.answers import Answer, logged_answers
 from burnish.curation.preferences.checking import preference_refusal
 from burnish.curation.preferences.items import preferred_fields
-from burnish.diagnosis.clusters import UNLABELLED, RunCodes
+from burnish.diagnosis.clusters import RunCodes
 from burnish.errors import InvalidInputError
 from burnish.runlogs.columns import EXTRA
 from burnish.runlogs.prompts import PROMPT_COLUMNS, prompt_of
@@ -35,7 +35,7 @@ from burnish.schemas.review import (
     ReviewState,
     TeacherSuggestion,
 )
-from burnish.schemas.runlog import Diagnosis, ReviewItem
+from burnish.schemas.runlog import UNLABELLED, Diagnosis, ReviewItem
 
 _ITEM_COLUMNS = [
     "question_id",

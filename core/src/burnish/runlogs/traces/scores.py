@@ -183,13 +183,17 @@ class Scores:
         if not self.open:
             return
         found = "; ".join(f"{name!r} ({why}): {self.seen[name]}" for name, why in self.open.items())
-        options = " ".join(f"--score {shlex.quote(f'{name}:{self._example(name)}')}" for name in self.open)
         raise InvalidInputError(
-            f"these scores need a rule before they can be grades: {found}. Import again with {options}, after you have set what passes; "
+            f"these scores need a rule before they can be grades: {found}. Import again with {self.options}, after you have set what passes; "
             "`NAME:ignore` keeps a score as feedback alone",
             field="score",
             scores=json.dumps(list(self.open)),
         )
+
+    @property
+    def options(self) -> str:
+        """What to type for the scores that need a rule: an example of each."""
+        return " ".join(f"--score {shlex.quote(f'{name}:{self._example(name)}')}" for name in self.open)
 
     def _example(self, name: str) -> str:
         seen = self.seen[name]

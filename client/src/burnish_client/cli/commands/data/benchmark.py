@@ -8,16 +8,20 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 import burnish_client
-from burnish_client.cli.options.common import grouped, option
+from burnish.errors import InvalidInputError, PreconditionError
+from burnish_client.cli.options.common import OutputFile, RunLog, grouped, option
 from burnish_client.cli.options.evaluation import SamplingOptions
 from burnish_client.cli.views import console
 from burnish_client.cli.views.console import JsonFlag
+from burnish_client.cli.views.data import data_text
 from burnish_client.cli.views.evaluation import answers
 
 if TYPE_CHECKING:
-    from burnish.schemas.benchmark import BenchmarkManifest
+    from burnish.schemas.benchmark import BenchmarkManifest, GraderSpec
+    from burnish.schemas.runlog import ReviewItem
+    from burnish_client.sdk.curator import CuratorClient
 
-app = typer.Typer(help="Benchmarks: import, list, show, run.", no_args_is_help=True)
+app = typer.Typer(help="Benchmarks: draft from a run log, import, list, show, run.", no_args_is_help=True)
 SHOWN_QUESTIONS = 5
 
 
@@ -41,6 +45,77 @@ def import_benchmark(
         f"[bold green]imported[/] {manifest.name}@{manifest.version}  {manifest.questions:,} questions: {_slices(manifest)}",
         soft_wrap=True,
     )
+
+
+@app.command("draft")
+def draft_benchmark(
+    run_log: RunLog = None,
+    dataset: Annotated[
+        str | None,
+        typer.Option(metavar="NAME[@VERSION]", help="Leave out open questions that this dataset trains on."),
+    ] = None,
+    grader: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME|JSON",
+            help='As `exact`, or {"name": "one_of", "args": {"labels": ["a", "b"]}}. Default: json_fields for JSON objects, else contains.',
+        ),
+    ] = None,
+    output: OutputFile = None,
+) -> None:
+    """Write a benchmark file from a run log: its questions with the answers that are known to be right.
+
+    That is a reviewer's answer, else the log's expected answer, else that of a run that passed. Questions that only failed come first: fill in their answers.
+    """
+    from burnish.curation import drafting
+    from burnish.jsonl import to_jsonl
+    from burnish.runlogs.parsing import parse_line
+
+    spec = _grader(grader)
+    with burnish_client.CuratorClient.from_settings() as client:
+        manifest = client.find_run_log(run_log)
+        split = client.dataset(*console.name_and_version(dataset)).split if dataset else None
+        trained = {*split.train, *split.validation, *split.anchors} if split else set()
+        reviewed = {item.question_id: item for item in _corrected(client, manifest.id)}
+        lines = (parse_line(content) for content in client.run_log_lines(manifest.id))
+        with console.working("reading the run log"):
+            draft = drafting.draft_benchmark(lines, reviewed, trained)
+    if not draft.known:
+        raise PreconditionError(
+            f"run log {manifest.id} has no question with a known answer, nor one that failed: `burnish runs grade {manifest.id}` "
+            "grades it, and `burnish runs import` takes thumbs and scores"
+        )
+    console.write_output([to_jsonl(draft.questions(spec), exclude_none=True)], output)
+    if output:
+        data_text.note_draft(draft, output)
+        console.next_step(f"burnish benchmark import {output}")
+
+
+def _corrected(client: CuratorClient, run_log_id: str) -> list[ReviewItem]:
+    """What was corrected or accepted, under whatever label."""
+    from burnish.schemas.review import CORRECTIONS
+    from burnish.schemas.runlog import UNLABELLED
+
+    labels = [cluster.label for cluster in client.diagnosis(run_log_id).clusters if cluster.label != UNLABELLED]
+    return client.export_review(run_log_id, labels, states=CORRECTIONS) if labels else []
+
+
+def _grader(text: str | None) -> GraderSpec | None:
+    """A grader by name, or as a line of a benchmark has it."""
+    from pydantic import ValidationError
+
+    from burnish.errors import validation_problems
+    from burnish.grading.registry import arguments
+    from burnish.schemas.benchmark import GraderSpec
+
+    if text is None:
+        return None
+    try:
+        spec = GraderSpec.model_validate_json(text) if text.lstrip().startswith("{") else GraderSpec(name=text)
+    except ValidationError as error:
+        raise InvalidInputError(f"--grader: {validation_problems(error, whole='grader')}", field="grader") from error
+    arguments(spec)
+    return spec
 
 
 @app.command("ls")

@@ -92,7 +92,11 @@ def build_dataset(
         return console.print_json(manifest)
     console.out().print(f"[bold green]built[/] {manifest.name}@{manifest.version}")
     data_text.show_dataset(manifest)
-    console.next_step(f"burnish train {manifest.spec.format} --dataset {manifest.name}@{manifest.version} --follow")
+    reference = f"{manifest.name}@{manifest.version}"
+    console.next_step(f"burnish train {manifest.spec.format} --dataset {reference} --follow")
+    if guarded is None:
+        draft = f"burnish benchmark draft {manifest.spec.run_log_id} --dataset {reference} --out benchmark.jsonl"
+        console.note(f"[dim]no benchmark yet?[/] {draft}")
 
 
 @app.command("ls")

@@ -9,6 +9,9 @@ from typing import TYPE_CHECKING
 from burnish_client.cli.views import console
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
+    from burnish.curation.drafting import Draft
     from burnish.schemas.dataset import DatasetCounts, DatasetManifest, LeftOut, RowOrigin
     from burnish.schemas.runlog import Diagnosis, RunLogManifest
     from burnish_client.sdk.curator import RunLogRows
@@ -254,3 +257,24 @@ def show_diff(diff: DatasetDiff) -> None:
 def _some(questions: Sequence[str]) -> str:
     more = f" and {len(questions) - SHOWN_QUESTIONS:,} more" if len(questions) > SHOWN_QUESTIONS else ""
     return f"{len(questions):,}: {', '.join(questions[:SHOWN_QUESTIONS])}{more}"
+
+
+def note_draft(draft: Draft, file: Path) -> None:
+    """Where the answers of a drafted benchmark come from, which are open, and what was left out."""
+    from burnish.curation.drafting import Origin
+
+    told = {
+        Origin.REVIEWED: "with a reviewer's answer",
+        Origin.EXPECTED: "with the log's expected answer",
+        Origin.PASSED: "with the answer of a run that passed",
+        Origin.OPEN: "open",
+    }
+    counts = ", ".join(f"{draft.origins[origin]:,} {text}" for origin, text in told.items() if draft.origins[origin])
+    console.note(f"[bold green]wrote[/] {console.path_text(file)}: {len(draft.known):,} questions, {counts}")
+    for reason, count in draft.left_out.items():
+        console.note(f"[dim]left out:[/] {count:,} {reason}")
+    if draft.origins[Origin.OPEN]:
+        console.note(
+            "The open questions come first: fill in their `expected_answer`, or take the lines out. Set another `grader` where the "
+            "usual one does not fit."
+        )

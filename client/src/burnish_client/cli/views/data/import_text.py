@@ -76,7 +76,10 @@ def show_preview(report: Report, scores: Scores, as_json: bool) -> None:
             else "kept as feedback"
         )
         console.note(f"score [bold]{console.one_line(name)}[/], {console.one_line(str(seen))}: {said}")
-    console.note("[dim]nothing was imported[/]")
+    if scores.open:
+        options = console.one_line(scores.options)
+        console.note(f"set what passes: {options}; `NAME:ignore` keeps a score as feedback alone")
+    console.note("[dim]nothing was imported; the same command without --preview imports it[/]")
 
 
 def show_graded(done: GradedLog, run_log_id: str) -> None:
