@@ -1,6 +1,7 @@
 """From an export to a verdict, as strangers go: every command of docs/from-langfuse.md and of docs/from-thumbs.md on a made export.
 
 In the stack of the session. Few rows and few steps: that the walk ends in an honest verdict is asked for, not which one.
+By its name it comes after test_walkthrough.py, whose page shows the estimate of a stack that has trained nothing yet.
 """
 
 from __future__ import annotations
