@@ -103,9 +103,10 @@ def doubtful(ledger: Ledger) -> str | None:
         return None
     named = ", ".join(sorted(found)[:NAMED])
     more = f" and {len(found) - NAMED} more" if len(found) > NAMED else ""
+    subject = "1 correction looks" if len(found) == 1 else f"{len(found)} corrections look"
     return (
-        f"{len(found)} corrections look doubtful ({named}{more}): `burnish dataset show NAME --left-out` says why. Look at them, "
-        "and correct those that are wrong before training."
+        f"{subject} doubtful ({named}{more}): `burnish dataset show NAME --left-out` says why. "
+        "Correct before training what is wrong."
     )
 
 

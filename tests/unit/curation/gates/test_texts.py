@@ -98,6 +98,11 @@ def test_doubtful_corrections_stay_and_are_named(tmp_path: Path) -> None:
     assert {line[0] for line in found} == {"twin", "q05", "q06"} - set(built.manifest.split.held_out)
     assert len(rows(built)) == len(built.manifest.split.train)
     assert any("corrections look doubtful" in warning for warning in built.manifest.warnings)
+    most, one = lines[:-1], {name: text for name, text in texts.items() if name not in ("twin", "q06")}
+    built = build(
+        tmp_path, most, corrected(most, q06=json.dumps({"a": "q06"}), **one), held_out_share=0.02, validation_share=0
+    )
+    assert any(warning.startswith("1 correction looks doubtful (q05)") for warning in built.manifest.warnings)
     assert left_out(build(tmp_path, failures(12))) == [], "free text under one label is nothing to doubt"
 
 
