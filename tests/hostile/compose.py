@@ -1,6 +1,6 @@
 """The compose stack that the kills part works on with `--target compose`: a project of its own, on free ports and with fresh secrets.
 
-Its images are taken as they are: `PYTHONPATH=tests python -m e2e.compose.environment` builds them. Its volumes go with it.
+Its images are built from these sources first, as far as they are not; its volumes go with it.
 """
 
 from __future__ import annotations
@@ -30,6 +30,8 @@ SERVICES = ("objectstore", "curator", "trainer", "inference")
 PUBLISHED = ("CURATOR", "TRAINER", "INFERENCE", "S3")
 # No engine restarts a container that is merely unhealthy: a person does who has looked for so long.
 PATIENCE_SECONDS = 60.0
+BUILD_SECONDS = 3600.0
+ENGINE_SECONDS = 120.0  # in which a busy engine answers
 OVERRIDE = """
 services:
   objectstore:
@@ -53,7 +55,7 @@ class ComposeStack:
     ports: dict[str, int]
     since: dict[str, float]
 
-    def compose(self, *words: str, limit_seconds: float = 120, check: bool = True) -> subprocess.CompletedProcess[str]:
+    def compose(self, *words: str, limit_seconds: float = ENGINE_SECONDS, check: bool = True) -> subprocess.CompletedProcess[str]:
         chosen = [word for file in self.files for word in ("-f", file)]
         done = subprocess.run(
             ["docker", "compose", "--env-file", str(self.folder / ".env"), *chosen, *words],
@@ -107,11 +109,11 @@ class ComposeStack:
         form = '{{index .Config.Labels "com.docker.compose.service"}} {{.State.Status}} {{if .State.Health}}{{.State.Health.Status}}{{end}} {{.State.Pid}}'
         ours = f"label=com.docker.compose.project={self.variables['COMPOSE_PROJECT_NAME']}"
         listed = subprocess.run(
-            ["docker", "ps", "-aq", "--filter", ours], capture_output=True, text=True, timeout=60, check=True
+            ["docker", "ps", "-aq", "--filter", ours], capture_output=True, text=True, timeout=ENGINE_SECONDS, check=True
         )
         ids = listed.stdout.split()
         shown = subprocess.run(
-            ["docker", "inspect", "--format", form, *ids], capture_output=True, text=True, timeout=60, check=True
+            ["docker", "inspect", "--format", form, *ids], capture_output=True, text=True, timeout=ENGINE_SECONDS, check=True
         ).stdout
         found = dict.fromkeys(SERVICES, ("gone", 0))
         for line in shown.splitlines():
@@ -178,8 +180,11 @@ class ComposeLogs:
 
 
 @contextmanager
-def running(folder: Path) -> Iterator[ComposeStack]:
-    """Up on entry; down with its volumes on exit, its logs kept in folder/logs. StartFailed if no engine answers, or it does not start."""
+def running(folder: Path, build: bool) -> Iterator[ComposeStack]:
+    """Up on entry; down with its volumes on exit, its logs kept in folder/logs. StartFailed if no engine answers, or it does not start.
+
+    build: its images first. Older ones would be another version than the client, and their trainer might take no job of it.
+    """
     if missing := why_no_engine():
         raise StartFailed(missing)
     folder.mkdir(parents=True, exist_ok=True)
@@ -196,6 +201,8 @@ def running(folder: Path) -> Iterator[ComposeStack]:
     override.write_text(OVERRIDE.format(s3_port=ports["S3"], settings=settings))
     pairs = (line.split("=", 1) for line in (folder / ".env").read_text().splitlines() if line[:1].isupper())
     stack = ComposeStack(folder, (*files, str(override)), dict(pairs), ports, {})
+    if build:
+        stack.compose("build", "--quiet", limit_seconds=BUILD_SECONDS)
     try:
         stack.compose("up", "--detach", "--no-build", limit_seconds=START_SECONDS)
         stack.wait_started()

@@ -11,7 +11,7 @@ EXAMPLES = 20
 
 @dataclass(frozen=True)
 class Figure:
-    """at_most: None for a figure without a bar. examples: of what was counted, for whoever has to mend it."""
+    """at_most, at_least: None if there is no such bar. examples: of what was counted, for whoever has to mend it."""
 
     part: str
     name: str
@@ -19,10 +19,17 @@ class Figure:
     at_most: float | None = None
     unit: str = ""
     examples: Sequence[str] = field(default=(), repr=False)
+    at_least: float | None = None
 
     @property
     def is_missed(self) -> bool:
-        return self.at_most is not None and not self.value <= self.at_most
+        too_much = self.at_most is not None and not self.value <= self.at_most
+        return too_much or (self.at_least is not None and not self.value >= self.at_least)
+
+    @property
+    def bar(self) -> str:
+        bars = (("<=", self.at_most), (">=", self.at_least))
+        return ", ".join(f"{sign} {value:g}" for sign, value in bars if value is not None)
 
     def to_dict(self) -> dict[str, Any]:
         return asdict(self) | {"examples": list(self.examples)[:EXAMPLES], "missed": self.is_missed}
@@ -37,9 +44,8 @@ def table(figures: Sequence[Figure]) -> str:
     lines = [f"{'part':<7} {'figure':<48} {'value':>12} {'bar':>9}"]
     for each in figures:
         value = f"{each.value:,.4g}" if isinstance(each.value, float) else f"{each.value:,}"
-        bar = "" if each.at_most is None else f"<= {each.at_most:g}"
         missed = "  MISSED" if each.is_missed else ""
-        lines.append(f"{each.part:<7} {each.name:<48} {value + ' ' + each.unit:>12} {bar:>9}{missed}")
+        lines.append(f"{each.part:<7} {each.name:<48} {value + ' ' + each.unit:>12} {each.bar:>9}{missed}")
     for each in figures:
         if each.is_missed:
             lines += [f"\n{each.part}: {each.name}:", *(f"  {example[:600]}" for example in each.examples[:EXAMPLES])]

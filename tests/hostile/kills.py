@@ -8,15 +8,19 @@ from __future__ import annotations
 import random
 import threading
 import time
+import traceback
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
+from dataclasses import dataclass, field
+from functools import partial
+from itertools import islice
 
 import psutil
 from hostile.compose import ComposeStack
 from hostile.figures import Figure, counted
 from hostile.stack import Stack
-from hostile.traffic import Traffic, audit
+from hostile.traffic import Audit, Traffic, audit
 
 # Of 25; the whole last: the supervisor, after which a person starts the stack again, or a container. No part is hit more often than it is restarted by itself.
 MIX = (
@@ -25,7 +29,8 @@ MIX = (
 STOPPED_SHARE = 0.3
 STAY_STOPPED_SHARE = 0.2  # of those stopped: they never go on, and somebody must notice
 LONGEST_STOP_SECONDS = 8.0
-JOBS_SECONDS = 180.0
+TRIES = 3  # a hit
+JOBS_SECONDS = 600.0  # for the jobs that are under way at the end: each needs two processes that load torch
 
 
 class Killer:
@@ -41,19 +46,23 @@ class Killer:
         self._logs = stack.log_watch()
 
     def hit(self, count: int) -> None:
-        for kind in self._kinds(count):
-            time.sleep(self._dice.expovariate(1 / self._pause_seconds))
-            self._strike(kind)
-            self.start_if_down()
-        for timer in self._stopped:
-            timer.join()
+        """Until so many were hit; what is not there cannot be."""
+        try:
+            for kind in islice(self._kinds(count), TRIES * count):
+                if self.hits.total() >= count:
+                    break
+                time.sleep(self._dice.expovariate(1 / self._pause_seconds))
+                self._strike(kind)
+                self.start_if_down()
+        finally:
+            for timer in self._stopped:
+                timer.join()
 
     def _kinds(self, count: int) -> Iterator[str]:
-        while count > 0:
-            block = [*self._dice.sample(MIX, len(MIX))][: count - 1]
-            yield from block
+        """The whole ends each block, also a short one."""
+        while True:
+            yield from self._dice.sample(MIX, len(MIX))[: count - 1]
             yield "whole"
-            count -= len(block) + 1
 
     def _strike(self, kind: str) -> None:
         """One process of the kind; of any other but a whole if there is none just now."""
@@ -94,37 +103,81 @@ def _go_on(process: psutil.Process) -> None:
         process.resume()
 
 
-def run(stack: Stack | ComposeStack, count: int, seed: int, pause_seconds: float) -> list[Figure]:
+def run(stack: Stack | ComposeStack, count: int, seed: int, pause_seconds: float) -> Iterator[Figure]:
+    yield from figures(stack, Traffic(stack, seed), Killer(stack, seed, pause_seconds), count)
+
+
+@dataclass
+class Aftermath:
+    """What was seen after the last hit. None: nobody looked for so long. errors: of the round itself."""
+
+    healthy_after_seconds: float | None = None
+    broken: list[str] = field(default_factory=list)
+    audit: Audit | None = None
+    errors: list[str] = field(default_factory=list)
+
+
+def figures(stack: Stack | ComposeStack, traffic: Traffic, killer: Killer, count: int) -> Iterator[Figure]:
+    """Also if it was interrupted: the first KeyboardInterrupt ends the hits, the next one the search for what was accepted; then it is raised."""
+    after, began = Aftermath(), time.monotonic()
+    is_interrupted = _is_interrupted(partial(killer.hit, count), after.errors)
+    yield Figure(
+        "kills",
+        "processes killed or stopped",
+        killer.hits.total(),
+        examples=sorted(f"{number} {name}" for name, number in killer.hits.items()),
+        at_least=count,
+    )
+    yield Figure("kills", "duration", round(time.monotonic() - began, 1), unit="s")
+    is_interrupted |= _is_interrupted(partial(_look, stack, traffic, killer, after), after.errors)
+    yield Figure("kills", "starts by hand", killer.restarts_by_hand)
+    if after.healthy_after_seconds is not None:
+        yield Figure("kills", "until healthy again", round(after.healthy_after_seconds, 1), unit="s")
+        yield counted("kills", "parts not healthy afterwards", after.broken)
+    yield from _accepted(traffic)
+    if after.audit is not None:
+        yield counted("kills", "accepted and lost", after.audit.lost)
+        yield counted("kills", "doubled", after.audit.doubled)
+    yield counted("kills", "answers that are neither whole nor 503", traffic.ledger.defects)
+    yield counted("kills", "errors of the round itself", after.errors)
+    yield counted("kills", "tracebacks in logs", killer.tracebacks, at_most=None)
+    if is_interrupted:
+        raise KeyboardInterrupt
+
+
+def _look(stack: Stack | ComposeStack, traffic: Traffic, killer: Killer, after: Aftermath) -> None:
+    """Wait until the stack is healthy and the accepted jobs have ended, then look for everything that was accepted."""
     began = time.monotonic()
-    traffic, killer = Traffic(stack, seed), Killer(stack, seed, pause_seconds)
-    killer.hit(count)
-    killed_seconds = time.monotonic() - began
-    recovering = time.monotonic()
     killer.start_if_down()
-    broken = [] if stack.wait_healthy() else stack.broken()
-    recovered_seconds = time.monotonic() - recovering
+    after.broken = [] if stack.wait_healthy() else stack.broken()
+    after.healthy_after_seconds = time.monotonic() - began
     traffic.end()
     deadline = time.monotonic() + JOBS_SECONDS
     while traffic.unfinished() and time.monotonic() < deadline:
         time.sleep(1)
-    found, ledger = audit(stack, traffic), traffic.ledger
+    after.audit = audit(stack, traffic)
     killer.read_logs()
-    hits = sorted(f"{number} {name}" for name, number in killer.hits.items())
-    return [
-        Figure("kills", "processes killed or stopped", killer.hits.total(), examples=hits),
-        Figure("kills", "starts by hand", killer.restarts_by_hand),
-        Figure("kills", "duration", round(killed_seconds, 1), unit="s"),
-        Figure("kills", "until healthy again", round(recovered_seconds, 1), unit="s"),
-        Figure("kills", "accepted: imports", len(ledger.imports)),
-        Figure("kills", "accepted: corrections", len(ledger.reviews)),
-        Figure("kills", "accepted: evaluations", len(ledger.evals)),
-        Figure("kills", "accepted: jobs trained", sum(name.startswith("train-") for name in ledger.jobs)),
-        Figure("kills", "accepted: jobs paused", len(ledger.paused)),
-        Figure("kills", "answered: chats", ledger.chats),
-        Figure("kills", "sent again", ledger.unanswered.total(), examples=[str(ledger.unanswered)]),
-        counted("kills", "accepted and lost", found.lost),
-        counted("kills", "doubled", found.doubled),
-        counted("kills", "answers that are neither whole nor 503", ledger.defects),
-        counted("kills", "parts not healthy afterwards", broken),
-        counted("kills", "tracebacks in logs", killer.tracebacks, at_most=None),
-    ]
+
+
+def _accepted(traffic: Traffic) -> Iterator[Figure]:
+    """Of each kind there must have been something to lose."""
+    ledger = traffic.ledger
+    trained = sum(name.startswith("train-") for name in ledger.jobs)
+    yield Figure("kills", "accepted: imports", len(ledger.imports), at_least=1)
+    yield Figure("kills", "accepted: corrections", len(ledger.reviews), at_least=1)
+    yield Figure("kills", "accepted: evaluations", len(ledger.evals), at_least=1)
+    yield Figure("kills", "accepted: jobs trained", trained, at_least=1)
+    yield Figure("kills", "accepted: jobs paused", len(ledger.paused), at_least=1)
+    yield Figure("kills", "answered: chats", ledger.chats, at_least=1)
+    yield Figure("kills", "sent again", ledger.unanswered.total(), examples=[str(ledger.unanswered)])
+
+
+def _is_interrupted(work: Callable[[], None], errors: list[str]) -> bool:
+    """True if somebody ended it. What it raises is put into errors."""
+    try:
+        work()
+    except KeyboardInterrupt:
+        return True
+    except Exception:
+        errors.append(traceback.format_exc())
+    return False

@@ -1,8 +1,9 @@
 """`make hostile`: a bounded hostile round against an embedded stack of its own, in five parts; at most 15 minutes on two cores.
 
-Prints one table, keeps it as JSON with examples of what was found in .cache/hostile/, and ends with 1 if a bar is missed.
+Prints one table, keeps it as JSON with examples of what was found in .cache/hostile/, and ends with 1 if a bar is missed. Ctrl-C ends it
+early, and it shows what it has; the kills first look for what was accepted, unless Ctrl-C is pressed again.
     make hostile ARGS="--seed 7 --kills 25 --parts kills"
-    make hostile ARGS="--target compose --parts kills"      the containers instead, whose images are built (docs/security.md)
+    make hostile ARGS="--target compose --parts kills"      the containers instead, whose images it builds (docs/security.md)
 """
 
 from __future__ import annotations
@@ -12,8 +13,8 @@ import json
 import sys
 import time
 import traceback
-from collections.abc import Callable, Sequence
-from contextlib import ExitStack
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import AbstractContextManager, ExitStack
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -21,7 +22,7 @@ from typing import Any
 
 from hostile import calls, compose, fuzz, kills, races, slow
 from hostile.figures import Figure, counted, table
-from hostile.stack import StartFailed, running
+from hostile.stack import Stack, StartFailed, running
 
 from burnish_client.stack import control
 
@@ -32,30 +33,44 @@ PARTS = ("calls", "races", "slow", "kills", "fuzz")
 def main() -> int:
     arguments = _arguments()
     seed, began = arguments.seed, time.monotonic()
-    work: dict[str, Callable[[Any], list[Figure]]] = {  # `fuzz` needs no stack
+    work: dict[str, Callable[[Any], Iterable[Figure]]] = {
         "calls": partial(calls.run, count=arguments.calls, seed=seed),
         "races": partial(races.run, seconds=arguments.race_seconds, seed=seed),
         "slow": partial(slow.run, connections=arguments.connections),
         "kills": partial(kills.run, count=arguments.kills, seed=seed, pause_seconds=arguments.pause),
+        "fuzz": lambda stack: fuzz.run(arguments.fuzz_seconds, seed),
     }
     figures: list[Figure] = []
     parts = [part for part in PARTS if part in arguments.parts]
     with control.interruptible(), ExitStack() as ended:
-        if set(parts) & set(work):
-            is_compose = arguments.target == "compose"
-            stack = ended.enter_context(compose.running(FOLDER / "compose") if is_compose else running(FOLDER))
-            _say(began, "the stack is up")
-        for part in parts:
-            try:
-                figures += fuzz.run(arguments.fuzz_seconds, seed) if part == "fuzz" else work[part](stack)
-            except Exception:  # the other parts still show what they show
-                figures.append(counted(part, "ended by an error", [traceback.format_exc()]))
-            _say(began, f"{part} done")
-    minutes = (time.monotonic() - began) / 60
-    figures.append(Figure("round", "duration", round(minutes, 1), unit="min"))
-    print(table(figures))
-    _keep(figures, seed)
+        stack = ended.enter_context(_stack(arguments)) if set(parts) - {"fuzz"} else None
+        _say(began, "begins")
+        try:
+            for part in parts:
+                _add(figures, part, partial(work[part], stack))
+                _say(began, f"{part} done")
+        except KeyboardInterrupt:
+            figures.append(counted("round", "interrupted", [f"in {part}"]))
+        minutes = (time.monotonic() - began) / 60
+        figures.append(Figure("round", "duration", round(minutes, 1), unit="min"))
+        print(table(figures), flush=True)  # before the stack is ended, which takes its time
+        _keep(arguments.folder, figures, seed)
     return 1 if any(figure.is_missed for figure in figures) else 0
+
+
+def _stack(arguments: argparse.Namespace) -> AbstractContextManager[Stack | compose.ComposeStack]:
+    if arguments.target == "compose":
+        return compose.running(arguments.folder / "compose", build=not arguments.as_built)
+    return running(arguments.folder)
+
+
+def _add(figures: list[Figure], part: str, work: Callable[[], Iterable[Figure]]) -> None:
+    """Each figure as it comes, so that those of an interrupted part are kept."""
+    try:
+        for figure in work():
+            figures.append(figure)
+    except Exception:  # the other parts still show what they show
+        figures.append(counted(part, "ended by an error", [traceback.format_exc()]))
 
 
 def _arguments() -> argparse.Namespace:
@@ -71,6 +86,8 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument(
         "--target", choices=("embedded", "compose"), default="embedded", help="compose takes the kills alone"
     )
+    parser.add_argument("--folder", type=Path, default=FOLDER, help="of the stack, its logs and round.json")
+    parser.add_argument("--as-built", action="store_true", help="compose: take the images as they are, and build none")
     arguments = parser.parse_args()
     if arguments.target == "compose" and set(arguments.parts) - {"kills", "fuzz"}:
         parser.error("--target compose takes --parts kills alone: the other parts look into the embedded stack")
@@ -81,10 +98,10 @@ def _say(began: float, what: str) -> None:
     print(f"{time.monotonic() - began:6.0f} s  {what}", flush=True)
 
 
-def _keep(figures: Sequence[Figure], seed: int) -> None:
-    FOLDER.mkdir(parents=True, exist_ok=True)
+def _keep(folder: Path, figures: Sequence[Figure], seed: int) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
     result = {"date": datetime.now(UTC).isoformat(), "seed": seed, "figures": [figure.to_dict() for figure in figures]}
-    path = FOLDER / "round.json"
+    path = folder / "round.json"
     path.write_text(json.dumps(result, indent=2) + "\n")
     print(f"\n{path}")
 
