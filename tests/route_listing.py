@@ -3,15 +3,33 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from urllib.parse import unquote
 
 from fastapi import FastAPI
 from starlette.routing import BaseRoute
 
+PARAMETER = r"{\w+(?::\w+)?}"
+
 
 def every_route(app: FastAPI) -> list[tuple[str, str]]:
     """(method, path) with each path parameter filled in. A route of a kind that is not known here fails the test."""
-    return sorted(set(_walk(app.routes, "")))
+    return sorted({(method, re.sub(PARAMETER, "x", path)) for method, path in _walk(app.routes, "")})
+
+
+def never_called(app: FastAPI, calls: Iterable[tuple[str, str]]) -> list[str]:
+    """Routes that no call gets to, as "GET /v1/runlogs/{run_log_id}". calls: (method, target); each counts for the first route that takes it."""
+    routes = [(method, path, _pattern(path)) for method, path in _walk(app.routes, "") if method != "HEAD"]
+    taken = set()
+    for called, target in calls:
+        path = unquote(target.partition("?")[0])
+        taken.add(next((each for each in routes if each[0] == called and each[2].fullmatch(path)), None))
+    return sorted(f"{route[0]} {route[1]}" for route in routes if route not in taken)
+
+
+def _pattern(path: str) -> re.Pattern[str]:
+    words = [re.escape(word) for word in re.split(PARAMETER, path)]
+    return re.compile("[^/]+".join(words), re.DOTALL)
 
 
 def _walk(routes: Sequence[BaseRoute], prefix: str) -> Iterator[tuple[str, str]]:
@@ -23,4 +41,4 @@ def _walk(routes: Sequence[BaseRoute], prefix: str) -> Iterator[tuple[str, str]]
         methods, path = getattr(route, "methods", None), getattr(route, "path", None)
         assert methods, f"{route!r}: how is it called?"
         for method in methods:
-            yield method, prefix + re.sub(r"{\w+(:\w+)?}", "x", path)
+            yield method, prefix + path

@@ -3,31 +3,47 @@
 from __future__ import annotations
 
 import gzip
+import re
 from collections.abc import Iterator
 from typing import Any
 from urllib.parse import quote, urlencode
 
 import httpx
+from hostile.bodies import INNER_VALUES, hostile_bodies, hostile_lines
+from hostile.real_things import made_for_real
+from hostile.review_page import PageCalls
 from hostile.sending import Call
 from hostile.trace_fuzz import requests
-from hostile.values import BODIES, HOSTILE_VALUES, IDS, VALUES, as_json, drawn, json_values, raw_bytes, texts
+from hostile.values import BODIES, IDS, VALUES, as_json, drawn, json_values, raw_bytes, texts
 from hypothesis import strategies as st
-from runlog_making import jsonl, repeated_failures
+from pydantic import BaseModel
+from runlog_making import run
+
+from burnish.schemas.benchmark import BenchmarkQuestion
+from burnish.schemas.review import TeacherAnswer
+from burnish.schemas.runlog import ReviewItem, RunLogLine
 
 JSON = ("Content-Type", "application/json")
-FORM = ("Content-Type", "application/x-www-form-urlencoded")
+REVIEW = "/v1/runlogs/{run_log_id}/review"
+ITEM = {"question_id": "not-json-000", "failure_label": "not-json"}
+# What has lines for a body: of which schema, and a good one.
+LINES: dict[str, tuple[type[BaseModel], dict[str, Any]]] = {
+    "/v1/runlogs": (RunLogLine, run("q1")),
+    "/v1/benchmarks": (BenchmarkQuestion, {"question_id": "q1", "prompt": "x", "expected_answer": "x", "grader": {"name": "contains"}}),
+    REVIEW: (ReviewItem, ITEM | {"question": "What is not-json-000?", "original_answer": "wrong answer", "corrected_output": "x"}),
+    f"{REVIEW}/suggestions": (TeacherAnswer, ITEM | {"text": "x", "model": "m", "host": "teacher.example", "prompt_key": "0" * 64}),
+}  # fmt: skip
 Operation = tuple[str, str, dict[str, Any]]
 
 
 class CuratorCalls:
-    """of: `http`, a client with the token, of a curator. It imports a run log so that some ids exist."""
+    """of: `http`, a client with the token, of a curator. It makes one thing of each kind, so that calls get past their ids."""
 
     def __init__(self, http: httpx.Client, token: str) -> None:
-        imported = http.post("/v1/runlogs", params={"name": "real"}, content=jsonl(repeated_failures({"not-json": 3})))
-        self._run_log_id = imported.raise_for_status().json()["manifest"]["id"]
+        self._real = made_for_real(http)
+        self._run_log_id = self._real["run_log_id"]
         self._schema: dict[str, Any] = http.get("/openapi.json").json()
-        signed_in = http.post("/review/sign-in", data={"token": token, "next": "/review"})
-        self._cookie = ("Cookie", signed_in.headers["set-cookie"].partition(";")[0])
+        self._page = PageCalls(http, token, self._run_log_id)
         self._operations: list[Operation] = [
             (method.upper(), path, operation)
             for path, methods in self._schema["paths"].items()
@@ -40,7 +56,10 @@ class CuratorCalls:
             if "requestBody" in operation:
                 yield from self._bodies(method, path, operation)
             yield from self._strangers(method, path)
-        yield from self._review_page()
+        yield from self._strangers("GET", "/openapi.json")
+        yield Call("curator", "GET", "/openapi.json?\x00=%00")
+        yield from self._page.table()
+        yield from self._erasures()
         bomb = gzip.compress(b" " * (200 << 20), 9)
         yield Call("curator", "POST", "/v1/traces", (JSON, ("Content-Encoding", "gzip")), bomb)
 
@@ -66,14 +85,36 @@ class CuratorCalls:
         yield Call("curator", "POST", "/v1/traces/cut", (JSON,), b'{"name": "app"}')
 
     def _ids_and_queries(self, method: str, path: str, operation: dict[str, Any]) -> Iterator[Call]:
-        for value in IDS if "{" in path else ():
-            yield Call("curator", method, _filled(path, value), (JSON,), b"{}" if "requestBody" in operation else b"")
+        """Each id hostile beside real ones. A call without a query removes nothing that is real: it has a hostile id, or none."""
+        body = b"{}" if "requestBody" in operation else b""
+        for name in re.findall(r"{(\w+)}", path):
+            for value in IDS:
+                target = self._target(path.replace("{" + name + "}", value))
+                yield Call("curator", method, target, (JSON,), body)
+        if method == "GET":
+            yield Call("curator", method, self._target(path))
         for name in _queries(operation):
             for value in VALUES:
-                yield Call("curator", method, f"{_filled(path, self._run_log_id)}?{name}={value}")
+                yield Call("curator", method, f"{self._target(path)}?{name}={value}")
+
+    def _target(self, path: str) -> str:
+        """The path with real ids for those that it still leaves open."""
+        for kind, name in (("datasets", "name"), ("benchmarks", "name"), ("evals", "file")):
+            path = path.replace("{" + name + "}", self._real[f"{kind}.{name}"]) if path.startswith(f"/v1/{kind}/") else path
+        kind = "clusterings" if "/clusterings" in path else path.split("/")[2] if path.count("/") > 1 else ""
+        if kind == "clusterings":
+            path = path.replace("{run_log_id}", self._real["clustered_id"])
+        path = path.replace("{version}", self._real.get(f"{kind}.version", ""))
+        return re.sub(r"{(\w+)}", lambda found: self._real[found[1]], path)
+
+    def _erasures(self) -> Iterator[Call]:
+        """Single lines, by what looks like a reference to one of a real run log. `preview` erases nothing."""
+        for line in ("0", "-1", str(2**70), "1e3", "question=", "question=\ud800", "trace=\x00", "x=1", "", ":", "question=" + "x" * 5000):
+            body = {"lines": [f"{self._run_log_id}:{line}"], "preview": True}
+            yield Call("curator", "POST", "/v1/erasures", (JSON,), as_json(body))
 
     def _bodies(self, method: str, path: str, operation: dict[str, Any]) -> Iterator[Call]:
-        target = _filled(path, self._run_log_id)
+        target = self._target(path)
         target += "?name=made" if path in ("/v1/runlogs", "/v1/benchmarks") else ""
         kinds = [
             *operation["requestBody"]["content"],
@@ -85,9 +126,18 @@ class CuratorCalls:
             for kind in kinds:
                 yield Call("curator", method, target, (("Content-Type", kind),), body)
             yield Call("curator", method, target, (("Content-Encoding", "gzip"),), body)
-        for name in _fields(self._schema, operation):
-            for value in HOSTILE_VALUES:
-                yield Call("curator", method, target, (JSON,), as_json(_least(self._schema, operation) | {name: value}))
+        schema = operation["requestBody"]["content"].get("application/json", {}).get("schema", {})
+        for value in hostile_bodies(self._schema, schema) if "$ref" in schema else ():
+            yield Call("curator", method, target, (JSON,), as_json(value))
+        if path in LINES:
+            model, good = LINES[path]
+            document = model.model_json_schema()
+            for lines in hostile_lines(document, document, good):
+                yield Call("curator", method, target, (("Content-Type", "application/x-ndjson"),), lines)
+        if path.endswith("/embedded"):
+            for value in [*INNER_VALUES, "AA==", "/////w==", "x" * 5000]:
+                for line in ({"text": "x", "vector": value}, {"text": value, "vector": "AAA="}):
+                    yield Call("curator", method, f"{target}?embedder=x", (JSON,), as_json(line))
 
     def _strangers(self, method: str, path: str) -> Iterator[Call]:
         """No token, and what is nearly one; the page's session is none either."""
@@ -95,44 +145,7 @@ class CuratorCalls:
             return
         for given in ("", "Bearer", "Bearer ", "Basic eDp4", "Bearer \x00", "Bearer x\tx", "Bearer " + "x" * 9000):
             yield Call("curator", method, _filled(path, "x"), (("Authorization", given),), b"{}", allowed=False)
-        yield Call("curator", method, _filled(path, "x"), (self._cookie,), b"{}", allowed=False)
-
-    def _review_page(self) -> Iterator[Call]:
-        page = f"/review/{self._run_log_id}"
-        for name in ("label", "slice", "show", "item", "after", "edit", "done"):
-            for value in VALUES:
-                yield Call("curator", "GET", f"{page}?{name}={value}", (self._cookie,))
-        for many in (50, 1000, 5000):
-            labels = "&".join(f"label={number:04d}" for number in range(many))
-            yield Call("curator", "GET", f"{page}?{labels}", (self._cookie,), well_formed=many < 5000)
-        for value in IDS:
-            yield Call("curator", "GET", f"/review/{value}", (self._cookie,))
-        for action in ("corrections", "undo", "lease", "bulk"):
-            yield from self._forged_forms(f"{page}/{action}")
-        for value in ("//evil.example", "/review/../x", "/review/\\evil.example", "https://evil.example", "\x00"):
-            form = urlencode({"token": "wrong", "next": value}).encode()
-            yield Call("curator", "POST", "/review/sign-in", (FORM,), form, allowed=False)
-
-    def _forged_forms(self, target: str) -> Iterator[Call]:
-        """Another site's form, sent by a browser that is signed in: the session is right, the form's token is not."""
-        fields = {"question_id": "not-json-000", "failure_label": "not-json", "corrected_output": "owned"}
-        for forged in ("", "x", self._cookie[1], "\x00", "é" * 10):
-            form = urlencode(fields | {"form_token": forged}).encode()
-            origin = (("Origin", "https://evil.example"), ("Referer", "https://evil.example/x"))
-            yield Call("curator", "POST", target, (self._cookie, FORM, *origin), form, allowed=False)
-        for kind, body in (
-            ("multipart/form-data", b"x"),
-            ("multipart/form-data; boundary=", b"--\r\n"),
-            ("multipart/form-data; boundary=x", b"--x\r\nContent-Disposition: form-data; name=\"form_token\"\r\n\r\n"),
-            ("multipart/form-data; boundary=x", b"--x\r\n\x00\xff: \r\n\r\n--x--"),
-            ("multipart/form-data; boundary=x", b"--x\r\nContent-Disposition: form-data; name=a; filename=../x\r\n\r\n1\r\n--x--\r\n"),
-            ("multipart/form-data; boundary=" + "x" * 5000, b"--x--"),
-            ("multipart/form-data; boundary=x", b"--x\r\nContent-Disposition: form-data; name=a\r\n\r\n1\r\n" * 2000 + b"--x--"),
-            ("application/x-www-form-urlencoded", b"&".join(b"a%d=1" % n for n in range(3000))),
-            ("application/x-www-form-urlencoded", b"%ff=%ff&form_token=%00&question_id=%ed%a0%80"),
-        ):  # fmt: skip
-            yield Call("curator", "POST", target, (self._cookie, ("Content-Type", kind)), body, allowed=False)
-            yield Call("curator", "POST", "/review/sign-in", (("Content-Type", kind),), body, allowed=False)
+        yield Call("curator", method, _filled(path, "x"), (self._page.cookie,), b"{}", allowed=False)
 
 
 def _queries(operation: dict[str, Any]) -> list[str]:
@@ -143,24 +156,3 @@ def _filled(path: str, value: str) -> str:
     for name in [part[1:-1] for part in path.split("/") if part.startswith("{")]:
         path = path.replace("{" + name + "}", value)
     return path
-
-
-def _body_schema(schema: dict[str, Any], operation: dict[str, Any]) -> dict[str, Any]:
-    body = operation["requestBody"]["content"].get("application/json", {}).get("schema", {})
-    name = body.get("$ref", "").rpartition("/")[2]
-    found: dict[str, Any] = schema["components"]["schemas"][name] if name else body
-    return found
-
-
-def _fields(schema: dict[str, Any], operation: dict[str, Any]) -> list[str]:
-    return list(_body_schema(schema, operation).get("properties", {}))
-
-
-def _least(schema: dict[str, Any], operation: dict[str, Any]) -> dict[str, Any]:
-    """What is needed at least, as far as a word or a list of words does."""
-    body = _body_schema(schema, operation)
-    made = {}
-    for name in body.get("required", []):
-        kind = body["properties"][name].get("type")
-        made[name] = {"array": ["not-json"], "integer": 1, "number": 1, "object": {}}.get(kind, "real")
-    return made

@@ -8,7 +8,7 @@ from urllib.parse import quote
 
 import httpx
 from hostile.sending import Call, Service
-from hostile.values import BODIES, HOSTILE_VALUES, IDS, as_json, drawn, json_values, raw_bytes, texts
+from hostile.values import BODIES, HOSTILE_VALUES, IDS, VALUES, as_json, drawn, json_values, raw_bytes, texts
 from hypothesis import strategies as st
 
 JSON = ("Content-Type", "application/json")
@@ -55,15 +55,20 @@ DEEP_TOOLS: Any = {}
 for _ in range(200):
     DEEP_TOOLS = {"a": DEEP_TOOLS}
 ROUTES = (
-    "/v1/models/{}",
-    "/v1/adapters/{}",
-    "/v1/adapters/{}/x",
-    "/v1/adapters/x/{}",
-    "/v1/aliases/{}/x",
-    "/v1/aliases/x/{}",
-    "/v1/adapter-uses?name={}",
-)
+    "/v1/models/{}", "/v1/adapters/{}", "/v1/adapters/{}/x", "/v1/adapters/x/{}", "/v1/aliases/{}/x", "/v1/aliases/x/{}", "/v1/adapter-uses?name={}",
+    "/v1/remote-models/{}/x", "/v1/remote-models/x/{}", "/v1/remote-models?name={}",
+)  # fmt: skip
+LISTS = ("/v1/adapters", "/v1/adapters/x", "/v1/adapter-uses", "/v1/remote-models", "/v1/aliases", "/v1/models")
+REMOVALS = ("/v1/adapters/{}/x", "/v1/adapters/x/{}", "/v1/adapters/{}/0123456789abcdef", "/v1/remote-models/{}/x", "/v1/remote-models/x/{}", "/v1/remote-models/{}/0123456789abcdef", "/v1/device/lease/{}")  # fmt: skip
 ALIAS_CALLS = ("/v1/aliases/{}/production/promote", "/v1/aliases/x/{}/rollback", "/v1/aliases/{}/{}/remove")
+# What the body of each change of an alias takes at least.
+ALIAS_BODIES: dict[str, dict[str, Any]] = {
+    "promote": {"version": "latest", "by": "mia", "override": "because"},
+    "rollback": {"by": "mia", "reason": "because"},
+    "remove": {"by": "mia", "reason": "because"},
+}
+PAGES = ("/docs", "/docs/oauth2-redirect", "/redoc", "/openapi.json", "/metrics")
+OPEN = ("/health", "/healthz", "/readyz")
 NOT_OPEN = (
     "/invocations",
     "/tokenize",
@@ -79,7 +84,11 @@ NOT_OPEN = (
 
 
 class InferenceCalls:
+    """of: `http`, a client with the token. adapter: the newest one that is served; calls about it get past its name."""
+
     def __init__(self, http: httpx.Client) -> None:
+        served = http.get("/v1/adapters").json()["adapters"]
+        self._adapter, self._version = (served[0]["name"], served[0]["version"]) if served else ("x", "latest")
         self._model = http.get("/v1/models").json()["data"][-1]["root"]
 
     def table(self) -> Iterator[Call]:
@@ -115,25 +124,54 @@ class InferenceCalls:
         return Call("inference", "POST", path, (JSON,), as_json(asked))
 
     def _other_routes(self) -> Iterator[Call]:
-        for value in IDS:
-            for route in ROUTES:
-                yield Call("inference", "GET", route.format(value))
-            for route in ALIAS_CALLS:
-                for body in (b"{}", b'{"version": "\\u0000", "by": "\\ud800"}', b'{"reason": [], "by": {}}', b"["):
-                    yield Call("inference", "POST", route.format(value, value), (JSON,), body)
-            yield Call("inference", "DELETE", f"/v1/adapters/{value}/{value}")
-            yield Call("inference", "DELETE", f"/v1/device/lease/{value}")
+        yield from self._registry()
         lease = {"holder": "x", "devices": ["GPU-x"], "ttl_seconds": 1}
         odd = [as_json(lease | {name: value}) for name in (*lease, "size_bytes") for value in HOSTILE_VALUES]
         for body in (*BODIES, *odd):
             yield Call("inference", "POST", "/v1/device/lease", (JSON,), body)
-        yield Call("inference", "GET", "/v1/device")
+        yield Call("inference", "GET", "/v1/device?devices=\x00")
+        for path in (*PAGES, *OPEN):
+            for value in VALUES:
+                yield Call("inference", "GET", f"{path}?{value}")
         for path in NOT_OPEN:
             for method in ("GET", "POST"):
                 yield Call("inference", method, path, (JSON,), b"{}")
-        for path in (CHAT, TEXT, "/v1/models", "/v1/adapters", "/metrics", "/v1/device", "/v1/device/lease", *NOT_OPEN):
+        yield from self._strangers()
+
+    def _registry(self) -> Iterator[Call]:
+        """Adapters, aliases and remote models: hostile names, pages, and changes of an alias; of a real adapter too, if there is one."""
+        for value in IDS:
+            for route in ROUTES:
+                yield Call("inference", "GET", route.format(value))
+            for route in (f"/v1/adapters/{self._adapter}/{{}}", f"/v1/aliases/{self._adapter}/{{}}"):
+                yield Call("inference", "GET", route.format(value))
+            for route in ALIAS_CALLS:
+                for body in (b"{}", b'{"version": "\\u0000", "by": "\\ud800"}', b'{"reason": [], "by": {}}', b"["):
+                    yield Call("inference", "POST", route.format(value, value), (JSON,), body)
+            for route in REMOVALS:
+                yield Call("inference", "DELETE", route.format(value))
+        for path in (*LISTS, f"/v1/adapters/{self._adapter}"):
+            for name in ("page_size", "page_token", "name"):
+                for value in VALUES:
+                    yield Call("inference", "GET", f"{path}?{name}={value}")
+        for change, good in ALIAS_BODIES.items():
+            for alias in ("hostile", "production", self._version, "latest"):
+                yield Call("inference", "POST", f"/v1/aliases/{self._adapter}/{alias}/{change}", (JSON,), as_json(good))
+            for body in BODIES:
+                yield Call("inference", "POST", f"/v1/aliases/{self._adapter}/hostile/{change}", (JSON,), body)
+            for name in (*good, "version", "more"):
+                for value in HOSTILE_VALUES:
+                    body = as_json(good | {name: value})
+                    yield Call("inference", "POST", f"/v1/aliases/{self._adapter}/hostile/{change}", (JSON,), body)
+
+    def _strangers(self) -> Iterator[Call]:
+        changes = [route.format("x", "x") for route in ALIAS_CALLS]
+        asked = [("GET", path) for path in (CHAT, TEXT, *LISTS, *PAGES, *NOT_OPEN, "/v1/device", *(route.format("x") for route in ROUTES))]
+        asked += [("POST", path) for path in (CHAT, TEXT, "/v1/device/lease", *changes, *NOT_OPEN)]
+        asked += [("DELETE", route.format("x")) for route in REMOVALS]
+        for method, path in asked:
             for given in ("", "Bearer", "Bearer ", "Basic eDp4", "Bearer \x00", "Bearer " + "x" * 9000):
-                yield Call("inference", "POST", path, (("Authorization", given),), b"{}", allowed=False)
+                yield Call("inference", method, path, (("Authorization", given),), b"{}", allowed=False)
 
 
 def http_tricks(service: Service, path: str) -> Iterator[Call]:

@@ -16,6 +16,7 @@ import pytest
 from hostile.inference_calls import InferenceCalls, http_tricks
 from hostile.sending import Call, send
 from integration.inference_api.conftest import TOKEN
+from route_listing import never_called
 
 
 @pytest.fixture
@@ -52,7 +53,17 @@ def is_explained(content: bytes) -> bool:
         return False
 
 
+async def test_every_route_is_called_and_tried_without_access(stand, server_socket):
+    """A route that comes later has to get hostile calls in tests/hostile/inference_calls.py."""
+    table = list((await asyncio.to_thread(made, server_socket.url)).table())
+    app = server_socket.app
+    assert never_called(app, [(call.method, call.target) for call in table if call.allowed]) == []
+    open_to_all = never_called(app, [(call.method, call.target) for call in table if not call.allowed])
+    assert open_to_all == ["GET /health", "GET /healthz", "GET /readyz"]
+
+
 async def test_the_table_of_hostile_calls(stand, server_socket, caplog):
+    stand.publish()
     table = list((await asyncio.to_thread(made, server_socket.url)).table())
     assert len(table) > 1500
     assert await asyncio.to_thread(faults, server_socket.url, table) == []
