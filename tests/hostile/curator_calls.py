@@ -102,7 +102,7 @@ class CuratorCalls:
         for kind, name in (("datasets", "name"), ("benchmarks", "name"), ("evals", "file")):
             path = path.replace("{" + name + "}", self._real[f"{kind}.{name}"]) if path.startswith(f"/v1/{kind}/") else path
         kind = "clusterings" if "/clusterings" in path else path.split("/")[2] if path.count("/") > 1 else ""
-        if kind == "clusterings":
+        if "{version}" in path and kind == "clusterings":  # the others would cluster it anew, each time
             path = path.replace("{run_log_id}", self._real["clustered_id"])
         path = path.replace("{version}", self._real.get(f"{kind}.version", ""))
         return re.sub(r"{(\w+)}", lambda found: self._real[found[1]], path)
@@ -136,8 +136,9 @@ class CuratorCalls:
                 yield Call("curator", method, target, (("Content-Type", "application/x-ndjson"),), lines)
         if path.endswith("/embedded"):
             for value in [*INNER_VALUES, "AA==", "/////w==", "x" * 5000]:
-                for line in ({"text": "x", "vector": value}, {"text": value, "vector": "AAA="}):
-                    yield Call("curator", method, f"{target}?embedder=x", (JSON,), as_json(line))
+                clustered = target.replace(self._run_log_id, self._real["clustered_id"])
+                line = as_json({"text": "x", "vector": value})
+                yield Call("curator", method, f"{clustered}?embedder=x", (JSON,), line)
 
     def _strangers(self, method: str, path: str) -> Iterator[Call]:
         """No token, and what is nearly one; the page's session is none either."""

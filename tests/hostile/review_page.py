@@ -59,9 +59,9 @@ class PageCalls:
         for name in FIELDS[action]:
             others = urlencode({other: value for other, value in right.items() if other != name})
             yield self._form(f"{self._page}/{action}", others)
-            for value in VALUES:
-                for view in ("", "?show=second", "?mode=compare"):
-                    yield self._form(f"{self._page}/{action}{view}", f"{others}&{name}={value}", bool(view))
+            for number, value in enumerate(VALUES):
+                view = ("", "?show=second", "?mode=compare")[number % 3]
+                yield self._form(f"{self._page}/{action}{view}", f"{others}&{name}={value}", bool(view))
         if action == "corrections":
             for chosen in ACTIONS:
                 for answers in ("", "&a=x&b=x", "&a=%00", "&a=" + "0" * 64 + "&b=" + "0" * 64):

@@ -6,6 +6,7 @@ The calls are those of the hostile round (tests/hostile), against a curator alon
 from __future__ import annotations
 
 from collections.abc import Iterable
+from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
@@ -13,6 +14,12 @@ from hostile.curator_calls import CuratorCalls
 from hostile.inference_calls import http_tricks
 from hostile.sending import Call, send
 from integration.curator.process import TOKEN, CuratorProcess
+from route_listing import never_called
+
+from burnish.curation.lengths import CharacterLengths
+from burnish.objectstores.memory import MemoryObjectStore
+from burnish_curator.app import Deps, create_app
+from burnish_curator.database import open_database
 
 
 @pytest.fixture(scope="module")
@@ -34,6 +41,19 @@ def faults(curator: CuratorProcess, calls: Iterable[Call]) -> list[str]:
         if answer.status >= 500 or let_in or unanswered:
             found.append(f"{call.method} {call.target[:200]} {call.body[:200]!r}: {answer.content[:300]!r}")
     return found
+
+
+def test_every_route_is_called_and_tried_without_access(
+    calls: CuratorCalls, tmp_path: Path, memory_store: MemoryObjectStore
+) -> None:
+    """A route that comes later gets its calls from the schema; one that is not in it has to get them in tests/hostile."""
+    database = open_database(f"sqlite:///{tmp_path / 'curator.db'}")
+    app = create_app(Deps(memory_store, database, tmp_path, TOKEN, CharacterLengths()))
+    database.dispose()
+    table = list(calls.table())
+    assert never_called(app, [(call.method, call.target) for call in table if call.allowed]) == []
+    open_to_all = never_called(app, [(call.method, call.target) for call in table if not call.allowed])
+    assert open_to_all == ["GET /healthz", "GET /readyz"]
 
 
 def test_the_table_of_hostile_calls(curator: CuratorProcess, calls: CuratorCalls) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+import json
 import re
 from typing import Any
 
@@ -118,6 +119,18 @@ async def test_the_api_refuses_what_is_no_answer(caller: httpx.AsyncClient, run_
     decision = {"question_id": "q2", "state": "compared", "preference": {"choice": "a", "a": "made up", "b": "base 2"}}
     answer = await caller.post(f"/v1/runlogs/{run_log}/review/decisions", json=decision)
     assert (answer.status_code, answer.json()["error"]["message"].split(":")[0]) == (400, "answer_a")
+
+
+async def test_a_question_that_the_log_has_not_is_named(caller: httpx.AsyncClient, run_log: str) -> None:
+    """Also one whose id no answer can be written with: it was a failure of the curator."""
+    preference = {"choice": "a", "a": "x", "b": "y"}
+    for question_id, said in (("nobody", "no model-attributed"), ("\ud800", "single surrogate")):
+        body = json.dumps({"question_id": question_id, "state": "compared", "preference": preference})
+        url, kind = f"/v1/runlogs/{run_log}/review/decisions", {"Content-Type": "application/json"}
+        answer = await caller.post(url, content=body, headers=kind)
+        error = json.loads(answer.content)["error"]
+        assert (answer.status_code, said in error["message"]) == (400, True)
+        assert error["metadata"]["question_id"] == question_id
 
 
 async def test_from_a_file_to_the_rows_of_a_dataset(caller: httpx.AsyncClient, run_log: str) -> None:

@@ -23,7 +23,16 @@ def test_a_line_is_named_by_number_question_or_trace(
     assert reference.columns == columns
 
 
-@pytest.mark.parametrize("text", ["shop", "shop:", ":12", "shop:x", "shop:user=a", "shop:question="])
+@pytest.mark.parametrize(
+    "text",
+    ["shop", "shop:", ":12", "shop:x", "shop:user=a", "shop:question=", f"shop:{2**70}", "shop:" + "9" * 5000],
+)
 def test_anything_else_says_how_to_write_it(text: str) -> None:
     with pytest.raises(InvalidInputError, match="write LOG:NUMBER"):
+        parse_line(text)
+
+
+@pytest.mark.parametrize("text", ["shop:question=\ud800", "shop:trace=\x00"])
+def test_what_no_id_is_is_refused(text: str) -> None:
+    with pytest.raises(InvalidInputError, match="surrogate|NUL"):
         parse_line(text)

@@ -5,7 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from burnish.errors import InvalidInputError
+from burnish.schemas.base import unstorable
 
+MOST_DIGITS = 18  # of a line number, which is a 64-bit integer
 HINT = "write LOG:NUMBER (`burnish runs show LOG` shows the numbers), LOG:question=ID or LOG:trace=ID"
 
 
@@ -29,9 +31,11 @@ def parse_line(text: str) -> LineReference:
     """InvalidInputError if it is none."""
     run_log, colon, rest = text.partition(":")
     if run_log and colon and rest:
-        if rest.isdecimal():
+        if rest.isdecimal() and len(rest) <= MOST_DIGITS:
             return LineReference(run_log, number=int(rest))
         key, sign, value = rest.partition("=")
+        if reason := unstorable(value):
+            raise InvalidInputError(f"line {text!r}: {key} {reason}", field="line")
         if sign and value and key == "question":
             return LineReference(run_log, question=value)
         if sign and value and key == "trace":

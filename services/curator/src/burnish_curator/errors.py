@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 from typing import Any
 
@@ -71,10 +72,17 @@ def install_error_handlers(app: FastAPI) -> None:
     app.add_exception_handler(ClientDisconnect, _on_client_gone)
 
 
+class ErrorResponse(JSONResponse):
+    """JSON in which a single surrogate is written as its escape: a refused text may hold one, and UTF-8 has none."""
+
+    def render(self, content: Any) -> bytes:
+        return json.dumps(content, ensure_ascii=False, separators=(",", ":")).encode(errors="backslashreplace")
+
+
 def error_response(error: BurnishError, request_id: str, status: int | None = None) -> JSONResponse:
     body = {"error": error.to_dict() | {"request_id": request_id}}
     headers = {"WWW-Authenticate": "Bearer"} if error.code is Code.UNAUTHENTICATED else None
-    return JSONResponse(body, status_code=status or error.http_status, headers=headers)
+    return ErrorResponse(body, status_code=status or error.http_status, headers=headers)
 
 
 def unexpected(request_id: str) -> JSONResponse:

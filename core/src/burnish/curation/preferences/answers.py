@@ -54,6 +54,8 @@ def logged_answers(
     proposed: question id -> what teachers answered to any of its prompts. Of a question the row itself and the first 7 of its other runs are read. A run that a dataset row cannot hold (tool calls, images, files) has no answers.
     """
     shown = np.unique(np.asarray(rows, dtype=np.int64))
+    if not shown.size:
+        return {}
     others = _samples(codes, shown)
     lines = _lines(log, np.concatenate([shown, *others.values()]))
     found = {}
