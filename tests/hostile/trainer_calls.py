@@ -28,6 +28,7 @@ FAULTS = frozenset(
 )
 JUNK = [b"", b"\x00", b"\xff" * 40, b"\x0a\xff\xff\xff\xff\x0f", b"\x0a\x02\xff\xfe", b"\x0a\x04\xed\xa0\x80x", b"\x08" * 1000, b"\x0b" * 5000, b"x" * 1_000_000]  # fmt: skip
 TEXTS = ["", "\x00", "..\\..\\x", "../x", "x" * 5000, "\u202egnp", "a@b", "latest", "-1", "job-0000000000000000", "'; drop table jobs; --"]  # fmt: skip
+INTEGERS = [0, 1, -1, 7, 4096, 2**31 - 1, -(2**31)]
 FLOATS = [float("nan"), float("inf"), -1.0, 0.0, 1e308, 1e-320]
 
 
@@ -63,6 +64,55 @@ def table() -> Iterator[RpcCall]:
         yield _call("ListTuningJobs", pb.ListTuningJobsRequest(labels=labels))
         yield _call("CreateTuningJob", pb.CreateTuningJobRequest(labels=labels))
     yield _call("ListTuningJobs", pb.ListTuningJobsRequest(states=range(-50, 50)))
+    yield from one_field_at_a_time()
+
+
+def one_field_at_a_time() -> Iterator[RpcCall]:
+    """Each field of each message hostile beside a job that is right but for its dataset, which there is not; also a hosted one."""
+    spec = pb.TuningSpec(dataset=pb.DatasetRef(name="none", version="0" * 16), adapter_name="hostile", sft=pb.SftParams())
+    hosted = pb.HostedSpec(provider="openai", model="gpt-4.1-nano-2025-04-14", spend_limit_usd=1)
+    right: dict[str, Message] = {
+        "CreateTuningJob": pb.CreateTuningJobRequest(spec=spec),
+        "PreviewTuningJob": pb.CreateTuningJobRequest(spec=spec),
+    }
+    right["PreviewTuningJob"].spec.hosted.CopyFrom(hosted)  # type: ignore[attr-defined]
+    for name, kind in METHODS.items():
+        for spoilt in _spoilt(right.get(name, kind())):
+            yield _call(name, spoilt)
+
+
+def _spoilt(message: Message) -> Iterator[Message]:
+    """Copies of the message, each with one field set to something hostile, at any depth."""
+    for one in message.DESCRIPTOR.fields:
+        is_map = one.message_type is not None and one.message_type.GetOptions().map_entry
+        if one.message_type is not None and not is_map:
+            for inner in _spoilt(getattr(message, one.name)):
+                changed = type(message).FromString(message.SerializeToString())
+                getattr(changed, one.name).CopyFrom(inner)
+                yield changed
+            continue
+        for value in TEXTS if is_map else _values(one):
+            changed = type(message).FromString(message.SerializeToString())
+            if is_map:
+                getattr(changed, one.name)[value] = value
+            elif one.is_repeated:
+                getattr(changed, one.name).extend([value] * 300)
+            else:
+                setattr(changed, one.name, value)
+            yield changed
+
+
+def _values(one: FieldDescriptor) -> list[Any]:
+    """Of a field of a plain type."""
+    if one.cpp_type == FieldDescriptor.CPPTYPE_STRING:
+        return TEXTS
+    if one.cpp_type == FieldDescriptor.CPPTYPE_BOOL:
+        return [True]
+    if one.cpp_type in (FieldDescriptor.CPPTYPE_DOUBLE, FieldDescriptor.CPPTYPE_FLOAT):
+        return FLOATS
+    if one.cpp_type == FieldDescriptor.CPPTYPE_INT64:
+        return INTEGERS + [2**63 - 1, -(2**63)]
+    return INTEGERS
 
 
 def made(count: int, seed: int) -> Iterator[RpcCall]:
@@ -103,16 +153,10 @@ def _filled(message: Message, dice: random.Random, depth: int = 0) -> Message:
 
 
 def _value(one: FieldDescriptor, dice: random.Random) -> Any:
-    kinds = FieldDescriptor
-    if one.cpp_type == kinds.CPPTYPE_STRING:
-        return dice.choice([*TEXTS, "".join(dice.choices(string.printable, k=8))])
-    if one.cpp_type == kinds.CPPTYPE_BOOL:
-        return dice.random() < 0.5
-    if one.cpp_type in (kinds.CPPTYPE_DOUBLE, kinds.CPPTYPE_FLOAT):
-        return dice.choice(FLOATS)
-    if one.cpp_type == kinds.CPPTYPE_INT64:
-        return dice.choice([0, 1, -1, 2**31, 2**63 - 1, -(2**63)])
-    return dice.choice([0, 1, -1, 7, 4096, 2**31 - 1, -(2**31)])
+    values = _values(one)
+    if one.cpp_type == FieldDescriptor.CPPTYPE_STRING:
+        values = [*values, "".join(dice.choices(string.printable, k=8))]
+    return dice.choice(values)
 
 
 class TrainerCalls:
