@@ -10,7 +10,11 @@ from hostile.values import HOSTILE_VALUES, as_json
 Schema = dict[str, Any]
 DEEPEST = 3
 INNER_VALUES: list[Any] = [2**70, -1, "\x00", "\ud800", None, ["\x00"], 1e308, {"a": {"a": {}}}]
-WORDS = {"prompt_key": "0" * 64, "label": "not_json", "host": "teacher.example"}  # fields whose pattern no plain word has
+WORDS = {
+    "prompt_key": "0" * 64,
+    "label": "not_json",
+    "host": "teacher.example",
+}  # fields whose pattern no plain word has
 
 
 def hostile_bodies(document: Schema, schema: Schema) -> Iterator[Any]:

@@ -55,7 +55,9 @@ class ComposeStack:
     ports: dict[str, int]
     since: dict[str, float]
 
-    def compose(self, *words: str, limit_seconds: float = ENGINE_SECONDS, check: bool = True) -> subprocess.CompletedProcess[str]:
+    def compose(
+        self, *words: str, limit_seconds: float = ENGINE_SECONDS, check: bool = True
+    ) -> subprocess.CompletedProcess[str]:
         chosen = [word for file in self.files for word in ("-f", file)]
         done = subprocess.run(
             ["docker", "compose", "--env-file", str(self.folder / ".env"), *chosen, *words],
@@ -109,11 +111,19 @@ class ComposeStack:
         form = '{{index .Config.Labels "com.docker.compose.service"}} {{.State.Status}} {{if .State.Health}}{{.State.Health.Status}}{{end}} {{.State.Pid}}'
         ours = f"label=com.docker.compose.project={self.variables['COMPOSE_PROJECT_NAME']}"
         listed = subprocess.run(
-            ["docker", "ps", "-aq", "--filter", ours], capture_output=True, text=True, timeout=ENGINE_SECONDS, check=True
+            ["docker", "ps", "-aq", "--filter", ours],
+            capture_output=True,
+            text=True,
+            timeout=ENGINE_SECONDS,
+            check=True,
         )
         ids = listed.stdout.split()
         shown = subprocess.run(
-            ["docker", "inspect", "--format", form, *ids], capture_output=True, text=True, timeout=ENGINE_SECONDS, check=True
+            ["docker", "inspect", "--format", form, *ids],
+            capture_output=True,
+            text=True,
+            timeout=ENGINE_SECONDS,
+            check=True,
         ).stdout
         found = dict.fromkeys(SERVICES, ("gone", 0))
         for line in shown.splitlines():

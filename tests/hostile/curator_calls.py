@@ -100,7 +100,11 @@ class CuratorCalls:
     def _target(self, path: str) -> str:
         """The path with real ids for those that it still leaves open."""
         for kind, name in (("datasets", "name"), ("benchmarks", "name"), ("evals", "file")):
-            path = path.replace("{" + name + "}", self._real[f"{kind}.{name}"]) if path.startswith(f"/v1/{kind}/") else path
+            path = (
+                path.replace("{" + name + "}", self._real[f"{kind}.{name}"])
+                if path.startswith(f"/v1/{kind}/")
+                else path
+            )
         kind = "clusterings" if "/clusterings" in path else path.split("/")[2] if path.count("/") > 1 else ""
         if "{version}" in path and kind == "clusterings":  # the others would cluster it anew, each time
             path = path.replace("{run_log_id}", self._real["clustered_id"])
@@ -109,7 +113,19 @@ class CuratorCalls:
 
     def _erasures(self) -> Iterator[Call]:
         """Single lines, by what looks like a reference to one of a real run log. `preview` erases nothing."""
-        for line in ("0", "-1", str(2**70), "1e3", "question=", "question=\ud800", "trace=\x00", "x=1", "", ":", "question=" + "x" * 5000):
+        for line in (
+            "0",
+            "-1",
+            str(2**70),
+            "1e3",
+            "question=",
+            "question=\ud800",
+            "trace=\x00",
+            "x=1",
+            "",
+            ":",
+            "question=" + "x" * 5000,
+        ):
             body = {"lines": [f"{self._run_log_id}:{line}"], "preview": True}
             yield Call("curator", "POST", "/v1/erasures", (JSON,), as_json(body))
 

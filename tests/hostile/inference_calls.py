@@ -166,7 +166,10 @@ class InferenceCalls:
 
     def _strangers(self) -> Iterator[Call]:
         changes = [route.format("x", "x") for route in ALIAS_CALLS]
-        asked = [("GET", path) for path in (CHAT, TEXT, *LISTS, *PAGES, *NOT_OPEN, "/v1/device", *(route.format("x") for route in ROUTES))]
+        asked = [
+            ("GET", path)
+            for path in (CHAT, TEXT, *LISTS, *PAGES, *NOT_OPEN, "/v1/device", *(route.format("x") for route in ROUTES))
+        ]
         asked += [("POST", path) for path in (CHAT, TEXT, "/v1/device/lease", *changes, *NOT_OPEN)]
         asked += [("DELETE", route.format("x")) for route in REMOVALS]
         for method, path in asked:

@@ -28,7 +28,9 @@ def made_for_real(http: httpx.Client) -> dict[str, str]:
     question = {"question_id": "b1", "prompt": "Say 1.", "expected_answer": "1", "grader": grader}
     clustering = _sent(http, "POST", f"/v1/runlogs/{clustered_id}/clusterings", json={})
     benchmark = _sent(http, "POST", "/v1/benchmarks", params={"name": "real"}, content=jsonl([question]))
-    http.put("/v1/evals/real/base.jsonl", content=b"{}\n")  # refused if this eval is sealed already, as in a second round
+    http.put(
+        "/v1/evals/real/base.jsonl", content=b"{}\n"
+    )  # refused if this eval is sealed already, as in a second round
     erased = _sent(http, "POST", "/v1/erasures", json={"user": "somebody"})
     return {
         "run_log_id": log,

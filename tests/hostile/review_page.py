@@ -54,7 +54,11 @@ class PageCalls:
 
     def _own_forms(self, action: str) -> Iterator[Call]:
         right = FIELDS[action] | {"form_token": self._form_token}
-        for path, more in ((self._page, ""), (self._page, "?show=second&mode=compare"), ("/review/0123456789abcdef", "")):
+        for path, more in (
+            (self._page, ""),
+            (self._page, "?show=second&mode=compare"),
+            ("/review/0123456789abcdef", ""),
+        ):
             yield self._form(f"{path}/{action}{more}", urlencode(right))
         for name in FIELDS[action]:
             others = urlencode({other: value for other, value in right.items() if other != name})

@@ -69,13 +69,15 @@ def table() -> Iterator[RpcCall]:
 
 def one_field_at_a_time() -> Iterator[RpcCall]:
     """Each field of each message hostile beside a job that is right but for its dataset, which there is not; also a hosted one."""
-    spec = pb.TuningSpec(dataset=pb.DatasetRef(name="none", version="0" * 16), adapter_name="hostile", sft=pb.SftParams())
+    spec = pb.TuningSpec(
+        dataset=pb.DatasetRef(name="none", version="0" * 16), adapter_name="hostile", sft=pb.SftParams()
+    )
     hosted = pb.HostedSpec(provider="openai", model="gpt-4.1-nano-2025-04-14", spend_limit_usd=1)
     right: dict[str, Message] = {
         "CreateTuningJob": pb.CreateTuningJobRequest(spec=spec),
         "PreviewTuningJob": pb.CreateTuningJobRequest(spec=spec),
     }
-    right["PreviewTuningJob"].spec.hosted.CopyFrom(hosted)  # type: ignore[attr-defined]
+    right["PreviewTuningJob"].spec.hosted.CopyFrom(hosted)
     for name, kind in METHODS.items():
         for spoilt in _spoilt(right.get(name, kind())):
             yield _call(name, spoilt)
@@ -111,7 +113,7 @@ def _values(one: FieldDescriptor) -> list[Any]:
     if one.cpp_type in (FieldDescriptor.CPPTYPE_DOUBLE, FieldDescriptor.CPPTYPE_FLOAT):
         return FLOATS
     if one.cpp_type == FieldDescriptor.CPPTYPE_INT64:
-        return INTEGERS + [2**63 - 1, -(2**63)]
+        return [*INTEGERS, 2**63 - 1, -(2**63)]
     return INTEGERS
 
 

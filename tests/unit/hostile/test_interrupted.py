@@ -73,9 +73,9 @@ class Healthy:
 def shown(failure: BaseException) -> dict[str, Figure]:
     """The figures that came before the interruption."""
     found: dict[str, Figure] = {}
+    figures = kills.figures(cast(Any, Healthy(failure)), cast(Any, Sent()), cast(Any, HitTwice()), 100)
     with pytest.raises(KeyboardInterrupt):
-        for each in kills.figures(cast(Any, Healthy(failure)), cast(Any, Sent()), cast(Any, HitTwice()), 100):
-            found[each.name] = each
+        found.update((each.name, each) for each in figures)
     return found
 
 

@@ -34,5 +34,5 @@ def test_anything_else_says_how_to_write_it(text: str) -> None:
 
 @pytest.mark.parametrize("text", ["shop:question=\ud800", "shop:trace=\x00"])
 def test_what_no_id_is_is_refused(text: str) -> None:
-    with pytest.raises(InvalidInputError, match="surrogate|NUL"):
+    with pytest.raises(InvalidInputError, match=r"surrogate|NUL"):
         parse_line(text)
