@@ -13,7 +13,7 @@ import json
 import sys
 import time
 import traceback
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack
 from datetime import UTC, datetime
 from functools import partial
@@ -40,17 +40,11 @@ def main() -> int:
         "kills": partial(kills.run, count=arguments.kills, seed=seed, pause_seconds=arguments.pause),
         "fuzz": lambda stack: fuzz.run(arguments.fuzz_seconds, seed),
     }
-    figures: list[Figure] = []
     parts = [part for part in PARTS if part in arguments.parts]
     with control.interruptible(), ExitStack() as ended:
         stack = ended.enter_context(_stack(arguments)) if set(parts) - {"fuzz"} else None
         _say(began, "begins")
-        try:
-            for part in parts:
-                _add(figures, part, partial(work[part], stack))
-                _say(began, f"{part} done")
-        except KeyboardInterrupt:
-            figures.append(counted("round", "interrupted", [f"in {part}"]))
+        figures = worked({part: partial(work[part], stack) for part in parts}, lambda what: _say(began, what))
         minutes = (time.monotonic() - began) / 60
         figures.append(Figure("round", "duration", round(minutes, 1), unit="min"))
         print(table(figures), flush=True)  # before the stack is ended, which takes its time
@@ -64,13 +58,19 @@ def _stack(arguments: argparse.Namespace) -> AbstractContextManager[Stack | comp
     return running(arguments.folder)
 
 
-def _add(figures: list[Figure], part: str, work: Callable[[], Iterable[Figure]]) -> None:
-    """Each figure as it comes, so that those of an interrupted part are kept."""
-    try:
-        for figure in work():
-            figures.append(figure)
-    except Exception:  # the other parts still show what they show
-        figures.append(counted(part, "ended by an error", [traceback.format_exc()]))
+def worked(parts: Mapping[str, Callable[[], Iterable[Figure]]], say: Callable[[str], None]) -> list[Figure]:
+    """What the parts showed, one after another; of one that was interrupted, which is the last, what it has."""
+    figures: list[Figure] = []
+    for name, work in parts.items():
+        try:
+            for figure in work():
+                figures.append(figure)
+        except KeyboardInterrupt:
+            return [*figures, counted("round", "interrupted", [f"in {name}"])]
+        except Exception:  # the other parts still show what they show
+            figures.append(counted(name, "ended by an error", [traceback.format_exc()]))
+        say(f"{name} done")
+    return figures
 
 
 def _arguments() -> argparse.Namespace:

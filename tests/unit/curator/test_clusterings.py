@@ -8,6 +8,7 @@ import httpx
 import orjson
 import pytest
 from cluster_making import planted
+from runlog_making import run
 
 from burnish import layout
 from burnish.objectstores.memory import MemoryObjectStore
@@ -117,6 +118,12 @@ async def test_split_and_merge_undo_each_other_and_a_later_log_takes_the_names(
     assert {c["name"] for c in known} <= {c["name"] for c in whole["clusters"]}
     listed = await ok(caller.get(f"{log}/clusterings"))
     assert next(c["version"] for c in listed["clusterings"]) == whole["version"]
+
+
+async def test_without_a_failure_to_cluster_there_is_no_text_to_embed(caller: httpx.AsyncClient) -> None:
+    imported = await ok(caller.post("/v1/runlogs", params={"name": "labelled"}, content=jsonl([run("q1")])))
+    texts = await caller.get(f"/v1/runlogs/{imported['manifest']['id']}/clusterings/texts")
+    assert (texts.status_code, texts.content) == (200, b"")
 
 
 async def test_what_cannot_be_done_says_why(caller: httpx.AsyncClient, log: str) -> None:

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import signal
-import subprocess
-import sys
 from collections import Counter
-from pathlib import Path
+from collections.abc import Iterator
 from typing import Any, cast
 
 import psutil
 import pytest
 from hostile import kills
 from hostile.figures import Figure, table
+from hostile.round import worked
 from hostile.traffic import Ledger
 
 
@@ -117,14 +115,15 @@ def test_a_bar_is_shown_and_missed_from_below_too() -> None:
     assert ">= 1  MISSED" in table([missed])
 
 
-def test_ctrl_c_prints_the_table_and_ends_with_1(tmp_path: Path) -> None:
-    options = ("--parts", "fuzz", "--fuzz-seconds", "600", "--folder", str(tmp_path))
-    command = [sys.executable, "-m", "hostile.round", *options]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as process:
-        assert process.stdout
-        assert "begins" in process.stdout.readline()
-        process.send_signal(signal.SIGINT)
-        rest, _ = process.communicate(timeout=60)
-    assert process.returncode == 1, rest
-    assert "interrupted" in rest
-    assert (tmp_path / "round.json").is_file()
+def test_a_round_that_is_interrupted_shows_what_its_parts_have() -> None:
+    def interrupted() -> Iterator[Figure]:
+        yield Figure("kills", "accepted: imports", 2)
+        raise KeyboardInterrupt
+
+    def failing() -> list[Figure]:
+        raise OSError("no answer")
+
+    figures = worked({"calls": failing, "kills": interrupted, "fuzz": lambda: pytest.fail("called")}, print)
+    assert [figure.name for figure in figures] == ["ended by an error", "accepted: imports", "interrupted"]
+    assert figures[-1].is_missed
+    assert "in kills" in table(figures)

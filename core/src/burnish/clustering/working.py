@@ -63,7 +63,7 @@ def work(task: Task) -> None:
     embedder: Embedder = Given(task.embedder or "", task.vectors) if task.vectors else own
     if task.texts_alone:
         failures = read_failures(log, codes, failing_rows(codes, task.spec.labels))
-        texts = mask(failures, own, task.spec.seed).texts
+        texts = mask(failures, own, task.spec.seed).texts if len(failures) else []
         (task.folder / TEXTS).write_bytes(b"".join(orjson.dumps({"text": text}) + b"\n" for text in texts))
         return
     if task.edited is not None and task.edit is not None:
