@@ -56,11 +56,11 @@ def test_every_route_is_called_and_tried_without_access(
     assert open_to_all == ["GET /healthz", "GET /readyz"]
 
 
-@pytest.mark.parametrize("third", range(3))
-def test_the_table_of_hostile_calls(curator: CuratorProcess, calls: CuratorCalls, third: int) -> None:
+def test_hostile_calls_of_the_table(curator: CuratorProcess, calls: CuratorCalls) -> None:
+    """One in three, for the time that they take: `make hostile` sends them all."""
     table = list(calls.table())
     assert len(table) > 4000
-    assert faults(curator, table[third::3]) == []
+    assert faults(curator, table[::3]) == []
 
 
 def test_calls_that_hypothesis_makes(curator: CuratorProcess, calls: CuratorCalls) -> None:
