@@ -98,9 +98,11 @@ class Answers(Protocol):
 
 
 class FakeServer:
-    """Serves `answers` under url, over TLS with a context. victim: asked for the pid that a kill ends, if it has not ended it itself. asked: names of all requests that came."""
+    """Serves `answers` at an address, on a free port of loopback unless it is given, over TLS with a context. victim: asked for the pid that a kill ends, if it has not ended it itself. asked: names of all requests that came."""
 
-    def __init__(self, answers: Answers, tls: ssl.SSLContext | None = None) -> None:
+    def __init__(
+        self, answers: Answers, tls: ssl.SSLContext | None = None, address: tuple[str, int] = ("127.0.0.1", 0)
+    ) -> None:
         self.answers = answers
         self.faults: list[Fault] = []
         self.asked: list[str] = []
@@ -127,7 +129,7 @@ class FakeServer:
 
             def handle_error(self, request: Any, client_address: Any) -> None: ...
 
-        self._server = Server(("127.0.0.1", 0), Handler)
+        self._server = Server(address, Handler)
         if tls:
             self._server.socket = tls.wrap_socket(self._server.socket, server_side=True)
         self.url = f"{'https' if tls else 'http'}://127.0.0.1:{self._server.server_address[1]}"

@@ -8,6 +8,7 @@ import os
 import re
 import stat
 import subprocess
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -63,6 +64,12 @@ def test_what_holds_in_every_combination(files: tuple[str, ...], profiles: tuple
         assert not {"privileged", "ipc", "pid"} & set(service), name
         for port in service.get("ports", []):
             assert port["host_ip"] == "127.0.0.1", name
+    builders = Counter(service["image"] for service in services.values() if "build" in service)
+    assert set(builders.values()) == {1}, (
+        "two builds of one tag are two images: the next `up` starts the first container anew"
+    )
+    for name, service in services.items():
+        assert service["image"] not in builders or "build" in service or service["pull_policy"] == "never", name
     published = {name: {p["target"] for p in s["ports"]} for name, s in services.items() if s.get("ports")}
     expected = {name: {port} for name, port in DOORS.items()}
     assert published == (expected | {"grafana": {3000}} if "observability" in profiles else expected)
