@@ -33,7 +33,9 @@ services:
     environment: {{ PYTHONPATH: /tests }}
     networks: [private]
     volumes: ["{tests}:/tests:ro"]
-    healthcheck: {{ disable: true }}
+    healthcheck:
+      test: [CMD, python, -c, "import socket; socket.create_connection(('127.0.0.1', 8080))"]
+      interval: 2s
 """
 
 
