@@ -87,7 +87,7 @@ def burnish(hosted: Stack) -> Run:
 def test_a_provider_trains_the_dataset_and_its_key_is_in_the_file_alone(hosted: Stack, burnish: Run, key: str) -> None:
     dataset = said(burnish, hosted, "dataset", "ls", "--json")[0]
     version = f"{dataset['name']}@{dataset['version']}"
-    words = ("--dataset", version, "--name", "bought", "--on", f"openai:{MODEL}", "--spend-limit", "5")
+    words = ("--dataset", version, "--adapter", "bought", "--on", f"openai:{MODEL}", "--spend-limit", "5")
     trained = burnish("train", "sft", *words, "--follow", cwd=hosted.folder)
     assert trained.returncode == 0, trained.stdout + trained.stderr
     (model,) = said(burnish, hosted, "adapters", "ls", "bought", "--json")
