@@ -21,7 +21,7 @@ from hypothesis import HealthCheck, Phase, given, seed, settings
 from hypothesis import strategies as st
 
 from burnish import grading, layout
-from burnish.curation.benchmarks import build_benchmark
+from burnish.curation.benchmarks.building import build_benchmark
 from burnish.curation.review.reading import read_review
 from burnish.errors import BurnishError
 from burnish.objectstores.manifests import read_listing, read_manifest

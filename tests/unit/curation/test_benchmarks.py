@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from burnish.curation.benchmarks import build_benchmark
+from burnish.curation.benchmarks.building import build_benchmark
 from burnish.errors import InvalidInputError
 from burnish.schemas.benchmark import BenchmarkQuestion
 

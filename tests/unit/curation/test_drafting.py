@@ -7,8 +7,8 @@ from typing import Any
 
 from runlog_making import passing, run
 
-from burnish.curation.benchmarks import build_benchmark
-from burnish.curation.drafting import Draft, Origin, draft_benchmark
+from burnish.curation.benchmarks.building import build_benchmark
+from burnish.curation.benchmarks.drafting import Draft, Origin, draft_benchmark
 from burnish.jsonl import to_jsonl
 from burnish.runlogs.prompts import prompt_messages
 from burnish.schemas.base import message_key

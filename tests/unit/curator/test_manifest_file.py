@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from burnish import layout
-from burnish.curation.benchmarks import build_benchmark
+from burnish.curation.benchmarks.building import build_benchmark
 from burnish.objectstores.memory import MemoryObjectStore
 from burnish.ports import ObjectInfo
 from burnish_curator.benchmarks.repository import BenchmarkRepository

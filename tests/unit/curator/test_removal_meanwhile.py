@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from runlog_making import jsonl, repeated_failures
 
-from burnish.curation.benchmarks import build_benchmark
+from burnish.curation.benchmarks.building import build_benchmark
 from burnish.digests import sha256_hex
 from burnish.errors import NotFoundError
 from burnish.objectstores.memory import MemoryObjectStore

@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 from pydantic import ConfigDict, Field, field_serializer
 from pydantic.dataclasses import dataclass
 
-from burnish.curation.benchmarks import build_benchmark
+from burnish.curation.benchmarks.building import build_benchmark
 from burnish.errors import InvalidInputError
 from burnish.grading import request_parameters
 from burnish.jsonl import check_is_jsonl

@@ -7,7 +7,7 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Query, Request, Response
 
 from burnish import layout
-from burnish.curation.benchmarks import build_benchmark
+from burnish.curation.benchmarks.building import build_benchmark
 from burnish.schemas.base import BrokenObject, Frozen
 from burnish.schemas.benchmark import BenchmarkManifest
 from burnish.service.paging import page_of

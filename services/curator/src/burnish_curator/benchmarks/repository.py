@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from burnish import layout
-from burnish.curation.benchmarks import QUESTIONS, BuiltBenchmark
+from burnish.curation.benchmarks.building import QUESTIONS, BuiltBenchmark
 from burnish.digests import version_of
 from burnish.objectstores.verified import require_version
 from burnish.ports import ObjectStore

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from burnish.curation.benchmarks import QUESTIONS
+from burnish.curation.benchmarks.building import QUESTIONS
 from burnish.errors import NotFoundError
 from burnish.layout import benchmark as benchmark_key
 from burnish.ports import ObjectStore

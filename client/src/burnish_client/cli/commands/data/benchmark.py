@@ -67,7 +67,7 @@ def draft_benchmark(
 
     That is a reviewer's answer, else the log's expected answer, else that of a run that passed. Questions that only failed come first: fill in their answers.
     """
-    from burnish.curation import drafting
+    from burnish.curation.benchmarks import drafting
     from burnish.jsonl import to_jsonl
     from burnish.runlogs.parsing import parse_line
 

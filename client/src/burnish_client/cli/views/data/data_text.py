@@ -11,7 +11,7 @@ from burnish_client.cli.views import console
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from burnish.curation.drafting import Draft
+    from burnish.curation.benchmarks.drafting import Draft
     from burnish.schemas.dataset import DatasetCounts, DatasetManifest, LeftOut, RowOrigin
     from burnish.schemas.runlog import Diagnosis, RunLogManifest
     from burnish_client.sdk.curator import RunLogRows
@@ -261,7 +261,7 @@ def _some(questions: Sequence[str]) -> str:
 
 def note_draft(draft: Draft, file: Path) -> None:
     """Where the answers of a drafted benchmark come from, which are open, and what was left out."""
-    from burnish.curation.drafting import Origin
+    from burnish.curation.benchmarks.drafting import Origin
 
     told = {
         Origin.REVIEWED: "with a reviewer's answer",

@@ -1,0 +1,1 @@
+"""Benchmarks: what a version is made of, and a draft of one from a run log."""
