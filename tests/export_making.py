@@ -91,44 +91,43 @@ def record(asked: str) -> str:
 def langfuse_export(folder: Path, seed: int) -> None:
     """observations.jsonl and scores.jsonl, as Langfuse's blob export has them (snake_case, input and output as strings).
 
-    Users gave thumbs; who got prose asked a second time, and again got prose. An annotator corrected most of it. A judge of
-    theirs scored some answers.
+    Nobody asked anything twice, as in most production traffic. Users gave thumbs. An annotator corrected most of the prose. A judge
+    of theirs scored some answers.
     """
     rng = random.Random(seed)
     observations: list[dict[str, Any]] = []
     scores: list[dict[str, Any]] = []
     for number, one in enumerate(requests(seed, prose=24, booked=0, others=32)):
-        for again in range(1 + one.fails):
-            call, trace = f"call-{number}-{again}", f"trace-{number}-{again}"
-            begin = START + timedelta(minutes=3 * number + again)
-            observations.append(
-                {
-                    "id": call,
-                    "trace_id": trace,
-                    "type": "GENERATION",
-                    "name": "book",
-                    "environment": "production",
-                    "start_time": begin.isoformat(),
-                    "end_time": (begin + timedelta(milliseconds=800)).isoformat(),
-                    "input": json.dumps({"messages": one.prompt}),
-                    "output": json.dumps({"role": "assistant", "content": one.answer}),
-                    "provided_model_name": "small-1",
-                    "user_id": f"user-{number}",
-                    "metadata": {"tenant": "acme"},
-                }
+        call, trace = f"call-{number}", f"trace-{number}"
+        begin = START + timedelta(minutes=3 * number)
+        observations.append(
+            {
+                "id": call,
+                "trace_id": trace,
+                "type": "GENERATION",
+                "name": "book",
+                "environment": "production",
+                "start_time": begin.isoformat(),
+                "end_time": (begin + timedelta(milliseconds=800)).isoformat(),
+                "input": json.dumps({"messages": one.prompt}),
+                "output": json.dumps({"role": "assistant", "content": one.answer}),
+                "provided_model_name": "small-1",
+                "user_id": f"user-{number}",
+                "metadata": {"tenant": "acme"},
+            }
+        )
+        about = {"trace_id": trace, "observation_id": call, "timestamp": begin.isoformat(), "comment": None}
+
+        def score(name: str, kind: str, source: str, about: dict[str, Any] = about, **value: Any) -> None:
+            scores.append(
+                {"id": f"score-{len(scores)}", "name": name, "data_type": kind, "source": source} | about | value
             )
-            about = {"trace_id": trace, "observation_id": call, "timestamp": begin.isoformat(), "comment": None}
 
-            def score(name: str, kind: str, source: str, about: dict[str, Any] = about, **value: Any) -> None:
-                scores.append(
-                    {"id": f"score-{len(scores)}", "name": name, "data_type": kind, "source": source} | about | value
-                )
-
-            score("user-feedback", "BOOLEAN", "API", value=int(not one.fails))
-            if rng.random() < 0.3:
-                score("helpfulness", "NUMERIC", "EVAL", value=round(rng.random(), 2))
-            if one.fails and number % 10:
-                score("output", "CORRECTION", "ANNOTATION", string_value=one.right)
+        score("user-feedback", "BOOLEAN", "API", value=int(not one.fails))
+        if rng.random() < 0.3:
+            score("helpfulness", "NUMERIC", "EVAL", value=round(rng.random(), 2))
+        if one.fails and number % 10:
+            score("output", "CORRECTION", "ANNOTATION", string_value=one.right)
     written(folder / "observations.jsonl", observations)
     written(folder / "scores.jsonl", scores)
 

@@ -89,12 +89,24 @@ def test_a_cluster_has_its_runs_repeats_slices_and_examples(tmp_path: Path) -> N
         run("q4", slice="text"),
     ]
     found = cluster(tmp_path, lines)
-    assert (found.size, found.questions, found.runs, found.repeated_questions) == (5, 4, 3, 1)
+    assert (found.size, found.questions, found.runs) == (5, 4, 3)
+    assert (found.asked_again, found.repeated_questions) == (1, 1)
     assert found.slices == {"json": 3, "(none)": 1, "text": 1}
     assert [(e["line_number"], e["question_id"], e["expected_answer"]) for e in found.examples] == [
         (1, "q1", "right"),
         (3, "q2", None),
         (4, "q3", None),
+    ]
+
+
+def asked(
+    questions: int, *, failed_in: int, asked_in: int, first: int = 0, run_ids: bool = True
+) -> list[dict[str, Any]]:
+    """Questions that fail in their first runs and pass in the others."""
+    return [
+        (run if r < failed_in else passing)(f"q{first + n}", run_id=f"r{r}" if run_ids else None)
+        for n in range(questions)
+        for r in range(asked_in)
     ]
 
 
@@ -104,15 +116,14 @@ def test_a_cluster_has_its_runs_repeats_slices_and_examples(tmp_path: Path) -> N
         (repeated_failures({"not-json": 5}), None),
         (repeated_failures({"not-json": 4}), "Only 4 distinct questions fail this way"),
         (repeated_failures({"not-json": 1}), "Only 1 distinct question fails this way"),
-        (repeated_failures({"not-json": 5}, runs=1), "It was seen in one run only"),
-        (
-            [run(f"q{n}", run_id=f"r{n}") for n in range(6)],
-            "It does not repeat: no question failed this way in a second run",
-        ),
-        ([run(f"q{n}", run_id=None) for n in range(6)], "no question failed this way on a second line"),
-        ([run(f"q{n % 5}", run_id=None) for n in range(6)], None),
-        ([run(f"q{n % 5}", run_id="r1") for n in range(10)], "It was seen in one run only"),
-        ([run(f"q{n % 5}", run_id="r1" if n < 5 else None) for n in range(10)], "It was seen in one run only"),
+        (asked(5, failed_in=1, asked_in=1), None),  # as production traffic is: nobody asks again
+        (asked(5, failed_in=1, asked_in=1, run_ids=False), None),
+        ([*asked(6, failed_in=1, asked_in=1), *asked(2, failed_in=1, asked_in=2, first=6)], None),
+        (asked(6, failed_in=1, asked_in=2), "6 of its 6 questions were asked again, and none failed this way twice"),
+        (asked(6, failed_in=1, asked_in=2, run_ids=False), "6 of its 6 questions were asked again"),
+        ([*asked(3, failed_in=1, asked_in=1), *asked(3, failed_in=1, asked_in=2, first=3)], "3 of its 6 questions"),
+        ([*asked(5, failed_in=1, asked_in=2), *asked(1, failed_in=2, asked_in=2, first=5)], None),
+        ([run(f"q{n % 5}", run_id="r1") for n in range(10)], None),  # lines of one run are one asking
     ],
 )
 def test_candidates(tmp_path: Path, lines: list[dict[str, Any]], why_not: str | None) -> None:

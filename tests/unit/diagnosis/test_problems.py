@@ -25,7 +25,11 @@ def failures(count: int = 6, runs: int = 2, **fields: Any) -> list[dict[str, Any
 EVIDENCE = {"evidence_text": "The deposit is 40 Euros, paid on arrival.", "system_prompt": "Answer from the text."}
 CASES: dict[str, tuple[list[dict[str, Any]], str, str | None]] = {
     "service": (failures(answer="", error="502 bad gateway"), "no", None),
-    "one-off": (failures(runs=1), "no", "burnish runs show log1 --label this"),
+    "one-off": (
+        [*failures(runs=1), *(passing(f"q{i}", run_id="again") for i in range(6))],
+        "no",
+        "burnish try log1 this",
+    ),
     "too-few": (failures(count=2), "no", "burnish runs show log1 --label this"),
     "cut-off": (failures(finish_reason="length"), "no", "burnish try log1 this --max-tokens 1024"),
     "form": (
@@ -56,6 +60,11 @@ CASES: dict[str, tuple[list[dict[str, Any]], str, str | None]] = {
         "burnish runs grade log1 --grader GRADER",
     ),
 }
+
+
+def test_failures_that_nobody_asked_again_are_judged_by_what_they_show(tmp_path: Path) -> None:
+    answers = {"system_prompt": "Answer with JSON.", "answer": "The city is Rome."}
+    assert advice(tmp_path, failures(runs=1, **answers)).problem == "form"
 
 
 @pytest.mark.parametrize("problem", CASES)

@@ -15,12 +15,11 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from burnish.diagnosis.problems import MINIMUM_QUESTIONS, SAMPLE, Sample, advise, retrieval_advice
+from burnish.diagnosis.problems import MINIMUM_QUESTIONS, SAMPLE, Sample, advise, may_be_chance, retrieval_advice
 from burnish.errors import InvalidInputError
 from burnish.runlogs.reader import RunLogReader
 from burnish.schemas.runlog import FAILING_GRADES, PASSING_GRADES, UNLABELLED, Advice, Diagnosis, FailureCluster
 
-MINIMUM_RUNS = 2
 EXAMPLES = 3
 CLUSTERS_WITH_EXAMPLES = 100
 CLUSTERS_WITH_ADVICE = 20
@@ -87,16 +86,18 @@ def diagnose(run_log_id: str, log: RunLogReader, codes: RunCodes, slices: Sequen
 
     slices: only the runs of these (see check_slices); empty: of all.
 
-    A cluster is a candidate when at least 5 distinct questions fail that way and it repeats: it was seen in two or more
-    runs, with at least one question that failed in two of them. In a log without run ids a question that fails on two
-    or more lines repeats. The first 100 clusters carry examples.
+    A cluster is a candidate when at least 5 distinct questions fail that way and it repeats (ADR 0030): a question failed so in two
+    runs, or the log cannot tell, since most of its questions were asked once, and then the five are the repetition. In a log without
+    run ids each line is a run. The first 100 clusters carry examples.
     """
     inside = codes.in_slices(slices)
     codes = replace(codes, passing_R=codes.passing_R & inside, failing_R=codes.failing_R & inside)
     failing = int(codes.failing_R.sum())
     groups = _groups(codes)
+    was_asked_again_Q = _in_several_runs(np.flatnonzero(codes.passing_R | codes.failing_R), codes)
     clusters = sorted(
-        (_cluster(label, rows, codes, failing) for label, rows in groups.items()), key=lambda c: (-c.size, c.label)
+        (_cluster(label, rows, codes, failing, was_asked_again_Q) for label, rows in groups.items()),
+        key=lambda c: (-c.size, c.label),
     )
     examples = _examples(log, codes, groups, [cluster.label for cluster in clusters[:CLUSTERS_WITH_EXAMPLES]])
     return Diagnosis(
@@ -195,28 +196,33 @@ def _groups(codes: RunCodes) -> dict[str, np.ndarray]:
     }
 
 
-def _cluster(label: str, rows: np.ndarray, codes: RunCodes, failing: int) -> FailureCluster:
-    questions = _distinct(codes.question_R[rows])
-    runs = _distinct(codes.run_R[rows])
-    repeated = _repeated_questions(rows, codes)
-    why_not = _why_not(label, questions, runs, repeated, codes.has_run_ids)
-    slices, counts = np.unique(codes.slice_R[rows], return_counts=True)
-    named = {NO_SLICE if s == _ABSENT else codes.slices[s]: int(n) for s, n in zip(slices, counts, strict=True)}
-    return FailureCluster(
+def _cluster(
+    label: str, rows: np.ndarray, codes: RunCodes, failing: int, was_asked_again_Q: np.ndarray
+) -> FailureCluster:
+    found = FailureCluster(
         label=label,
         size=len(rows),
-        questions=questions,
-        runs=runs,
-        repeated_questions=repeated,
+        questions=_distinct(codes.question_R[rows]),
+        runs=_distinct(codes.run_R[rows]),
+        asked_again=int(was_asked_again_Q[np.unique(codes.question_R[rows])].sum()),
+        repeated_questions=int(_in_several_runs(rows, codes).sum()),
         share_of_failures=len(rows) / failing,
-        slices=dict(sorted(named.items(), key=lambda item: (-item[1], item[0]))),
-        candidate=why_not is None,
-        why_not=why_not,
+        slices=_slices(rows, codes),
+        candidate=True,
     )
+    why_not = _why_not(found)
+    return found.model_copy(update={"candidate": why_not is None, "why_not": why_not})
 
 
-def _repeated_questions(rows: np.ndarray, codes: RunCodes) -> int:
-    """Questions among the rows seen in two or more runs; in a log without run ids, on two or more lines.
+def _slices(rows: np.ndarray, codes: RunCodes) -> dict[str, int]:
+    """Slice -> rows, most first."""
+    slices, counts = np.unique(codes.slice_R[rows], return_counts=True)
+    named = {NO_SLICE if s == _ABSENT else codes.slices[s]: int(n) for s, n in zip(slices, counts, strict=True)}
+    return dict(sorted(named.items(), key=lambda item: (-item[1], item[0])))
+
+
+def _in_several_runs(rows: np.ndarray, codes: RunCodes) -> np.ndarray:
+    """Of each question (axis Q), whether these rows have it in two or more runs; in a log without run ids, on two or more lines.
 
     In a log that has run ids, lines without one count as one more run together.
     """
@@ -224,12 +230,14 @@ def _repeated_questions(rows: np.ndarray, codes: RunCodes) -> int:
     if codes.has_run_ids:
         width = int(run.max(initial=_ABSENT)) + 2
         question = np.unique(question * width + (run + 1)) // width
-    return int((np.unique(question, return_counts=True)[1] >= 2).sum())
+    several: np.ndarray = np.bincount(question, minlength=len(codes.questions)) >= 2
+    return several
 
 
-def _why_not(label: str, questions: int, runs: int, repeated: int, has_run_ids: bool) -> str | None:
+def _why_not(cluster: FailureCluster) -> str | None:
     """One sentence if the cluster is no candidate."""
-    if label == UNLABELLED:
+    questions = cluster.questions
+    if cluster.label == UNLABELLED:
         return (
             "These failures have no failure_label: `burnish clusters find` groups them by how they fail, and the groups' names "
             "become their labels."
@@ -239,11 +247,11 @@ def _why_not(label: str, questions: int, runs: int, repeated: int, has_run_ids: 
             f"Only {questions} distinct question{'s' if questions > 1 else ''} fail{'' if questions > 1 else 's'} this way and "
             f"{MINIMUM_QUESTIONS} are needed to train on some and hold out others: log more runs or fix these by hand."
         )
-    if has_run_ids and runs < MINIMUM_RUNS:
-        return "It was seen in one run only: run the same questions again to learn whether it repeats."
-    if not repeated:
-        again = "in a second run" if has_run_ids else "on a second line"
-        return f"It does not repeat: no question failed this way {again}, so it may be chance; run the questions again."
+    if may_be_chance(cluster):
+        return (
+            f"It does not repeat: {cluster.asked_again:,} of its {questions:,} questions were asked again, and none failed this way "
+            "twice."
+        )
     return None
 
 

@@ -68,7 +68,7 @@ def advise(cluster: FailureCluster, sample: Sample, run_log_id: str, *, is_unlab
         found = found or look(cluster, sample)
     problem, evidence = found or (
         "behaviour",
-        "the model fails this way again and again, and no cheaper cause was seen in the failures looked at",
+        f"{cluster.questions:,} questions fail this way, and no cheaper cause was seen in the failures looked at",
     )
     what, command = REMEDIES[problem]
     label, log = shlex.quote(cluster.label), run_log_id
@@ -147,10 +147,16 @@ def _few(cluster: FailureCluster, _sample: Sample) -> tuple[Problem, str] | None
     return "too-few", f"{cluster.questions} questions fail this way, and {MINIMUM_QUESTIONS} are needed"
 
 
+def may_be_chance(cluster: FailureCluster) -> bool:
+    """Most of its questions were asked again, and not one failed this way twice. Production traffic rarely asks again, and then nothing is known."""
+    return not cluster.repeated_questions and cluster.asked_again >= HALF * cluster.questions
+
+
 def _once(cluster: FailureCluster, _sample: Sample) -> tuple[Problem, str] | None:
-    if cluster.repeated_questions:
+    if not may_be_chance(cluster):
         return None
-    return "one-off", "no question was seen to fail this way twice, so it may be chance"
+    again = f"{cluster.asked_again:,} of {cluster.questions:,} questions were asked again"
+    return "one-off", f"{again}, and none failed this way twice, so it may be chance"
 
 
 def _form(cluster: FailureCluster, sample: Sample) -> tuple[Problem, str] | None:
@@ -209,7 +215,7 @@ REMEDIES: Mapping[Problem, tuple[str, str | None]] = {
     ),
     "contradictory": ("settle which answer is right before anything is taught", None),
     "too-few": ("correct them by hand, or log more runs", "burnish runs show {log} --label {label}"),
-    "one-off": ("ask the same questions again", "burnish runs show {log} --label {label}"),
+    "one-off": ("ask some of them again: if the model passes as it is, there is nothing to mend", TRY),
     "cut-off": ("raise the answer budget (max_tokens)", TRY + " --max-tokens 1024"),
     "form": ("hold the answer to a schema, or show examples", TRY + " --control schema,few-shot"),
     "evidence-misuse": (

@@ -130,14 +130,15 @@ class RunLogImport(Frozen):
 class FailureCluster(Frozen):
     """Model-attributed failures that share one label.
 
-    size: failing lines; questions: distinct question ids; runs: distinct run ids it was seen in;
-    repeated_questions: questions that failed with this label in two or more runs (or lines, where the log has no run ids).
+    size: failing lines; questions: distinct question ids; runs: distinct run ids it was seen in; asked_again: of the questions, those with
+    a grade in two or more runs; repeated_questions: those that failed with this label in two or more. Where the log has no run ids, a line is a run.
     """
 
     label: str
     size: int
     questions: int
     runs: int
+    asked_again: int = Field(default=0, description="0 also where a report from before says nothing of it")
     repeated_questions: int
     share_of_failures: float = Field(ge=0, le=1)
     slices: dict[str, int] = {}

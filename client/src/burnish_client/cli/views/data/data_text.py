@@ -104,6 +104,10 @@ def show_diagnosis(found: Diagnosis) -> None:
             "[green]yes[/]" if cluster.candidate else "[dim]no[/]",
         )
     console.show_table(clusters)
+    if any(cluster.candidate and not cluster.repeated_questions for cluster in found.clusters):
+        out.print(
+            "[dim]repeated 0: most of these questions were asked once. `burnish try` asks some again, and shows whether they fail again.[/]"
+        )
     for cluster in found.clusters:
         if cluster.why_not:
             out.print(f"[dim]{console.one_line(cluster.label)}: {console.one_line(cluster.why_not)}[/]")
