@@ -75,7 +75,7 @@ def postmortem_md(
 
 def _cluster(meta: ReportMeta, pairs: Sequence[Pair], base_labels: dict[str, str]) -> str:
     lines = [
-        f"- {code(c.label)}: {c.size} model-attributed failures over {c.questions} questions, of which {c.repeated_questions} failed so in several runs, "
+        f"- {code(c.label)}: {c.size} model-attributed failures over {c.questions} questions, {c.repeated_questions} of them repeated, "
         f"{percent(c.share_of_failures)} of all failures; slices {counts(list(c.slices.items()))}."
         for c in meta.clusters
     ]
