@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import os
 import shutil
+import socket
 import subprocess
 import sys
+import threading
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import psutil
@@ -32,6 +35,53 @@ def test_what_was_written_survives_kill_9_and_other_ports(tmp_path: Path) -> Non
         assert store.get("datasets/a/1/manifest.json") == b"{}"
         store.put("after", b"x")
         assert [info.key for info in store.list("")] == ["after", "datasets/a/1/manifest.json"]
+
+
+@contextmanager
+def dying_after(sent_bytes: int, endpoint: str) -> Iterator[str]:
+    """An endpoint behind which each request reaches the server with its headers and so much of its body, as of a writer that was killed then."""
+    host, port = endpoint.split(":")
+    with socket.create_server((seaweedfs.HOST, 0)) as relay:
+
+        def cut() -> None:
+            while True:
+                try:
+                    writer, _ = relay.accept()
+                except OSError:
+                    return
+                with writer, socket.create_connection((host, int(port))) as server:
+                    request = b""
+                    while b"\r\n\r\n" not in request:
+                        request += writer.recv(65536)
+                    head, _, _ = request.partition(b"\r\n\r\n")
+                    body = b"x" * sent_bytes
+                    server.sendall(head + b"\r\n\r\n" + body)
+                    server.shutdown(socket.SHUT_WR)
+                    while server.recv(65536):
+                        pass  # until the server has decided
+
+        thread = threading.Thread(target=cut)
+        thread.start()
+        yield f"{seaweedfs.HOST}:{relay.getsockname()[1]}"
+        relay.shutdown(socket.SHUT_RDWR)
+        thread.join()
+
+
+@pytest.mark.parametrize("sent_bytes", [0, 1])
+def test_a_writer_that_dies_writes_nothing(s3_store: S3ObjectStore, seaweed: Seaweed, sent_bytes: int) -> None:
+    s3_store.put("alias", b"old")
+    etag = s3_store.stat("alias").etag
+    with dying_after(sent_bytes, seaweed.endpoint) as endpoint:
+        dying = S3ObjectStore(endpoint, seaweed.access_key, seaweed.secret_key, s3_store.bucket)
+        for write in (
+            lambda: dying.put_if_absent("manifest", b"xxxx"),
+            lambda: dying.put_if_match("alias", b"xxxx", etag),
+            lambda: dying.put("alias", b"xxxx"),
+        ):
+            with pytest.raises(UnavailableError):
+                write()
+    assert [info.key for info in s3_store.list("")] == ["alias"]
+    assert s3_store.get("alias") == b"old"
 
 
 def test_every_door_is_on_loopback_and_on_a_picked_port(seaweed: Seaweed) -> None:

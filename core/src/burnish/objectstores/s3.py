@@ -10,10 +10,12 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from io import BytesIO
 from pathlib import Path
+from typing import Any
 
 import urllib3
 from minio import Minio
 from minio.error import InvalidResponseError, MinioException, S3Error, ServerError
+from minio.helpers import ObjectWriteResult, md5sum_hash
 
 from burnish.errors import (
     AlreadyExistsError,
@@ -39,6 +41,25 @@ REFUSED = {"AccessDenied", "InvalidAccessKeyId", "SignatureDoesNotMatch", "Expir
 BUSY = {"SlowDown", "ServiceUnavailable", "InternalError", "RequestTimeout", "ServerBusy"}
 CONDITION_FAILED = "PreconditionFailed"
 CONDITION_RACED = "ConditionalRequestConflict"  # AWS: another write of the key was under way; ask again
+
+
+class _CheckedMinio(Minio):
+    """Sends the MD5 of each object and part along, which the server compares with what it got.
+
+    Without it SeaweedFS (4.48) stores an empty object, also over one that was there, if the writer dies after its headers.
+    The SDK (7.2.20) does this over TLS alone.
+    """
+
+    def _put_object(
+        self,
+        bucket_name: str,
+        object_name: str,
+        data: bytes,
+        headers: dict[str, Any] | None = None,
+        query_params: dict[str, Any] | None = None,
+    ) -> ObjectWriteResult:
+        checked = {"Content-MD5": md5sum_hash(data), **(headers or {})}
+        return super()._put_object(bucket_name, object_name, data, checked, query_params)
 
 
 class S3ObjectStore:
@@ -67,14 +88,14 @@ class S3ObjectStore:
             raise PreconditionError("BURNISH_S3_CA is set but BURNISH_S3_SECURE is not true: set both, or neither")
         context = _trusting(ca) if secure else None
 
-        def connect(retry: urllib3.Retry) -> Minio:
+        def connect(retry: urllib3.Retry) -> _CheckedMinio:
             http = urllib3.PoolManager(
                 timeout=urllib3.Timeout(connect=CONNECT_TIMEOUT_SECONDS, read=READ_TIMEOUT_SECONDS),
                 maxsize=32,
                 retries=retry,
                 ssl_context=context,
             )
-            return Minio(
+            return _CheckedMinio(
                 endpoint, access_key=access_key, secret_key=secret_key, secure=secure, region=region, http_client=http
             )
 
