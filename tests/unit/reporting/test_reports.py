@@ -254,12 +254,21 @@ def test_postmortem_counts_what_a_cheaper_baseline_might_do(sample: Sample, post
 
 
 def test_hostile_names_stay_text_in_markdown(rich: Sample) -> None:
-    hostile = "[x](http://a.b) **b** <i> `c` | # $y$ @z www.a.b"
+    hostile = "[x](http://a.b) **b** <i> `c|<i>` | # $y$ @z www.a.b `"
     verdict = rich.verdict.model_copy(update={"warnings": [hostile]})
     text = postmortem_md(verdict, rich.base, rich.candidate, rich.meta)
     outside = re.sub("`[^`\n]*`|<!--.*?-->", "", re.sub(r"\\.", "", text))
     assert not re.search(r"<(?! )|[>\[\]$@]|https?:|www\.", outside)
-    assert r"- \[x\](http\://a.b) \*\*b\*\* \<i\> \`c\` \| \# \$y\$ \@z www\.a.b" in text
+    assert r"- \[x\](http\://a.b) \*\*b\*\* \<i\> `c¦<i>` \| \# \$y\$ \@z www\.a.b \`" in text
+
+
+def test_commands_in_reasons_and_warnings_are_code(rich: Sample) -> None:
+    verdict = rich.verdict.model_copy(update={"warnings": ["Run `burnish <b> & go`, then ` <i>\u202e"]})
+    page = report_html(verdict, rich.base, rich.candidate, rich.meta)
+    assert "<li>Run <code>burnish &lt;b&gt; &amp; go</code>, then ` &lt;i&gt;‹U+202E›</li>" in page
+    assert "- Run `burnish <b> & go`, then \\` \\<i\\>‹U+202E›" in postmortem_md(
+        verdict, rich.base, rich.candidate, rich.meta
+    )
 
 
 def test_postmortem_rests_the_fifth_answer_on_the_arms(rich: Sample) -> None:

@@ -6,6 +6,9 @@ Escaping for HTML is the template's.
 from __future__ import annotations
 
 import re
+from itertools import cycle
+
+from markupsafe import Markup, escape
 
 LONGEST_SHOWN = 4000
 # Controls that hide or reorder text: C0 but tab and newline, DEL, C1, bidirectional embeddings, overrides and isolates, BOM.
@@ -38,9 +41,30 @@ def code(text: str) -> str:
     return f"`{line or '–'}`"
 
 
+def line_with_code(text: str) -> str:
+    """The same as `line`, but what stands between two backticks is a code span."""
+    return "".join(code(part) if is_code else _escaped(part) for part, is_code in _parts(" ".join(text.split())))
+
+
+def html_with_code(text: str) -> Markup:
+    """The text as HTML, hiding characters spelt out; what stands between two backticks is a code element."""
+    shown = [(escape(part), is_code) for part, is_code in _parts(visible(text))]
+    return Markup("").join(Markup("<code>{}</code>").format(part) if is_code else part for part, is_code in shown)
+
+
+def _parts(text: str) -> list[tuple[str, bool]]:
+    """The text in its order, and whether a part stood between two backticks. One without its partner is text."""
+    parts = re.split(r"`([^`]+)`", text)
+    return list(zip(parts, cycle((False, True)), strict=False))
+
+
 def line(text: str) -> str:
     """One line of plain text, with every character that could start markup escaped by a backslash."""
-    return _MARKUP.sub(lambda match: "\\" + match.group(), " ".join(visible(text).split()))
+    return _escaped(" ".join(visible(text).split()))
+
+
+def _escaped(text: str) -> str:
+    return _MARKUP.sub(lambda match: "\\" + match.group(), visible(text))
 
 
 def counts(items: list[tuple[str, int]]) -> str:

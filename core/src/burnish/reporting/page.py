@@ -13,7 +13,7 @@ from markupsafe import Markup
 
 from burnish.reporting import examples, sentences
 from burnish.reporting.axis import Axis, axis_over
-from burnish.reporting.escaping import visible
+from burnish.reporting.escaping import html_with_code, visible
 from burnish.reporting.meta import ReportMeta, lineage, method
 from burnish.reporting.patterns import regression_traits
 from burnish.reporting.training import finding_sentence, finding_tag, foretold, run_facts
@@ -155,6 +155,7 @@ def _template() -> Template:
     )
     environment.filters |= {
         "visible": visible,
+        "with_code": html_with_code,
         "percent": sentences.percent,
         "points": sentences.points,
         "interval": sentences.interval,

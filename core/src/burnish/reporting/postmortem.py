@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Sequence
 
 from burnish.reporting import examples
-from burnish.reporting.escaping import code, counts, line
+from burnish.reporting.escaping import code, counts, line, line_with_code
 from burnish.reporting.meta import ReportMeta, lineage
 from burnish.reporting.own_words import own_words, with_words
 from burnish.reporting.patterns import regression_traits
@@ -55,7 +55,7 @@ def postmortem_md(
     before = [
         f"# Postmortem: {code(meta.candidate_model)} against {code(meta.base_model)}",
         f"**Verdict: {verdict.verdict}.** {line(headline(verdict))}",
-        "\n".join(f"- {line(reason)}" for reason in [*verdict.reasons, *verdict.warnings]),
+        "\n".join(f"- {line_with_code(reason)}" for reason in [*verdict.reasons, *verdict.warnings]),
         "## 1. Which failure cluster?",
         _cluster(meta, pairs, base_labels),
         "## 2. Which data?",
@@ -125,7 +125,10 @@ def _training(adapter: AdapterManifest) -> list[str]:
         compared = "; ".join(f"{f.what} {f.estimated} → {f.measured} ({f.off_by})" for f in figures)
         basis = f" Estimated from: {line(adapter.estimate.basis)}." if adapter.estimate else ""
         lines.append(f"- Estimated → measured: {compared}.{basis}")
-    lines += [f"- {finding_tag(f).capitalize()} {code(f.code)}: {line(finding_sentence(f))}" for f in adapter.findings]
+    lines += [
+        f"- {finding_tag(f).capitalize()} {code(f.code)}: {line_with_code(finding_sentence(f))}"
+        for f in adapter.findings
+    ]
     if figures and not adapter.findings:
         lines.append("- Warnings of preflight and run: none.")
     return lines
