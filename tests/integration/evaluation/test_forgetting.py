@@ -14,6 +14,7 @@ from integration.evaluation.chat_server import ChatServer, serving
 
 from burnish.errors import CorruptDataError, UnavailableError
 from burnish.probe import probe_questions, probe_texts, probe_version
+from burnish_client.evaluation.asking.answers import AnswerCache
 from burnish_client.evaluation.asking.ask import Side
 from burnish_client.evaluation.forgetting import (
     CANDIDATE_TEXTS,
@@ -110,6 +111,18 @@ async def test_the_same_run_again_asks_nothing(scorer: ScoringServer, tmp_path: 
     log.write_bytes(log.read_bytes()[:-10])
     assert await measure_forgetting(Endpoint(scorer.url), "base", "candidate", tmp_path, questions=FEW) == first
     assert len(scorer.scored) == scored + 1
+
+
+async def test_a_second_adapter_does_not_ask_the_base_again(scorer: ScoringServer, tmp_path: Path) -> None:
+    endpoint = Endpoint(scorer.url)
+    with AnswerCache(tmp_path) as cache:
+        for name, digests in (("first", ("b", "1")), ("second", ("b", "2")), ("unknown", (None, None))):
+            before = len(scorer.order)
+            found = await measure_forgetting(
+                endpoint, "base", "candidate", tmp_path / name, digests=digests, cache=cache, questions=FEW
+            )
+            assert found.probe.base == 1.0
+            assert len(scorer.order) - before == (1 if name == "second" else 2) * len(FEW), name
 
 
 async def test_equal_models_give_no_warning(scorer: ScoringServer, tmp_path: Path) -> None:

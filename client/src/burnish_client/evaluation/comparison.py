@@ -157,15 +157,18 @@ async def evaluate(
     verdict = verdict.model_copy(update={"warnings": [*verdict.warnings, *warnings], "provider": provider})
     forgetting = None
     if request.forgetting:
-        forgetting = await measure_forgetting(
-            sides["base"].endpoint,
-            request.base_model,
-            request.candidate_model,
-            out,
-            candidate_endpoint=request.endpoint,
-            concurrency=request.concurrency,
-            progress=progress,
-        )
+        with AnswerCache(cache) if cache else nullcontext() as shared:
+            forgetting = await measure_forgetting(
+                sides["base"].endpoint,
+                request.base_model,
+                request.candidate_model,
+                out,
+                candidate_endpoint=request.endpoint,
+                digests=(sides["base"].digest, sides["candidate"].digest),
+                cache=shared,
+                concurrency=request.concurrency,
+                progress=progress,
+            )
         if warning := forgetting_sentence(forgetting):
             verdict = verdict.model_copy(update={"warnings": [*verdict.warnings, warning]})
 

@@ -33,7 +33,7 @@ from burnish.schemas.benchmark import BenchmarkQuestion
 from burnish.schemas.evaluation import Forgetting, ProbeCategory
 from burnish.statistics import holm
 from burnish.verdict import Pair, compare, name_some, pair
-from burnish_client.evaluation.asking.answers import FSYNC_EVERY_SECONDS, Answer
+from burnish_client.evaluation.asking.answers import FSYNC_EVERY_SECONDS, Answer, AnswerCache
 from burnish_client.evaluation.asking.ask import ProgressCallback, Side, ask_sides
 from burnish_client.evaluation.asking.chat import Unanswered, attempts, excerpt, http_client, lent_seconds
 from burnish_client.evaluation.asking.pace import retry_after_seconds
@@ -58,6 +58,8 @@ async def measure_forgetting(
     out: Path,
     *,
     candidate_endpoint: Endpoint | None = None,
+    digests: tuple[str | None, str | None] = (None, None),
+    cache: AnswerCache | None = None,
     concurrency: int = 16,
     questions: Sequence[BenchmarkQuestion] | None = None,
     progress: ProgressCallback | None = None,
@@ -66,7 +68,8 @@ async def measure_forgetting(
 
     out: a folder; its answer logs (`probe-base.jsonl`, `probe-candidate.jsonl`, lines of Answer) and text scores
     (`probe-texts-base.jsonl`, `probe-texts-candidate.jsonl`) let a killed run go on and ask nothing twice.
-    candidate_endpoint: of the candidate, if it is served elsewhere.
+    candidate_endpoint: of the candidate, if it is served elsewhere. digests: what pins the answers of base and candidate, if known
+    (see Side); then cache, in which runs share answers, is asked first. The texts are scored anew.
     questions: instead of the shipped ones. progress: of the questions; the texts take a few seconds more.
     p-values are two-sided exact McNemar, those of categories corrected by Holm. An endpoint that gives no
     log-probabilities of a prompt leaves the cross-entropy None, and `cross_entropy_missing` says why. Raises as
@@ -74,9 +77,12 @@ async def measure_forgetting(
     """
     asked = list(probe_questions()) if questions is None else list(questions)
     theirs = candidate_endpoint or endpoint
-    sides = [Side(endpoint, base_model, out / BASE_ANSWERS), Side(theirs, candidate_model, out / CANDIDATE_ANSWERS)]
+    sides = [
+        Side(endpoint, base_model, out / BASE_ANSWERS, digest=digests[0]),
+        Side(theirs, candidate_model, out / CANDIDATE_ANSWERS, digest=digests[1]),
+    ]
     sampling = Sampling(max_tokens=MAX_TOKENS, temperature=0.0)
-    answers = await ask_sides(sides, asked, sampling=sampling, concurrency=concurrency, progress=progress)
+    answers = await ask_sides(sides, asked, sampling=sampling, concurrency=concurrency, progress=progress, cache=cache)
     base_rows, candidate_rows = (eval_rows(asked, given, None) for given in answers)
     pairing = pair(base_rows, candidate_rows)
     probe = Forgetting(
