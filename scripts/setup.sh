@@ -8,7 +8,7 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-TORCH=2.13.0
+TORCH=$(sed -n 's/^torch==\([^ ]*\).*/\1/p' requirements/torch-cpu.lock)
 MODEL=.cache/models/smollm2-135m-instruct
 LOGS=.cache/logs
 export PIP_CACHE_DIR="$PWD/.cache/pip" PIP_DISABLE_PIP_VERSION_CHECK=1
@@ -37,23 +37,21 @@ choose_device() {
 }
 
 # One digest over everything an environment is made from: when it changes, the environment is brought up to date.
-stamp_of() { (echo "$DEVICE $PYTHON $TORCH"; cat "$@" scripts/setup.sh) | sha256sum | cut -c1-64; }
+stamp_of() { (echo "$DEVICE $PYTHON"; cat "$@" requirements/torch-cpu.lock scripts/setup.sh) | sha256sum | cut -c1-64; }
 is_stamped() { [ "$(cat "$1/burnish-setup.stamp" 2>/dev/null)" = "$2" ]; }
 
 # On a CPU host a plain index gives torch with CUDA (gigabytes). Ask the resolver before anything is downloaded.
 check_torch_build() {
-  [ "$DEVICE" = cpu ] && [ "$(uname -m)" = x86_64 ] || return 0
+  [ "$DEVICE" = cpu ] || return 0
   local report; report=$(mktemp)
   "$1" -m pip install -q --dry-run --no-deps --ignore-installed --report "$report" "torch==$TORCH" >"$LOGS/setup-torch.log" 2>&1 ||
     die "torch==$TORCH cannot be had from the package index; see $LOGS/setup-torch.log"
-  "$1" - "$report" <<'PY' || die "this host has no NVIDIA GPU, but the index would give torch==$TORCH with CUDA (several GB).
+  "$1" - "$report" <<'PY' || die "this host has no NVIDIA GPU, but the index would give torch==$TORCH in another build, mostly that with CUDA (several GB).
   Point pip at the CPU builds and run this again: set PIP_EXTRA_INDEX_URL to PyTorch's CPU wheel index (the address is on
   PyTorch's 'Get Started' page, compute platform CPU), or put the CPU wheel into a folder and set PIP_FIND_LINKS to it.
   If you do want the CUDA build here, set BURNISH_DEVICE=cuda."
 import json, sys
-wheel = json.load(open(sys.argv[1]))["install"][0]["metadata"]
-needs_cuda = any("nvidia" in need or "cuda" in need for need in wheel.get("requires_dist", []) if "extra ==" not in need)
-sys.exit(needs_cuda and "+cpu" not in wheel["version"])
+sys.exit(not json.load(open(sys.argv[1]))["install"][0]["metadata"]["version"].endswith("+cpu"))
 PY
   rm -f "$report"
 }
@@ -65,7 +63,7 @@ make_venv() {
 
 install_main() {
   make_venv .venv && check_torch_build .venv/bin/python
-  [ "$DEVICE" = cuda ] || .venv/bin/pip install --no-compile --no-deps "torch==$TORCH"
+  [ "$DEVICE" = cuda ] || .venv/bin/pip install --no-compile --no-deps --require-hashes -r requirements/torch-cpu.lock
   .venv/bin/pip install --no-compile --no-deps --require-hashes -r requirements/main.lock
   if [ "$DEVICE" = cuda ]; then .venv/bin/pip install --no-compile --no-deps --require-hashes -r requirements/main-cuda.lock; fi # torch too
   .venv/bin/pip install --no-compile --no-deps --no-build-isolation -e core -e protos -e services/curator -e services/trainer -e services/inference -e client
@@ -78,7 +76,7 @@ install_inference() {
   if [ "$DEVICE" = cuda ]; then
     .venv-inference/bin/pip install --no-compile --no-deps --require-hashes -r requirements/inference-cuda.lock # torch too
   else
-    .venv-inference/bin/pip install --no-compile --no-deps "torch==$TORCH"
+    .venv-inference/bin/pip install --no-compile --no-deps --require-hashes -r requirements/torch-cpu.lock
     .venv-inference/bin/pip install --no-compile --no-deps --require-hashes -r requirements/inference-cpu.lock
     .venv-inference/bin/pip install --no-compile --no-deps --no-build-isolation ./services/inference/vllm-cpu-metadata
   fi

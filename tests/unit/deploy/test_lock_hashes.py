@@ -22,8 +22,6 @@ INSTALLERS = [
 ]
 HASHED = re.compile(r"\S+==\S+( --hash=sha256:[0-9a-f]{64})+")
 PIP = re.compile(r"\bpip\b.* (install|wheel) .*-|^\s*(\[.*\] && )?install --")
-# What has no hash: torch's CPU build, which depends on the host's index.
-TORCH = re.compile(r"^[^#\n]*\binstall\b.* \"torch==\$TORCH\"", re.MULTILINE)
 OURS = re.compile(r"--no-index|--offline|--no-build-isolation")  # our own packages, built here by the locked setuptools
 
 
@@ -39,14 +37,14 @@ def test_every_line_has_its_hashes(lock: Path) -> None:
 
 @pytest.mark.parametrize("installer", INSTALLERS, ids=lambda path: str(path.relative_to(REPOSITORY)))
 def test_what_is_installed_is_installed_by_hash(installer: Path) -> None:
-    """Each pip command: a lock by its hashes, our own packages without an index, or torch alone."""
+    """Each pip command: a lock by its hashes, or our own packages without an index."""
     text = re.sub(r"^\s*#.*\n", "", installer.read_text(), flags=re.MULTILINE).replace("\\\n", " ")
     commands = [one for one in re.split(r"&&|;|\n|\|\|", text) if PIP.search(one)]
     commands = [
         one for one in commands if "--dry-run" not in one and '"$@"' not in one
     ]  # the function `install` itself
     assert commands
-    assert [one for one in commands if not ("--require-hashes" in one or OURS.search(one) or TORCH.search(one))] == []
+    assert [one for one in commands if not ("--require-hashes" in one or OURS.search(one))] == []
     assert all("--no-deps" in one for one in commands if "pip" in one)
 
 
