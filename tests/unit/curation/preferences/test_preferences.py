@@ -151,7 +151,7 @@ def test_a_file_offers_two_answers_and_takes_a_preference_back_in(tmp_path: Path
         ("q1", {"preference": "a", "answer_a": "made up"}, "answer_a: this question has no such answer to this prompt"),
         ("q1", {"preference": "b", "answer_b": "elsewhere"}, "answer_b: this question has no such answer"),
         ("q1", {"preference": "a", "answer_a": "one", "answer_b": "one"}, "answer_b: the same as answer_a"),
-        ("q1", {"preference": "a", "corrected_output": "x"}, "preference: an item that is corrected has none"),
+        ("q1", {"preference": "a", "corrected_output": "x"}, "an item that is corrected has none: empty it, or corrected_output"),
         ("q1", {"preference": "up", "original_answer": "two"}, "preference: a thumb is about the answer that the item shows"),
         ("q3", {"preference": "up"}, "preference: a thumb is about the answer that the item shows"),
         ("q2", {"preference": "tie"}, "answer_a: this question has no such answer"),

@@ -25,7 +25,11 @@ def preference_refusal(decision: ReviewDecision, answers: Sequence[Answer]) -> s
     """Why nobody can prefer that; None where they can. answers: what there is to the prompt, the one that the item is about first."""
     preference = decision.preference
     if decision.state not in PREFERENCES:
-        return f"preference: an item that is {decision.state} has none" if preference else None
+        return (
+            f"preference: an item that is {decision.state} has none: empty it, or {_instead(decision)}"
+            if preference
+            else None
+        )
     wanted = COMPARISONS if decision.state == "compared" else THUMBS
     if preference is None or preference.choice not in wanted:
         return f"preference: an item that is {decision.state} needs one of {', '.join(wanted)}"
@@ -40,6 +44,10 @@ def preference_refusal(decision: ReviewDecision, answers: Sequence[Answer]) -> s
         if text not in known:
             return f"{name}: this question has no such answer to this prompt; compare two that the item has"
     return "answer_b: the same as answer_a" if preference.a == preference.b else None
+
+
+def _instead(decision: ReviewDecision) -> str:
+    return "corrected_output" if decision.output else "state"
 
 
 def _same(text: str) -> str:

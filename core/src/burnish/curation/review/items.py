@@ -295,7 +295,7 @@ def refusal(decision: ReviewDecision, known: KnownFailures, answers: Sequence[An
         return f"preference: {failing}; if the grader is wrong, flag the item" if failing else None
     if decision.state not in CORRECTIONS:
         if decision.output:
-            return f"corrected_output: an item that is {decision.state} has none"
+            return f"corrected_output: an item that is {decision.state} has none: empty it, or state"
         if decision.state in SET_ASIDE and not decision.reason.strip():
             return f"reason: say why the item is {decision.state}"
         return None
