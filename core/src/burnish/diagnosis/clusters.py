@@ -94,7 +94,8 @@ def diagnose(run_log_id: str, log: RunLogReader, codes: RunCodes, slices: Sequen
     codes = replace(codes, passing_R=codes.passing_R & inside, failing_R=codes.failing_R & inside)
     failing = int(codes.failing_R.sum())
     groups = _groups(codes)
-    was_asked_again_Q = _in_several_runs(np.flatnonzero(codes.passing_R | codes.failing_R), codes)
+    was_asked_again_Q = np.zeros(len(codes.questions), dtype=bool)
+    was_asked_again_Q[_in_several_runs(np.flatnonzero(codes.passing_R | codes.failing_R), codes)] = True
     clusters = sorted(
         (_cluster(label, rows, codes, failing, was_asked_again_Q) for label, rows in groups.items()),
         key=lambda c: (-c.size, c.label),
@@ -205,7 +206,7 @@ def _cluster(
         questions=_distinct(codes.question_R[rows]),
         runs=_distinct(codes.run_R[rows]),
         asked_again=int(was_asked_again_Q[np.unique(codes.question_R[rows])].sum()),
-        repeated_questions=int(_in_several_runs(rows, codes).sum()),
+        repeated_questions=len(_in_several_runs(rows, codes)),
         share_of_failures=len(rows) / failing,
         slices=_slices(rows, codes),
         candidate=True,
@@ -222,7 +223,7 @@ def _slices(rows: np.ndarray, codes: RunCodes) -> dict[str, int]:
 
 
 def _in_several_runs(rows: np.ndarray, codes: RunCodes) -> np.ndarray:
-    """Of each question (axis Q), whether these rows have it in two or more runs; in a log without run ids, on two or more lines.
+    """The questions that these rows have in two or more runs; in a log without run ids, on two or more lines.
 
     In a log that has run ids, lines without one count as one more run together.
     """
@@ -230,7 +231,8 @@ def _in_several_runs(rows: np.ndarray, codes: RunCodes) -> np.ndarray:
     if codes.has_run_ids:
         width = int(run.max(initial=_ABSENT)) + 2
         question = np.unique(question * width + (run + 1)) // width
-    several: np.ndarray = np.bincount(question, minlength=len(codes.questions)) >= 2
+    found, runs = np.unique(question, return_counts=True)
+    several: np.ndarray = found[runs >= 2]
     return several
 
 
