@@ -115,7 +115,8 @@ def _families(rows: list[int], codes: RunCodes, rules: AnchorRules, screen: Scre
     """By slice."""
     by_name: dict[str, list[int]] = defaultdict(list)
     for row in rows:
-        by_name[screen.family(codes.questions[codes.question_R[row]])].append(row)
+        question_id = codes.questions[codes.question_R[row]]
+        by_name[screen.family(question_id) if rules.drops_contaminated else question_id].append(row)
     found: dict[str, list[_Family]] = defaultdict(list)
     for name, members in by_name.items():
         slice = rules.slice_of.get(codes.questions[codes.question_R[members[0]]], NO_SLICE)

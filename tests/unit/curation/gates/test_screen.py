@@ -208,6 +208,22 @@ def test_benchmark_questions_that_ask_nearly_the_same_are_replayed_together(tmp_
         assert built.manifest.counts.discarded == {}
 
 
+def test_where_contamination_may_stay_each_is_drawn_alone(tmp_path: Path) -> None:
+    lines = siblings(10)
+    built = build(
+        tmp_path,
+        failures(12) + lines,
+        None,
+        benchmark_of(lines),
+        anchor_ratio=3,
+        anchor_pool_share=0.5,
+        contamination="warn",
+    )
+    anchors = built.manifest.split.anchors
+    assert len(anchors) == 10
+    assert len({name[:-1] for name in anchors}) > 5
+
+
 def test_one_that_stays_in_the_benchmark_guards_against_its_siblings(tmp_path: Path) -> None:
     lines = siblings(3)
     lines[0] |= {"grade": "wrong", "failure_label": "another"}
