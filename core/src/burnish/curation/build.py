@@ -300,7 +300,7 @@ def _split(parts: Partition, anchors: Sequence[Anchor]) -> Split:
         held_out=held_out,
         train=train,
         validation=validation,
-        anchors=sorted(question_id for anchor in anchors for question_id in anchor.question_ids),
+        anchors=sorted(anchor.question_id for anchor in anchors),
     )
 
 

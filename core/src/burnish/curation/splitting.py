@@ -51,34 +51,24 @@ def hash_rank(seed: int, purpose: str, key: str) -> float:
     return (int.from_bytes(digest[:8], "big") >> 11) / 2**53
 
 
-class Families:
-    """Keys that were joined, also by way of others. A family is called by the first of its keys; a key that nobody joined is its own."""
-
-    def __init__(self) -> None:
-        self._root: dict[str, str] = {}
-
-    def of(self, key: str) -> str:
-        while (root := self._root.get(key, key)) != key:
-            self._root[key] = self._root.get(root, root)
-            key = self._root[key]
-        return key
-
-    def join(self, one: str, other: str) -> None:
-        first, second = sorted((self.of(one), self.of(other)))
-        if first != second:
-            self._root[second] = first
-
-
 def units(examples: Sequence[Example], keys: Mapping[str, set[str]]) -> list[Unit]:
     """Connected components of examples; keys: question id -> every prompt key it was asked with. In order of key."""
-    families = Families()
+    root: dict[str, str] = {}
+
+    def find(key: str) -> str:
+        while root.setdefault(key, key) != key:
+            root[key] = root[root[key]]
+            key = root[key]
+        return key
+
     for example in examples:
         for question_id in example.question_ids:
             for key in keys.get(question_id, set()):
-                families.join(key, example.key)
+                first, second = sorted((find(key), find(example.key)))
+                root[second] = first
     components: dict[str, list[Example]] = defaultdict(list)
     for example in sorted(examples, key=lambda e: e.key):
-        components[families.of(example.key)].append(example)
+        components[find(example.key)].append(example)
     return [Unit(group[0].key, group[0].label, tuple(group)) for group in components.values()]
 
 

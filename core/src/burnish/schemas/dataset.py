@@ -30,7 +30,7 @@ class DatasetSpec(Frozen):
         default=0.5,
         ge=0,
         le=1,
-        description="share of each slice's passing questions that anchors may come from; the others stay benchmark-only",
+        description="share of the passing questions that anchors may come from; the others stay benchmark-only",
     )
     benchmark: str | None = Field(
         default=None,

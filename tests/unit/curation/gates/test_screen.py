@@ -21,7 +21,6 @@ from unit.curation.gates.making import (
 
 from burnish.curation.gates.lookalikes import Asked, Lookalikes, template_of
 from burnish.errors import PreconditionError
-from burnish.schemas.benchmark import BenchmarkQuestion
 
 NEAR_DUPLICATE = "near-duplicate: another row asks nearly the same and has the same answer"
 NEAR_BENCHMARK = "contamination: it asks nearly what a benchmark question asks"
@@ -176,72 +175,3 @@ def test_a_crowd_of_copies_is_found_and_costs_no_more_than_one() -> None:
         found += bool(index.add(str(n), Asked(text, text)))
     assert found == 699
     assert len(index) <= 501
-
-
-def siblings(count: int) -> list[dict[str, Any]]:
-    """Passing questions, each in two wordings with an answer of its own."""
-    pairs = [(n, prose(500 + n)) for n in range(count)]
-    asked = {f"ok{n:02d}{v}": text for n, first in pairs for v, text in enumerate((first, reworded(first)))}
-    return [passing(name, question=text, answer=f"right {name}") for name, text in asked.items()]
-
-
-def benchmark_of(lines: list[dict[str, Any]]) -> list[BenchmarkQuestion]:
-    return [question(line["question_id"], line["question"]) for line in lines]
-
-
-@pytest.mark.parametrize("pool_share", [1.0, 0.5])
-def test_benchmark_questions_that_ask_nearly_the_same_are_replayed_together(tmp_path: Path, pool_share: float) -> None:
-    lines = siblings(10)
-    for seed in range(3):
-        built = build(
-            tmp_path,
-            failures(12) + lines,
-            None,
-            benchmark_of(lines),
-            anchor_ratio=3,
-            anchor_pool_share=pool_share,
-            seed=seed,
-        )
-        anchors = built.manifest.split.anchors
-        assert [name[:-1] for name in anchors[::2]] == [name[:-1] for name in anchors[1::2]]
-        assert len(anchors) == built.manifest.counts.anchors == 20 * pool_share
-        assert built.manifest.counts.discarded == {}
-
-
-def test_where_contamination_may_stay_each_is_drawn_alone(tmp_path: Path) -> None:
-    lines = siblings(10)
-    built = build(
-        tmp_path,
-        failures(12) + lines,
-        None,
-        benchmark_of(lines),
-        anchor_ratio=3,
-        anchor_pool_share=0.5,
-        contamination="warn",
-    )
-    anchors = built.manifest.split.anchors
-    assert len(anchors) == 10
-    assert len({name[:-1] for name in anchors}) > 5
-
-
-def test_one_that_stays_in_the_benchmark_guards_against_its_siblings(tmp_path: Path) -> None:
-    lines = siblings(3)
-    lines[0] |= {"grade": "wrong", "failure_label": "another"}
-    lines[2] |= {"finish_reason": "length"}
-    built = build(tmp_path, failures(12) + lines, None, benchmark_of(lines), anchor_ratio=3, anchor_pool_share=1.0)
-    assert built.manifest.split.anchors == ["ok020", "ok021"]
-    found = {line.question_id: (line.reason, line.like) for line in left_out(built)}
-    assert found == {
-        "ok001": (f"anchor: {NEAR_BENCHMARK}", "ok000"),
-        "ok010": ("anchor: the answer was cut off at its token limit", None),
-        "ok011": (f"anchor: {NEAR_BENCHMARK}", "ok010"),
-    }
-
-
-def test_a_sibling_with_the_same_answer_counts_as_replayed(tmp_path: Path) -> None:
-    lines = [line | {"answer": "the same"} for line in siblings(1)]
-    built = build(tmp_path, failures(12) + lines, None, benchmark_of(lines), anchor_ratio=3, anchor_pool_share=1.0)
-    assert built.manifest.split.anchors == ["ok000", "ok001"]
-    assert [row["question_id"] for row in rows(built) if row["source"] == "anchor"] == ["ok000"]
-    assert built.manifest.counts.anchors == 1
-    assert [(line.question_id, line.like) for line in left_out(built)] == [("ok001", "ok000")]

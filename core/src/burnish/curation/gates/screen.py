@@ -23,7 +23,7 @@ from burnish.curation.gates.lookalikes import (
     template_of,
 )
 from burnish.curation.gates.paraphrases import Paraphrases
-from burnish.curation.splitting import Families, Partition
+from burnish.curation.splitting import Partition
 from burnish.curation.targets import Example
 from burnish.schemas.benchmark import BenchmarkQuestion
 
@@ -59,14 +59,10 @@ class Screen:
         # corrected ones first, so that formats with and without the others find the same pairs of them
         for example in sorted(examples, key=lambda each: each.correction is None):
             self._pairs[example.key] = self._targeted.add(example.key, example.asked)
-        self._benchmark, self._families = self.index(), Families()
+        self._benchmark = self.index()
         for question, each in zip(questions, asked, strict=True):
-            for like in self._benchmark.add(question.question_id, each):
-                self._families.join(question.question_id, like.key)
+            self._benchmark.add(question.question_id, each)
         self._turns = _long_turns((q.question_id, each.turn) for q, each in zip(questions, asked, strict=True))
-        for same in self._turns.values():
-            for other in same[1:]:
-                self._families.join(same[0], other)
         self._own_turns = _long_turns((example.key, example.asked.turn) for example in examples)
 
         self._paraphrases = None
@@ -90,10 +86,6 @@ class Screen:
                     more[by_key[one].question_id].add(f"near {like.key} {key}")
         return dict(more)
 
-    def family(self, question_id: str) -> str:
-        """One name for the benchmark's questions that ask nearly the same, also by way of others; of any other question its own id."""
-        return self._families.of(question_id)
-
     def contamination(
         self, question_ids: Iterable[str], asked: Asked, unguarded: frozenset[str]
     ) -> Contaminated | None:
@@ -114,12 +106,11 @@ class Screen:
         return Contaminated(SUSPECTED, like)
 
     def doubt_replay(self, replayed: Sequence[tuple[str, Asked]], ledger: Ledger) -> None:
-        """Name the replay rows (question id, what it asks) that may ask a benchmark question in other words, one that is not replayed."""
+        """Name the replay rows (question id, what it asks) that may ask a benchmark question in other words."""
         if self._paraphrases:
             self._paraphrases.prepare(asked for _, asked in replayed)
-        all_replayed = frozenset(question_id for question_id, _ in replayed)
         for question_id, asked in replayed:
-            found = self.suspicion([question_id], asked, all_replayed)
+            found = self.suspicion([question_id], asked, frozenset())
             if found:
                 ledger.doubt(found.reason, [question_id], found.like)
 
