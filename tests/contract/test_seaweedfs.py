@@ -51,8 +51,8 @@ def dying_after(sent_bytes: int, endpoint: str) -> Iterator[str]:
                     return
                 with writer, socket.create_connection((host, int(port))) as server:
                     request = b""
-                    while b"\r\n\r\n" not in request:
-                        request += writer.recv(65536)
+                    while b"\r\n\r\n" not in request and (chunk := writer.recv(65536)):
+                        request += chunk
                     head, _, _ = request.partition(b"\r\n\r\n")
                     body = b"x" * sent_bytes
                     server.sendall(head + b"\r\n\r\n" + body)
