@@ -9,15 +9,18 @@ from typing import Any
 
 import orjson
 import pytest
+from adapter_making import adapter_files, make_manifest
 from integration.evaluation.chat_server import ChatServer, ask
 from unit.evaluation.questions import make_questions
 
 import burnish_client
 from burnish.digests import file_sha256
 from burnish.errors import AlreadyExistsError, InvalidInputError, LeakageError
+from burnish.probe.dataset import probe_questions
 from burnish.schemas.base import Message
 from burnish.schemas.benchmark import GraderSpec
 from burnish.schemas.dataset import DatasetCounts, DatasetManifest, DatasetSpec, LengthStatistics, Split
+from burnish.schemas.models import BaseModelRecord
 from burnish.verdict import decide, read_rows
 from burnish_client.evaluation.baselines import baseline_names
 from burnish_client.evaluation.comparison import Evaluation, evaluate
@@ -131,6 +134,23 @@ async def test_the_folder_of_another_eval_is_refused_before_anything_is_asked(
     with pytest.raises(AlreadyExistsError, match="has the finished eval of benchmark"):
         await evaluate(request_of(server, benchmark="other/v1"), inputs, out=tmp_path)
     assert ((tmp_path / "postmortem.md").read_bytes(), server.requests) == (kept, asked)
+
+
+async def test_a_second_adapter_costs_its_own_answers_alone_those_to_the_probe_included(
+    server: ChatServer, tmp_path: Path
+) -> None:
+    server.say = lambda model, prompt: says(model, prompt) if model == "base" else "good"
+    base = BaseModelRecord(name="base", digest="sha256:" + "0" * 64, source="made", licence="none")
+    for rank, asked in ((4, 2), (8, 1)):
+        adapter = make_manifest("fix", adapter_files(rank), base, rank)
+        request = request_of(
+            server, f"fix@{adapter.version}", adapter=f"fix@{adapter.version}", base_samples=1, forgetting=True
+        )
+        before = server.requests
+        inputs = EvalInputs(make_questions(200), make_dataset(), adapter)
+        done = await evaluate(request, inputs, out=tmp_path / str(rank), cache=tmp_path / "cache")
+        assert done.forgetting is not None
+        assert server.requests - before == asked * (200 + len(probe_questions()))
 
 
 async def test_base_answers_of_the_run_log_are_not_asked_again(server: ChatServer, tmp_path: Path) -> None:
