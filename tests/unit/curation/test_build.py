@@ -307,7 +307,7 @@ def test_too_few_replay_rows_are_warned_of_with_what_to_do(workshop: Workshop) -
     found = workshop.manifest(lines, anchor_ratio=6)
     [warning] = [w for w in found.warnings if "replay" in w]
     assert warning.startswith("Only 30 of 84 replay (anchor) rows could be had; by slice: poor (0 of 42)")
-    assert "raise --anchor-pool-share (0.5 now)" in warning
+    assert "raise `--anchor-pool-share` (0.5 now)" in warning
     assert not [w for w in workshop.manifest().warnings if "replay" in w]
     assert not [w for w in workshop.manifest(format="dpo").warnings if "replay" in w]
 

@@ -184,7 +184,7 @@ class EvalRequest(Frozen):
         return (
             f"The base is asked {self.base_samples} times at temperature 0: it repeats its likeliest answer, so equal answers are no "
             "evidence of how steady it is; at most the engine's rounding shows. To measure its noise, let both sides sample, "
-            "for example --temperature 0.7 --samples 4 --candidate-samples 4."
+            "for example `--temperature 0.7 --samples 4 --candidate-samples 4`."
         )
 
     def command(self) -> str:

@@ -243,7 +243,7 @@ def _without_wanted(spec: DatasetSpec, rows: Rows) -> str | None:
         return None
     return (
         "Every row is an unwanted answer: the model would learn what not to say and nothing else. Correct some of them, or "
-        "raise --anchor-ratio so that passing answers come in as wanted."
+        "raise `--anchor-ratio` so that passing answers come in as wanted."
     )
 
 

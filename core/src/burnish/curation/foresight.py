@@ -35,7 +35,7 @@ def replay_shortfall(spec: DatasetSpec, wanted: int, given: Mapping[str, int], r
     named = ", ".join(f"{name} ({given.get(name, 0)} of {due})" for name, due in list(short.items())[:NAMED])
     more = f" and {len(short) - NAMED} more" if len(short) > NAMED else ""
     where = f"; by slice: {named}{more}" if short else ""
-    pool = f"raise --anchor-pool-share ({spec.anchor_pool_share:g} now), " if spec.anchor_pool_share < 1 else ""
+    pool = f"raise `--anchor-pool-share` ({spec.anchor_pool_share:g} now), " if spec.anchor_pool_share < 1 else ""
     return (
         f"Only {total} of {wanted} replay (anchor) rows could be had{where}. What the model answers rightly there is hardly held "
         f"in place and may be lost. To mend it: {pool}add runs of these slices that pass to the run log, or train more gently "
@@ -79,7 +79,7 @@ def kept_though_contaminated(ledger: Ledger) -> str | None:
         return None
     rows = "1 training row asks" if len(found) == 1 else f"{len(found)} training rows ask"
     return (
-        f"{rows} what a benchmark question asks, nearly or in the last turn, and stayed in, as --contamination warn says: the "
+        f"{rows} what a benchmark question asks, nearly or in the last turn, and stayed in, as `--contamination warn` says: the "
         "evaluation is in part a memory test. `burnish dataset show NAME --left-out` names them."
     )
 
@@ -145,10 +145,10 @@ def out_of_reach(split: Split, questions: Iterable[tuple[str, str, str | None]])
     needs = [
         f"{count} more {kind}"
         for count, kind in (
-            (verdict.needs_questions, "held-out targeted questions (correct more, or raise --held-out-share)"),
+            (verdict.needs_questions, "held-out targeted questions (correct more, or raise `--held-out-share`)"),
             (
                 verdict.needs_rest_questions,
-                "questions outside the target (add them to the benchmark, or lower --anchor-pool-share)",
+                "questions outside the target (add them to the benchmark, or lower `--anchor-pool-share`)",
             ),
         )
         if count
