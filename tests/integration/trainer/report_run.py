@@ -9,7 +9,7 @@ import json
 import sys
 import time
 from pathlib import Path
-from typing import cast
+from typing import cast, get_args
 
 from transformers import TrainerControl, TrainerState, TrainingArguments
 
@@ -22,6 +22,7 @@ from burnish_trainer.hardware.backends import Choice
 from burnish_trainer.settings import Tracker
 from burnish_trainer.worker.context import RunContext
 from burnish_trainer.worker.loop.trackers import Reporter
+from burnish_trainer.worker.main import leave_out
 
 JOB = "job-00000000000000aa"
 
@@ -69,6 +70,7 @@ def attempt(ctx: RunContext, tracker: Tracker, first: int, last: int, close_seco
 
 def main() -> None:
     tracker, folder, close_seconds = cast(Tracker, sys.argv[1]), Path(sys.argv[2]), float(sys.argv[3])
+    leave_out(set(get_args(Tracker)) - {tracker})
     ctx = context(folder)
     seconds = []
     for steps in sys.argv[4:]:

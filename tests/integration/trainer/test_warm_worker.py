@@ -18,12 +18,12 @@ pytestmark = pytest.mark.model
 
 OPTIMIZER = pb.OptimizerParams(max_steps=2, learning_rate=5e-3, batch_size=4, evaluation_interval_steps=2)
 PRELOADED = """
-import torch
+import sys, torch
 from burnish_trainer.worker.main import preload
 preload("peft", "cpu")
-import sys
 assert "trl.trainer.sft_trainer" in sys.modules and "peft" in sys.modules
 assert not torch.cuda.is_initialized()
+assert not [name for name in sys.modules if name.startswith("bitsandbytes.")]
 import os
 os.environ["CUDA_VISIBLE_DEVICES"] = ""
 assert torch.cuda.device_count() == 0, "devices were counted, and the count kept, before they were granted"
@@ -44,13 +44,26 @@ def test_a_spare_takes_the_job_and_another_one_takes_its_place(
     until(lambda: trainer.spare_pids() not in ([], [spare]))
 
 
+def test_a_job_in_4_bits_gets_a_worker_of_its_own(
+    trainer: TrainerProcess, calls: TrainerCalls, dataset: VersionRef
+) -> None:
+    """A spare on the CPU has left bitsandbytes out."""
+    until(trainer.has_warm_spare)
+    waiting = trainer.spare_pids()
+    job = calls.create(dataset, optimizer=OPTIMIZER, quantization=pb.QUANTIZATION_NF4)
+    list(calls.watch(job.job_id))
+    ended = calls.get(job.job_id)
+    assert ended.state == pb.TuningJob.STATE_SUCCEEDED, ended.error
+    assert trainer.spare_pids() == waiting
+
+
 def test_a_spare_that_dies_is_replaced(trainer: TrainerProcess) -> None:
     (spare,) = until(trainer.spare_pids)
     os.kill(spare, signal.SIGKILL)
     until(lambda: trainer.spare_pids() not in ([], [spare]))
 
 
-def test_preloading_starts_no_device() -> None:
+def test_preloading_starts_no_device_and_imports_no_quantizer() -> None:
     environment = os.environ | {"PYTORCH_NVML_BASED_CUDA_CHECK": "1"}
     done = subprocess.run([sys.executable, "-c", PRELOADED], env=environment, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr

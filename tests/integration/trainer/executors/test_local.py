@@ -172,8 +172,8 @@ time.sleep(60)
 
 
 def test_a_workers_heartbeat_says_what_its_training_thread_last_did(tmp_path: Path) -> None:
-    process = subprocess.Popen([sys.executable, "-c", HANGING, str(tmp_path)], stdin=subprocess.PIPE)
-    worker = LocalWorker(process, tmp_path)
+    hanging = [sys.executable, "-c", HANGING, str(tmp_path)]
+    worker = LocalWorker(subprocess.Popen(hanging, stdin=subprocess.PIPE, start_new_session=True), tmp_path)
     until(lambda: pulse(worker).phase == "training")
     until(lambda: pulse(worker).phase == "saving")
     until(lambda: pulse(worker).stalled_seconds > 2.5)

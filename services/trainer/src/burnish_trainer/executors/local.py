@@ -182,8 +182,10 @@ class LocalExecutor:
         return self.job_folder(job_id) / f"attempt-{attempt}"
 
     def _hand_to_spare(self, folder: Path, assignment: Assignment) -> subprocess.Popen[bytes] | None:
-        """None if there is no spare with the job's backend."""
+        """None if there is no spare with what the job needs: its backend, and for nf4 on the CPU bitsandbytes, which a spare leaves out there."""
         if self._spare is None or assignment.device == "auto":
+            return None
+        if assignment.device == "cpu" and assignment.spec.quantization == "nf4":
             return None
         try:
             backend = backends.choose(assignment.spec.backend, assignment.device)

@@ -1,6 +1,6 @@
 """Keeps one worker process ready: its model libraries loaded, no device touched, waiting for an attempt's folder.
 
-Loading them takes about 8 CPU-seconds, for which a job would otherwise wait. A waiting spare holds some 600 MB.
+Loading them takes about 6 CPU-seconds, for which a job would otherwise wait. A waiting spare holds some 520 MB.
 """
 
 from __future__ import annotations

@@ -15,10 +15,10 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from importlib import import_module
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from burnish.digests import model_digest
 from burnish.errors import BurnishError, Code, CorruptDataError, InternalError
@@ -37,7 +37,7 @@ from burnish_trainer.executors.assignment import Assignment
 from burnish_trainer.executors.events import Event, EventWriter, Failed, Note, Succeeded, Suspended
 from burnish_trainer.executors.lifeline import Lifeline, only_worker
 from burnish_trainer.hardware.backends import Device, choose
-from burnish_trainer.settings import ReportSettings
+from burnish_trainer.settings import ReportSettings, Tracker
 from burnish_trainer.worker import backends, memory, methods
 from burnish_trainer.worker.clock import Clock
 from burnish_trainer.worker.context import Outcome, RunContext, StopRequested
@@ -61,6 +61,7 @@ TAKING_NO_GPU = {
     ),
     "unsloth": ("torch", "datasets"),
 }
+QUANTIZER = ("bitsandbytes",)  # for nf4 alone; a spare on the CPU gets no such job (executors/local.py)
 LAZY = ("AutoModelForCausalLM", "AutoTokenizer", "LlamaForCausalLM", "Trainer")
 RETRIED = (Code.UNAVAILABLE, Code.INTERNAL, Code.DEADLINE_EXCEEDED)
 
@@ -73,6 +74,7 @@ def main() -> int:
     process, processes = launch.rank_and_world_size(os.environ)
     lifeline = Lifeline(process)
     tracing = Tracing.from_environment(SERVICE)  # its imports are a waiting worker's, not a job's
+    leave_out(set(get_args(Tracker)) - set(ReportSettings().trackers))
     if sys.argv[1] == WAIT:
         preload("unsloth" if sys.argv[2] == "unsloth" else "peft", "cuda" if sys.argv[3] == "cuda" else "cpu")
         folder = lifeline.handed_over()
@@ -80,6 +82,8 @@ def main() -> int:
         folder = Path(sys.argv[1])
         lifeline.beat(folder)
     assignment = Assignment.model_validate_json((folder / "spec.json").read_bytes())
+    if assignment.device == "cpu" and assignment.spec.quantization == "none":
+        leave_out(QUANTIZER)
     os.environ.update(assignment.environment)
     lines.fixed |= {"job_id": assignment.job_id, "attempt": assignment.attempt}
     with only_worker(folder.parent) if process == 0 else contextlib.nullcontext():
@@ -102,6 +106,12 @@ def main() -> int:
     return 1 if isinstance(final, Failed) else 0
 
 
+def leave_out(packages: Iterable[str]) -> None:
+    """peft, transformers and trl import what they find installed: a quarter of a worker's start. A module that is None is not found."""
+    for name in packages:
+        sys.modules[name] = None  # type: ignore[assignment]
+
+
 def preload(backend: Literal["peft", "unsloth"], device: Device) -> None:
     """Import what every job needs, so that its first step need not wait for it, and take no device, since none is granted yet."""
     if device == "cuda":
@@ -111,6 +121,7 @@ def preload(backend: Literal["peft", "unsloth"], device: Device) -> None:
 
         torch_device.require_untaken()
         return
+    leave_out(QUANTIZER)
     backends.prepared(backend)
     for method in METHODS:
         methods.named(method)
