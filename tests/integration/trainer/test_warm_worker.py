@@ -17,16 +17,23 @@ from burnish_protos.trainer.v1 import trainer_pb2 as pb
 pytestmark = pytest.mark.model
 
 OPTIMIZER = pb.OptimizerParams(max_steps=2, learning_rate=5e-3, batch_size=4, evaluation_interval_steps=2)
-PRELOADED = """
-import sys, torch
-from burnish_trainer.worker.main import preload
-preload("peft", "cpu")
-assert "trl.trainer.sft_trainer" in sys.modules and "peft" in sys.modules
-assert not torch.cuda.is_initialized()
-assert not [name for name in sys.modules if name.startswith("bitsandbytes.")]
-import os
-os.environ["CUDA_VISIBLE_DEVICES"] = ""
-assert torch.cuda.device_count() == 0, "devices were counted, and the count kept, before they were granted"
+WAITING = """
+import os, sys, torch
+from burnish_trainer.executors.lifeline import Lifeline
+from burnish_trainer.worker.main import main
+
+def handed_over(lifeline):
+    assert "trl.trainer.sft_trainer" in sys.modules and "peft" in sys.modules
+    unused = ("bitsandbytes.", "wandb.", "trackio.")
+    assert not [name for name in sys.modules if name.startswith(unused)]
+    assert not torch.cuda.is_initialized()
+    os.environ["CUDA_VISIBLE_DEVICES"] = ""
+    assert torch.cuda.device_count() == 0, "devices were counted, and the count kept, before they were granted"
+    sys.exit()
+
+Lifeline.handed_over = handed_over
+sys.argv[1:] = ["--wait", "peft", "cpu"]
+main()
 """
 
 
@@ -63,10 +70,13 @@ def test_a_spare_that_dies_is_replaced(trainer: TrainerProcess) -> None:
     until(lambda: trainer.spare_pids() not in ([], [spare]))
 
 
-def test_preloading_starts_no_device_and_imports_no_quantizer() -> None:
+def test_a_waiting_spare_has_started_no_device_and_imported_nothing_that_jobs_do_without() -> None:
     environment = os.environ | {"PYTORCH_NVML_BASED_CUDA_CHECK": "1"}
-    done = subprocess.run([sys.executable, "-c", PRELOADED], env=environment, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
+    command = [sys.executable, "-c", WAITING]
+    with subprocess.Popen(command, env=environment, stdin=subprocess.PIPE, stderr=subprocess.PIPE) as spare:
+        assert spare.stderr is not None
+        said = spare.stderr.read().decode()  # its input stays open meanwhile, as a trainer's that lives
+    assert spare.returncode == 0, said
 
 
 def test_a_spare_ends_with_its_trainer(store_environment: dict[str, str], tiny_base: Path, tmp_path: Path) -> None:

@@ -87,7 +87,7 @@ class TrainerSettings(ReportSettings):
         default=1,
         ge=0,
         le=1,
-        description="1: a spare worker waits with its libraries loaded (0.6 GB), so that a job starts at once; with GPUs "
+        description="1: a spare worker waits with its libraries loaded (0.5 GB), so that a job starts at once; with GPUs "
         "only with those that take none",
     )
     max_attempts: int = Field(
